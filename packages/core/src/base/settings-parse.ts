@@ -1,0 +1,181 @@
+/**
+ * Text → `Settings`. Collects every complaint before it refuses, so that one start shows them all. The order of the
+ * sources (argv before environment before file) is the caller's: it hands over at most one raw value per setting.
+ */
+import { AppError, type AppErrorCode } from './app-error.js';
+import type { Role } from './seams.js';
+import {
+  flagOf, LISTEN_ADDRESSES_MAX, rangeTextOf, SETTINGS, type SettingFacts, type SettingRow, type Settings,
+} from './settings.js';
+import { formatSocketAddress, parseSocketAddress, type SocketAddress } from './socket-address.js';
+
+/** A value as it was written. */
+export interface RawSetting {
+  /** Of a row in `SETTINGS`. */
+  readonly name: string;
+  /** One text; several only for a list. */
+  readonly texts: readonly string[];
+  /** How a complaint names the place: `--slots`, `TANDEM_SLOTS`, `tandem.yaml:12: slots`. */
+  readonly where: string;
+  /** Decides the exit code: a wrong flag is USAGE, all else CONFIGURATION. */
+  readonly from: 'argv' | 'environment' | 'file';
+}
+
+export interface ParsedSettings {
+  readonly settings: Settings;
+  /** One line per accepted setting that changes nothing here; for the log. */
+  readonly notices: readonly string[];
+}
+
+interface Complaint {
+  readonly code: AppErrorCode;
+  readonly message: string;
+}
+
+type Value = string | number | boolean | SocketAddress | readonly SocketAddress[] | null;
+
+/** @throws AppError USAGE, CONFIGURATION, or UNAVAILABLE for settings of later versions; its message has one line per complaint. */
+export function parseSettings(raws: readonly RawSetting[], facts: SettingFacts): ParsedSettings {
+  const complaints: Complaint[] = [];
+  const notices: string[] = [];
+  const fields: Record<string, Value> = {};
+  const byName = new Map(raws.map((raw) => [raw.name, raw]));
+
+  for (const row of SETTINGS) {
+    const raw = byName.get(row.name);
+    if (!appliesTo(row, facts.role)) {
+      if (raw?.from === 'argv') {
+        complaints.push({ code: 'USAGE', message: `${raw.where} is a setting of ${row.roles!.join(', ')}, not of ${facts.role}` });
+      }
+      if (row.field !== undefined) fields[row.field] = null;
+      continue;
+    }
+    if (raw !== undefined && row.status === 'later') {
+      const complaint = refuseLater(row, raw);
+      if (complaint !== null) complaints.push(complaint);
+    } else if (raw !== undefined && row.status === 'notice') {
+      notices.push(`${raw.where} is accepted and changes nothing: ${row.why}`);
+    } else if (row.field !== undefined) {
+      const value = valueOf(row, raw, facts);
+      if (isComplaint(value)) complaints.push(value);
+      else fields[row.field] = value.value;
+    }
+  }
+  const settings = { role: facts.role, ...fields } as unknown as Settings;
+  if (complaints.length === 0) complaints.push(...contradictions(settings));
+  if (complaints.length > 0) {
+    throw new AppError(complaints[0].code, complaints.map((complaint) => complaint.message).join('\n'));
+  }
+  return { settings: Object.freeze(settings), notices };
+}
+
+export function settingByName(name: string): SettingRow | null {
+  return SETTINGS.find((row) => row.name === name) ?? null;
+}
+
+function appliesTo(row: SettingRow, role: Role): boolean {
+  return row.roles === undefined || row.roles.includes(role);
+}
+
+function refuseLater(row: SettingRow, raw: RawSetting): Complaint | null {
+  const text = raw.texts.join(',');
+  if (text === row.default || (text === '' && row.default === null)) return null;
+  const allowed = typeof row.default === 'string' ? `only ${row.default} is` : 'leave it out';
+  return { code: 'UNAVAILABLE', message: `${raw.where}: ${JSON.stringify(text)} is not in this version (${row.why}); ${allowed}` };
+}
+
+function valueOf(row: SettingRow, raw: RawSetting | undefined, facts: SettingFacts): { value: Value } | Complaint {
+  if (raw === undefined) {
+    const text = typeof row.default === 'function' ? row.default(facts) : row.default;
+    if (text !== null) return readValue(row, { name: row.name, texts: [text], where: `default of ${flagOf(row)}`, from: 'file' });
+    if (row.kind !== 'addresses') return { value: null };
+    return { code: 'CONFIGURATION', message: `${flagOf(row)} is missing, and there is no ${row.defaultText ?? 'default'}` };
+  }
+  return readValue(row, raw);
+}
+
+function readValue(row: SettingRow, raw: RawSetting): { value: Value } | Complaint {
+  if (row.kind === 'addresses') return readAddresses(row, raw);
+  if (raw.texts.length !== 1) return bad(row, raw, raw.texts.join(','), 'one value');
+  const text = raw.texts[0];
+  const value = readOne(row, text);
+  return value === null ? bad(row, raw, text) : { value };
+}
+
+/** The value of a single text, or null if the row does not allow it. */
+function readOne(row: SettingRow, text: string): Value {
+  switch (row.kind) {
+    case 'integer':
+      return /^[0-9]{1,10}$/.test(text) && inRange(row, Number(text)) ? Number(text) : null;
+    case 'duration': {
+      const ms = parseDurationMs(text);
+      return ms !== null && inRange(row, ms) ? ms : null;
+    }
+    case 'boolean':
+      return text === 'true' || text === '1' ? true : text === 'false' || text === '0' ? false : null;
+    case 'choice':
+      return row.choices!.includes(text) ? text : null;
+    case 'text':
+      return inRange(row, text.length) && !/\p{Cc}/u.test(text) ? text : null;
+    case 'address':
+    case 'addresses': {
+      const address = parseSocketAddress(text);
+      return address !== null && inRange(row, address.port) ? address : null;
+    }
+  }
+}
+
+function readAddresses(row: SettingRow, raw: RawSetting): { value: Value } | Complaint {
+  const seen = new Map<string, SocketAddress>();
+  // A comma separates too: an environment variable holds one text.
+  for (const text of raw.texts.flatMap((item) => item.split(','))) {
+    const address = readOne(row, text.trim()) as SocketAddress | null;
+    if (address === null) return bad(row, raw, text);
+    seen.set(formatSocketAddress(address), address);
+  }
+  if (seen.size === 0 || seen.size > LISTEN_ADDRESSES_MAX) {
+    return bad(row, raw, raw.texts.join(','), `1 to ${LISTEN_ADDRESSES_MAX} addresses`);
+  }
+  return { value: [...seen.values()] };
+}
+
+function bad(row: SettingRow, raw: RawSetting, text: string, allowed = rangeTextOf(row)): Complaint {
+  const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  return {
+    code: raw.from === 'argv' ? 'USAGE' : 'CONFIGURATION',
+    message: `${raw.where}: ${JSON.stringify(shown)} is not allowed; allowed: ${allowed}`,
+  };
+}
+
+function inRange(row: SettingRow, value: number): boolean {
+  return value >= (row.min ?? -Infinity) && value <= (row.max ?? Infinity);
+}
+
+function contradictions(settings: Settings): Complaint[] {
+  const listening = new Set(settings.listen.map(formatSocketAddress));
+  return settings.upstreams.filter((upstream) => listening.has(formatSocketAddress(upstream))).map((upstream) => ({
+    code: 'CONFIGURATION',
+    message: `--upstream ${formatSocketAddress(upstream)} is also a --listen address: queries would go in a circle`,
+  }));
+}
+
+function isComplaint(value: { value: Value } | Complaint): value is Complaint {
+  return 'message' in value;
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000,
+};
+
+/** Go's duration text (`100ms`, `1m30s`, `1.5h`, `0`) in milliseconds; null if it is none or negative. */
+export function parseDurationMs(text: string): number | null {
+  if (text === '0') return 0;
+  const part = /([0-9]{1,9}(?:\.[0-9]{1,9})?)(ns|us|µs|μs|ms|s|m|h)/y;
+  let totalMs = 0;
+  while (part.lastIndex < text.length) {
+    const match = part.exec(text);
+    if (match === null) return null;
+    totalMs += Number(match[1]) * UNIT_MS[match[2]];
+  }
+  return text === '' ? null : totalMs;
+}

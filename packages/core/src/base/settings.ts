@@ -1,0 +1,280 @@
+/**
+ * Every setting of both daemons, in one array. The flag (`--name`), the environment variable (`TANDEM_NAME`), the key
+ * in a `--config` file (`name`) and the row in the reference page are derived from it, so they cannot drift apart.
+ * Knows nothing of argv, files or the environment: `settings-parse.ts` turns text into values, `host` finds the text.
+ */
+import type { Role } from './seams.js';
+import type { SocketAddress } from './socket-address.js';
+
+/** What a daemon runs with. Immutable; one object from start to exit (SIGHUP builds a new one). */
+export interface Settings {
+  readonly role: Role;
+  /** Shared addresses, UDP and TCP; at least one. */
+  readonly listen: readonly SocketAddress[];
+  /** Resolvers of explicit mode, in order of preference; at least one. */
+  readonly upstreams: readonly SocketAddress[];
+  /** The port under which policy sees the upstream's address. */
+  readonly policyPort: number;
+  /** Folder of manifests; null: none (always null on dns-proxy). */
+  readonly manifestsDir: string | null;
+  readonly nodeName: string;
+  readonly runDir: string;
+  readonly stateDir: string;
+  /** Port 0: the kernel chooses. */
+  readonly httpListen: SocketAddress;
+  readonly unknownEndpoint: 'refuse' | 'allow';
+  readonly enablePolicy: 'default' | 'always' | 'never';
+  /** True: nothing is refused by policy, the verdict is AUDIT. */
+  readonly auditMode: boolean;
+  /** Unanswered queries at most, per member. */
+  readonly slots: number;
+  /** UDP source ports towards upstreams. */
+  readonly upstreamPorts: number;
+  readonly tcpIdleTimeoutMs: number;
+  readonly tcpConnections: number;
+  readonly tcpConnectionsPerClient: number;
+  readonly rejectResponseCode: 'refused' | 'nameError';
+  readonly dnsCompression: boolean;
+  readonly minTtlSeconds: number;
+  readonly maxIpsPerHostname: number;
+  /** 0: an answer does not wait for the datapath. */
+  readonly responseMaxDelayMs: number;
+  /** Queries under way at most; 0: no limit but `slots`. */
+  readonly concurrencyLimit: number;
+  /** How long a query may wait for a place under `concurrencyLimit`; 0: not at all. */
+  readonly concurrencyGraceMs: number;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  readonly logFormat: 'json' | 'text';
+}
+
+/** What a default may depend on; `host` finds it out. */
+export interface SettingFacts {
+  readonly role: Role;
+  readonly hostname: string;
+  readonly runDir: string;
+  readonly stateDir: string;
+  /** First server of /etc/resolv.conf as `ADDR:53`; null if there is none. */
+  readonly resolver: string | null;
+}
+
+/** How the text of a value is read. `addresses` is a list (the flag may be repeated), all others are single. */
+export type SettingKind = 'addresses' | 'address' | 'integer' | 'duration' | 'boolean' | 'choice' | 'text';
+
+export interface SettingRow {
+  /** Without dashes in front; the key in a `--config` file. */
+  readonly name: string;
+  /** Where the value lands in `Settings`; absent: read and checked, but kept nowhere. */
+  readonly field?: Exclude<keyof Settings, 'role'>;
+  readonly kind: SettingKind;
+  /** Placeholder in the help text and unit in the reference page. */
+  readonly unit: string;
+  /** Text form. null: no value. A function: depends on the host or role, and `defaultText` describes it. */
+  readonly default: string | null | ((facts: SettingFacts) => string | null);
+  readonly defaultText?: string;
+  /** Integers: in `unit`; durations: milliseconds; addresses: the port; text: length in characters. */
+  readonly min?: number;
+  readonly max?: number;
+  readonly choices?: readonly string[];
+  /** Absent: both. */
+  readonly roles?: readonly Role[];
+  /**
+   * honoured: acts. notice: accepted for the sake of Cilium's configuration, changes nothing, said in the log.
+   * later: known, and refused unless it is at its default.
+   */
+  readonly status: 'honoured' | 'notice' | 'later';
+  readonly why: string;
+}
+
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
+const PORT_MAX = 65_535;
+const YEAR_SECONDS = 365 * 24 * 3_600;
+const PATH_MAX = 4_096;
+/** A Unix socket's path has 108 bytes; the longest name in the run-dir must fit behind it. */
+const RUN_DIR_MAX = 80;
+/** A query's own deadline: no wait inside it can be longer. */
+const QUERY_DEADLINE_MS = 2_500;
+
+export const LISTEN_ADDRESSES_MAX = 16;
+
+const honoured = [
+  {
+    name: 'listen', field: 'listen', kind: 'addresses', unit: 'ADDR:PORT', default: '127.0.0.1:10053',
+    min: 1, max: PORT_MAX, status: 'honoured', why: 'the shared address, UDP and TCP, v4 or v6; may be repeated',
+  },
+  {
+    name: 'upstream', field: 'upstreams', kind: 'addresses', unit: 'ADDR:PORT', default: (facts) => facts.resolver,
+    defaultText: 'first server of /etc/resolv.conf', min: 1, max: PORT_MAX, status: 'honoured',
+    why: 'the resolver that queries go to; may be repeated: the second try goes to the next one',
+  },
+  {
+    name: 'policy-port', field: 'policyPort', kind: 'integer', unit: 'PORT', default: '53', min: 1, max: PORT_MAX,
+    status: 'honoured', why: 'the port under which policy sees the upstream: rules are written for 53',
+  },
+  {
+    name: 'manifests', field: 'manifestsDir', kind: 'text', unit: 'DIR', default: null, min: 1, max: PATH_MAX,
+    roles: ['agent'], status: 'honoured', why: 'folder of *.yaml, *.yml and *.json with pods, services and policies; watched',
+  },
+  {
+    name: 'node-name', field: 'nodeName', kind: 'text', unit: 'NAME', default: (facts) => facts.hostname,
+    defaultText: 'host name', min: 1, max: 253, status: 'honoured', why: 'whose pods are local endpoints',
+  },
+  {
+    name: 'run-dir', field: 'runDir', kind: 'text', unit: 'DIR', default: (facts) => facts.runDir,
+    defaultText: '/run/tandem (root), else $XDG_RUNTIME_DIR/tandem, else a folder per user under the temporary directory',
+    min: 1, max: RUN_DIR_MAX, status: 'honoured', why: 'Unix sockets between the two members and for the CLI',
+  },
+  {
+    name: 'state-dir', field: 'stateDir', kind: 'text', unit: 'DIR', default: (facts) => facts.stateDir,
+    defaultText: '/var/lib/tandem/ROLE (root), else $XDG_STATE_HOME/tandem/ROLE', min: 1, max: PATH_MAX,
+    status: 'honoured', why: 'what survives a restart',
+  },
+  {
+    name: 'http-listen', field: 'httpListen', kind: 'address', unit: 'ADDR:PORT',
+    default: (facts) => (facts.role === 'agent' ? '127.0.0.1:9964' : '127.0.0.1:9965'),
+    defaultText: 'agent 127.0.0.1:9964, dns-proxy 127.0.0.1:9965', min: 0, max: PORT_MAX, status: 'honoured',
+    why: 'health, readiness, metrics and API; port 0 takes a free one',
+  },
+  {
+    name: 'unknown-endpoint', field: 'unknownEndpoint', kind: 'choice', unit: 'VERDICT', default: 'refuse',
+    choices: ['refuse', 'allow'], status: 'honoured', why: 'the verdict for addresses that are no known endpoint',
+  },
+  {
+    name: 'enable-policy', field: 'enablePolicy', kind: 'choice', unit: 'MODE', default: 'default',
+    choices: ['default', 'always', 'never'], status: 'honoured', why: "Cilium's enforcement modes",
+  },
+  {
+    name: 'policy-audit-mode', field: 'auditMode', kind: 'boolean', unit: '', default: 'false', status: 'honoured',
+    why: 'nothing is refused by policy; the verdict is AUDIT',
+  },
+  {
+    name: 'slots', field: 'slots', kind: 'integer', unit: 'N', default: '8192', min: 64, max: 32_768,
+    status: 'honoured', why: 'unanswered queries at most; about 2 KiB of shared memory each',
+  },
+  {
+    name: 'upstream-ports', field: 'upstreamPorts', kind: 'integer', unit: 'N', default: '64', min: 64, max: 256,
+    status: 'honoured', why: 'UDP source ports towards upstreams: each doubling costs a forger one more bit',
+  },
+  {
+    name: 'tcp-idle-timeout', field: 'tcpIdleTimeoutMs', kind: 'duration', unit: 'DURATION', default: '10s',
+    min: SECOND_MS, max: 10 * MINUTE_MS, status: 'honoured', why: 'a TCP connection without a whole query for so long is closed',
+  },
+  {
+    name: 'tcp-connections', field: 'tcpConnections', kind: 'integer', unit: 'N', default: '1024', min: 1, max: 16_384,
+    status: 'honoured', why: 'TCP connections at most; the longest idle one makes room',
+  },
+  {
+    name: 'tcp-connections-per-client', field: 'tcpConnectionsPerClient', kind: 'integer', unit: 'N', default: '128',
+    min: 1, max: 16_384, status: 'honoured', why: 'TCP connections of one client address at most; a further one is closed',
+  },
+  {
+    name: 'tofqdns-dns-reject-response-code', field: 'rejectResponseCode', kind: 'choice', unit: 'CODE',
+    default: 'refused', choices: ['refused', 'nameError'], status: 'honoured', why: 'the response code of a refusal',
+  },
+  {
+    name: 'tofqdns-enable-dns-compression', field: 'dnsCompression', kind: 'boolean', unit: '', default: 'true',
+    status: 'honoured', why: 'compress an answer that is larger than the client takes, before truncating it',
+  },
+  {
+    name: 'tofqdns-min-ttl', field: 'minTtlSeconds', kind: 'integer', unit: 'SECONDS', default: '0', min: 0,
+    max: YEAR_SECONDS, status: 'honoured', why: 'a mapping lives at least so long, whatever its TTL',
+  },
+  {
+    name: 'tofqdns-endpoint-max-ip-per-hostname', field: 'maxIpsPerHostname', kind: 'integer', unit: 'N',
+    default: '1000', min: 1, max: 10_000, status: 'honoured', why: 'addresses kept per endpoint and name; the earliest expiry goes first',
+  },
+  {
+    name: 'tofqdns-proxy-response-max-delay', field: 'responseMaxDelayMs', kind: 'duration', unit: 'DURATION',
+    default: '100ms', min: 0, max: QUERY_DEADLINE_MS, status: 'honoured', why: 'how long an answer may wait for the datapath',
+  },
+  {
+    name: 'dnsproxy-concurrency-limit', field: 'concurrencyLimit', kind: 'integer', unit: 'N', default: '0', min: 0,
+    max: 1_000_000, status: 'honoured', why: 'queries under way at most, further ones get SERVFAIL; 0: no limit but --slots',
+  },
+  {
+    name: 'dnsproxy-concurrency-processing-grace-period', field: 'concurrencyGraceMs', kind: 'duration',
+    unit: 'DURATION', default: '0s', min: 0, max: QUERY_DEADLINE_MS, status: 'honoured',
+    why: 'how long a query waits for a place under the concurrency limit',
+  },
+  {
+    name: 'log-level', field: 'logLevel', kind: 'choice', unit: 'LEVEL', default: 'info',
+    choices: ['debug', 'info', 'warn', 'error'], status: 'honoured', why: 'what is logged',
+  },
+  {
+    name: 'log-format', field: 'logFormat', kind: 'choice', unit: 'FORMAT', default: 'json', choices: ['json', 'text'],
+    status: 'honoured', why: 'one JSON object or one plain line per event, on standard error',
+  },
+] as const satisfies readonly SettingRow[];
+
+function later(name: string, atDefault: string | null, why: string): SettingRow {
+  return { name, kind: 'text', unit: 'VALUE', default: atDefault, status: 'later', why };
+}
+
+function notice(name: string, atDefault: string, why: string): SettingRow {
+  return { name, kind: 'text', unit: 'VALUE', default: atDefault, status: 'notice', why };
+}
+
+const others: readonly SettingRow[] = [
+  later('mode', 'explicit', 'transparent: TPROXY, the original destination is kept'),
+  { ...later('kubernetes', 'false', 'objects from the API server'), kind: 'boolean', roles: ['agent'] },
+  later('hubble-listen', null, 'Hubble Observer API'),
+  later('datapath', 'none', 'nftables: who may connect where'),
+  later('grant-scope', 'node', 'endpoint: a learned address opens for the pod that learned it alone'),
+  later('stale-source-limit', '0', 'how long label grants for remote pods outlive their source'),
+  { ...later('cilium-agent', null, 'take policy from a Cilium agent'), roles: ['dns-proxy'] },
+  later('tofqdns-pre-cache', null, 'mappings loaded at the start'),
+  later('tofqdns-idle-connection-grace-period', '0s', 'how long a mapping outlives its last connection'),
+  later('tofqdns-max-deferred-connection-deletes', '10000', 'expired addresses kept for live connections'),
+  {
+    ...later('dnsproxy-enable-transparent-mode', 'false', "queries leave with the pod's own address"),
+    kind: 'boolean',
+  },
+  notice('tofqdns-preallocate-identities', 'true', 'there are no identities per address here'),
+  notice('tofqdns-proxy-port', '0', 'the port is that of --listen'),
+  notice('dnsproxy-lock-count', '131', 'there are no locks here'),
+  notice('dnsproxy-lock-timeout', '500ms', 'there are no locks here'),
+  notice('dnsproxy-insecure-skip-transparent-mode-check', 'false', 'there is no such check here'),
+  notice('dnsproxy-socket-linger-timeout', '10', 'upstream sockets are shared and stay open'),
+];
+
+/** In the order of help and reference page. */
+export const SETTINGS: readonly SettingRow[] = [...honoured, ...others];
+
+export function flagOf(row: SettingRow): string {
+  return `--${row.name}`;
+}
+
+export function environmentNameOf(row: SettingRow): string {
+  return `TANDEM_${row.name.replaceAll('-', '_').toUpperCase()}`;
+}
+
+/** The default as a reader sees it. */
+export function defaultTextOf(row: SettingRow): string {
+  if (row.defaultText !== undefined) return row.defaultText;
+  return typeof row.default === 'string' ? row.default : '–';
+}
+
+/** The allowed values as a reader sees them; '' when anything goes. */
+export function rangeTextOf(row: SettingRow): string {
+  if (row.kind === 'choice') return row.choices!.join(', ');
+  if (row.kind === 'boolean') return 'true, false';
+  if (row.min === undefined || row.max === undefined) return '';
+  switch (row.kind) {
+    case 'integer':
+      return `${row.min} to ${row.max}`;
+    case 'duration':
+      return `${durationText(row.min)} to ${durationText(row.max)}`;
+    case 'addresses':
+    case 'address':
+      return `an IP address with a port from ${row.min} to ${row.max}, such as 127.0.0.1:53 or [::1]:53`;
+    case 'text':
+      return `${row.min} to ${row.max} characters`;
+  }
+}
+
+/** `1500` → `1.5s`. */
+export function durationText(ms: number): string {
+  if (ms === 0) return '0s';
+  if (ms % MINUTE_MS === 0) return `${ms / MINUTE_MS}m`;
+  return ms >= SECOND_MS ? `${ms / SECOND_MS}s` : `${ms}ms`;
+}
