@@ -1,0 +1,76 @@
+import t from 'tap';
+import { readManifest, readRepositoryFile, repositoryFiles } from '../harness/repository.js';
+import { importBreaks } from './import-rules.js';
+import type { PackageFacts } from './import-rules.js';
+import { importsOf, parse } from './source-file.js';
+
+const root = readManifest('package.json');
+const manifests = repositoryFiles('packages')
+  .filter((path) => /^packages\/[^/]+\/package\.json$/.test(path))
+  .map((path) => ({ folder: path.slice(0, -'/package.json'.length), manifest: readManifest(path) }));
+const doors = Object.fromEntries(manifests.map(({ manifest }) => [manifest.name, Object.keys(manifest.exports ?? {})]));
+
+function factsOf(folder: string): PackageFacts {
+  const manifest = manifests.find((one) => one.folder === folder)?.manifest;
+  if (manifest === undefined) throw new Error(`no package.json in ${folder}`);
+  return {
+    folder,
+    name: manifest.name,
+    dependencies: Object.keys(manifest.dependencies ?? {}),
+    doors,
+    developmentDependencies: Object.keys({ ...root.devDependencies, ...manifest.devDependencies }),
+  };
+}
+
+t.test('every source imports only what the import table allows', (t) => {
+  t.ok(manifests.length >= 9, 'the packages are found');
+  for (const { folder } of manifests) {
+    const facts = factsOf(folder);
+    const breaks = repositoryFiles(folder)
+      .filter((path) => path.endsWith('.ts'))
+      .flatMap((path) => importBreaks(path, importsOf(parse(path, readRepositoryFile(path))), facts));
+    t.strictSame(breaks, [], folder);
+  }
+  t.end();
+});
+
+t.test('every declared dependency is used', (t) => {
+  for (const { folder, manifest } of manifests) {
+    const rest = repositoryFiles(folder)
+      .filter((path) => path !== `${folder}/package.json` && !path.endsWith('.md'))
+      .map(readRepositoryFile)
+      .join('\n');
+    const unused = Object.keys(manifest.dependencies ?? {}).filter((name) => !rest.includes(name));
+    t.strictSame(unused, [], folder);
+  }
+  t.end();
+});
+
+t.test('the rule sees each kind of break', async (t) => {
+  const facts: PackageFacts = {
+    folder: 'packages/core',
+    name: '@tandem/core',
+    dependencies: ['@tandem/dns', 'lru-cache', 'yaml'],
+    doors: { '@tandem/dns': ['.', './codec'], '@tandem/host': ['.'], '@tandem/core': ['.'] },
+    developmentDependencies: ['tap'],
+  };
+  const path = 'packages/core/src/query/path.ts';
+  const judge = (line: string, at = path): number => importBreaks(at, importsOf(parse(at, line)), facts).length;
+  const refused = [
+    "import { readFileSync } from 'node:fs';",
+    "import { x } from '@tandem/host';",
+    "import { x } from '@tandem/dns/codec';",
+    "import { x } from '@tandem/dns/src/name.js';",
+    "import { x } from '@tandem/core';",
+    "import { x } from '../../../dns/src/name.js';",
+    "import { parse } from 'yaml';",
+    "import type { Test } from 'tap';",
+    "export * from '@tandem/host';",
+    "const late = await import('node:os');",
+    "type Late = import('@tandem/host').Host;",
+  ];
+  for (const line of refused) t.equal(judge(line), 1, `refused: ${line}`);
+  const allowed = ["import { x } from '@tandem/dns';", "import { LRUCache } from 'lru-cache';", "import { x } from '../base/assert.js';"];
+  for (const line of allowed) t.equal(judge(line), 0, `allowed: ${line}`);
+  t.equal(judge("import t from 'tap';", 'packages/core/src/query/path.test.ts'), 0, 'tests may use tap');
+});
