@@ -1,0 +1,173 @@
+/**
+ * What a daemon shows of itself: the seam between the HTTP API and the daemon's wire-up, and the JSON forms that the
+ * CLI prints with `-o json`. The forms are stable: fields are added, never renamed or removed within a major version.
+ * Times are RFC 3339 texts in UTC. Knows nothing of HTTP.
+ */
+import type { Role } from '@tandem/core';
+
+/** Implemented by each daemon's wire-up. Calls run on the main thread, return at once and never wait for the peer. */
+export interface DaemonView {
+  readonly role: Role;
+  ready(): Readiness;
+  status(): StatusView;
+  /** Rows that pass all given filters, sorted by endpoint, name and address. */
+  cacheList(filter: CacheFilter): readonly CacheRow[];
+  /** Forgets mappings, here and (by tombstone) at the peer; null: all. @throws AppError USAGE for a bad pattern. */
+  cacheClean(matchPattern: string | null): CacheCleaned;
+  endpoints(): readonly EndpointView[];
+  policies(): readonly PolicyView[];
+  /** @throws AppError NOT_FOUND for an unknown pod, UNAVAILABLE without a snapshot. */
+  trace(request: TraceRequest): TraceView;
+  /** Prometheus text format. */
+  metricsText(): Promise<string>;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** What is missing, or 'ok'. */
+  readonly reason: string;
+}
+
+export interface StatusView {
+  readonly role: Role;
+  readonly version: string;
+  readonly pid: number;
+  /** Differs between two starts of the same member. */
+  readonly incarnation: string;
+  readonly nodeName: string;
+  readonly startedAt: string;
+  readonly uptimeSeconds: number;
+  /** `ADDR:PORT` texts. */
+  readonly listen: readonly string[];
+  readonly upstreams: readonly string[];
+  readonly httpListen: string;
+  readonly readiness: Readiness;
+  readonly policy: PolicyStatus;
+  readonly peer: PeerStatus;
+  readonly counters: QueryCounters;
+  readonly cache: CacheStatus;
+}
+
+export interface PolicyStatus {
+  /** null: no snapshot is enforced yet, everything is refused. */
+  readonly revision: number | null;
+  readonly hash: string | null;
+  /** Since when this snapshot is enforced; null without one. */
+  readonly appliedAt: string | null;
+  readonly endpoints: number;
+  readonly ruleSets: number;
+  readonly fqdnSelectors: number;
+  /** Complaints about the source, `FILE:LINE:COLUMN: FIELD: message`; with errors the last good snapshot stays. */
+  readonly problems: readonly string[];
+}
+
+export interface PeerStatus {
+  readonly connected: boolean;
+  /** Since when `connected` has its value; null before the first change. */
+  readonly since: string | null;
+  readonly incarnation: string | null;
+  /** The peer's policy revision. */
+  readonly revision: number | null;
+  /** Mappings not yet acknowledged by the peer. */
+  readonly lag: number;
+}
+
+/** All count from the start of the process. Further counters may be present. */
+export interface QueryCounters {
+  readonly queries: number;
+  readonly allowed: number;
+  readonly refused: number;
+  /** Answered SERVFAIL by ourselves. */
+  readonly failed: number;
+  /** Upstream answers sent to clients. */
+  readonly answered: number;
+  readonly [name: string]: number;
+}
+
+export interface CacheStatus {
+  /** Distinct names. */
+  readonly names: number;
+  /** (endpoint, name, address) triples. */
+  readonly mappings: number;
+}
+
+export type MappingSource = 'lookup' | 'connection';
+
+export interface CacheFilter {
+  /** As in a toFQDNs selector; null: every name. */
+  readonly matchPattern: string | null;
+  readonly endpointId: number | null;
+  readonly source: MappingSource | null;
+}
+
+/** One lookup's mapping; keys and meaning as in `cilium-dbg fqdn cache list -o json`. */
+export interface CacheRow {
+  /** Lower case, with the trailing dot. */
+  readonly fqdn: string;
+  readonly ips: readonly string[];
+  readonly 'lookup-time': string;
+  /** Seconds. */
+  readonly ttl: number;
+  readonly 'expiration-time': string;
+  readonly 'endpoint-id': number;
+  readonly source: MappingSource;
+}
+
+export interface CacheCleaned {
+  /** Mappings that were removed. */
+  readonly removed: number;
+}
+
+export interface EndpointView {
+  readonly id: number;
+  readonly identity: number;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly uid: string;
+  readonly addresses: readonly string[];
+  /** Whether an egress policy selects the pod; if not, it may ask anything. */
+  readonly enforced: boolean;
+  readonly labels: readonly string[];
+}
+
+export interface PolicyView {
+  readonly kind: string;
+  /** Empty for a clusterwide policy. */
+  readonly namespace: string;
+  readonly name: string;
+  /** Egress rules that act on local endpoints. */
+  readonly rules: number;
+  /** `namespace/pod` of the local endpoints it selects. */
+  readonly endpoints: readonly string[];
+}
+
+export interface TraceRequest {
+  /** `namespace/pod`, or an address. */
+  readonly from: string;
+  /** Canonical address of the DNS server. */
+  readonly server: string;
+  readonly port: number;
+  readonly protocol: 'udp' | 'tcp';
+  /** Presentation form, with or without the trailing dot. */
+  readonly name: string;
+}
+
+export interface TraceView {
+  readonly verdict: 'allow' | 'refuse';
+  /** One sentence. */
+  readonly reason: string;
+  /** The rule that decided; null where none did. */
+  readonly rule: TraceRule | null;
+  /** On a refusal: the rules that came nearest, and what each lacked. */
+  readonly nearest: readonly (TraceRule & { readonly missed: string })[];
+}
+
+export interface TraceRule {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Field path within the policy. */
+  readonly path: string;
+  /** The pattern that matched; null where any name does. */
+  readonly pattern: string | null;
+}

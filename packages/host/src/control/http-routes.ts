@@ -1,0 +1,232 @@
+/**
+ * The routes of the HTTP API, one table. Answers are JSON (`/healthz`, `/readyz`, `/metrics` and `/` are text); a
+ * refusal is `{"error": {"code", "message"}}` with the status that fits its AppError code.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { AppError, canonicalAddress, type AppErrorCode } from '@tandem/core';
+import type { CacheFilter, DaemonView, TraceRequest } from './daemon-view.js';
+
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly view: DaemonView;
+  /** Only the Unix socket's connections may change anything. */
+  readonly mayMutate: boolean;
+}
+
+type Handler = (exchange: Exchange, query: URLSearchParams) => void | Promise<void>;
+
+const BODY_BYTES_MAX = 64 * 1024;
+const NAME_CHARACTERS_MAX = 1_100; // a name of 255 bytes, every byte escaped as \DDD
+const PATTERN_CHARACTERS_MAX = 255;
+const ROWS_PER_CHUNK = 500;
+const ENDPOINT_ID_MAX = 65_535;
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+const TEXT_TYPE = 'text/plain; charset=utf-8';
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
+  '/': { GET: index },
+  '/healthz': { GET: (exchange) => { sendText(exchange, 200, 'ok\n'); } },
+  '/readyz': { GET: readyz },
+  '/metrics': { GET: metrics },
+  '/api/v1/status': { GET: (exchange) => { sendJson(exchange, 200, exchange.view.status()); } },
+  '/api/v1/fqdn/cache': { GET: cacheList, DELETE: cacheClean },
+  '/api/v1/endpoints': { GET: (exchange) => sendRows(exchange, exchange.view.endpoints()) },
+  '/api/v1/policies': { GET: (exchange) => sendRows(exchange, exchange.view.policies()) },
+  '/api/v1/policy/trace': {
+    GET: (exchange, query) => { sendTrace(exchange, Object.fromEntries(query)); },
+    POST: async (exchange) => { sendTrace(exchange, await readJson(exchange.request)); },
+  },
+};
+
+/** Answers one request, refusals included. Rejects only when the connection broke or a handler has a fault. */
+export async function answer(exchange: Exchange): Promise<void> {
+  const { request } = exchange;
+  try {
+    const url = new URL(request.url ?? '/', 'http://localhost');
+    const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
+    if (route === undefined) throw new AppError('NOT_FOUND', `no such path; there are ${Object.keys(routes).join(', ')}`);
+    const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
+    if (!Object.hasOwn(route, method)) {
+      exchange.response.setHeader('allow', Object.keys(route).join(', '));
+      sendError(exchange, 405, 'USAGE', `${url.pathname} takes ${Object.keys(route).join(', ')}`);
+      return;
+    }
+    if (method === 'DELETE' && !exchange.mayMutate) {
+      sendError(exchange, 403, 'USAGE', 'changes are taken on the Unix socket in the run-dir only');
+      return;
+    }
+    await route[method](exchange, url.searchParams);
+  } catch (error) {
+    if (exchange.response.headersSent) throw error;
+    if (error instanceof AppError) sendError(exchange, statusOf(error.code), error.code, error.message);
+    else {
+      sendError(exchange, 500, 'INTERNAL', 'a fault of ours; the log has it');
+      throw error;
+    }
+  }
+}
+
+function statusOf(code: AppErrorCode): number {
+  switch (code) {
+    case 'USAGE':
+    case 'CONFIGURATION':
+      return 400;
+    case 'NOT_FOUND':
+      return 404;
+    case 'LIMIT':
+      return 413;
+    case 'UNAVAILABLE':
+    case 'LINK':
+    case 'SNAPSHOT_REFUSED':
+      return 503;
+  }
+}
+
+function index(exchange: Exchange): void {
+  const paths = Object.entries(routes).map(([path, methods]) => `${Object.keys(methods).join('|').padEnd(10)} ${path}`);
+  sendText(exchange, 200, `tandem ${exchange.view.role}\n\n${paths.join('\n')}\n`);
+}
+
+function readyz(exchange: Exchange): void {
+  const { ready, reason } = exchange.view.ready();
+  sendText(exchange, ready ? 200 : 503, `${reason}\n`);
+}
+
+async function metrics(exchange: Exchange): Promise<void> {
+  send(exchange, 200, METRICS_TYPE, await exchange.view.metricsText());
+}
+
+function cacheList(exchange: Exchange, query: URLSearchParams): Promise<void> {
+  return sendRows(exchange, exchange.view.cacheList(cacheFilterOf(query)));
+}
+
+function cacheClean(exchange: Exchange, query: URLSearchParams): void {
+  only(query, ['matchPattern']);
+  sendJson(exchange, 200, exchange.view.cacheClean(patternOf(query)));
+}
+
+function cacheFilterOf(query: URLSearchParams): CacheFilter {
+  only(query, ['matchPattern', 'endpoint', 'source']);
+  const source = query.get('source');
+  if (source !== null && source !== 'lookup' && source !== 'connection') {
+    throw new AppError('USAGE', `source ${JSON.stringify(source.slice(0, 40))} is not allowed; allowed: lookup, connection`);
+  }
+  const endpoint = query.get('endpoint');
+  if (endpoint !== null && (!/^[0-9]{1,5}$/.test(endpoint) || Number(endpoint) > ENDPOINT_ID_MAX)) {
+    throw new AppError('USAGE', `endpoint ${JSON.stringify(endpoint.slice(0, 40))} is not allowed; allowed: 0 to ${ENDPOINT_ID_MAX}`);
+  }
+  return { matchPattern: patternOf(query), endpointId: endpoint === null ? null : Number(endpoint), source };
+}
+
+function patternOf(query: URLSearchParams): string | null {
+  const pattern = query.get('matchPattern');
+  if (pattern !== null && (pattern === '' || pattern.length > PATTERN_CHARACTERS_MAX)) {
+    throw new AppError('USAGE', `matchPattern has ${pattern.length} characters; allowed: 1 to ${PATTERN_CHARACTERS_MAX}`);
+  }
+  return pattern;
+}
+
+/** A misspelt filter must not widen what is listed or removed. */
+function only(query: URLSearchParams, allowed: readonly string[]): void {
+  for (const key of query.keys()) {
+    if (!allowed.includes(key)) throw new AppError('USAGE', `unknown parameter ${JSON.stringify(key.slice(0, 40))}; known: ${allowed.join(', ')}`);
+    if (query.getAll(key).length > 1) throw new AppError('USAGE', `${key} is given twice`);
+  }
+}
+
+function sendTrace(exchange: Exchange, body: unknown): void {
+  sendJson(exchange, 200, exchange.view.trace(traceRequestOf(body)));
+}
+
+const TRACE_FIELDS = ['from', 'server', 'port', 'protocol', 'name'];
+
+function traceRequestOf(body: unknown): TraceRequest {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new AppError('USAGE', 'the body must be a JSON object');
+  const fields = body as Readonly<Record<string, unknown>>;
+  const unknownField = Object.keys(fields).find((key) => !TRACE_FIELDS.includes(key));
+  if (unknownField !== undefined) {
+    throw new AppError('USAGE', `unknown field ${JSON.stringify(unknownField.slice(0, 40))}; known: ${TRACE_FIELDS.join(', ')}`);
+  }
+  const server = canonicalAddress(textOf(fields, 'server'));
+  if (server === null) throw new AppError('USAGE', `server ${JSON.stringify(fields.server)} is not an IP address`);
+  const port = Number(fields.port ?? 53);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new AppError('USAGE', `port ${JSON.stringify(fields.port)} is not allowed; allowed: 1 to 65535`);
+  }
+  const protocol = String(fields.protocol ?? 'udp').toLowerCase();
+  if (protocol !== 'udp' && protocol !== 'tcp') {
+    throw new AppError('USAGE', `protocol ${JSON.stringify(protocol.slice(0, 40))} is not allowed; allowed: udp, tcp`);
+  }
+  return { from: textOf(fields, 'from'), server, port, protocol, name: textOf(fields, 'name') };
+}
+
+function textOf(fields: Readonly<Record<string, unknown>>, key: string): string {
+  const value = fields[key];
+  if (typeof value !== 'string' || value === '' || value.length > NAME_CHARACTERS_MAX) {
+    throw new AppError('USAGE', `${key} must be a text of 1 to ${NAME_CHARACTERS_MAX} characters`);
+  }
+  return value;
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  // The request outlives the loop: destroying it would cut the connection before the refusal is sent.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES_MAX) throw new AppError('LIMIT', `the body is larger than ${BODY_BYTES_MAX} bytes`);
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
+  } catch {
+    throw new AppError('USAGE', 'the body is not JSON');
+  }
+}
+
+function sendError(exchange: Exchange, status: number, code: string, message: string): void {
+  // After a body that was not read to its end, the connection is of no more use.
+  if (status === 413) exchange.response.setHeader('connection', 'close');
+  sendJson(exchange, status, { error: { code, message } });
+}
+
+function sendJson(exchange: Exchange, status: number, value: unknown): void {
+  send(exchange, status, JSON_TYPE, `${JSON.stringify(value)}\n`);
+}
+
+function sendText(exchange: Exchange, status: number, text: string): void {
+  send(exchange, status, TEXT_TYPE, text);
+}
+
+function send(exchange: Exchange, status: number, type: string, text: string): void {
+  const { request, response } = exchange;
+  response.writeHead(status, headersOf(type, Buffer.byteLength(text)));
+  response.end(request.method === 'HEAD' ? undefined : text);
+}
+
+/** A JSON array in pieces: a large cache is never one text in memory. */
+async function sendRows(exchange: Exchange, rows: readonly unknown[]): Promise<void> {
+  const { request, response } = exchange;
+  response.writeHead(200, headersOf(JSON_TYPE, null));
+  if (request.method === 'HEAD') response.end();
+  else await pipeline(Readable.from(chunksOf(rows)), response);
+}
+
+function* chunksOf(rows: readonly unknown[]): Generator<string> {
+  if (rows.length === 0) yield '[';
+  for (let i = 0; i < rows.length; i += ROWS_PER_CHUNK) {
+    const texts = rows.slice(i, i + ROWS_PER_CHUNK).map((row) => JSON.stringify(row));
+    yield `${i === 0 ? '[' : ',\n'}${texts.join(',\n')}`;
+  }
+  yield ']\n';
+}
+
+function headersOf(type: string, lengthBytes: number | null): Record<string, string | number> {
+  const headers = { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+  return lengthBytes === null ? headers : { ...headers, 'content-length': lengthBytes };
+}
