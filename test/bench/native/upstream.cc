@@ -1,0 +1,103 @@
+// A DNS server fast enough not to be the limit: A is 192.0.2.1, AAAA is 2001:db8::1, any other type has no records.
+// With --delay-ms each answer waits that long. Prints `ready PORT` when it can be asked.
+#include <poll.h>
+
+#include <deque>
+#include <vector>
+
+#include "common.h"
+
+namespace {
+
+using bench::Batch;
+using bench::kBatch;
+using bench::kDatagramBytes;
+
+constexpr uint16_t kTypeA = 1;
+constexpr uint16_t kTypeAaaa = 28;
+constexpr uint32_t kTtlSeconds = 300;
+// Answers that may wait; beyond it questions are dropped, like by a server that is short of memory.
+constexpr size_t kWaitingMax = 65536;
+
+struct Waiting {
+  int64_t dueNs;
+  sockaddr_storage name;
+  socklen_t nameLength;
+  std::vector<uint8_t> bytes;
+};
+
+// Turns the query into its answer in place; returns the new length, 0 for what is no query with one question.
+size_t answerInPlace(uint8_t* bytes, size_t length) {
+  const size_t end = bench::questionEnd(bytes, length);
+  if (end == 0 || (bytes[2] & 0x80) != 0) return 0;
+  const uint16_t type = bench::load16(bytes + end - 4);
+  bytes[2] = static_cast<uint8_t>(0x84 | (bytes[2] & 0x01));
+  bytes[3] = 0x80;
+  memset(bytes + 6, 0, 6);
+  if (type != kTypeA && type != kTypeAaaa) return end;
+  const uint16_t dataBytes = type == kTypeA ? 4 : 16;
+  if (end + 12 + dataBytes > kDatagramBytes) return 0;
+  bytes[7] = 1;
+  uint8_t* at = bytes + end;
+  bench::store16(at, 0xc00c);
+  bench::store16(at + 2, type);
+  bench::store16(at + 4, 1);
+  bench::store16(at + 6, static_cast<uint16_t>(kTtlSeconds >> 16));
+  bench::store16(at + 8, static_cast<uint16_t>(kTtlSeconds));
+  bench::store16(at + 10, dataBytes);
+  static const uint8_t four[4] = {192, 0, 2, 1};
+  static const uint8_t six[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  memcpy(at + 12, type == kTypeA ? four : six, dataBytes);
+  return end + 12 + dataBytes;
+}
+
+void sendDue(int fd, std::deque<Waiting>& waiting) {
+  const int64_t now = bench::nowNs();
+  while (!waiting.empty() && waiting.front().dueNs <= now) {
+    Waiting& first = waiting.front();
+    sendto(fd, first.bytes.data(), first.bytes.size(), 0, reinterpret_cast<sockaddr*>(&first.name), first.nameLength);
+    waiting.pop_front();
+  }
+}
+
+int waitMs(const std::deque<Waiting>& waiting) {
+  if (waiting.empty()) return -1;
+  const int64_t left = waiting.front().dueNs - bench::nowNs();
+  return left <= 0 ? 0 : static_cast<int>((left + 999999) / 1000000);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const bench::Options options(argc, argv, {{"listen", "127.0.0.1:0"}, {"delay-ms", "0"}, {"pin", "-1"}});
+  const int64_t delayNs = options.number("delay-ms", 0, 60000) * 1000000;
+  bench::pinTo(options.number("pin", -1, 1023));
+  const int fd = bench::udpSocket(bench::parseAddress(options.text("listen")).family());
+  bench::bindTo(fd, options.text("listen"));
+  printf("ready %d\n", bench::portOf(fd));
+  fflush(stdout);
+
+  static Batch batch;
+  std::deque<Waiting> waiting;
+  for (;;) {
+    pollfd readable{fd, POLLIN, 0};
+    if (poll(&readable, 1, waitMs(waiting)) < 0 && errno != EINTR) bench::die("poll");
+    sendDue(fd, waiting);
+    batch.armForReceive(true);
+    const int count = recvmmsg(fd, batch.headers, kBatch, MSG_DONTWAIT, nullptr);
+    int answers = 0;
+    for (int i = 0; i < count; i++) {
+      const size_t length = answerInPlace(batch.bytes[i], batch.headers[i].msg_len);
+      if (length == 0) continue;
+      if (delayNs > 0) {
+        if (waiting.size() >= kWaitingMax) continue;
+        waiting.push_back({bench::nowNs() + delayNs, batch.names[i], batch.headers[i].msg_hdr.msg_namelen,
+                           std::vector<uint8_t>(batch.bytes[i], batch.bytes[i] + length)});
+        continue;
+      }
+      batch.vectors[i].iov_len = length;
+      batch.headers[answers++] = batch.headers[i];
+    }
+    if (answers > 0) bench::sendAll(fd, batch.headers, answers);
+  }
+}
