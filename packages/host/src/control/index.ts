@@ -1,3 +1,8 @@
 /** The door of host's control side: settings, log, metrics and the HTTP API. */
 export * from './daemon-view.js';
 export { startHttpServers, type HttpOptions, type HttpServers } from './http-server.js';
+export { createLog, type DaemonLog, type LogOptions } from './log.js';
+export { Metrics, type Labels, type LatencyReading, type Sample } from './metrics.js';
+export { nearestName } from './nearest-name.js';
+export { apiSocketPath, defaultRunDir, defaultStateDir, ensurePrivateDir, type Environment } from './paths.js';
+export { firstResolver, loadSettings, type Loaded, type LoadRequest } from './settings-load.js';

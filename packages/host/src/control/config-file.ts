@@ -1,0 +1,64 @@
+/**
+ * A `--config` file: YAML, one map of setting names to a scalar or a list of scalars. The value's text is taken as written
+ * (`0x10` stays `0x10`, `1e3` stays `1e3`), so a file means the same as a flag. Knows no meaning of any setting.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { AppError, SETTINGS, type RawSetting } from '@tandem/core';
+import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node } from 'yaml';
+import { nearestName } from './nearest-name.js';
+
+const FILE_BYTES_MAX = 1024 * 1024;
+
+/** @throws AppError CONFIGURATION with one line `FILE:LINE: …` per complaint. */
+export function readConfigFile(path: string): RawSetting[] {
+  return parseConfig(readText(path), path);
+}
+
+/** `path` is for complaints only. */
+export function parseConfig(text: string, path: string): RawSetting[] {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
+  const at = (offset: number): string => `${path}:${lines.linePos(offset).line}`;
+  const complaints = document.errors.map((error) => `${at(error.pos[0])}: ${error.message}`);
+  const raws: RawSetting[] = [];
+  if (complaints.length === 0 && document.contents !== null) {
+    if (!isMap<Node, Node | null>(document.contents)) throw new AppError('CONFIGURATION', `${path}:1: a map of settings is expected, such as "slots: 4096"`);
+    for (const { key, value } of document.contents.items) {
+      const where = at(key.range?.[0] ?? 0);
+      const name = isScalar(key) ? String(key.value) : '';
+      const texts = textsOf(value);
+      if (!SETTINGS.some((row) => row.name === name)) complaints.push(`${where}: ${unknownKey(name)}`);
+      else if (typeof texts === 'string') complaints.push(`${where}: ${name}: ${texts}`);
+      else raws.push({ name, texts, where: `${where}: ${name}`, from: 'file' });
+    }
+  }
+  if (complaints.length > 0) throw new AppError('CONFIGURATION', complaints.join('\n'));
+  return raws;
+}
+
+/** The texts of a scalar or list; a string that is not in a list is the complaint. */
+function textsOf(value: Node | null): readonly string[] | string {
+  const items = isSeq(value) ? value.items : [value];
+  const texts: string[] = [];
+  for (const item of items) {
+    if (!isScalar(item) || item.value === null) return 'a single value or a list of values is expected';
+    texts.push(item.source ?? String(item.value));
+  }
+  return texts.length === 0 ? 'the list is empty' : texts;
+}
+
+function unknownKey(name: string): string {
+  const nearest = nearestName(name, SETTINGS.map((row) => row.name));
+  return `unknown setting ${JSON.stringify(name.slice(0, 80))}${nearest === null ? '' : `; did you mean ${nearest}?`}`;
+}
+
+function readText(path: string): string {
+  try {
+    const { size } = statSync(path);
+    if (size > FILE_BYTES_MAX) throw new AppError('CONFIGURATION', `${path}: larger than ${FILE_BYTES_MAX} bytes`);
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    throw new AppError('CONFIGURATION', `--config ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
