@@ -1,0 +1,146 @@
+import t from 'tap';
+import { AppError } from './app-error.js';
+import { parseDurationMs, parseSettings, type RawSetting } from './settings-parse.js';
+import {
+  defaultTextOf, durationText, environmentNameOf, flagOf, rangeTextOf, SETTINGS, type SettingFacts,
+} from './settings.js';
+
+const facts: SettingFacts = {
+  role: 'agent', hostname: 'node-a', runDir: '/run/tandem', stateDir: '/var/lib/tandem/agent', resolver: '192.0.2.53:53',
+};
+
+function flag(name: string, ...texts: string[]): RawSetting {
+  return { name, texts, where: `--${name}`, from: 'argv' };
+}
+
+function inFile(name: string, ...texts: string[]): RawSetting {
+  return { name, texts, where: `tandem.yaml:7: ${name}`, from: 'file' };
+}
+
+function refusal(raws: readonly RawSetting[], with_: Partial<SettingFacts> = {}): AppError {
+  try {
+    parseSettings(raws, { ...facts, ...with_ });
+  } catch (error) {
+    if (error instanceof AppError) return error;
+    throw error;
+  }
+  throw new Error('was accepted');
+}
+
+t.test('without any raw value every setting has its documented default', (t) => {
+  const { settings, notices } = parseSettings([], facts);
+  t.strictSame(settings, {
+    role: 'agent',
+    listen: [{ address: '127.0.0.1', port: 10053, family: 4 }],
+    upstreams: [{ address: '192.0.2.53', port: 53, family: 4 }],
+    policyPort: 53, manifestsDir: null, nodeName: 'node-a', runDir: '/run/tandem', stateDir: '/var/lib/tandem/agent',
+    httpListen: { address: '127.0.0.1', port: 9964, family: 4 },
+    unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false, slots: 8192, upstreamPorts: 64,
+    tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128, rejectResponseCode: 'refused',
+    dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000, responseMaxDelayMs: 100, concurrencyLimit: 0,
+    concurrencyGraceMs: 0, logLevel: 'info', logFormat: 'json',
+  });
+  t.ok(Object.isFrozen(settings));
+  t.strictSame(notices, []);
+  t.equal(parseSettings([], { ...facts, role: 'dns-proxy' }).settings.httpListen.port, 9965);
+  t.end();
+});
+
+t.test('each kind of value is read from its text', (t) => {
+  const { settings } = parseSettings([
+    flag('listen', '[::1]:5353', '127.0.0.1:5353,[0:0::1]:5353'),
+    flag('slots', '64'),
+    flag('policy-audit-mode', 'true'),
+    inFile('tofqdns-proxy-response-max-delay', '1s500ms'),
+    inFile('unknown-endpoint', 'allow'),
+    flag('http-listen', '127.0.0.1:0'),
+    flag('manifests', 'policies'),
+  ], facts);
+  t.strictSame(settings.listen, [{ address: '::1', port: 5353, family: 6 }, { address: '127.0.0.1', port: 5353, family: 4 }], 'canonical, and each once');
+  t.match(settings, { slots: 64, auditMode: true, responseMaxDelayMs: 1500, unknownEndpoint: 'allow', manifestsDir: 'policies' });
+  t.equal(settings.httpListen.port, 0);
+  t.end();
+});
+
+t.test('a value out of range is refused with place, value and range', (t) => {
+  const table: readonly [RawSetting, string, string][] = [
+    [flag('slots', '63'), 'USAGE', '--slots: "63" is not allowed; allowed: 64 to 32768'],
+    [flag('slots', '99999999999'), 'USAGE', '--slots: "99999999999" is not allowed; allowed: 64 to 32768'],
+    [flag('slots', '1e3'), 'USAGE', '--slots: "1e3" is not allowed; allowed: 64 to 32768'],
+    [flag('slots', '64', '65'), 'USAGE', '--slots: "64,65" is not allowed; allowed: one value'],
+    [inFile('slots', '-1'), 'CONFIGURATION', 'tandem.yaml:7: slots: "-1" is not allowed; allowed: 64 to 32768'],
+    [inFile('policy-port', '70000'), 'CONFIGURATION', 'tandem.yaml:7: policy-port: "70000" is not allowed; allowed: 1 to 65535'],
+    [flag('upstream-ports', '512'), 'USAGE', '--upstream-ports: "512" is not allowed; allowed: 64 to 256'],
+    [flag('unknown-endpoint', 'deny'), 'USAGE', '--unknown-endpoint: "deny" is not allowed; allowed: refuse, allow'],
+    [flag('policy-audit-mode', 'maybe'), 'USAGE', '--policy-audit-mode: "maybe" is not allowed; allowed: true, false'],
+    [flag('tofqdns-proxy-response-max-delay', '3s'), 'USAGE', '--tofqdns-proxy-response-max-delay: "3s" is not allowed; allowed: 0s to 2.5s'],
+    [flag('tcp-idle-timeout', '10'), 'USAGE', '--tcp-idle-timeout: "10" is not allowed; allowed: 1s to 10m'],
+    [flag('listen', 'localhost:53'), 'USAGE', '--listen: "localhost:53" is not allowed; allowed: an IP address with a port from 1 to 65535, such as 127.0.0.1:53 or [::1]:53'],
+    [flag('listen', '127.0.0.1:0'), 'USAGE', '--listen: "127.0.0.1:0" is not allowed; allowed: an IP address with a port from 1 to 65535, such as 127.0.0.1:53 or [::1]:53'],
+    [flag('listen', ''), 'USAGE', '--listen: "" is not allowed; allowed: an IP address with a port from 1 to 65535, such as 127.0.0.1:53 or [::1]:53'],
+    [flag('run-dir', 'x'.repeat(81)), 'USAGE', `--run-dir: "${'x'.repeat(80)}…" is not allowed; allowed: 1 to 80 characters`],
+    [flag('node-name', 'a\nb'), 'USAGE', '--node-name: "a\\nb" is not allowed; allowed: 1 to 253 characters'],
+  ];
+  for (const [raw, code, message] of table) t.match(refusal([raw]), { code, message }, message);
+  t.end();
+});
+
+t.test('one start shows all complaints', (t) => {
+  t.equal(refusal([flag('slots', 'x'), flag('log-level', 'loud')]).message.split('\n').length, 2);
+  t.end();
+});
+
+t.test('settings that contradict each other or the host are refused', (t) => {
+  t.match(refusal([flag('upstream', '127.0.0.1:10053')]), { code: 'CONFIGURATION', message: /circle/ });
+  t.match(refusal([], { resolver: null }), { code: 'CONFIGURATION', message: /--upstream is missing/ });
+  t.end();
+});
+
+t.test('settings of later versions are refused unless at their default', (t) => {
+  t.match(refusal([flag('mode', 'transparent')]), { code: 'UNAVAILABLE', message: /--mode: "transparent" is not in this version/ });
+  t.match(refusal([flag('kubernetes', 'true')]), { code: 'UNAVAILABLE' });
+  t.match(refusal([flag('hubble-listen', '127.0.0.1:4245')]), { code: 'UNAVAILABLE', message: /leave it out/ });
+  t.match(refusal([flag('stale-source-limit', '60')]), { code: 'UNAVAILABLE', message: /only 0 is/ });
+  parseSettings([flag('mode', 'explicit'), flag('kubernetes', 'false'), flag('datapath', 'none'), flag('grant-scope', 'node'),
+    flag('stale-source-limit', '0'), inFile('tofqdns-idle-connection-grace-period', '0s')], facts);
+  t.end();
+});
+
+t.test("settings of Cilium's without an object here are accepted with a notice", (t) => {
+  const { notices } = parseSettings([flag('dnsproxy-lock-count', '131'), inFile('tofqdns-proxy-port', '10094')], facts);
+  t.equal(notices.length, 2);
+  t.match(notices.join('\n'), /--dnsproxy-lock-count is accepted and changes nothing/);
+  t.end();
+});
+
+t.test("the other role's setting is refused as a flag and ignored in a shared file or environment", (t) => {
+  t.match(refusal([flag('manifests', 'x')], { role: 'dns-proxy' }), { code: 'USAGE', message: /a setting of agent/ });
+  t.equal(parseSettings([inFile('manifests', 'x')], { ...facts, role: 'dns-proxy' }).settings.manifestsDir, null);
+  t.end();
+});
+
+t.test('durations are read as Go writes them', (t) => {
+  const table: readonly [string, number | null][] = [
+    ['0', 0], ['0s', 0], ['100ms', 100], ['1s', 1000], ['1m30s', 90_000], ['1.5h', 5_400_000], ['250us', 0.25], ['3µs', 0.003],
+    ['', null], ['1', null], ['s', null], ['-1s', null], ['1s ', null], ['1 s', null], ['1d', null], ['1.s', null], ['9999999999s', null],
+  ];
+  for (const [text, ms] of table) t.equal(parseDurationMs(text), ms, JSON.stringify(text));
+  for (const ms of [0, 1, 100, 1000, 1500, 60_000, 600_000]) t.equal(parseDurationMs(durationText(ms)), ms);
+  t.end();
+});
+
+t.test('every row is complete, and names are derived one way', (t) => {
+  const names = SETTINGS.map((row) => row.name);
+  t.equal(new Set(names).size, names.length, 'each name once');
+  const fields = new Set(SETTINGS.flatMap((row) => row.field ?? []));
+  t.strictSame([...fields, 'role'].sort(), Object.keys(parseSettings([], facts).settings).sort(), 'each field has a row');
+  for (const row of SETTINGS) {
+    t.match(row.name, /^[a-z]+(?:-[a-z]+)*$/, row.name);
+    t.equal(flagOf(row), `--${row.name}`);
+    t.match(environmentNameOf(row), /^TANDEM_[A-Z_]+$/);
+    t.not(row.why, '', 'has a reason');
+    if (row.status === 'honoured') t.not(rangeTextOf(row), '', `${row.name} has a range`);
+    if (typeof row.default === 'function') t.not(defaultTextOf(row), '–', `${row.name} describes its default`);
+  }
+  t.end();
+});
