@@ -1,0 +1,80 @@
+/**
+ * A program under test: started with its output kept, ended by its pid. Nothing outlives the test that started it.
+ */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { within } from './until.js';
+
+const OUTPUT_BYTES_MAX = 4 << 20;
+const STOP_DEADLINE_MS = 10_000;
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export class Child {
+  readonly process: ChildProcess;
+  readonly exited: Promise<Exit>;
+  #output = '';
+  #standardOutput = '';
+  #exit: Exit | null = null;
+
+  constructor(command: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+    this.process = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
+    this.exited = once(this.process, 'close').then(([code, signal]) => {
+      this.#exit = { code: code as number | null, signal: signal as NodeJS.Signals | null };
+      return this.#exit;
+    });
+    this.process.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      this.#standardOutput = (this.#standardOutput + text).slice(-OUTPUT_BYTES_MAX);
+      this.#output = (this.#output + text).slice(-OUTPUT_BYTES_MAX);
+    });
+    this.process.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.#output = (this.#output + text).slice(-OUTPUT_BYTES_MAX);
+    });
+  }
+
+  get pid(): number {
+    if (this.process.pid === undefined) throw new Error(`${this.process.spawnfile} did not start`);
+    return this.process.pid;
+  }
+
+  /** Standard output and error together, the newest 4 MiB. */
+  get output(): string {
+    return this.#output;
+  }
+
+  get standardOutput(): string {
+    return this.#standardOutput;
+  }
+
+  /** null while it runs. */
+  get exit(): Exit | null {
+    return this.#exit;
+  }
+
+  /** SIGTERM, then SIGKILL after a while; returns how it ended. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Exit> {
+    if (this.#exit !== null) return this.#exit;
+    this.process.kill(signal);
+    try {
+      return await within(`end of process ${String(this.pid)} after ${signal}`, STOP_DEADLINE_MS, this.exited);
+    } catch {
+      this.process.kill('SIGKILL');
+      return this.exited;
+    }
+  }
+}
+
+/** Runs a program to its end. @throws Error if it takes longer; it is killed then. */
+export async function run(command: string, args: readonly string[], deadlineMs: number): Promise<Exit & { output: string; standardOutput: string }> {
+  const child = new Child(command, args);
+  try {
+    const exit = await within(`${command} ${args.join(' ')}`, deadlineMs, child.exited);
+    return { ...exit, output: child.output, standardOutput: child.standardOutput };
+  } finally {
+    await child.stop('SIGKILL');
+  }
+}

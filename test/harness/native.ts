@@ -1,0 +1,74 @@
+/**
+ * The C++ programs of test/bench/native: built when a source is newer, into test/dist. Says what to install when there is
+ * no compiler.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Child } from './child.js';
+import { repositoryRoot } from './repository.js';
+import { until } from './until.js';
+
+const sources = join(repositoryRoot, 'test/bench/native');
+const built = join(repositoryRoot, 'test/dist/bench/native');
+const COMPILE_FLAGS = ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Werror'];
+const READY_DEADLINE_MS = 5_000;
+
+export type NativeProgram = 'upstream' | 'relay' | 'generate' | 'fuzz';
+
+/** Path of the program. @throws Error saying what to install, or what the compiler said. */
+export function nativeProgram(name: NativeProgram): string {
+  const target = join(built, name);
+  const newest = Math.max(...readdirSync(sources).filter((file) => file.endsWith('.h') || file === `${name}.cc`).map((file) => statSync(join(sources, file)).mtimeMs));
+  const age = statSync(target, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (age < newest) {
+    mkdirSync(built, { recursive: true });
+    try {
+      execFileSync('g++', [...COMPILE_FLAGS, '-o', target, join(sources, `${name}.cc`)], { stdio: 'pipe' });
+    } catch (error) {
+      const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+      throw new Error(missing ? 'no C++ compiler: apt-get install g++' : `building ${name} failed: ${String(error)}`, { cause: error });
+    }
+  }
+  return target;
+}
+
+/** Starts a program that prints `ready PORT`, and waits for that line. */
+export async function startNative(name: NativeProgram, args: readonly string[], prefix: readonly string[] = []): Promise<{ child: Child; port: number }> {
+  const [command, ...rest] = [...prefix, nativeProgram(name), ...args];
+  const child = new Child(command, rest);
+  const ready = await until(`${name} ready`, READY_DEADLINE_MS, () => {
+    if (child.exit !== null) throw new Error(`${name} ended: ${child.output}`);
+    return /^ready (\d+)$/m.exec(child.standardOutput);
+  });
+  return { child, port: Number(ready[1]) };
+}
+
+/** What `generate` prints. Latencies are in microseconds. */
+export interface Load {
+  readonly sent: number;
+  readonly answered: number;
+  readonly lost: number;
+  /** Answered, but not with what was asked or what the upstream holds. */
+  readonly wrong: number;
+  readonly refused: number;
+  /** Any other response code. */
+  readonly failed: number;
+  readonly unexpected: number;
+  readonly seconds: number;
+  readonly qps: number;
+  readonly p50Us: number;
+  readonly p90Us: number;
+  readonly p99Us: number;
+  readonly p999Us: number;
+  readonly maxUs: number;
+}
+
+/** Runs the generator to its end. */
+export async function generate(args: readonly string[], prefix: readonly string[] = []): Promise<Load> {
+  const [command, ...rest] = [...prefix, nativeProgram('generate'), ...args];
+  const child = new Child(command, rest);
+  const { code } = await child.exited;
+  if (code !== 0) throw new Error(`generate ended with ${String(code)}: ${child.output}`);
+  return JSON.parse(child.standardOutput) as Load;
+}
