@@ -9,3 +9,4 @@ export { copyName, copyNameExact, nameEquals, nameEqualsExact, skipName } from '
 export { MAX_HINTS, ServiceBindingHints, scanServiceBinding } from './service-binding.js';
 export { nameFromString, nameToString } from './name.js';
 export { buildReply, buildTruncated, patchId } from './build.js';
+export { recompress } from './recompress.js';
