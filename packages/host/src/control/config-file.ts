@@ -41,8 +41,8 @@ function textsOf(value: Node | null): readonly string[] | string {
   const items = isSeq(value) ? value.items : [value];
   const texts: string[] = [];
   for (const item of items) {
-    if (!isScalar(item) || item.value === null) return 'a single value or a list of values is expected';
-    texts.push(item.source ?? String(item.value));
+    if (!isScalar(item) || item.value === null || item.source === undefined) return 'a single value or a list of values is expected';
+    texts.push(item.source);
   }
   return texts.length === 0 ? 'the list is empty' : texts;
 }

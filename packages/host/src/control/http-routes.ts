@@ -153,12 +153,12 @@ function traceRequestOf(body: unknown): TraceRequest {
     throw new AppError('USAGE', `unknown field ${JSON.stringify(unknownField.slice(0, 40))}; known: ${TRACE_FIELDS.join(', ')}`);
   }
   const server = canonicalAddress(textOf(fields, 'server'));
-  if (server === null) throw new AppError('USAGE', `server ${JSON.stringify(fields.server)} is not an IP address`);
+  if (server === null) throw new AppError('USAGE', `server ${JSON.stringify(textOf(fields, 'server').slice(0, 80))} is not an IP address`);
   const port = Number(fields.port ?? 53);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new AppError('USAGE', `port ${JSON.stringify(fields.port)} is not allowed; allowed: 1 to 65535`);
+    throw new AppError('USAGE', `port ${JSON.stringify(fields.port).slice(0, 40)} is not allowed; allowed: 1 to 65535`);
   }
-  const protocol = String(fields.protocol ?? 'udp').toLowerCase();
+  const protocol = fields.protocol === undefined ? 'udp' : textOf(fields, 'protocol').toLowerCase();
   if (protocol !== 'udp' && protocol !== 'tcp') {
     throw new AppError('USAGE', `protocol ${JSON.stringify(protocol.slice(0, 40))} is not allowed; allowed: udp, tcp`);
   }

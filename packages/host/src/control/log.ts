@@ -25,8 +25,10 @@ export interface DaemonLog extends Log {
 }
 
 export function createLog(options: LogOptions): DaemonLog {
-  const destination = options.destination
-    ?? pino.destination({ fd: STANDARD_ERROR_FD, sync: false, maxLength: BUFFER_BYTES_MAX });
+  const buffer = options.destination === undefined
+    ? pino.destination({ fd: STANDARD_ERROR_FD, sync: false, maxLength: BUFFER_BYTES_MAX })
+    : null;
+  const destination = buffer ?? options.destination!;
   const stream = options.format === 'json' ? destination : { write: (line: string) => { destination.write(textLine(line)); } };
   const logger = pino({
     level: options.level,
@@ -41,9 +43,7 @@ export function createLog(options: LogOptions): DaemonLog {
     info: (message, fields) => { logger.info(fields ?? {}, message); },
     warn: (message, fields) => { logger.warn(fields ?? {}, message); },
     error: (message, fields) => { logger.error(fields ?? {}, message); },
-    flush: () => {
-      if ('flushSync' in destination && typeof destination.flushSync === 'function') destination.flushSync();
-    },
+    flush: () => { buffer?.flushSync(); },
     setLevel: (level) => { logger.level = level; },
   };
 }

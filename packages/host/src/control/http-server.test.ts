@@ -1,0 +1,210 @@
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { AppError, type Log } from '@tandem/core';
+import type { CacheFilter, CacheRow, DaemonView, StatusView, TraceRequest } from './daemon-view.js';
+import { startHttpServers, type HttpServers } from './http-server.js';
+
+const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+const row: CacheRow = {
+  'fqdn': 'echo.k8s.intra.', 'ips': ['172.17.0.2'], 'lookup-time': '2026-11-05T10:00:00.000Z', 'ttl': 30,
+  'expiration-time': '2026-11-05T10:00:30.000Z', 'endpoint-id': 7, 'source': 'lookup',
+};
+
+/** Records what it was asked; `rows` and readiness can be set. */
+class RecordingView implements DaemonView {
+  readonly role = 'agent';
+  readonly asked: unknown[] = [];
+  rows: CacheRow[] = [row];
+  isReady = true;
+
+  ready() {
+    return { ready: this.isReady, reason: this.isReady ? 'ok' : 'no policy snapshot yet' };
+  }
+
+  status(): StatusView {
+    return { role: 'agent', pid: 1 } as StatusView;
+  }
+
+  cacheList(filter: CacheFilter) {
+    this.asked.push(filter);
+    return this.rows;
+  }
+
+  cacheClean(matchPattern: string | null) {
+    this.asked.push(matchPattern);
+    return { removed: 1 };
+  }
+
+  endpoints() {
+    return [];
+  }
+
+  policies(): never {
+    throw new Error('a fault');
+  }
+
+  trace(traced: TraceRequest): never {
+    this.asked.push(traced);
+    throw new AppError('NOT_FOUND', `no pod ${traced.from}`);
+  }
+
+  metricsText() {
+    return Promise.resolve('tandem_redundant 1\n');
+  }
+}
+
+interface Reply {
+  readonly status: number;
+  readonly headers: Record<string, unknown>;
+  readonly text: string;
+}
+
+function ask(at: { port: number } | { socketPath: string }, method: string, path: string, body?: string): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ ...at, host: '127.0.0.1', method, path, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (piece: string) => { text += piece; });
+      response.on('end', () => { resolve({ status: response.statusCode!, headers: response.headers, text }); });
+    });
+    sent.on('error', reject).end(body);
+  });
+}
+
+async function served(t: Test, view: DaemonView = new RecordingView()): Promise<{ servers: HttpServers; tcp: { port: number }; unix: { socketPath: string } }> {
+  const dir = mkdtempSync(join(tmpdir(), 'tandem-http-'));
+  const servers = await startHttpServers({
+    listen: { address: '127.0.0.1', port: 0, family: 4 }, unixPath: join(dir, 'agent.sock'), log: quiet,
+  }, view);
+  t.teardown(async () => {
+    await servers.close();
+    rmSync(dir, { recursive: true });
+  });
+  return { servers, tcp: { port: servers.listen.port }, unix: { socketPath: servers.unixPath } };
+}
+
+t.test('both sockets serve the same routes', async (t) => {
+  const { tcp, unix } = await served(t);
+  for (const at of [tcp, unix]) {
+    t.match(await ask(at, 'GET', '/healthz'), { status: 200, text: 'ok\n' });
+    t.match(await ask(at, 'GET', '/readyz'), { status: 200, text: 'ok\n' });
+    t.match(await ask(at, 'GET', '/metrics'), { status: 200, text: 'tandem_redundant 1\n', headers: { 'content-type': /version=0.0.4/ } });
+    t.match(await ask(at, 'GET', '/'), { status: 200, text: /DELETE +.*|\/api\/v1\/fqdn\/cache/ });
+    t.strictSame(JSON.parse((await ask(at, 'GET', '/api/v1/status')).text), { role: 'agent', pid: 1 });
+    t.strictSame(JSON.parse((await ask(at, 'GET', '/api/v1/fqdn/cache')).text), [row]);
+    t.strictSame(JSON.parse((await ask(at, 'GET', '/api/v1/endpoints')).text), []);
+    t.match(await ask(at, 'HEAD', '/healthz'), { status: 200, text: '' });
+  }
+});
+
+t.test('a member that is not ready says why', async (t) => {
+  const view = new RecordingView();
+  view.isReady = false;
+  const { tcp } = await served(t, view);
+  t.match(await ask(tcp, 'GET', '/readyz'), { status: 503, text: 'no policy snapshot yet\n' });
+  t.match(await ask(tcp, 'GET', '/healthz'), { status: 200 });
+});
+
+t.test('changes are taken on the Unix socket alone', async (t) => {
+  const view = new RecordingView();
+  const { tcp, unix } = await served(t, view);
+  t.match(await ask(tcp, 'DELETE', '/api/v1/fqdn/cache'), { status: 403, text: /Unix socket/ });
+  t.strictSame(view.asked, []);
+  t.strictSame(JSON.parse((await ask(unix, 'DELETE', '/api/v1/fqdn/cache?matchPattern=*.intra')).text), { removed: 1 });
+  t.strictSame(JSON.parse((await ask(unix, 'DELETE', '/api/v1/fqdn/cache')).text), { removed: 1 });
+  t.strictSame(view.asked, ['*.intra', null]);
+  t.equal(statSync(unix.socketPath).mode & 0o777, 0o600, 'which is the owner\'s');
+});
+
+t.test('filters reach the daemon, and a bad one reaches nobody', async (t) => {
+  const view = new RecordingView();
+  const { unix } = await served(t, view);
+  await ask(unix, 'GET', '/api/v1/fqdn/cache?matchPattern=*&endpoint=7&source=connection');
+  t.strictSame(view.asked, [{ matchPattern: '*', endpointId: 7, source: 'connection' }]);
+  for (const query of ['source=x', 'endpoint=-1', 'endpoint=70000', 'endpoint=1&endpoint=2', 'matchpattern=a', 'matchPattern=', `matchPattern=${'a'.repeat(300)}`]) {
+    for (const method of ['GET', 'DELETE']) t.match(await ask(unix, method, `/api/v1/fqdn/cache?${query}`), { status: 400, text: /"code":"USAGE"/ }, `${method} ${query}`);
+  }
+  t.equal(view.asked.length, 1);
+});
+
+t.test('a trace is asked by query or body, and its refusals are answers', async (t) => {
+  const view = new RecordingView();
+  const { tcp } = await served(t, view);
+  const fields = { from: 'demo/web', server: '0:0::1', port: 53, protocol: 'tcp', name: 'a.example' };
+  t.match(await ask(tcp, 'POST', '/api/v1/policy/trace', JSON.stringify(fields)), { status: 404, text: /no pod demo\/web/ });
+  await ask(tcp, 'GET', '/api/v1/policy/trace?from=demo/web&server=::1&port=53&protocol=TCP&name=a.example');
+  await ask(tcp, 'GET', '/api/v1/policy/trace?from=127.0.1.1&server=127.0.0.1&name=a');
+  t.strictSame(view.asked, [{ ...fields, server: '::1' }, { ...fields, server: '::1' },
+    { from: '127.0.1.1', server: '127.0.0.1', port: 53, protocol: 'udp', name: 'a' }]);
+  const bad: readonly [string, RegExp][] = [
+    ['{', /not JSON/], ['[]', /JSON object/], ['{"fro":1}', /unknown field \\"fro\\"/], [JSON.stringify({ ...fields, server: 'x' }), /not an IP address/],
+    [JSON.stringify({ ...fields, port: 70000 }), /1 to 65535/], [JSON.stringify({ ...fields, protocol: 'sctp' }), /udp, tcp/],
+    [JSON.stringify({ ...fields, name: 7 }), /name must be a text/], [JSON.stringify({ ...fields, from: '' }), /from must be/],
+  ];
+  for (const [body, text] of bad) t.match(await ask(tcp, 'POST', '/api/v1/policy/trace', body), { status: 400, text }, body);
+  t.match(await ask(tcp, 'POST', '/api/v1/policy/trace', 'x'.repeat(70_000)), { status: 413, text: /65536/ });
+});
+
+t.test('unknown paths, methods and our own faults are told apart', async (t) => {
+  const { tcp } = await served(t);
+  t.match(await ask(tcp, 'GET', '/api/v2'), { status: 404, text: /there are \// });
+  t.match(await ask(tcp, 'GET', '/constructor'), { status: 404 });
+  t.match(await ask(tcp, 'PUT', '/healthz'), { status: 405, headers: { allow: 'GET' } });
+  t.match(await ask(tcp, 'GET', '/api/v1/policies'), { status: 500, text: /INTERNAL/ });
+  t.match(await ask(tcp, 'GET', '/healthz'), { status: 200 }, 'and it goes on');
+});
+
+t.test('a large cache comes as one array', async (t) => {
+  const view = new RecordingView();
+  view.rows = Array.from({ length: 5_001 }, (_, i) => ({ ...row, 'endpoint-id': i }));
+  const { unix } = await served(t, view);
+  t.strictSame(JSON.parse((await ask(unix, 'GET', '/api/v1/fqdn/cache')).text), view.rows);
+});
+
+t.test('a header that is too large and bytes that are no HTTP end their connection only', async (t) => {
+  const { tcp } = await served(t);
+  const reply = await new Promise<string>((resolve) => {
+    let text = '';
+    const socket = connect(tcp.port, '127.0.0.1', () => { socket.write(`GET / HTTP/1.1\r\nhost: a\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`); });
+    socket.on('data', (data) => { text += data.toString('latin1'); }).on('close', () => { resolve(text); }).on('error', () => undefined);
+  });
+  t.match(reply, /^HTTP\/1\.1 431/);
+  await new Promise<void>((resolve) => {
+    const socket = connect(tcp.port, '127.0.0.1', () => { socket.end('\x00\x01\x02\r\n\r\n'); });
+    socket.on('close', () => { resolve(); }).on('error', () => undefined).resume();
+  });
+  t.match(await ask(tcp, 'GET', '/healthz'), { status: 200 });
+});
+
+t.test('a dead socket file is replaced, a living one is not', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'tandem-http-'));
+  const path = join(dir, 'agent.sock');
+  const listen = { address: '127.0.0.1', port: 0, family: 4 } as const;
+  const first = await startHttpServers({ listen, unixPath: path, log: quiet }, new RecordingView());
+  await t.rejects(startHttpServers({ listen, unixPath: path, log: quiet }, new RecordingView()), { code: 'UNAVAILABLE', message: /another process answers/ });
+  t.match(await ask({ socketPath: path }, 'GET', '/healthz'), { status: 200 }, 'which still answers');
+  await first.close();
+  t.throws(() => statSync(path), 'closing removes it');
+  writeFileSync(path, '');
+  chmodSync(path, 0o600);
+  const second = await startHttpServers({ listen, unixPath: path, log: quiet }, new RecordingView());
+  await second.close();
+  rmSync(dir, { recursive: true });
+});
+
+t.test('a taken port is refused with a remedy, and the Unix socket is given back', async (t) => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => { taken.listen(0, '127.0.0.1', resolve); });
+  const { port } = taken.address() as { port: number };
+  const dir = mkdtempSync(join(tmpdir(), 'tandem-http-'));
+  const path = join(dir, 'agent.sock');
+  await t.rejects(startHttpServers({ listen: { address: '127.0.0.1', port, family: 4 }, unixPath: path, log: quiet }, new RecordingView()),
+    { code: 'UNAVAILABLE', message: /the port is taken; .*--http-listen/ });
+  t.throws(() => statSync(path));
+  taken.close();
+  rmSync(dir, { recursive: true });
+});

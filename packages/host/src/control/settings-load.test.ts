@@ -1,0 +1,118 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { AppError, environmentNameOf, flagOf, SETTINGS, type Settings } from '@tandem/core';
+import { firstResolver, loadSettings, type LoadRequest } from './settings-load.js';
+
+const dir = mkdtempSync(join(tmpdir(), 'tandem-settings-'));
+const resolvConfPath = join(dir, 'resolv.conf');
+writeFileSync(resolvConfPath, 'search intra\nnameserver 192.0.2.53\n');
+t.teardown(() => { rmSync(dir, { recursive: true }); });
+
+function load(request: Partial<LoadRequest>): Settings {
+  const loaded = loadSettings({ role: 'agent', version: '1.2.3', argv: [], env: {}, resolvConfPath, ...request });
+  if (loaded.kind === 'text') throw new Error(loaded.text);
+  return loaded.settings;
+}
+
+function refusal(request: Partial<LoadRequest>): AppError {
+  try {
+    load(request);
+  } catch (error) {
+    if (error instanceof AppError) return error;
+    throw error;
+  }
+  throw new Error('was accepted');
+}
+
+function configFile(text: string): string {
+  const path = join(dir, 'tandem.yaml');
+  writeFileSync(path, text);
+  return path;
+}
+
+t.test('argv goes before environment before file before default', (t) => {
+  const config = configFile('slots: 100\nlog-level: warn\npolicy-port: 5353\nlisten:\n  - 127.0.0.1:5300\n  - "[::1]:5300"\n');
+  const env = { TANDEM_SLOTS: '200', TANDEM_LOG_LEVEL: 'error', TANDEM_UPSTREAM: '192.0.2.1:53,192.0.2.2:53' };
+  const settings = load({ argv: ['--config', config, '--slots', '300'], env });
+  t.match(settings, { slots: 300, logLevel: 'error', policyPort: 5353, tcpConnections: 1024 });
+  t.equal(settings.listen.length, 2);
+  t.equal(settings.upstreams.length, 2);
+  t.equal(load({ env: { TANDEM_CONFIG: config } }).slots, 100, 'the file may be named by the environment');
+  t.strictSame(load({}).upstreams, [{ address: '192.0.2.53', port: 53, family: 4 }], 'resolv.conf');
+  t.end();
+});
+
+t.test('flags take = or a blank, switches need no value, lists are repeated', (t) => {
+  const settings = load({ argv: ['--slots=64', '--policy-audit-mode', '--tofqdns-enable-dns-compression=false', '--listen', '127.0.0.1:1', '--listen=127.0.0.1:2'] });
+  t.match(settings, { slots: 64, auditMode: true, dnsCompression: false });
+  t.equal(settings.listen.length, 2);
+  t.end();
+});
+
+t.test('wrong flags are refused in one line that names the remedy', (t) => {
+  const table: readonly [string[], RegExp][] = [
+    [['--slot', '5'], /^unknown option '--slot'; did you mean --slots\? \(see tandem-agent --help\)$/],
+    [['--zzzzzz'], /^unknown option '--zzzzzz' \(see/],
+    [['--slots'], /argument missing/],
+    [['start'], /too many arguments/],
+    [['--slots', '1', '--slots', '2'], /allowed: one value/],
+    [['--cilium-agent', '127.0.0.1:1'], /a setting of dns-proxy, not of agent/],
+  ];
+  for (const [argv, message] of table) t.match(refusal({ argv }), { code: 'USAGE', message }, argv.join(' '));
+  t.match(refusal({ argv: ['--mode', 'transparent'] }), { code: 'UNAVAILABLE', message: /not in this version/ });
+  t.end();
+});
+
+t.test('a complaint about a file names file, line and the nearest key', (t) => {
+  const table: readonly [string, RegExp][] = [
+    ['listen: 127.0.0.1:1\n\nslotz: 5\n', /tandem\.yaml:3: unknown setting "slotz"; did you mean slots\?$/],
+    ['a: 1\nb: 2\n', /tandem\.yaml:1: unknown setting "a"\n.*tandem\.yaml:2: unknown setting "b"/],
+    ['\nslots: 5\n', /tandem\.yaml:2: slots: "5" is not allowed; allowed: 64 to 32768$/],
+    ['slots: 0x100\n', /"0x100" is not allowed/],
+    ['slots: [64, 65]\n', /allowed: one value/],
+    ['slots:\n', /tandem\.yaml:1: slots: a single value or a list of values is expected/],
+    ['listen: []\n', /the list is empty/],
+    ['listen: {a: b}\n', /a single value or a list/],
+    ['slots: 64\nslots: 65\n', /tandem\.yaml:2: Map keys must be unique/],
+    ['- slots\n', /a map of settings is expected/],
+    ['slots: &a 64\ntcp-connections: *a\n', /tandem\.yaml:2: tcp-connections: a single value/],
+    ['slots: "64\n', /tandem\.yaml:\d: Missing closing/],
+    ['mode: transparent\n', /tandem\.yaml:1: mode: "transparent" is not in this version/],
+  ];
+  for (const [text, message] of table) t.match(refusal({ argv: ['--config', configFile(text)] }).message, message, JSON.stringify(text));
+  t.match(refusal({ argv: ['--config', join(dir, 'absent.yaml')] }), { code: 'CONFIGURATION', message: /absent\.yaml.*ENOENT/ });
+  t.match(refusal({ argv: ['--config', configFile('#'.repeat(1024 * 1024 + 1))] }), { code: 'CONFIGURATION', message: /larger than/ });
+  t.equal(load({ argv: ['--config', configFile('')] }).slots, 8192, 'an empty file says nothing');
+  t.equal(load({ argv: ['--config', configFile('manifests: x\n')], role: 'dns-proxy' }).manifestsDir, null, 'one file may serve both members');
+  t.end();
+});
+
+t.test('a complaint about the environment names the variable', (t) => {
+  t.match(refusal({ env: { TANDEM_SLOTS: '' } }), { code: 'CONFIGURATION', message: /^TANDEM_SLOTS: "" is not allowed/ });
+  t.equal(load({ env: { TANDEM_MEMBER: 'agent' } }).slots, 8192, 'variables of the CLI are no settings');
+  t.end();
+});
+
+t.test('the help text has every setting of this version, and every name of the others', (t) => {
+  const loaded = loadSettings({ role: 'agent', version: '1.2.3', argv: ['--help'], env: {}, resolvConfPath });
+  t.equal(loaded.kind, 'text');
+  const text = loaded.kind === 'text' ? loaded.text : '';
+  for (const row of SETTINGS) {
+    if (row.roles?.includes('agent') !== false) t.match(text, flagOf(row), row.name);
+    t.not(environmentNameOf(row), 'TANDEM_CONFIG');
+  }
+  t.notMatch(text, '--cilium-agent');
+  t.match(loadSettings({ role: 'agent', version: '1.2.3', argv: ['--version'], env: {} }), { kind: 'text', text: '1.2.3\n' });
+  t.end();
+});
+
+t.test('the first usable server of resolv.conf is taken', (t) => {
+  const table: readonly [string, string | null][] = [
+    ['nameserver 10.0.0.1\nnameserver 10.0.0.2\n', '10.0.0.1:53'], ['# nameserver 10.0.0.1\n  nameserver\t::1 # x\n', '[::1]:53'],
+    ['nameserver fe80::1%eth0\nnameserver 10.0.0.2', '10.0.0.2:53'], ['options edns0\n', null], ['', null],
+  ];
+  for (const [text, resolver] of table) t.equal(firstResolver(text), resolver, JSON.stringify(text));
+  t.end();
+});
