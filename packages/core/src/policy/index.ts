@@ -1,6 +1,20 @@
 /** The door of the policy folder. */
-export * from './decide.js';
-export * from './name-table.js';
+export { AddressTable, wordsOfAddress } from './address-table.js';
+export { NO_ALLOTMENT, parseAllotment, type AllottedNumber, type Allotment } from './allotment.js';
+export {
+  ENFORCEMENT_MODES,
+  compileSnapshot,
+  type CompileOptions,
+  type CompileResult,
+  type EnforcementMode,
+} from './compile.js';
+export { canonicalJson, contentHash, sha256Hex, utf8 } from './content-hash.js';
+export { ALLOW_NO_POLICY, DENY, PolicyIndex, WORLD_ROW, type ServerRow, type Target } from './decide.js';
+export { SNAPSHOT_LIMITS } from './limits.js';
+export { NameTable, type NameView, type TableEntry } from './name-table.js';
 export * from './objects.js';
 export * from './pattern.js';
 export * from './snapshot.js';
+export { ruleSetKey, snapshotHash } from './snapshot-hash.js';
+export * from './trace.js';
+export { validateSnapshot } from './validate.js';

@@ -9,7 +9,7 @@ export const PROTOCOL = { tcp: 6, udp: 17 } as const;
 export type Protocol = (typeof PROTOCOL)[keyof typeof PROTOCOL];
 
 /** Numeric identities below this are reserved, with Cilium's numbers (pkg/identity/numericidentity.go). */
-export const RESERVED_IDENTITY = { unknown: 0, host: 1, world: 2 } as const;
+export const RESERVED_IDENTITY = { unknown: 0, host: 1, world: 2, remoteNode: 6 } as const;
 export const FIRST_POD_IDENTITY = 256;
 
 export interface Snapshot {
@@ -43,7 +43,10 @@ export interface EndpointRecord {
   readonly ruleSet: number | null;
 }
 
-/** All pods (any node) with one label set: what `toEndpoints` can select as a DNS server. */
+/**
+ * All pods (any node) with one label set: what `toEndpoints` can select as a DNS server. Pods on the host network are the
+ * reserved identities host (this node) and remoteNode, as in Cilium.
+ */
 export interface IdentityRecord {
   readonly identity: number;
   /** `source:key=value`, sorted, such as `k8s:app=net`. */

@@ -1,0 +1,257 @@
+/**
+ * Objects → snapshot. Endpoints are this node's pods, identities all pods' label sets, rules the egress sections of all
+ * policies that select an endpoint, flattened (one per `toPorts` entry).
+ *
+ * Invariant: the same objects in any order, with the same allotment, give the same hash. Whatever is ambiguous is closed:
+ * an address that two pods claim belongs to neither. An unready backend counts, so that verdicts do not flap.
+ * Unlike Cilium, no pod label is filtered out: a policy may select by `pod-template-hash`, too.
+ * Does not know: where objects come from, who enforces the result.
+ */
+import { canonicalAddress } from '../base/socket-address.js';
+import { Allotter, NO_ALLOTMENT, type Allotment } from './allotment.js';
+import { flattenPolicies, type FlatSpec } from './flatten.js';
+import { IdentityDirectory } from './identity-directory.js';
+import type { NamespaceObject, PodObject, PolicyObjects } from './objects.js';
+import { LabelSet, matchesAll, podLabels } from './selector.js';
+import { compileServices } from './services.js';
+import {
+  RESERVED_IDENTITY,
+  type EgressRule,
+  type EndpointRecord,
+  type FqdnSelector,
+  type RuleSet,
+  type Snapshot,
+} from './snapshot.js';
+import { ruleSetKey, snapshotHash } from './snapshot-hash.js';
+import { byText } from './sort.js';
+import { validateSnapshot } from './validate.js';
+
+/** Cilium's enforcement modes: `always` also closes pods that no policy selects, `never` opens all. */
+export const ENFORCEMENT_MODES = ['default', 'always', 'never'] as const;
+export type EnforcementMode = (typeof ENFORCEMENT_MODES)[number];
+
+export interface CompileOptions {
+  readonly nodeName: string;
+  readonly enablePolicy: EnforcementMode;
+  /** As it came out of the compile before; null for the first one. */
+  readonly allotment: Allotment | null;
+  readonly revision: number;
+}
+
+export interface CompileResult {
+  readonly snapshot: Snapshot;
+  readonly allotment: Allotment;
+  /** What was left out and why, one sentence each, sorted: for logs and `status`. */
+  readonly notices: readonly string[];
+}
+
+/** Throws AppError: SNAPSHOT_REFUSED where the objects exceed `SNAPSHOT_LIMITS`, LIMIT where numbers run out. */
+export function compileSnapshot(objects: PolicyObjects, options: CompileOptions): CompileResult {
+  const notices: string[] = [];
+  const before = options.allotment ?? NO_ALLOTMENT;
+  const pods = livePods(objects.pods, notices);
+  const owned = new OwnedAddresses(pods, notices);
+  const identityNumbers = new Allotter(before, 'identity');
+  const directory = identityDirectory(pods, objects.namespaces, { owned, identityNumbers, nodeName: options.nodeName });
+  const specs = flattenPolicies(objects.policies, directory);
+  const endpointNumbers = new Allotter(before, 'endpoint');
+  const sets = new RuleSets(specs, directory, options.enablePolicy);
+  const endpoints = pods
+    .filter((pod) => !pod.hostNetwork && isLocal(pod, options.nodeName))
+    .map((pod) => {
+      const identity = directory.identityOfPod(pod);
+      const uid = uidOf(pod);
+      return {
+        id: endpointNumbers.take(uid),
+        uid,
+        namespace: pod.namespace,
+        pod: pod.name,
+        identity,
+        addresses: owned.ofEndpoint(pod),
+        key: sets.keyFor(identity),
+      };
+    });
+  const { ruleSets, rowOf } = sets.finish();
+  const content = {
+    nodeName: options.nodeName,
+    endpoints: endpoints.map(({ key, ...record }): EndpointRecord => ({ ...record, ruleSet: key === null ? null : rowOf(key) })),
+    identities: directory.records(),
+    services: compileServices(objects, pods),
+    ruleSets,
+    fqdnSelectors: distinctSelectors(ruleSets),
+  };
+  // What a peer would refuse is refused here, before it is published.
+  const snapshot = validateSnapshot({ revision: options.revision, hash: snapshotHash(content), ...content });
+  const identityResult = identityNumbers.finish(options.revision);
+  const endpointResult = endpointNumbers.finish(options.revision);
+  return {
+    snapshot,
+    allotment: {
+      endpoints: endpointResult.entries,
+      identities: identityResult.entries,
+      nextEndpointId: endpointResult.next,
+      nextIdentity: identityResult.next,
+    },
+    notices: notices.sort(),
+  };
+}
+
+function uidOf(pod: PodObject): string {
+  return pod.uid ?? `${pod.namespace}/${pod.name}`;
+}
+
+function isLocal(pod: PodObject, nodeName: string): boolean {
+  return pod.nodeName === null || pod.nodeName === nodeName;
+}
+
+/** Pods that run and have an address, in canonical text, sorted. */
+function livePods(pods: readonly PodObject[], notices: string[]): PodObject[] {
+  const live: PodObject[] = [];
+  for (const pod of pods) {
+    if (pod.phase === 'Succeeded' || pod.phase === 'Failed' || pod.addresses.length === 0) continue;
+    const addresses: string[] = [];
+    for (const text of pod.addresses) {
+      const address = canonicalAddress(text);
+      if (address === null) notices.push(`pod ${pod.namespace}/${pod.name}: "${text}" is not an address; left out`);
+      else if (!addresses.includes(address)) addresses.push(address);
+    }
+    live.push({ ...pod, addresses });
+  }
+  return live.sort((a, b) => byText(a.namespace, b.namespace) || byText(a.name, b.name) || byText(uidOf(a), uidOf(b)));
+}
+
+/** Who owns which address: one that two pods claim is owned by neither. */
+class OwnedAddresses {
+  readonly #claims = new Map<string, PodObject[]>();
+
+  constructor(pods: readonly PodObject[], notices: string[]) {
+    for (const pod of pods) {
+      if (pod.hostNetwork) continue;
+      for (const address of pod.addresses) {
+        const claim = this.#claims.get(address);
+        if (claim === undefined) this.#claims.set(address, [pod]);
+        else claim.push(pod);
+      }
+    }
+    for (const [address, claim] of this.#claims) {
+      if (claim.length === 1) continue;
+      const names = claim.map((pod) => `${pod.namespace}/${pod.name}`).join(', ');
+      notices.push(`address ${address} is claimed by ${claim.length} pods (${names}): it belongs to none of them`);
+    }
+  }
+
+  ofEndpoint(pod: PodObject): string[] {
+    return pod.addresses.filter((address) => this.#claims.get(address)?.length === 1);
+  }
+
+  /** Pods of one identity may share an address: as a server it is the same. */
+  sharedOnlyBy(address: string, isSame: (pod: PodObject) => boolean): boolean {
+    return this.#claims.get(address)?.every(isSame) ?? true;
+  }
+
+  isPodAddress(address: string): boolean {
+    return this.#claims.has(address);
+  }
+}
+
+function identityDirectory(
+  pods: readonly PodObject[],
+  namespaces: readonly NamespaceObject[],
+  tools: { readonly owned: OwnedAddresses; readonly identityNumbers: Allotter; readonly nodeName: string },
+): IdentityDirectory {
+  const namespaceLabels = new Map(namespaces.map(({ name, labels }) => [name, labels]));
+  const labelsOf = new Map<PodObject, LabelSet>();
+  const byLabels = new Map<string, { labels: LabelSet; pods: PodObject[] }>();
+  const hosts: Record<'host' | 'remoteNode', Set<string>> = { host: new Set(), remoteNode: new Set() };
+  for (const pod of pods) {
+    if (pod.hostNetwork) {
+      const node = isLocal(pod, tools.nodeName) ? hosts.host : hosts.remoteNode;
+      for (const address of pod.addresses) if (!tools.owned.isPodAddress(address)) node.add(address);
+      continue;
+    }
+    const labels = podLabels(pod, namespaceLabels.get(pod.namespace) ?? {});
+    const key = labels.texts.join(';');
+    labelsOf.set(pod, labels);
+    const group = byLabels.get(key);
+    if (group === undefined) byLabels.set(key, { labels, pods: [pod] });
+    else group.pods.push(pod);
+  }
+  const directory = new IdentityDirectory();
+  directory.add(RESERVED_IDENTITY.world, new LabelSet(['reserved:world=']), []);
+  directory.add(RESERVED_IDENTITY.host, new LabelSet(['reserved:host=']), [...hosts.host]);
+  const remote = [...hosts.remoteNode].filter((address) => !hosts.host.has(address));
+  directory.add(RESERVED_IDENTITY.remoteNode, new LabelSet(['reserved:remote-node=']), remote);
+  for (const [key, { labels, pods: members }] of [...byLabels].sort(([a], [b]) => byText(a, b))) {
+    const same = (pod: PodObject): boolean => labelsOf.get(pod)?.texts.join(';') === key;
+    const addresses = new Set(members.flatMap((pod) => pod.addresses).filter((one) => tools.owned.sharedOnlyBy(one, same)));
+    const identity = tools.identityNumbers.take(key);
+    directory.add(identity, labels, [...addresses]);
+    for (const pod of members) directory.assign(pod, identity);
+  }
+  return directory;
+}
+
+/** Which rules an identity gets; identities with equal rules share a set. */
+class RuleSets {
+  readonly #specs: readonly FlatSpec[];
+  readonly #directory: IdentityDirectory;
+  readonly #mode: EnforcementMode;
+  readonly #keyByIdentity = new Map<number, string | null>();
+  readonly #keyBySpecs = new Map<string, string>();
+  readonly #rules = new Map<string, readonly EgressRule[]>();
+
+  constructor(specs: readonly FlatSpec[], directory: IdentityDirectory, mode: EnforcementMode) {
+    this.#specs = specs;
+    this.#directory = directory;
+    this.#mode = mode;
+  }
+
+  keyFor(identity: number): string | null {
+    let key = this.#keyByIdentity.get(identity);
+    if (key === undefined) {
+      key = this.#compute(this.#directory.labelsOf(identity));
+      this.#keyByIdentity.set(identity, key);
+    }
+    return key;
+  }
+
+  /** Sorted by key, so that the order of endpoints plays no part. */
+  finish(): { ruleSets: RuleSet[]; rowOf: (key: string) => number } {
+    const ruleSets = [...this.#rules].map(([key, rules]) => ({ key, rules })).sort((a, b) => byText(a.key, b.key));
+    const rows = new Map(ruleSets.map(({ key }, row) => [key, row]));
+    return { ruleSets, rowOf: (key) => rows.get(key)! };
+  }
+
+  #compute(labels: LabelSet): string | null {
+    if (this.#mode === 'never') return null;
+    const selected: number[] = [];
+    let denies = this.#mode === 'always';
+    this.#specs.forEach((spec, index) => {
+      if (!matchesAll(spec.subject, labels)) return;
+      selected.push(index);
+      denies ||= spec.defaultDeny;
+    });
+    if (!denies) return null;
+    const specsKey = selected.join();
+    let key = this.#keyBySpecs.get(specsKey);
+    if (key === undefined) {
+      const rules = selected.flatMap((index) => this.#specs[index].rules);
+      key = ruleSetKey(rules);
+      this.#keyBySpecs.set(specsKey, key);
+      this.#rules.set(key, rules);
+    }
+    return key;
+  }
+}
+
+function distinctSelectors(ruleSets: readonly RuleSet[]): FqdnSelector[] {
+  const found = new Map<string, FqdnSelector>();
+  for (const { rules } of ruleSets) {
+    for (const { fqdns } of rules) {
+      for (const { matchName, matchPattern } of fqdns) {
+        found.set(JSON.stringify([matchName, matchPattern]), { matchName, matchPattern });
+      }
+    }
+  }
+  return [...found].sort(([a], [b]) => byText(a, b)).map(([, selector]) => selector);
+}

@@ -1,0 +1,75 @@
+/**
+ * Identities by number, by pod and by selector. Selecting is narrowed through an index of `key=value`, so that thousands
+ * of selectors over thousands of identities stay cheap.
+ *
+ * Does not know: how numbers are allotted, which addresses are contested.
+ */
+import type { PodObject } from './objects.js';
+import { matchesAll, splitLabel, type LabelSet, type Requirement } from './selector.js';
+import { FIRST_POD_IDENTITY, type IdentityRecord } from './snapshot.js';
+import { byText } from './sort.js';
+
+interface Entry {
+  readonly identity: number;
+  readonly labels: LabelSet;
+  readonly addresses: readonly string[];
+}
+
+export class IdentityDirectory {
+  readonly #entries = new Map<number, Entry>();
+  readonly #byLabel = new Map<string, number[]>();
+  readonly #ofPod = new Map<PodObject, number>();
+  readonly #selected = new Map<string, readonly number[]>();
+
+  /** All are added before the first `select`. */
+  add(identity: number, labels: LabelSet, addresses: readonly string[]): void {
+    this.#entries.set(identity, { identity, labels, addresses: [...addresses].sort(byText) });
+    for (const text of labels.texts) {
+      const { key, value } = splitLabel(text);
+      const list = this.#byLabel.get(`${key}=${value}`);
+      if (list === undefined) this.#byLabel.set(`${key}=${value}`, [identity]);
+      else list.push(identity);
+    }
+  }
+
+  assign(pod: PodObject, identity: number): void {
+    this.#ofPod.set(pod, identity);
+  }
+
+  identityOfPod(pod: PodObject): number {
+    return this.#ofPod.get(pod)!;
+  }
+
+  labelsOf(identity: number): LabelSet {
+    return this.#entries.get(identity)!.labels;
+  }
+
+  /** Identities that meet all requirements, rising. */
+  select(requirements: readonly Requirement[]): readonly number[] {
+    const memoKey = JSON.stringify(requirements);
+    const known = this.#selected.get(memoKey);
+    if (known !== undefined) return known;
+    const found = this.#candidates(requirements).filter((identity) => matchesAll(requirements, this.labelsOf(identity)));
+    const result = [...new Set(found)].sort((a, b) => a - b);
+    this.#selected.set(memoKey, result);
+    return result;
+  }
+
+  /** Sorted by number; a reserved identity only if it has addresses. */
+  records(): IdentityRecord[] {
+    return [...this.#entries.values()]
+      .filter(({ identity, addresses }) => identity >= FIRST_POD_IDENTITY || addresses.length > 0)
+      .sort((a, b) => a.identity - b.identity)
+      .map(({ identity, labels, addresses }) => ({ identity, labels: labels.texts, addresses }));
+  }
+
+  #candidates(requirements: readonly Requirement[]): readonly number[] {
+    let best: readonly number[] | null = null;
+    for (const { key, operator, values } of requirements) {
+      if (operator !== 'In') continue;
+      const list = values.flatMap((value) => this.#byLabel.get(`${key}=${value}`) ?? []);
+      if (best === null || list.length < best.length) best = list;
+    }
+    return best ?? [...this.#entries.keys()];
+  }
+}

@@ -1,0 +1,20 @@
+/** Bounds of a snapshot: what one is compiled into, and what is accepted from a peer. Beyond them: AppError, nothing is cut. */
+export const SNAPSHOT_LIMITS = {
+  /** Local pods; Kubernetes itself supports some hundreds per node. */
+  endpoints: 4096,
+  /** Distinct label sets in the cluster: Cilium's 16-bit range. */
+  identities: 65536,
+  addressesPerRecord: 65536,
+  labelsPerIdentity: 1024,
+  services: 16384,
+  portsPerService: 1024,
+  backendsPerPort: 16384,
+  ruleSets: 4096,
+  rulesPerSet: 16384,
+  patternsPerRule: 65536,
+  /** Cilium's limit per `toPorts` entry. */
+  portsPerRule: 40,
+  fqdnSelectors: 65536,
+  /** Any text in a snapshot: a label is the longest (prefix, key of 317, value of 63). */
+  textCharacters: 1024,
+} as const;

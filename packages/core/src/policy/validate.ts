@@ -1,0 +1,223 @@
+/**
+ * Is this data a snapshot? For bytes from a peer or from disk, already decoded to plain data. The result is a fresh copy of
+ * the known fields, so nothing of the sender's objects is kept.
+ *
+ * Invariant: what passes can be given to `PolicyIndex.build` without further checks: structure, limits, indexes in range,
+ * lists in the order that look-ups rely on, hash right. What fails is refused as a whole, with the field that is wrong.
+ */
+import { AppError } from '../base/app-error.js';
+import { canonicalAddress } from '../base/socket-address.js';
+import { SNAPSHOT_LIMITS as LIMITS } from './limits.js';
+import { admitMatchName, admitMatchPattern } from './pattern.js';
+import {
+  FIRST_POD_IDENTITY,
+  PROTOCOL,
+  type EgressRule,
+  type EndpointRecord,
+  type FqdnSelector,
+  type IdentityRecord,
+  type PortRange,
+  type Protocol,
+  type RuleOrigin,
+  type RuleSet,
+  type ServicePort,
+  type ServiceRecord,
+  type Snapshot,
+} from './snapshot.js';
+import { ruleSetKey, snapshotHash } from './snapshot-hash.js';
+
+const NUMBER_MAX = 65535;
+
+/** Throws AppError SNAPSHOT_REFUSED; its message names the field, its detail `field` holds the path. */
+export function validateSnapshot(value: unknown): Snapshot {
+  const root = record(value, 'snapshot', [
+    'revision', 'hash', 'nodeName', 'endpoints', 'identities', 'services', 'ruleSets', 'fqdnSelectors',
+  ]);
+  const ruleSets = list(root.ruleSets, 'ruleSets', LIMITS.ruleSets, ruleSet);
+  const content = {
+    nodeName: text(root.nodeName, 'nodeName'),
+    endpoints: list(root.endpoints, 'endpoints', LIMITS.endpoints, (item, at) => endpoint(item, at, ruleSets.length)),
+    identities: list(root.identities, 'identities', LIMITS.identities, identity),
+    services: list(root.services, 'services', LIMITS.services, service),
+    ruleSets,
+    fqdnSelectors: list(root.fqdnSelectors, 'fqdnSelectors', LIMITS.fqdnSelectors, selector),
+  };
+  distinct(content.endpoints.map(({ id }) => String(id)), 'endpoints', 'id');
+  distinct(content.endpoints.map(({ uid }) => uid), 'endpoints', 'uid');
+  distinct(content.endpoints.flatMap(({ addresses }) => addresses), 'endpoints', 'address');
+  distinct(content.identities.map((one) => String(one.identity)), 'identities', 'identity');
+  distinct(content.identities.flatMap(({ addresses }) => addresses), 'identities', 'address');
+  distinct(ruleSets.map(({ key }) => key), 'ruleSets', 'key');
+  const revision = integer(root.revision, 'revision', 0, Number.MAX_SAFE_INTEGER);
+  const hash = text(root.hash, 'hash');
+  const own = snapshotHash(content);
+  if (hash !== own) refuse('hash', `is ${hash}, the content's is ${own}`);
+  return { revision, hash, ...content };
+}
+
+function endpoint(value: unknown, at: string, ruleSets: number): EndpointRecord {
+  const item = record(value, at, ['id', 'uid', 'namespace', 'pod', 'identity', 'addresses', 'ruleSet']);
+  return {
+    id: integer(item.id, `${at}.id`, 1, NUMBER_MAX),
+    uid: text(item.uid, `${at}.uid`),
+    namespace: text(item.namespace, `${at}.namespace`),
+    pod: text(item.pod, `${at}.pod`),
+    identity: integer(item.identity, `${at}.identity`, FIRST_POD_IDENTITY, NUMBER_MAX),
+    addresses: list(item.addresses, `${at}.addresses`, LIMITS.addressesPerRecord, address),
+    ruleSet: item.ruleSet === null ? null : integer(item.ruleSet, `${at}.ruleSet`, 0, ruleSets - 1),
+  };
+}
+
+function identity(value: unknown, at: string): IdentityRecord {
+  const item = record(value, at, ['identity', 'labels', 'addresses']);
+  return {
+    identity: integer(item.identity, `${at}.identity`, 1, NUMBER_MAX),
+    labels: list(item.labels, `${at}.labels`, LIMITS.labelsPerIdentity, text),
+    addresses: list(item.addresses, `${at}.addresses`, LIMITS.addressesPerRecord, address),
+  };
+}
+
+function service(value: unknown, at: string): ServiceRecord {
+  const item = record(value, at, ['namespace', 'name', 'addresses', 'ports']);
+  return {
+    namespace: text(item.namespace, `${at}.namespace`),
+    name: text(item.name, `${at}.name`),
+    addresses: list(item.addresses, `${at}.addresses`, LIMITS.addressesPerRecord, address),
+    ports: list(item.ports, `${at}.ports`, LIMITS.portsPerService, servicePort),
+  };
+}
+
+function servicePort(value: unknown, at: string): ServicePort {
+  const item = record(value, at, ['port', 'protocol', 'backends']);
+  return {
+    port: integer(item.port, `${at}.port`, 0, NUMBER_MAX),
+    protocol: protocol(item.protocol, `${at}.protocol`),
+    backends: list(item.backends, `${at}.backends`, LIMITS.backendsPerPort, (one, where) => {
+      const backend = record(one, where, ['address', 'port']);
+      return {
+        address: address(backend.address, `${where}.address`),
+        port: integer(backend.port, `${where}.port`, 0, NUMBER_MAX),
+      };
+    }),
+  };
+}
+
+function ruleSet(value: unknown, at: string): RuleSet {
+  const item = record(value, at, ['key', 'rules']);
+  const key = text(item.key, `${at}.key`);
+  const rules = list(item.rules, `${at}.rules`, LIMITS.rulesPerSet, rule);
+  if (key !== ruleSetKey(rules)) refuse(`${at}.key`, 'is not the hash of its rules');
+  return { key, rules };
+}
+
+function rule(value: unknown, at: string): EgressRule {
+  const item = record(value, at, ['identities', 'fqdns', 'ports', 'dnsPatterns', 'origin']);
+  const identities =
+    item.identities === null
+      ? null
+      : list(item.identities, `${at}.identities`, LIMITS.identities, (one, where) => integer(one, where, 0, NUMBER_MAX));
+  if (identities?.some((one, i) => i > 0 && one <= identities[i - 1])) refuse(`${at}.identities`, 'is not rising');
+  const fqdns = list(item.fqdns, `${at}.fqdns`, LIMITS.fqdnSelectors, selector);
+  // With no identities at all such a rule would read as "any server".
+  if (identities === null && fqdns.length > 0) refuse(`${at}.identities`, 'is null in a rule with fqdns');
+  const dnsPatterns =
+    item.dnsPatterns === null ? null : list(item.dnsPatterns, `${at}.dnsPatterns`, LIMITS.patternsPerRule, selector);
+  // Empty could mean "none" or "all": a snapshot has to say which.
+  if (dnsPatterns?.length === 0) refuse(`${at}.dnsPatterns`, 'is empty');
+  return {
+    identities,
+    fqdns,
+    ports: list(item.ports, `${at}.ports`, LIMITS.portsPerRule, portRange),
+    dnsPatterns,
+    origin: origin(item.origin, `${at}.origin`),
+  };
+}
+
+function portRange(value: unknown, at: string): PortRange {
+  const item = record(value, at, ['first', 'last', 'protocol']);
+  const first = integer(item.first, `${at}.first`, 0, NUMBER_MAX);
+  return {
+    first,
+    last: integer(item.last, `${at}.last`, first, NUMBER_MAX),
+    protocol: item.protocol === null ? null : protocol(item.protocol, `${at}.protocol`),
+  };
+}
+
+function selector(value: unknown, at: string): FqdnSelector {
+  const item = record(value, at, ['matchName', 'matchPattern']);
+  if (item.matchName === null && item.matchPattern === null) refuse(at, 'has neither matchName nor matchPattern');
+  return {
+    matchName: item.matchName === null ? null : admitted(item.matchName, `${at}.matchName`, admitMatchName),
+    matchPattern: item.matchPattern === null ? null : admitted(item.matchPattern, `${at}.matchPattern`, admitMatchPattern),
+  };
+}
+
+function admitted(value: unknown, at: string, admit: typeof admitMatchName): string {
+  const given = text(value, at);
+  const admission = admit(given);
+  if (!admission.ok) refuse(at, admission.reason);
+  if (admission.text !== given) refuse(at, `is not in its admitted form "${admission.text}"`);
+  return given;
+}
+
+function origin(value: unknown, at: string): RuleOrigin {
+  const item = record(value, at, ['kind', 'namespace', 'name', 'path']);
+  if (item.kind !== 'CiliumNetworkPolicy' && item.kind !== 'CiliumClusterwideNetworkPolicy') {
+    refuse(`${at}.kind`, 'is no kind of policy');
+  }
+  return {
+    kind: item.kind,
+    namespace: text(item.namespace, `${at}.namespace`),
+    name: text(item.name, `${at}.name`),
+    path: text(item.path, `${at}.path`),
+  };
+}
+
+function protocol(value: unknown, at: string): Protocol {
+  if (value !== PROTOCOL.tcp && value !== PROTOCOL.udp) refuse(at, 'is neither TCP (6) nor UDP (17)');
+  return value;
+}
+
+function address(value: unknown, at: string): string {
+  const given = text(value, at);
+  if (canonicalAddress(given) !== given) refuse(at, `"${given}" is not a canonical address`);
+  return given;
+}
+
+function text(value: unknown, at: string): string {
+  if (typeof value !== 'string') refuse(at, 'is not a string');
+  if (value.length > LIMITS.textCharacters) refuse(at, `has more than ${LIMITS.textCharacters} characters`);
+  return value;
+}
+
+function integer(value: unknown, at: string, min: number, max: number): number {
+  if (typeof value !== 'number' || !Number.isInteger(value)) refuse(at, 'is not a whole number');
+  if (value < min || value > max) refuse(at, `is ${value}; allowed are ${min} to ${max}`);
+  return value;
+}
+
+function list<T>(value: unknown, at: string, max: number, item: (value: unknown, at: string) => T): T[] {
+  if (!Array.isArray(value)) refuse(at, 'is not a list');
+  if (value.length > max) refuse(at, `has ${value.length} entries; the limit is ${max}`);
+  return (value as unknown[]).map((one, i) => item(one, `${at}[${i}]`));
+}
+
+function record(value: unknown, at: string, keys: readonly string[]): Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(at, 'is not an object');
+  const given = value as Readonly<Record<string, unknown>>;
+  for (const key of keys) if (!Object.hasOwn(given, key)) refuse(`${at}.${key}`, 'is missing');
+  for (const key of Object.keys(given)) if (!keys.includes(key)) refuse(`${at}.${key}`, 'is unknown');
+  return given;
+}
+
+function distinct(values: readonly string[], at: string, what: string): void {
+  const seen = new Set<string>();
+  for (const value of values) {
+    if (seen.has(value)) refuse(at, `has the ${what} ${value} twice`);
+    seen.add(value);
+  }
+}
+
+function refuse(field: string, reason: string): never {
+  throw new AppError('SNAPSHOT_REFUSED', `policy snapshot refused: ${field} ${reason}`, { details: { field } });
+}
