@@ -5,6 +5,7 @@
 import { createSocket } from 'node:dgram';
 import type { Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { createServer } from 'node:net';
 import type { Server as TcpServer, Socket } from 'node:net';
 import { MessageStream, framed } from './clients.js';
@@ -87,4 +88,10 @@ export class Upstream {
       }
     });
   }
+}
+
+/** For zones: an answer that the server gives after a while. */
+export async function slowly(answer: Buffer, delayMs: number): Promise<Buffer> {
+  await pause(delayMs);
+  return answer;
 }
