@@ -1,9 +1,9 @@
 /**
  * What a daemon shows of itself: the seam between the HTTP API and the daemon's wire-up, and the JSON forms that the
  * CLI prints with `-o json`. The forms are stable: fields are added, never renamed or removed within a major version.
- * Times are RFC 3339 texts in UTC. Knows nothing of HTTP.
+ * Times are RFC 3339 texts in UTC. A trace's form is in `trace-view.ts`. Knows nothing of HTTP.
  */
-import type { Role } from '@tandem/core';
+import type { Role, TraceRequest, TraceResult } from '@tandem/core';
 
 /** Implemented by each daemon's wire-up. Calls run on the main thread, return at once and never wait for the peer. */
 export interface DaemonView {
@@ -17,7 +17,7 @@ export interface DaemonView {
   endpoints(): readonly EndpointView[];
   policies(): readonly PolicyView[];
   /** @throws AppError NOT_FOUND for an unknown pod, UNAVAILABLE without a snapshot. */
-  trace(request: TraceRequest): TraceView;
+  trace(request: TraceRequest): TraceResult;
   /** Prometheus text format. */
   metricsText(): Promise<string>;
 }
@@ -139,35 +139,4 @@ export interface PolicyView {
   readonly rules: number;
   /** `namespace/pod` of the local endpoints it selects. */
   readonly endpoints: readonly string[];
-}
-
-export interface TraceRequest {
-  /** `namespace/pod`, or an address. */
-  readonly from: string;
-  /** Canonical address of the DNS server. */
-  readonly server: string;
-  readonly port: number;
-  readonly protocol: 'udp' | 'tcp';
-  /** Presentation form, with or without the trailing dot. */
-  readonly name: string;
-}
-
-export interface TraceView {
-  readonly verdict: 'allow' | 'refuse';
-  /** One sentence. */
-  readonly reason: string;
-  /** The rule that decided; null where none did. */
-  readonly rule: TraceRule | null;
-  /** On a refusal: the rules that came nearest, and what each lacked. */
-  readonly nearest: readonly (TraceRule & { readonly missed: string })[];
-}
-
-export interface TraceRule {
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
-  /** Field path within the policy. */
-  readonly path: string;
-  /** The pattern that matched; null where any name does. */
-  readonly pattern: string | null;
 }

@@ -5,8 +5,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { AppError, canonicalAddress, type AppErrorCode } from '@tandem/core';
-import type { CacheFilter, DaemonView, TraceRequest } from './daemon-view.js';
+import { AppError, canonicalAddress, PROTOCOL, type AppErrorCode, type TraceRequest } from '@tandem/core';
+import type { CacheFilter, DaemonView } from './daemon-view.js';
+import { traceViewOf } from './trace-view.js';
 
 export interface Exchange {
   readonly request: IncomingMessage;
@@ -140,7 +141,7 @@ function only(query: URLSearchParams, allowed: readonly string[]): void {
 }
 
 function sendTrace(exchange: Exchange, body: unknown): void {
-  sendJson(exchange, 200, exchange.view.trace(traceRequestOf(body)));
+  sendJson(exchange, 200, traceViewOf(exchange.view.trace(traceRequestOf(body))));
 }
 
 const TRACE_FIELDS = ['from', 'server', 'port', 'protocol', 'name'];
@@ -162,7 +163,7 @@ function traceRequestOf(body: unknown): TraceRequest {
   if (protocol !== 'udp' && protocol !== 'tcp') {
     throw new AppError('USAGE', `protocol ${JSON.stringify(protocol.slice(0, 40))} is not allowed; allowed: udp, tcp`);
   }
-  return { from: textOf(fields, 'from'), server, port, protocol, name: textOf(fields, 'name') };
+  return { from: textOf(fields, 'from'), server, port, protocol: PROTOCOL[protocol], name: textOf(fields, 'name') };
 }
 
 function textOf(fields: Readonly<Record<string, unknown>>, key: string): string {

@@ -4,8 +4,8 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { AppError, type Log } from '@tandem/core';
-import type { CacheFilter, CacheRow, DaemonView, StatusView, TraceRequest } from './daemon-view.js';
+import { AppError, PROTOCOL, type Log, type TraceRequest, type TraceResult } from '@tandem/core';
+import type { CacheFilter, CacheRow, DaemonView, StatusView } from './daemon-view.js';
 import { startHttpServers, type HttpServers } from './http-server.js';
 
 const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -48,7 +48,7 @@ class RecordingView implements DaemonView {
     throw new Error('a fault');
   }
 
-  trace(traced: TraceRequest): never {
+  trace(traced: TraceRequest): TraceResult {
     this.asked.push(traced);
     throw new AppError('NOT_FOUND', `no pod ${traced.from}`);
   }
@@ -138,8 +138,8 @@ t.test('a trace is asked by query or body, and its refusals are answers', async 
   t.match(await ask(tcp, 'POST', '/api/v1/policy/trace', JSON.stringify(fields)), { status: 404, text: /no pod demo\/web/ });
   await ask(tcp, 'GET', '/api/v1/policy/trace?from=demo/web&server=::1&port=53&protocol=TCP&name=a.example');
   await ask(tcp, 'GET', '/api/v1/policy/trace?from=127.0.1.1&server=127.0.0.1&name=a');
-  t.strictSame(view.asked, [{ ...fields, server: '::1' }, { ...fields, server: '::1' },
-    { from: '127.0.1.1', server: '127.0.0.1', port: 53, protocol: 'udp', name: 'a' }]);
+  const asked = { ...fields, server: '::1', protocol: PROTOCOL.tcp };
+  t.strictSame(view.asked, [asked, asked, { from: '127.0.1.1', server: '127.0.0.1', port: 53, protocol: PROTOCOL.udp, name: 'a' }]);
   const bad: readonly [string, RegExp][] = [
     ['{', /not JSON/], ['[]', /JSON object/], ['{"fro":1}', /unknown field \\"fro\\"/], [JSON.stringify({ ...fields, server: 'x' }), /not an IP address/],
     [JSON.stringify({ ...fields, port: 70000 }), /1 to 65535/], [JSON.stringify({ ...fields, protocol: 'sctp' }), /udp, tcp/],
@@ -147,6 +147,22 @@ t.test('a trace is asked by query or body, and its refusals are answers', async 
   ];
   for (const [body, text] of bad) t.match(await ask(tcp, 'POST', '/api/v1/policy/trace', body), { status: 400, text }, body);
   t.match(await ask(tcp, 'POST', '/api/v1/policy/trace', 'x'.repeat(70_000)), { status: 413, text: /65536/ });
+});
+
+t.test('a trace has its rules spread out and its reason as a sentence', async (t) => {
+  const origin = { kind: 'CiliumNetworkPolicy', namespace: 'demo', name: 'web', path: 'spec.egress[0]' } as const;
+  const result: TraceResult = {
+    verdict: 'refused', reason: 'no-rule', endpoint: null, server: { address: '::1', kind: 'world', services: [], targets: [] },
+    port: 53, protocol: 'udp', name: 'a.', rule: null, near: [{ origin, missed: 'name', explanation: 'x' }], revision: 3,
+  };
+  const view = new RecordingView();
+  const { tcp } = await served(t, Object.assign(view, { trace: () => result }));
+  const path = '/api/v1/policy/trace?from=a&server=::1&name=a';
+  t.match(JSON.parse((await ask(tcp, 'GET', path)).text), {
+    verdict: 'refuse', cause: 'no-rule', reason: /no rule allows/, rule: null, nearest: [{ ...origin, missed: 'name', explanation: 'x' }], revision: 3,
+  });
+  Object.assign(view, { trace: () => ({ ...result, verdict: 'allowed', reason: 'rule', rule: { origin, pattern: '*.a' }, near: [] }) });
+  t.match(JSON.parse((await ask(tcp, 'GET', path)).text), { verdict: 'allow', rule: { ...origin, pattern: '*.a' }, nearest: [] });
 });
 
 t.test('unknown paths, methods and our own faults are told apart', async (t) => {

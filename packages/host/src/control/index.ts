@@ -6,3 +6,4 @@ export { Metrics, type Labels, type LatencyReading, type Sample } from './metric
 export { nearestName } from './nearest-name.js';
 export { apiSocketPath, defaultRunDir, defaultStateDir, ensurePrivateDir, type Environment } from './paths.js';
 export { firstResolver, loadSettings, type Loaded, type LoadRequest } from './settings-load.js';
+export type { TraceView } from './trace-view.js';

@@ -1,7 +1,7 @@
 /**
  * Metrics in Prometheus text form. Nothing is counted here: each scrape reads what others count, such as the data
- * plane's words in shared memory, so the query path pays nothing. Names are Cilium's where Cilium has the thing
- * (see `CILIUM_NAMES`), else `tandem_…`.
+ * plane's words in shared memory, so the query path pays nothing. Every counter has its own name, `tandem_…_total`; what
+ * Cilium exports too is there under Cilium's name as well, so that existing dashboards work.
  */
 import type { Role } from '@tandem/core';
 import { Counter, Gauge, Registry, type Metric } from 'prom-client';
@@ -50,8 +50,8 @@ export class Metrics {
   /** `help` names the words of the array that `read` returns, in order. */
   registerCounters(help: Readonly<Record<string, string>>, read: () => Float64Array): void {
     Object.entries(help).forEach(([name, text], index) => {
-      const known = Object.hasOwn(CILIUM_NAMES, name) ? CILIUM_NAMES[name] : undefined;
-      this.#counter(known ?? { name: `tandem_${name}_total`, help: text, labels: {} }, () => read()[index]);
+      this.#counter({ name: `tandem_${name}_total`, help: text, labels: {} }, () => read()[index]);
+      if (Object.hasOwn(CILIUM_NAMES, name)) this.#counter(CILIUM_NAMES[name], () => read()[index]);
     });
   }
 

@@ -1,0 +1,48 @@
+/** The JSON form of a policy trace: core's result with each rule's origin spread out and the verdict's reason as a sentence. */
+import type { RuleOrigin, TraceMiss, TraceResult, TraceServer } from '@tandem/core';
+
+export interface TraceView {
+  readonly verdict: 'allow' | 'refuse';
+  readonly cause: TraceResult['reason'];
+  /** `cause` as a sentence. */
+  readonly reason: string;
+  /** Who asks; null for an address that is no local endpoint. */
+  readonly endpoint: { readonly id: number; readonly identity: number; readonly namespace: string; readonly pod: string } | null;
+  readonly server: TraceServer;
+  readonly port: number;
+  readonly protocol: 'udp' | 'tcp';
+  /** Lower case, with the trailing dot. */
+  readonly name: string;
+  /** The rule that allows, and its pattern that matched (null: any name); null on a refusal or without policy. */
+  readonly rule: (RuleOrigin & { readonly pattern: string | null }) | null;
+  /** On a refusal: what each rule of the endpoint lacked, nearest first. */
+  readonly nearest: readonly (RuleOrigin & { readonly missed: TraceMiss; readonly explanation: string })[];
+  /** Of the snapshot that was asked. */
+  readonly revision: number;
+}
+
+const REASONS: Readonly<Record<TraceResult['reason'], string>> = {
+  'rule': 'a rule allows it',
+  'no-policy': 'no egress policy selects the endpoint: it may ask anything',
+  'no-rule': 'egress policy selects the endpoint, and no rule allows this',
+  'unknown-endpoint': 'the address is no local endpoint; --unknown-endpoint decides',
+};
+
+export function traceViewOf(result: TraceResult): TraceView {
+  const { endpoint, rule } = result;
+  return {
+    verdict: result.verdict === 'allowed' ? 'allow' : 'refuse',
+    cause: result.reason,
+    reason: REASONS[result.reason],
+    endpoint: endpoint === null
+      ? null
+      : { id: endpoint.id, identity: endpoint.identity, namespace: endpoint.namespace, pod: endpoint.pod },
+    server: result.server,
+    port: result.port,
+    protocol: result.protocol,
+    name: result.name,
+    rule: rule === null ? null : { ...rule.origin, pattern: rule.pattern },
+    nearest: result.near.map(({ origin, missed, explanation }) => ({ ...origin, missed, explanation })),
+    revision: result.revision,
+  };
+}
