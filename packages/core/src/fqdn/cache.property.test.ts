@@ -1,0 +1,115 @@
+import t from 'tap';
+import fc from 'fast-check';
+import { monoMs } from '../base/seams.js';
+import { FqdnCache, type Clean, type Mapping } from './cache.js';
+
+const LIMIT = 3;
+
+type Event = { readonly kind: 'mapping'; readonly mapping: Mapping } | { readonly kind: 'clean'; readonly clean: Clean };
+
+const mapping = fc
+  .record({
+    endpointUid: fc.constantFrom('uid-a', 'uid-b'),
+    name: fc.constantFrom('a.test.', 'b.test.'),
+    address: fc.constantFrom('192.0.2.1', '192.0.2.2', '2001:db8::1', '2001:db8::2', '192.0.2.9'),
+    lookup: fc.integer({ min: 0, max: 20 }),
+    ttlSeconds: fc.integer({ min: 0, max: 20 }),
+  })
+  .map(({ lookup, ...rest }): Mapping => ({
+    ...rest,
+    lookupMs: monoMs(lookup * 1000),
+    expiryMs: monoMs((lookup + rest.ttlSeconds) * 1000),
+  }));
+
+const clean = fc.record({
+  matchPattern: fc.constantFrom(null, 'a.test.'),
+  atMs: fc.integer({ min: 0, max: 20 }).map((seconds) => monoMs(seconds * 1000)),
+});
+
+const event: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 9, arbitrary: mapping.map((m): Event => ({ kind: 'mapping', mapping: m })) },
+  { weight: 1, arbitrary: clean.map((c): Event => ({ kind: 'clean', clean: c })) },
+);
+
+function newCache(limit: number): FqdnCache {
+  return new FqdnCache({ maxAddressesPerName: limit, matcher: (pattern) => (name) => name === pattern });
+}
+
+function play(events: readonly Event[], limit: number): string {
+  const cache = newCache(limit);
+  for (const e of events) {
+    if (e.kind === 'mapping') cache.merge(e.mapping);
+    else cache.clean(e.clean);
+  }
+  // With a limit, what waits behind an evicted mapping is gone with it; what holds now must still agree.
+  const shown = limit === Infinity ? cache.everything() : cache.mappings();
+  return JSON.stringify([...shown].map((m) => JSON.stringify(m)).sort());
+}
+
+t.test('members that saw the same events in any order, repeated or not, hold the same cache', (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(event, { maxLength: 40 }).chain((events) =>
+        fc.tuple(fc.constant(events), fc.shuffledSubarray(events, { minLength: events.length }), fc.subarray(events)),
+      ),
+      ([events, shuffled, repeated]) => play(events, Infinity) === play([...shuffled, ...repeated], Infinity),
+    ),
+    { numRuns: 2000 },
+  );
+  t.end();
+});
+
+t.test('the limit keeps the latest expiries, whatever the order', (t) => {
+  const asEvents = (list: readonly Mapping[]): Event[] => list.map((m) => ({ kind: 'mapping', mapping: m }));
+  fc.assert(
+    fc.property(
+      fc
+        .array(mapping, { maxLength: 40 })
+        .chain((all) => fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length }))),
+      ([all, shuffled]) => play(asEvents(all), LIMIT) === play(asEvents(shuffled), LIMIT),
+    ),
+    { numRuns: 2000 },
+  );
+  t.end();
+});
+
+t.test('what has expired goes at collection, not before', (t) => {
+  const cache = newCache(LIMIT);
+  const base = { endpointUid: 'u', name: 'a.test.', ttlSeconds: 5, lookupMs: monoMs(1000) };
+  cache.merge({ ...base, address: '192.0.2.1', expiryMs: monoMs(6000) });
+  cache.merge({ ...base, address: '192.0.2.2', expiryMs: monoMs(9000) });
+  t.equal(cache.size, 2);
+  t.equal(cache.collect(monoMs(6000)), 1);
+  t.equal(cache.size, 1);
+  t.equal(cache.retainEndpoints(() => false), 1);
+  t.equal(cache.size, 0);
+  t.end();
+});
+
+t.test('a later look-up with an earlier expiry counts once a clean has removed the longer-lived one', (t) => {
+  const cache = newCache(LIMIT);
+  const base = { endpointUid: 'u', name: 'a.test.', address: '192.0.2.1', ttlSeconds: 5 };
+  cache.merge({ ...base, lookupMs: monoMs(0), expiryMs: monoMs(20_000) });
+  cache.merge({ ...base, lookupMs: monoMs(10_000), expiryMs: monoMs(15_000) });
+  t.same([...cache.mappings()].map((m) => m.expiryMs), [20_000]);
+  t.equal(cache.clean({ matchPattern: null, atMs: monoMs(5000) }), 0, 'the address stays');
+  t.same([...cache.mappings()].map((m) => m.expiryMs), [15_000]);
+  t.end();
+});
+
+t.test('a clean removes what was looked up before it and stops late copies of it', (t) => {
+  const cache = newCache(LIMIT);
+  const early: Mapping = {
+    endpointUid: 'u',
+    name: 'a.test.',
+    address: '192.0.2.1',
+    ttlSeconds: 60,
+    lookupMs: monoMs(1000),
+    expiryMs: monoMs(61_000),
+  };
+  t.ok(cache.merge(early));
+  t.equal(cache.clean({ matchPattern: 'a.test.', atMs: monoMs(2000) }), 1);
+  t.notOk(cache.merge(early), 'a copy still on its way');
+  t.ok(cache.merge({ ...early, lookupMs: monoMs(3000), expiryMs: monoMs(63_000) }), 'a later look-up');
+  t.end();
+});

@@ -1,0 +1,82 @@
+/**
+ * What the query path counts. One Float64Array, written by the thread that does the work and read by whoever shows
+ * it; `host` lays it over shared memory. Each name is the metric's name, the status field and the array index.
+ */
+export const COUNTERS = {
+  queries: 'Queries received.',
+  tcp_queries: 'Queries received over TCP.',
+  malformed: 'Queries answered FORMERR or NOTIMP.',
+  unanswerable: 'Datagrams too short, or answers, sent to the listening port; dropped.',
+  allowed: 'Queries that policy allowed.',
+  denied: 'Queries that policy refused.',
+  audited: 'Queries that policy would have refused, let through by audit mode.',
+  unknown_endpoint: 'Queries from addresses that are no known endpoint.',
+  no_snapshot: 'Queries refused because no policy snapshot is enforced yet.',
+  semaphore_rejected: 'Queries over the concurrency limit, answered SERVFAIL.',
+  shed: 'Queries answered SERVFAIL because slots were short.',
+  asked: 'Questions sent to upstreams, retries included.',
+  retried: 'Questions asked a second time.',
+  upstream_timeout: 'Queries answered SERVFAIL because no upstream answered.',
+  upstream_unmatched: 'Datagrams from upstreams that match no question under way.',
+  upstream_malformed: 'Answers from upstreams that cannot be read.',
+  answered: 'Upstream answers given to clients.',
+  truncated: 'Answers cut to the size that the client takes.',
+  recompressed: 'Answers compressed to the size that the client takes.',
+  learned: 'Mappings learned from answers.',
+  learn_dropped: 'Mappings not passed on because the control thread was behind.',
+  off_chain: 'Addresses in answers that are not on the alias chain from the question; not learned.',
+  held: 'Answers held until the datapath was open.',
+  hold_timeout: 'Answers released before the datapath was open.',
+  hold_overflow: 'Answers released at once because too many were held.',
+} as const;
+
+export type CounterName = keyof typeof COUNTERS;
+
+const NAMES = Object.keys(COUNTERS) as CounterName[];
+
+/** Array index of each counter. */
+export const COUNTER = Object.fromEntries(NAMES.map((name, index) => [name, index])) as Record<CounterName, number>;
+
+/** Upper bounds, in milliseconds, of the latency histogram's buckets; one more bucket takes the rest. */
+export const LATENCY_BUCKETS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500] as const;
+
+/** Float64 words: counters, latency buckets, latency sum. */
+export const COUNTER_WORDS = NAMES.length + LATENCY_BUCKETS_MS.length + 2;
+
+export class Counters {
+  readonly words: Float64Array;
+
+  constructor(words: Float64Array = new Float64Array(COUNTER_WORDS)) {
+    this.words = words;
+  }
+
+  /** `counter` is one of COUNTER. */
+  add(counter: number, by = 1): void {
+    this.words[counter] += by;
+  }
+
+  get(name: CounterName): number {
+    return this.words[COUNTER[name]];
+  }
+
+  /** Counts an answer's time from its query's arrival. */
+  latency(ms: number): void {
+    let bucket = 0;
+    while (bucket < LATENCY_BUCKETS_MS.length && ms > LATENCY_BUCKETS_MS[bucket]) bucket++;
+    this.words[NAMES.length + bucket]++;
+    this.words[COUNTER_WORDS - 1] += ms;
+  }
+
+  /** Counts per bucket, not cumulative (the last is the rest), and the sum in milliseconds. */
+  latencies(): { readonly buckets: readonly number[]; readonly sumMs: number } {
+    const first = NAMES.length;
+    return {
+      buckets: Array.from(this.words.subarray(first, first + LATENCY_BUCKETS_MS.length + 1)),
+      sumMs: this.words[COUNTER_WORDS - 1],
+    };
+  }
+
+  all(): Record<CounterName, number> {
+    return Object.fromEntries(NAMES.map((name, index) => [name, this.words[index]])) as Record<CounterName, number>;
+  }
+}

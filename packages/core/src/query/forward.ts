@@ -1,0 +1,184 @@
+/**
+ * Step 4: asks the upstream, matches its answer, tries again, gives up.
+ *
+ * An answer belongs to a question only if server address, server port, our source port, message ID and question all
+ * agree (RFC 5452 §9.1). IDs and source ports are random; the packet keeps the client's letter case.
+ */
+import { assert } from '../base/assert.js';
+import type { MonoMs, Random } from '../base/seams.js';
+import { CLIENT_ID_KEPT, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
+import { NO_SLOT, SlotList } from './slot-list.js';
+import { ASKS_PER_PORT, TRY_TIMEOUT_MS } from './settings.js';
+
+const IDS = 65536;
+const HEADER_BYTES = 12;
+const TYPE_AND_CLASS_BYTES = 4;
+
+/** Stands for the source port of every question that goes by TCP. */
+export const STREAM_PORT = 0xffff;
+
+/** Whom an answer came from, and to which of our ports. */
+export interface AnswerSource {
+  /** Words of `memory.words`-like storage: four address words. */
+  readonly words: Uint32Array;
+  addressAt: number;
+  fromPort: number;
+  /** Source port number of the pool that it came in by. */
+  port: number;
+}
+
+export class Forwarder {
+  private readonly memory: SlotMemory;
+  private readonly wire: Wire;
+  private readonly random: Random;
+  private readonly slotOfId = new Int32Array(IDS).fill(NO_SLOT);
+  private readonly idOfSlot: Uint16Array;
+  private readonly portOfSlot: Uint16Array;
+  private readonly triesOfSlot: Uint8Array;
+  private readonly questionBytesOfSlot: Uint16Array;
+  private readonly waiting: SlotList;
+  private ports: readonly number[] = [0];
+  private port = 0;
+  private asksOnPort = ASKS_PER_PORT;
+
+  constructor(memory: SlotMemory, wire: Wire, random: Random) {
+    this.memory = memory;
+    this.wire = wire;
+    this.random = random;
+    this.idOfSlot = new Uint16Array(memory.slotCount);
+    this.portOfSlot = new Uint16Array(memory.slotCount);
+    this.triesOfSlot = new Uint8Array(memory.slotCount);
+    this.questionBytesOfSlot = new Uint16Array(memory.slotCount);
+    this.waiting = new SlotList(memory.slotCount);
+    assert(memory.slotCount < IDS / 2, 'too many slots for 16-bit message IDs');
+  }
+
+  /** The pool's source port numbers that new questions may use. */
+  setPorts(ports: readonly number[]): void {
+    assert(ports.length > 0, 'no source port');
+    this.ports = ports;
+    this.asksOnPort = ASKS_PER_PORT;
+  }
+
+  /** A new batch of packets starts: a new source port, too. */
+  startBatch(): void {
+    this.asksOnPort = ASKS_PER_PORT;
+  }
+
+  get underWay(): number {
+    return this.waiting.size;
+  }
+
+  firstDeadlineMs(): number {
+    return this.waiting.firstDeadlineMs();
+  }
+
+  /** The slot whose upstream has been silent the longest past its time, or NO_SLOT. */
+  overdue(nowMs: MonoMs): number {
+    return this.waiting.firstDeadlineMs() <= nowMs ? this.waiting.first() : NO_SLOT;
+  }
+
+  /** The oldest slot under way that `choose` accepts, or NO_SLOT. */
+  oldest(choose: (slot: number) => boolean): number {
+    return this.waiting.find(choose);
+  }
+
+  tries(slot: number): number {
+    return this.triesOfSlot[slot];
+  }
+
+  /** First try. `questionBytes` is the length of the question section. */
+  start(slot: number, questionBytes: number, nowMs: MonoMs): void {
+    const word = slotWord(this.memory, slot);
+    const payload = slotPayload(this.memory, slot);
+    const { bytes, words } = this.memory;
+    if (words[word + SLOT.clientId] === 0) {
+      words[word + SLOT.clientId] = CLIENT_ID_KEPT | (bytes[payload] << 8) | bytes[payload + 1];
+    }
+    this.triesOfSlot[slot] = 0;
+    this.questionBytesOfSlot[slot] = questionBytes;
+    this.ask(slot, nowMs);
+  }
+
+  /** Another try, under a new ID and from another port. */
+  again(slot: number, nowMs: MonoMs): void {
+    this.waiting.remove(slot);
+    this.slotOfId[this.idOfSlot[slot]] = NO_SLOT;
+    this.asksOnPort = ASKS_PER_PORT;
+    this.ask(slot, nowMs);
+  }
+
+  /** The question needs no answer any more. */
+  finish(slot: number): void {
+    assert(this.waiting.has(slot), 'slot is not under way');
+    this.waiting.remove(slot);
+    this.slotOfId[this.idOfSlot[slot]] = NO_SLOT;
+  }
+
+  /** True while the slot's question is under way under this ID. */
+  asksUnder(slot: number, id: number): boolean {
+    return this.slotOfId[id] === slot;
+  }
+
+  /** The slot that the answer at `offset` belongs to, or NO_SLOT. */
+  match(bytes: Uint8Array, offset: number, length: number, source: AnswerSource): number {
+    if (length < HEADER_BYTES || (bytes[offset + 2] & 0x80) === 0) return NO_SLOT;
+    const slot = this.slotOfId[(bytes[offset] << 8) | bytes[offset + 1]];
+    if (slot === NO_SLOT || this.portOfSlot[slot] !== source.port) return NO_SLOT;
+    const { words } = this.memory;
+    const at = slotWord(this.memory, slot) + SLOT.upstreamAddress;
+    if (
+      words[at] !== source.words[source.addressAt] ||
+      words[at + 1] !== source.words[source.addressAt + 1] ||
+      words[at + 2] !== source.words[source.addressAt + 2] ||
+      words[at + 3] !== source.words[source.addressAt + 3] ||
+      words[at + SLOT.upstreamPort - SLOT.upstreamAddress] !== source.fromPort
+    ) {
+      return NO_SLOT;
+    }
+    return this.sameQuestion(slot, bytes, offset, length) ? slot : NO_SLOT;
+  }
+
+  private ask(slot: number, nowMs: MonoMs): void {
+    if (this.asksOnPort >= ASKS_PER_PORT) {
+      this.port = this.ports[this.random.int(this.ports.length)];
+      this.asksOnPort = 0;
+    }
+    this.asksOnPort++;
+    let id = this.random.int(IDS);
+    while (this.slotOfId[id] !== NO_SLOT) id = this.random.int(IDS);
+    this.slotOfId[id] = slot;
+    this.idOfSlot[slot] = id;
+    const tcp = (this.memory.words[slotWord(this.memory, slot) + SLOT.flags] & SLOT_FLAG.tcp) !== 0;
+    this.portOfSlot[slot] = tcp ? STREAM_PORT : this.port;
+    this.triesOfSlot[slot]++;
+    const payload = slotPayload(this.memory, slot);
+    this.memory.bytes[payload] = id >>> 8;
+    this.memory.bytes[payload + 1] = id & 0xff;
+    this.waiting.append(slot, nowMs + TRY_TIMEOUT_MS);
+    this.wire.ask(slot, this.portOfSlot[slot]);
+  }
+
+  /** Letter case aside, the question sections agree; an error answer may leave its own out (RFC 1035 §4.1.1). */
+  private sameQuestion(slot: number, bytes: Uint8Array, offset: number, length: number): boolean {
+    const count = (bytes[offset + 4] << 8) | bytes[offset + 5];
+    const rcode = bytes[offset + 3] & 0x0f;
+    if (count === 0) return rcode !== 0 && length === HEADER_BYTES;
+    const questionBytes = this.questionBytesOfSlot[slot];
+    if (count !== 1 || length < HEADER_BYTES + questionBytes) return false;
+    const ours = this.memory.bytes;
+    const oursAt = slotPayload(this.memory, slot) + HEADER_BYTES;
+    const theirsAt = offset + HEADER_BYTES;
+    const typeAt = questionBytes - TYPE_AND_CLASS_BYTES;
+    for (let i = typeAt; i < questionBytes; i++) {
+      if (ours[oursAt + i] !== bytes[theirsAt + i]) return false;
+    }
+    for (let i = 0; i < typeAt; i++) {
+      const a = ours[oursAt + i];
+      const b = bytes[theirsAt + i];
+      // Bytes that differ in bit 5 only are one letter in two cases, if they are letters.
+      if (a !== b && ((a ^ b) !== 0x20 || (a | 0x20) < 0x61 || (a | 0x20) > 0x7a)) return false;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Answers that wait until the datapath is open for the addresses in them, `--tofqdns-proxy-response-max-delay` at most.
+ *
+ * Holds a copy, since the buffer that an answer came in is used again by the next batch. Bounded by HELD_ANSWERS_MAX.
+ */
+import { assert } from '../base/assert.js';
+import type { MonoMs } from '../base/seams.js';
+import { HELD_ANSWERS_MAX } from './settings.js';
+import { SlotList } from './slot-list.js';
+import { SCRATCH_BYTES, SLOT, SLOT_FLAG, slotWord, type SlotMemory, type Wire } from './slots.js';
+
+export interface AnswerBytes {
+  readonly bytes: Uint8Array;
+  readonly offset: number;
+  readonly length: number;
+}
+
+interface Held {
+  readonly copy: Uint8Array;
+  openings: number;
+}
+
+export class HeldAnswers {
+  private readonly memory: SlotMemory;
+  private readonly wire: Wire;
+  private readonly delayMs: number;
+  private readonly bySlot = new Map<number, Held>();
+  private readonly deadlines: SlotList;
+
+  constructor(memory: SlotMemory, wire: Wire, delayMs: number) {
+    this.memory = memory;
+    this.wire = wire;
+    this.delayMs = delayMs;
+    this.deadlines = new SlotList(memory.slotCount);
+  }
+
+  get size(): number {
+    return this.bySlot.size;
+  }
+
+  first(): number {
+    return this.deadlines.first();
+  }
+
+  firstDeadlineMs(): number {
+    return this.deadlines.firstDeadlineMs();
+  }
+
+  /** Keeps the answer until `openings` mappings are open; false when no more can be kept. */
+  hold(slot: number, bytes: Uint8Array, offset: number, length: number, openings: number, nowMs: MonoMs): boolean {
+    if (this.bySlot.size >= HELD_ANSWERS_MAX) return false;
+    this.bySlot.set(slot, { copy: bytes.slice(offset, offset + length), openings });
+    this.deadlines.append(slot, nowMs + this.delayMs);
+    return true;
+  }
+
+  /** One mapping is open; true when it was the last that the slot's answer waited for. */
+  opened(slot: number): boolean {
+    const held = this.bySlot.get(slot);
+    return held !== undefined && --held.openings === 0;
+  }
+
+  /** The held answer, where the wire can send it from; null when no buffer is free now (the slot stays held). */
+  take(slot: number): AnswerBytes | null {
+    const held = this.bySlot.get(slot);
+    assert(held !== undefined, 'slot holds an answer');
+    const placed = this.place(slot, held.copy);
+    if (placed === null) return null;
+    this.bySlot.delete(slot);
+    this.deadlines.remove(slot);
+    return placed;
+  }
+
+  private place(slot: number, copy: Uint8Array): AnswerBytes | null {
+    const flags = this.memory.words[slotWord(this.memory, slot) + SLOT.flags];
+    if ((flags & SLOT_FLAG.tcp) !== 0) return { bytes: copy, offset: 0, length: copy.length };
+    const offset = copy.length <= SCRATCH_BYTES ? this.wire.scratch() : this.wire.largeScratch();
+    if (offset < 0) return null;
+    this.memory.bytes.set(copy, offset);
+    return { bytes: this.memory.bytes, offset, length: copy.length };
+  }
+}

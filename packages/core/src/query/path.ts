@@ -1,0 +1,301 @@
+/**
+ * The way of a query: admit → identify → decide → forward → learn → reply. All branches are here; each step has a file.
+ *
+ * Events come in (`onQuery`, `onAnswer`, `onTick`, …), seam calls go out; a handler runs to completion and nothing
+ * calls back into it. Every query that enters leaves by exactly one `Wire.reply` or `Wire.drop`, within
+ * TRIES × TRY_TIMEOUT_MS plus the waits that the settings allow.
+ */
+import { AnswerView, EDE, QueryView, RCODE, SCAN, scanAnswer, scanQuery } from '@tandem/dns';
+import { monoMs, type MonoMs, type Random } from '../base/seams.js';
+import type { PolicyIndex } from '../policy/decide.js';
+import { ADMITTED, admit, ClientShares, NOT_A_QUERY } from './admit.js';
+import { COUNTER, type Counters } from './counters.js';
+import { Decider } from './decide.js';
+import { Forwarder, type AnswerSource } from './forward.js';
+import { HeldAnswers } from './hold.js';
+import { Learner, type MappingSink } from './learn.js';
+import { NO_EDE, Replier } from './reply.js';
+import { TRIES, type PathSettings } from './settings.js';
+import { NO_SLOT, SlotList } from './slot-list.js';
+import { SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
+
+export interface PathSeams {
+  readonly memory: SlotMemory;
+  readonly wire: Wire;
+  readonly sink: MappingSink;
+  readonly random: Random;
+  readonly counters: Counters;
+}
+
+/** Rows and IDs of a client that is no endpoint but may ask. */
+const STRANGER_ROW = -1;
+const STRANGER_ID = 0;
+
+export class QueryPath {
+  private readonly memory: SlotMemory;
+  private readonly wire: Wire;
+  private readonly counters: Counters;
+  private readonly settings: PathSettings;
+  private readonly view = new QueryView();
+  private readonly answer = new AnswerView();
+  private readonly shares: ClientShares;
+  private readonly decider: Decider;
+  private readonly forwarder: Forwarder;
+  private readonly learner: Learner;
+  private readonly replier: Replier;
+  private readonly held: HeldAnswers;
+  /** Queries over the concurrency limit that wait for their turn. */
+  private readonly queued: SlotList;
+  private readonly endpointIdOfSlot: Uint16Array;
+  private readonly clientBytesOfSlot: Uint16Array;
+  private readonly underWayMax: number;
+  private index: PolicyIndex | null = null;
+  private nowMs = monoMs(0);
+
+  constructor(settings: PathSettings, seams: PathSeams) {
+    const { memory, wire, counters, random } = seams;
+    this.settings = settings;
+    this.memory = memory;
+    this.wire = wire;
+    this.counters = counters;
+    this.shares = new ClientShares(memory.slotCount);
+    this.decider = new Decider(memory, settings);
+    this.forwarder = new Forwarder(memory, wire, random);
+    this.learner = new Learner(seams.sink, counters, random, settings.minTtlSeconds);
+    this.replier = new Replier(memory, wire, counters, settings.dnsCompression);
+    this.held = new HeldAnswers(memory, wire, settings.responseMaxDelayMs);
+    this.queued = new SlotList(memory.slotCount);
+    this.endpointIdOfSlot = new Uint16Array(memory.slotCount);
+    this.clientBytesOfSlot = new Uint16Array(memory.slotCount);
+    this.underWayMax = settings.concurrencyLimit === 0 ? Infinity : settings.concurrencyLimit;
+  }
+
+  /** From here on this policy decides, whole. Questions under way keep the verdict that they got. */
+  setPolicy(index: PolicyIndex): void {
+    this.index = index;
+    this.decider.setIndex(index);
+  }
+
+  /** Source port numbers that new questions may use. */
+  setPorts(ports: readonly number[]): void {
+    this.forwarder.setPorts(ports);
+  }
+
+  /** After a forced clean of the cache: every answer is news again. */
+  forgetMappings(): void {
+    this.learner.forget();
+  }
+
+  get underWay(): number {
+    return this.forwarder.underWay + this.queued.size + this.held.size;
+  }
+
+  /** A batch of events begins; the clock is read once per batch. */
+  startBatch(nowMs: MonoMs): void {
+    this.nowMs = nowMs;
+    this.forwarder.startBatch();
+  }
+
+  /** When `onTick` has something to do; Infinity if never. */
+  nextDeadlineMs(): number {
+    return Math.min(this.forwarder.firstDeadlineMs(), this.queued.firstDeadlineMs(), this.held.firstDeadlineMs());
+  }
+
+  onQuery(slot: number): void {
+    const { counters, memory, view } = this;
+    const word = slotWord(memory, slot);
+    counters.add(COUNTER.queries);
+    if ((memory.words[word + SLOT.flags] & SLOT_FLAG.tcp) !== 0) counters.add(COUNTER.tcp_queries);
+
+    const admission = admit(memory, slot, view);
+    if (admission === NOT_A_QUERY) {
+      counters.add(COUNTER.unanswerable);
+      this.wire.drop(slot);
+      return;
+    }
+    if (admission !== ADMITTED) {
+      counters.add(COUNTER.malformed);
+      this.replier.small(slot, view, admission, NO_EDE);
+      return;
+    }
+    const index = this.index;
+    if (index === null) {
+      counters.add(COUNTER.no_snapshot);
+      this.replier.small(slot, view, RCODE.refused, EDE.notReady);
+      return;
+    }
+    const row = index.endpointAt(memory.words, word + SLOT.clientAddress);
+    if (row < 0) {
+      this.onStranger(slot);
+      return;
+    }
+    if (!this.decider.decide(slot, row, memory.bytes, view)) {
+      if (!this.settings.auditMode) {
+        counters.add(COUNTER.denied);
+        this.replier.small(slot, view, this.settings.rejectRcode, EDE.blocked);
+        return;
+      }
+      counters.add(COUNTER.audited);
+    }
+    counters.add(COUNTER.allowed);
+    this.endpointIdOfSlot[slot] = index.endpoint(row).id;
+    this.forward(slot);
+  }
+
+  /** A datagram from an upstream, or one message of a TCP stream. `bytes` is the slot memory for UDP. */
+  onAnswer(bytes: Uint8Array, offset: number, length: number, source: AnswerSource): void {
+    const { counters, answer } = this;
+    const slot = this.forwarder.match(bytes, offset, length, source);
+    if (slot === NO_SLOT) {
+      counters.add(COUNTER.upstream_unmatched);
+      return;
+    }
+    if (scanAnswer(bytes, offset, length, answer) !== SCAN.ok && answer.questionCount !== 0) {
+      // Right ID, question and address, but broken: it may be forged, so the true one is still awaited.
+      counters.add(COUNTER.upstream_malformed);
+      return;
+    }
+    this.forwarder.finish(slot);
+    const endpointId = this.endpointIdOfSlot[slot];
+    const opening =
+      endpointId === STRANGER_ID ? 0 : this.learner.learn(slot, endpointId, bytes, offset, answer, this.nowMs);
+    if (opening > 0) {
+      if (this.held.hold(slot, bytes, offset, length, opening, this.nowMs)) {
+        counters.add(COUNTER.held);
+        return;
+      }
+      counters.add(COUNTER.hold_overflow);
+    }
+    this.answerClient(slot, bytes, offset, length);
+  }
+
+  /** The stream to the slot's upstream broke before its answer came; `id` is the message ID that it asked under. */
+  onAskFailed(slot: number, id: number): void {
+    if (this.forwarder.asksUnder(slot, id)) this.tryAgain(slot);
+  }
+
+  /** The datapath is open for one more mapping of the slot's held answer. */
+  onOpened(slot: number): void {
+    if (this.held.opened(slot)) this.release(slot);
+  }
+
+  /** Time has passed: silent upstreams, full waiting rooms, late datapaths. */
+  onTick(): void {
+    const { counters, nowMs } = this;
+    for (let slot = this.forwarder.overdue(nowMs); slot !== NO_SLOT; slot = this.forwarder.overdue(nowMs)) {
+      this.tryAgain(slot);
+    }
+    while (this.queued.firstDeadlineMs() <= nowMs) {
+      const slot = this.queued.first();
+      this.queued.remove(slot);
+      counters.add(COUNTER.semaphore_rejected);
+      this.fail(slot, EDE.other);
+    }
+    while (this.held.firstDeadlineMs() <= nowMs) {
+      if (!this.release(this.held.first())) break;
+      counters.add(COUNTER.hold_timeout);
+    }
+  }
+
+  private onStranger(slot: number): void {
+    this.counters.add(COUNTER.unknown_endpoint);
+    if (this.settings.unknownEndpoint === 'refuse' && !this.settings.auditMode) {
+      this.counters.add(COUNTER.denied);
+      this.replier.small(slot, this.view, RCODE.refused, EDE.prohibited);
+      return;
+    }
+    this.counters.add(COUNTER.allowed);
+    this.endpointIdOfSlot[slot] = STRANGER_ID;
+    this.decider.askFirst(slot);
+    this.forward(slot);
+  }
+
+  /** The query in `view` may be asked; is there room? */
+  private forward(slot: number): void {
+    this.clientBytesOfSlot[slot] = this.replier.clientBytes(slot, this.view);
+    this.shares.enter(this.memory, slot);
+    if (this.underWay >= this.settings.slotsForQueries && !this.makeRoom(slot)) return;
+    if (this.forwarder.underWay < this.underWayMax) {
+      this.ask(slot);
+    } else if (this.settings.concurrencyGraceMs > 0) {
+      this.queued.append(slot, this.nowMs + this.settings.concurrencyGraceMs);
+    } else {
+      this.counters.add(COUNTER.semaphore_rejected);
+      this.fail(slot, EDE.other);
+    }
+  }
+
+  /** Slots are short: the client that holds most of them loses a query; false if that is the new one. */
+  private makeRoom(slot: number): boolean {
+    this.counters.add(COUNTER.shed);
+    const victim = this.shares.isHeaviest(slot)
+      ? NO_SLOT
+      : this.forwarder.oldest((candidate) => this.shares.ofHeaviest(candidate));
+    if (victim === NO_SLOT) {
+      this.fail(slot, EDE.other);
+      return false;
+    }
+    this.forwarder.finish(victim);
+    this.fail(victim, EDE.other);
+    return true;
+  }
+
+  private ask(slot: number): void {
+    this.counters.add(COUNTER.asked);
+    const questionBytes = this.view.questionEnd - this.view.nameStart;
+    this.forwarder.start(slot, questionBytes, this.nowMs);
+  }
+
+  private tryAgain(slot: number): void {
+    if (this.forwarder.tries(slot) >= TRIES) {
+      this.forwarder.finish(slot);
+      this.counters.add(COUNTER.upstream_timeout);
+      this.fail(slot, EDE.noReachableAuthority);
+      return;
+    }
+    this.counters.add(COUNTER.retried);
+    this.counters.add(COUNTER.asked);
+    this.scanAgain(slot);
+    const row = this.rowOf(slot);
+    if (row !== STRANGER_ROW) this.decider.elsewhere(slot, row, this.memory.bytes, this.view);
+    this.forwarder.again(slot, this.nowMs);
+  }
+
+  private release(slot: number): boolean {
+    const bytes = this.held.take(slot);
+    if (bytes === null) return false;
+    this.answerClient(slot, bytes.bytes, bytes.offset, bytes.length);
+    return true;
+  }
+
+  private answerClient(slot: number, bytes: Uint8Array, offset: number, length: number): void {
+    this.shares.leave(slot);
+    this.replier.upstream(slot, bytes, offset, length, this.clientBytesOfSlot[slot], this.nowMs);
+    this.startQueued();
+  }
+
+  private fail(slot: number, ede: number): void {
+    this.shares.leave(slot);
+    this.replier.failure(slot, RCODE.servFail, ede);
+    this.startQueued();
+  }
+
+  /** A place under the concurrency limit is free: the query that waits longest gets it. */
+  private startQueued(): void {
+    if (this.queued.size === 0 || this.forwarder.underWay >= this.underWayMax) return;
+    const slot = this.queued.first();
+    this.queued.remove(slot);
+    this.scanAgain(slot);
+    this.ask(slot);
+  }
+
+  private scanAgain(slot: number): void {
+    const length = this.memory.words[slotWord(this.memory, slot) + SLOT.length];
+    scanQuery(this.memory.bytes, slotPayload(this.memory, slot), length, this.view);
+  }
+
+  private rowOf(slot: number): number {
+    if (this.index === null) return STRANGER_ROW;
+    return this.index.endpointAt(this.memory.words, slotWord(this.memory, slot) + SLOT.clientAddress);
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * The mappings that this thread passed on lately and until when they hold: an answer that brings nothing new costs a
+ * probe here instead of a message to the control thread.
+ *
+ * Invariant: it may forget (the mapping is then passed on again), never invent: endpoint and address are compared
+ * whole, the name by 64 bits of a hash that is seeded at random, so nobody can aim at another name. Bounded: a set of
+ * WAYS entries takes the place of its earliest expiry.
+ */
+import type { Random } from '../base/seams.js';
+
+const SETS = 8192;
+const WAYS = 4;
+/** endpoint ID, two name hash words, four address words. */
+const KEY_WORDS = 7;
+
+/** An extension of a mapping's life by less than this is not passed on. */
+export const EXTENSION_MIN_MS = 1000;
+
+export class RecentMappings {
+  private readonly keys = new Uint32Array(SETS * WAYS * KEY_WORDS);
+  private readonly expiries = new Float64Array(SETS * WAYS).fill(-Infinity);
+  private readonly seedA: number;
+  private readonly seedB: number;
+  private nameA = 0;
+  private nameB = 0;
+
+  constructor(random: Random) {
+    this.seedA = random.int(0x1_0000_0000) | 1;
+    this.seedB = random.int(0x1_0000_0000) | 1;
+  }
+
+  /** Chooses the name that the following calls are about: wire form at `offset`, `length` bytes. */
+  setName(bytes: Uint8Array, offset: number, length: number): void {
+    let a = this.seedA;
+    let b = this.seedB;
+    for (let i = offset; i < offset + length; i++) {
+      const byte = bytes[i];
+      const folded = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
+      a = Math.imul(a ^ folded, 0x01000193);
+      b = Math.imul(b ^ folded, 0x85ebca6b);
+      b ^= b >>> 13;
+    }
+    this.nameA = a >>> 0;
+    this.nameB = b >>> 0;
+  }
+
+  /** True when the mapping, good until `expiryMs`, must be passed on. The address is four words at `at`. */
+  isNews(endpointId: number, words: Uint32Array, at: number, expiryMs: number): boolean {
+    const entry = this.find(endpointId, words, at);
+    return entry < 0 || expiryMs >= this.expiries[entry] + EXTENSION_MIN_MS;
+  }
+
+  /** Notes that the mapping was passed on. */
+  note(endpointId: number, words: Uint32Array, at: number, expiryMs: number): void {
+    let entry = this.find(endpointId, words, at);
+    if (entry < 0) {
+      const first = this.set(endpointId, words, at) * WAYS;
+      entry = first;
+      for (let i = first + 1; i < first + WAYS; i++) if (this.expiries[i] < this.expiries[entry]) entry = i;
+      const key = entry * KEY_WORDS;
+      this.keys[key] = endpointId;
+      this.keys[key + 1] = this.nameA;
+      this.keys[key + 2] = this.nameB;
+      for (let i = 0; i < 4; i++) this.keys[key + 3 + i] = words[at + i];
+    }
+    this.expiries[entry] = expiryMs;
+  }
+
+  /** After a forced clean every answer is news again. */
+  clear(): void {
+    this.expiries.fill(-Infinity);
+    this.keys.fill(0);
+  }
+
+  private set(endpointId: number, words: Uint32Array, at: number): number {
+    let hash = this.nameA ^ Math.imul(endpointId, 0x9e3779b1);
+    for (let i = 0; i < 4; i++) {
+      hash = Math.imul(hash ^ words[at + i], 0xc2b2ae35);
+      hash ^= hash >>> 15;
+    }
+    return (hash >>> 0) % SETS;
+  }
+
+  private find(endpointId: number, words: Uint32Array, at: number): number {
+    const first = this.set(endpointId, words, at) * WAYS;
+    for (let entry = first; entry < first + WAYS; entry++) {
+      const key = entry * KEY_WORDS;
+      if (
+        this.keys[key] === endpointId &&
+        this.keys[key + 1] === this.nameA &&
+        this.keys[key + 2] === this.nameB &&
+        this.keys[key + 3] === words[at] &&
+        this.keys[key + 4] === words[at + 1] &&
+        this.keys[key + 5] === words[at + 2] &&
+        this.keys[key + 6] === words[at + 3]
+      ) {
+        return entry;
+      }
+    }
+    return -1;
+  }
+}

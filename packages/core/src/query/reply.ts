@@ -1,0 +1,93 @@
+/**
+ * Step 6: answers the client: with the upstream's bytes, or with a small answer of our own.
+ *
+ * Invariant: the upstream's bytes go out unchanged but for the message ID, unless they are larger than the client
+ * takes; then they are compressed, and if that does not help, cut with TC set (RFC 2181 §9).
+ */
+import { buildReply, buildTruncated, recompress, scanAnswer, scanQuery, SCAN, AnswerView, QueryView } from '@tandem/dns';
+import { assert } from '../base/assert.js';
+import type { MonoMs } from '../base/seams.js';
+import { COUNTER, type Counters } from './counters.js';
+import { receivedAtMs, SCRATCH_BYTES, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
+
+/** What every client takes by UDP (RFC 1035 §2.3.4), and any by TCP. */
+const UDP_BYTES = 512;
+const TCP_BYTES = 65_535;
+
+/** No Extended DNS Error. */
+export const NO_EDE = -1;
+
+export class Replier {
+  private readonly memory: SlotMemory;
+  private readonly wire: Wire;
+  private readonly counters: Counters;
+  private readonly compression: boolean;
+  private readonly query = new QueryView();
+  private readonly answer = new AnswerView();
+
+  constructor(memory: SlotMemory, wire: Wire, counters: Counters, compression: boolean) {
+    this.memory = memory;
+    this.wire = wire;
+    this.counters = counters;
+    this.compression = compression;
+  }
+
+  /** A small answer to a query that lies unchanged in its slot and was scanned into `view`. */
+  small(slot: number, view: QueryView, rcode: number, ede: number): void {
+    const { bytes } = this.memory;
+    const offset = this.wire.scratch();
+    const length = buildReply(bytes, slotPayload(this.memory, slot), view, rcode, ede, bytes, offset, SCRATCH_BYTES);
+    assert(length > 0, 'a small answer fits its buffer');
+    this.wire.reply(slot, bytes, offset, length);
+  }
+
+  /** A small answer to a query that may have been forwarded: puts its own ID back first. */
+  failure(slot: number, rcode: number, ede: number): void {
+    const payload = slotPayload(this.memory, slot);
+    this.restoreId(slot, this.memory.bytes, payload);
+    scanQuery(this.memory.bytes, payload, this.memory.words[slotWord(this.memory, slot) + SLOT.length], this.query);
+    this.small(slot, this.query, rcode, ede);
+  }
+
+  /** The upstream's answer at `offset` of `bytes` (for UDP the slot memory). `clientBytes` is what the client takes. */
+  upstream(slot: number, bytes: Uint8Array, offset: number, length: number, clientBytes: number, nowMs: MonoMs): void {
+    this.restoreId(slot, bytes, offset);
+    this.counters.add(COUNTER.answered);
+    this.counters.latency(nowMs - receivedAtMs(this.memory, slot));
+    if (length <= clientBytes) this.wire.reply(slot, bytes, offset, length);
+    else this.fit(slot, bytes, offset, length, clientBytes);
+  }
+
+  /** How many bytes the client of this query takes. */
+  clientBytes(slot: number, view: QueryView): number {
+    const flags = this.memory.words[slotWord(this.memory, slot) + SLOT.flags];
+    if ((flags & SLOT_FLAG.tcp) !== 0) return TCP_BYTES;
+    return view.hasEdns ? view.ednsUdpSize : UDP_BYTES;
+  }
+
+  private fit(slot: number, bytes: Uint8Array, offset: number, length: number, clientBytes: number): void {
+    const { memory, wire } = this;
+    if (this.compression) {
+      const large = wire.largeScratch();
+      const shorter = large < 0 ? 0 : recompress(bytes, offset, length, memory.bytes, large, clientBytes);
+      if (shorter > 0) {
+        this.counters.add(COUNTER.recompressed);
+        wire.reply(slot, memory.bytes, large, shorter);
+        return;
+      }
+    }
+    this.counters.add(COUNTER.truncated);
+    const scratch = wire.scratch();
+    const readable = scanAnswer(bytes, offset, length, this.answer) === SCAN.ok;
+    const cut = readable ? buildTruncated(bytes, offset, length, this.answer, memory.bytes, scratch) : 0;
+    assert(cut > 0 && cut <= SCRATCH_BYTES, 'a truncated answer fits its buffer');
+    wire.reply(slot, memory.bytes, scratch, cut);
+  }
+
+  private restoreId(slot: number, bytes: Uint8Array, offset: number): void {
+    const kept = this.memory.words[slotWord(this.memory, slot) + SLOT.clientId];
+    if (kept === 0) return;
+    bytes[offset] = (kept >>> 8) & 0xff;
+    bytes[offset + 1] = kept & 0xff;
+  }
+}

@@ -1,0 +1,47 @@
+/** What the query path is told at start; see `base/settings.ts` for the flags behind it. */
+
+export interface UpstreamServer {
+  /** 16 bytes, network order, IPv4 as IPv4-mapped. */
+  readonly address: Uint8Array;
+  readonly port: number;
+}
+
+export interface PathSettings {
+  /**
+   * Explicit mode's resolvers, in order of preference; the query goes to the first that policy allows. Empty in
+   * transparent mode, where the client's own choice is asked.
+   */
+  readonly upstreams: readonly UpstreamServer[];
+  /** The port that policy sees instead of the upstream's own (explicit mode). */
+  readonly policyPort: number;
+  readonly unknownEndpoint: 'refuse' | 'allow';
+  readonly auditMode: boolean;
+  /** RCODE of a policy refusal: 5 (REFUSED) or 3 (NXDOMAIN). */
+  readonly rejectRcode: number;
+  /** Recompress answers that are larger than the client takes, before truncating them. */
+  readonly dnsCompression: boolean;
+  /** Queries under way at most; 0 for no limit but the slots. */
+  readonly concurrencyLimit: number;
+  /** How long a query over that limit waits before it gets SERVFAIL. */
+  readonly concurrencyGraceMs: number;
+  /** How long an answer waits for the datapath at most. */
+  readonly responseMaxDelayMs: number;
+  /** Queries under way at most for the lack of slots; the rest of the slots is for refusals and takeover. */
+  readonly slotsForQueries: number;
+  /** Least life of a mapping in seconds, whatever its TTL. */
+  readonly minTtlSeconds: number;
+}
+
+/** One try at an upstream; after TRIES of them the client gets SERVFAIL. Together below the promised 2.5 s. */
+export const TRY_TIMEOUT_MS = 1000;
+export const TRIES = 2;
+
+/** Questions in a row from one source port: more would be cheaper to guess, fewer break the send batches. */
+export const ASKS_PER_PORT = 16;
+
+/** Aliases followed from a question to its addresses (DESIGN §4.5). */
+export const ALIAS_LINKS_MAX = 16;
+
+/** Answers held for the datapath at once; one more is released at once and counted. */
+export const HELD_ANSWERS_MAX = 1024;
+
