@@ -1,1 +1,81 @@
-export {};
+/** node-reuseport: sockets that outlive their process, a crash-proof receive journal, batched I/O, fd passing. */
+export {
+  armKillPoint,
+  armKillPointFromEnvironment,
+  type CodePoint,
+  codePoints,
+  disarmCodePoints,
+  onCodePoint,
+} from './code-points.js';
+export type { SystemError } from './errors.js';
+export {
+  batchMax,
+  Journal,
+  type JournalLayout,
+  type JournalOptions,
+  layoutVersion,
+  Meta,
+  slotFlagTcp,
+  slotFlagTruncated,
+  slotsMax,
+  SlotState,
+  transmitMax,
+} from './journal.js';
+export {
+  answerRowStride,
+  bootTimeMs,
+  Control,
+  type ListenerOptions,
+  listenersMax,
+  Reactor,
+  type ReactorOptions,
+  ReadyEvent,
+  readyMax,
+  readyStride,
+  scan,
+  scanStride,
+  Take,
+  TransmitKind,
+  transmitStride,
+  type UpstreamOptions,
+  upstreamsMax,
+  wake,
+} from './reactor.js';
+export {
+  bindSocket,
+  closeFd,
+  type ConnectOptions,
+  connectSocket,
+  connectTcp,
+  listenSocket,
+  localAddress,
+  openSocket,
+  remoteAddress,
+  shutdownFd,
+  type SocketAddress,
+  socketError,
+  type SocketOptions,
+} from './sockets.js';
+export {
+  acceptConnection,
+  connectionInterface,
+  discard,
+  EAGAIN,
+  receiveInto,
+  sendFrom,
+  tcpProgress,
+  type TcpProgress,
+} from './tcp.js';
+export {
+  connectUnix,
+  type Credentials,
+  fdsPerMessageMax,
+  listenUnix,
+  type Message,
+  messageBytesMax,
+  peerCredentials,
+  receiveWithFds,
+  sendWithFds,
+  unixSocketPair,
+  type UnixType,
+} from './unix.js';

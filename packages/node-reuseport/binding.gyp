@@ -1,0 +1,35 @@
+{
+  "variables": { "asan%": 0 },
+  "targets": [
+    {
+      "target_name": "node_reuseport",
+      "sources": [
+        "native/binding.cc",
+        "native/code-points.cc",
+        "native/journal.cc",
+        "native/metadata.cc",
+        "native/reactor.cc",
+        "native/reactor-receive.cc",
+        "native/reactor-take.cc",
+        "native/reactor-transmit.cc",
+        "native/reactor-binding.cc",
+        "native/socket.cc",
+        "native/tcp.cc",
+        "native/unix.cc"
+      ],
+      "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],
+      "defines": [
+        "NAPI_VERSION=8",
+        "NAPI_DISABLE_CPP_EXCEPTIONS",
+        "NODE_ADDON_API_DISABLE_DEPRECATED"
+      ],
+      "cflags_cc": ["-std=c++17", "-O2", "-fno-exceptions", "-fvisibility=hidden", "-Wall", "-Wextra"],
+      "conditions": [
+        ["asan==1", {
+          "cflags_cc": ["-fsanitize=address", "-fno-omit-frame-pointer", "-g", "-O1"],
+          "ldflags": ["-fsanitize=address"]
+        }]
+      ]
+    }
+  ]
+}

@@ -1,0 +1,187 @@
+// Creates, checks, maps and unmaps journals.
+// Invariant: a journal is mapped only after its seals say that nobody can shrink it, because touching a page
+// that the other side has cut off is a SIGBUS.
+#include "journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstring>
+
+namespace reuseport {
+
+namespace {
+
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+bool countsInRange(uint32_t slots, uint32_t batch, uint32_t transmit) {
+  return slots >= 1 && slots <= kSlotsMax && batch >= 1 && batch <= kBatchMax && transmit >= 1 &&
+         transmit <= kTransmitMax;
+}
+
+void writeHeader(Header* h, const Layout& l, uint64_t id) {
+  h->version = kLayoutVersion;
+  h->headerBytes = kHeaderBytes;
+  h->id = id;
+  h->totalBytes = l.totalBytes;
+  h->slots = l.slots;
+  h->batch = l.batch;
+  h->transmit = l.transmit;
+  h->ownerPid = static_cast<uint32_t>(getpid());
+  h->stateOffset = l.stateOffset;
+  h->slotOffset = l.slotOffset;
+  h->receiveHeaderOffset = l.receiveHeaderOffset;
+  h->receiveVectorOffset = l.receiveVectorOffset;
+  h->receiveIndexOffset = l.receiveIndexOffset;
+  h->receiveListenerOffset = l.receiveListenerOffset;
+  h->transmitHeaderOffset = l.transmitHeaderOffset;
+  h->transmitVectorOffset = l.transmitVectorOffset;
+  h->transmitRecordOffset = l.transmitRecordOffset;
+  h->transmitControlOffset = l.transmitControlOffset;
+  h->answerOffset = l.answerOffset;
+  h->scratchOffset = l.scratchOffset;
+}
+
+bool offsetsMatch(const Header& h, const Layout& l) {
+  return h.headerBytes == kHeaderBytes && h.totalBytes == l.totalBytes && h.stateOffset == l.stateOffset &&
+         h.slotOffset == l.slotOffset && h.receiveHeaderOffset == l.receiveHeaderOffset &&
+         h.receiveVectorOffset == l.receiveVectorOffset && h.receiveIndexOffset == l.receiveIndexOffset &&
+         h.receiveListenerOffset == l.receiveListenerOffset && h.transmitHeaderOffset == l.transmitHeaderOffset &&
+         h.transmitVectorOffset == l.transmitVectorOffset && h.transmitRecordOffset == l.transmitRecordOffset &&
+         h.transmitControlOffset == l.transmitControlOffset && h.answerOffset == l.answerOffset &&
+         h.scratchOffset == l.scratchOffset;
+}
+
+}  // namespace
+
+int64_t bootTimeNs() {
+  timespec t;
+  clock_gettime(CLOCK_BOOTTIME, &t);
+  return int64_t{t.tv_sec} * 1000000000 + t.tv_nsec;
+}
+
+int Journal::map() {
+  // Populated and, where allowed, locked: a page fault in the middle of the kernel's copy would open a
+  // window in which a kill could fall.
+  void* at = mmap(nullptr, layout.totalBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+  if (at == MAP_FAILED) {
+    problem = "the journal cannot be mapped: not enough memory or address space";
+    return -errno;
+  }
+  base = static_cast<uint8_t*>(at);
+  locked = mlock(base, layout.totalBytes) == 0;
+  return 0;
+}
+
+int Journal::create(uint32_t slots, uint32_t batch, uint32_t transmit) {
+  if (!countsInRange(slots, batch, transmit)) {
+    problem = "slots, batch or transmit is out of range";
+    return -EINVAL;
+  }
+  layout = Layout::of(slots, batch, transmit);
+  uint64_t id = 0;
+  while (id == 0) {
+    if (getrandom(&id, sizeof id, 0) != static_cast<ssize_t>(sizeof id)) {
+      problem = "the kernel gave no random bytes";
+      return -EIO;
+    }
+  }
+  int created = memfd_create("node-reuseport-journal", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (created < 0) {
+    problem = "memfd_create failed";
+    return -errno;
+  }
+  fd = created;
+  int failed = 0;
+  if (fallocate(fd, 0, 0, static_cast<off_t>(layout.totalBytes)) != 0) {
+    failed = errno;
+    problem = "no memory for the journal: fewer slots, or raise the memory limit";
+  } else if (fcntl(fd, F_ADD_SEALS, kSeals) != 0) {
+    failed = errno;
+    problem = "the journal cannot be sealed";
+  } else {
+    failed = -map();
+  }
+  if (failed != 0) {
+    ::close(fd);
+    fd = -1;
+    return -failed;
+  }
+  writeHeader(header(), layout, id);
+  for (uint32_t i = 0; i < batch; i++) receiveIndex()[i] = kUnset;
+  for (uint32_t i = 0; i < transmit; i++) transmitRecords()[i].slot = kUnset;
+  header()->heartbeatNs = static_cast<uint64_t>(bootTimeNs());
+  // Last, so that whoever sees the magic sees a complete header.
+  __atomic_store_n(&header()->magic, kJournalMagic, __ATOMIC_RELEASE);
+  return 0;
+}
+
+int Journal::open(int from) {
+  int seals = fcntl(from, F_GET_SEALS);
+  if (seals < 0) {
+    problem = errno == EBADF ? "the file descriptor is not open" : "the file descriptor is not a sealable memfd";
+    return errno == EBADF ? -EBADF : -EINVAL;
+  }
+  if ((seals & kSeals) != kSeals) {
+    problem = "the journal is not sealed against shrinking, growing and unsealing, so it is not safe to map";
+    return -EPERM;
+  }
+  struct stat status;
+  if (fstat(from, &status) != 0) {
+    problem = "fstat failed";
+    return -errno;
+  }
+  Header head;
+  if (status.st_size < static_cast<off_t>(kHeaderBytes) ||
+      pread(from, &head, sizeof head, 0) != static_cast<ssize_t>(sizeof head)) {
+    problem = "the file is too short for a journal";
+    return -EINVAL;
+  }
+  if (head.magic != kJournalMagic) {
+    problem = "the magic is wrong: not a journal";
+    return -EINVAL;
+  }
+  if (head.version != kLayoutVersion) {
+    problem = "the layout's version is not known here";
+    return -EPROTONOSUPPORT;
+  }
+  if (!countsInRange(head.slots, head.batch, head.transmit) || head.id == 0) {
+    problem = "the header's counts are out of range";
+    return -EINVAL;
+  }
+  layout = Layout::of(head.slots, head.batch, head.transmit);
+  if (!offsetsMatch(head, layout)) {
+    problem = "the header's offsets do not fit its counts";
+    return -EINVAL;
+  }
+  if (static_cast<uint64_t>(status.st_size) != layout.totalBytes) {
+    problem = "the file's size does not fit the header";
+    return -EINVAL;
+  }
+  fd = fcntl(from, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) {
+    problem = "the file descriptor cannot be duplicated";
+    return -errno;
+  }
+  int result = map();
+  if (result != 0) {
+    ::close(fd);
+    fd = -1;
+  }
+  return result;
+}
+
+void Journal::release() {
+  if (base == nullptr) return;
+  munmap(base, layout.totalBytes);
+  base = nullptr;
+  ::close(fd);
+  fd = -1;
+}
+
+}  // namespace reuseport

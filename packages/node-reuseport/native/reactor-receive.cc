@@ -1,0 +1,146 @@
+// Receiving: datagrams of listeners into armed slots, answers of upstreams into answer buffers.
+#include <errno.h>
+
+#include <cstring>
+
+#include "reactor.h"
+
+namespace reuseport {
+
+// Arms entries downwards from first_, so that what is armed stays one run up to the batch's end.
+void Reactor::arm() {
+  while (first_ > 0 && free_.size() > reserve_) {
+    armEntry(first_ - 1, static_cast<uint32_t>(popSlot()));
+    first_--;
+  }
+}
+
+void Reactor::armEntry(uint32_t entry, uint32_t slot) {
+  uint8_t* at = journal_.slot(slot);
+  mmsghdr& header = journal_.receiveHeaders()[entry];
+  iovec& vector = journal_.receiveVectors()[entry];
+  vector.iov_base = at + kPayloadOffset;
+  vector.iov_len = kPayloadBytes;
+  header.msg_hdr.msg_name = at + kNameOffset;
+  header.msg_hdr.msg_namelen = kNameBytes;
+  header.msg_hdr.msg_iov = &vector;
+  header.msg_hdr.msg_iovlen = 1;
+  header.msg_hdr.msg_control = at + kControlOffset;
+  header.msg_hdr.msg_controllen = kControlBytes;
+  header.msg_hdr.msg_flags = 0;
+  // The order is the protocol with a thief, which reads index, then state, then msg_len: unset length first,
+  // index next, ARMED last.
+  __atomic_store_n(&header.msg_len, kUnset, __ATOMIC_RELEASE);
+  storeWord(&journal_.receiveIndex()[entry], slot);
+  journal_.note(slot)->sourceJournal = 0;
+  expected_[slot] = nextGeneration(expected_[slot], kArmed);
+  storeWord(&journal_.states()[slot], expected_[slot]);
+}
+
+// Without an armed entry a readable socket would make epoll_wait return at once, again and again: the
+// listeners leave the interest set, and the sockets' queues hold.
+void Reactor::pollListeners() {
+  bool pause = first_ == journal_.layout.batch;
+  if (pause == listenersPaused_) return;
+  listenersPaused_ = pause;
+  views_.control[kPaused] = pause ? 1 : 0;
+  if (pause) count(kPauses);
+  for (uint32_t i = 0; i < listeners_.size(); i++) {
+    if (listeners_[i].fd < 0 || !listeners_[i].receiving) continue;
+    int result = setReceiving(i, true);
+    if (result != 0) {
+      views_.control[kLastErrno] = -result;
+      count(kReceiveErrors);
+    }
+  }
+}
+
+void Reactor::receiveFrom(uint32_t listener) {
+  const uint32_t batch = journal_.layout.batch;
+  if (listener >= listeners_.size() || listeners_[listener].fd < 0 || first_ == batch) return;
+  uint32_t* owners = journal_.receiveListener();
+  for (uint32_t entry = first_; entry < batch; entry++) owners[entry] = listener;
+  points_.hit(Point::BeforeReceive);
+  int count = recvmmsg(listeners_[listener].fd, journal_.receiveHeaders() + first_, batch - first_, MSG_DONTWAIT, nullptr);
+  if (count <= 0) {
+    if (count < 0 && errno != EAGAIN && errno != EINTR) {
+      views_.control[kLastErrno] = errno;
+      this->count(kReceiveErrors);
+    }
+    return;
+  }
+  points_.hit(Point::AfterReceive);
+  for (int i = 0; i < count; i++) {
+    if (i == count / 2) points_.hit(Point::MidBatch);
+    acceptEntry(first_ + static_cast<uint32_t>(i), listener);
+  }
+  first_ += static_cast<uint32_t>(count);
+  points_.hit(Point::AfterTake);
+}
+
+void Reactor::acceptEntry(uint32_t entry, uint32_t listener) {
+  const uint32_t slot = journal_.receiveIndex()[entry];
+  const mmsghdr& header = journal_.receiveHeaders()[entry];
+  Datagram datagram;
+  datagram.length = header.msg_len;
+  datagram.nameBytes = header.msg_hdr.msg_namelen;
+  datagram.controlBytes = header.msg_hdr.msg_controllen;
+  datagram.truncated = (header.msg_hdr.msg_flags & MSG_TRUNC) != 0;
+  datagram.listener = listener;
+  datagram.receivedAtMs = nowMs_;
+  describeDatagram(journal_.slot(slot), datagram, listeners_[listener].bound);
+  if (datagram.truncated) count(kTruncated);
+  if (advance(slot, kWork)) {
+    views_.received[receivedCount_++] = slot;
+  } else {
+    releaseStolen(slot, false);
+  }
+  storeWord(&journal_.receiveIndex()[entry], kUnset);
+}
+
+void Reactor::prepareAnswerHeaders() {
+  const uint32_t batch = journal_.layout.batch;
+  answerHeaders_.resize(batch);
+  answerVectors_.resize(batch);
+  answerNames_.resize(batch);
+  for (uint32_t i = 0; i < batch; i++) {
+    answerVectors_[i].iov_base = journal_.base + journal_.layout.answerOffset + uint64_t{i} * kAnswerStrideBytes;
+    answerVectors_[i].iov_len = kAnswerBytes;
+    msghdr& header = answerHeaders_[i].msg_hdr;
+    memset(&header, 0, sizeof header);
+    header.msg_iov = &answerVectors_[i];
+    header.msg_iovlen = 1;
+    header.msg_name = &answerNames_[i];
+    header.msg_namelen = sizeof(sockaddr_storage);
+  }
+}
+
+void Reactor::answersFrom(uint32_t upstream) {
+  const uint32_t batch = journal_.layout.batch;
+  if (upstream >= upstreams_.size() || upstreams_[upstream].fd < 0 || answerCount_ == batch) return;
+  mmsghdr* headers = answerHeaders_.data() + answerCount_;
+  int count = recvmmsg(upstreams_[upstream].fd, headers, batch - answerCount_, MSG_DONTWAIT, nullptr);
+  if (count <= 0) {
+    if (count < 0 && errno != EAGAIN && errno != EINTR) {
+      views_.control[kLastErrno] = errno;
+      this->count(kUpstreamErrors);
+    }
+    return;
+  }
+  for (int i = 0; i < count; i++, answerCount_++) {
+    mmsghdr& header = headers[i];
+    Address from = addressOf(answerNames_[answerCount_]);
+    uint32_t* row = views_.answers + answerCount_ * kAnswerWords;
+    row[0] = static_cast<uint32_t>(static_cast<uint8_t*>(answerVectors_[answerCount_].iov_base) - journal_.base);
+    row[1] = header.msg_len;
+    row[2] = upstream;
+    row[3] = from.port;
+    memcpy(row + 4, from.bytes, sizeof from.bytes);
+    row[8] = (header.msg_hdr.msg_flags & MSG_TRUNC) != 0 ? kFlagTruncated : 0;
+    row[9] = from.family;
+    header.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
+    header.msg_hdr.msg_flags = 0;
+  }
+}
+
+}  // namespace reuseport

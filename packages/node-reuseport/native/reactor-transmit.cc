@@ -1,0 +1,292 @@
+// Sending: answers from the journal (a killed sender's peer can tell sent from unsent), questions to upstreams.
+// Bound: a send buffer that stays full is waited for kWaitsMax times kWaitMs within one flush; what is unsent
+// then is counted as blocked and dropped.
+#include <errno.h>
+#include <linux/udp.h>
+#include <poll.h>
+
+#include <cstring>
+
+#include "reactor.h"
+
+namespace reuseport {
+
+namespace {
+
+constexpr uint32_t kWaitsMax = 3;
+constexpr int kWaitMs = 1;
+// A thief that was paused may poison a header that is in use again; more often than this it is no accident.
+constexpr uint32_t kPoisonRetriesMax = 8;
+constexpr uint32_t kAskRow = 0;
+constexpr uint32_t kReplyRow = 1;
+constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+constexpr uint32_t kSegmentsMax = 64;
+constexpr uint32_t kSegmentedBytesMax = 65000;
+
+}  // namespace
+
+void Reactor::flush(uint32_t transmitCount) {
+  if (transmitCount == 0) return;
+  flushReplies(transmitCount);
+  flushAsks(transmitCount);
+  views_.control[kFreeSlots] = static_cast<double>(free_.size());
+}
+
+// True if waiting may help and has been done.
+bool Reactor::waitWritable(int fd, int error, uint32_t* waits) {
+  if ((error != EAGAIN && error != ENOBUFS) || *waits == kWaitsMax) return false;
+  ++*waits;
+  pollfd writable = {fd, POLLOUT, 0};
+  poll(&writable, 1, kWaitMs);
+  return true;
+}
+
+// ---- replies
+
+void Reactor::flushReplies(uint32_t count) {
+  uint32_t runStart = 0;
+  uint32_t entries = 0;
+  uint32_t runListener = kUnset;
+  for (uint32_t i = 0; i < count; i++) {
+    const uint32_t* row = views_.transmit + i * kTransmitWords;
+    if (row[0] != kReplyRow) {
+      if (row[0] != kAskRow) this->count(kInvalidRows);
+      continue;
+    }
+    if (!validReply(row)) {
+      this->count(kInvalidRows);
+      continue;
+    }
+    const uint32_t listener = journal_.meta(row[1])[kListener];
+    if (listener >= listeners_.size() || listeners_[listener].fd < 0) {
+      this->count(kReplyErrors);
+      freeSlot(row[1]);
+      continue;
+    }
+    if (listener != runListener) {
+      if (entries > runStart) sendReplies(runListener, runStart, entries);
+      runStart = entries;
+      runListener = listener;
+    }
+    if (prepareReply(entries, row)) entries++;
+  }
+  if (entries > runStart) sendReplies(runListener, runStart, entries);
+}
+
+bool Reactor::validReply(const uint32_t* row) const {
+  return row[1] < journal_.layout.slots && (expected_[row[1]] & kStateMask) == kWork && row[3] <= kAnswerBytes &&
+         row[2] >= kHeaderBytes && uint64_t{row[2]} + row[3] <= journal_.layout.totalBytes;
+}
+
+// Everything a thief needs is in place before the slot becomes SEND.
+bool Reactor::prepareReply(uint32_t entry, const uint32_t* row) {
+  const uint32_t slot = row[1];
+  TransmitRecord& record = journal_.transmitRecords()[entry];
+  record.word = withState(expected_[slot], kSend);
+  record.byteOffset = row[2];
+  record.length = row[3];
+  storeWord(&record.slot, slot);
+  fillReplyHeader(entry);
+  __atomic_store_n(&journal_.transmitHeaders()[entry].msg_len, kUnset, __ATOMIC_RELEASE);
+  if (advance(slot, kSend)) return true;
+  storeWord(&record.slot, kUnset);
+  releaseStolen(slot, false);
+  return false;
+}
+
+void Reactor::fillReplyHeader(uint32_t entry) {
+  const TransmitRecord& record = journal_.transmitRecords()[entry];
+  const uint32_t slot = record.slot;
+  uint8_t* at = journal_.slot(slot);
+  const Listener& listener = listeners_[journal_.meta(slot)[kListener]];
+  iovec& vector = journal_.transmitVectors()[entry];
+  vector.iov_base = journal_.base + record.byteOffset;
+  vector.iov_len = record.length;
+  msghdr& header = journal_.transmitHeaders()[entry].msg_hdr;
+  header.msg_name = at + kNameOffset;
+  sa_family_t family;
+  memcpy(&family, at + kNameOffset, sizeof family);
+  header.msg_namelen = family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+  header.msg_iov = &vector;
+  header.msg_iovlen = 1;
+  header.msg_flags = 0;
+  header.msg_control = nullptr;
+  header.msg_controllen = 0;
+  if (listener.replyFromServer) {
+    uint8_t* control = journal_.transmitControl(entry);
+    const auto* server = reinterpret_cast<const uint8_t*>(journal_.meta(slot) + kServerAddress);
+    header.msg_controllen = writeSourceControl(control, server, listener.family);
+    header.msg_control = control;
+  }
+}
+
+void Reactor::sendReplies(uint32_t listener, uint32_t from, uint32_t to) {
+  const int fd = listeners_[listener].fd;
+  uint32_t waits = 0;
+  uint32_t poisonRetries = 0;
+  points_.hit(Point::BeforeSend);
+  for (uint32_t next = from; next < to;) {
+    const uint32_t length = to - next < kBatchMax ? to - next : kBatchMax;
+    int sent = sendmmsg(fd, journal_.transmitHeaders() + next, length, kSendFlags);
+    if (sent > 0) {
+      next += static_cast<uint32_t>(sent);
+      continue;
+    }
+    const int error = errno;
+    if (error == EINTR || waitWritable(fd, error, &waits)) continue;
+    if (error == EAGAIN || error == ENOBUFS) {
+      views_.control[kRepliesBlocked] += to - next;
+      break;
+    }
+    if (error == EDESTADDRREQ && poisonRetries++ < kPoisonRetriesMax) {
+      count(kPoisoned);
+      const TransmitRecord& record = journal_.transmitRecords()[next];
+      if (loadWord(&journal_.states()[record.slot]) == record.word) {
+        fillReplyHeader(next);  // unsent and still ours: the poison was meant for an earlier use
+        continue;
+      }
+    } else {
+      views_.control[kLastErrno] = error;
+      count(kReplyErrors);
+    }
+    next++;
+  }
+  points_.hit(Point::AfterSend);
+  for (uint32_t entry = from; entry < to; entry++) settleReply(entry);
+}
+
+void Reactor::settleReply(uint32_t entry) {
+  TransmitRecord& record = journal_.transmitRecords()[entry];
+  const uint32_t slot = record.slot;
+  const bool sent = __atomic_load_n(&journal_.transmitHeaders()[entry].msg_len, __ATOMIC_ACQUIRE) != kUnset;
+  if (sent) {
+    count(kRepliesSent);
+    journal_.header()->answered++;
+  }
+  if (advance(slot, kFree)) {
+    pushSlot(slot);
+  } else {
+    releaseStolen(slot, sent);
+  }
+  storeWord(&record.slot, kUnset);
+}
+
+// ---- questions
+
+void Reactor::flushAsks(uint32_t count) {
+  uint32_t entries = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    const uint32_t* row = views_.transmit + i * kTransmitWords;
+    if (row[0] == kAskRow && prepareAsk(entries, row)) entries++;
+  }
+  for (uint32_t start = 0; start < entries;) {
+    uint32_t end = start + 1;
+    while (end < entries && askUpstreams_[end] == askUpstreams_[start]) end++;
+    Upstream& upstream = upstreams_[askUpstreams_[start]];
+    if (upstream.segment && end - start > 1) {
+      sendSegmented(upstream, start, end);
+    } else {
+      sendAsks(upstream, start, end);
+    }
+    start = end;
+  }
+}
+
+bool Reactor::prepareAsk(uint32_t entry, const uint32_t* row) {
+  const uint32_t slot = row[1];
+  if (slot >= journal_.layout.slots || (expected_[slot] & kStateMask) != kWork || row[3] > kAnswerBytes ||
+      row[2] < kHeaderBytes || uint64_t{row[2]} + row[3] > journal_.layout.totalBytes ||
+      row[4] >= upstreams_.size() || upstreams_[row[4]].fd < 0) {
+    count(kInvalidRows);
+    return false;
+  }
+  // A slot that a peer has taken needs no question from here.
+  if (loadWord(&journal_.states()[slot]) != expected_[slot]) {
+    count(kAsksDropped);
+    return false;
+  }
+  const Upstream& upstream = upstreams_[row[4]];
+  msghdr& header = askHeaders_[entry].msg_hdr;
+  memset(&header, 0, sizeof header);
+  if (!upstream.connected) {
+    const uint32_t* meta = journal_.meta(slot);
+    header.msg_name = &askNames_[entry];
+    header.msg_namelen = toSockaddr(reinterpret_cast<const uint8_t*>(meta + kUpstreamAddress),
+                                    static_cast<uint16_t>(meta[kUpstreamPort]), upstream.family, &askNames_[entry]);
+    if (header.msg_namelen == 0) {
+      views_.control[kLastErrno] = EAFNOSUPPORT;
+      count(kAskErrors);
+      return false;
+    }
+  }
+  askVectors_[entry] = {journal_.base + row[2], row[3]};
+  header.msg_iov = &askVectors_[entry];
+  header.msg_iovlen = 1;
+  askUpstreams_[entry] = row[4];
+  return true;
+}
+
+void Reactor::sendAsks(const Upstream& upstream, uint32_t from, uint32_t to) {
+  uint32_t waits = 0;
+  for (uint32_t next = from; next < to;) {
+    const uint32_t length = to - next < kBatchMax ? to - next : kBatchMax;
+    int sent = sendmmsg(upstream.fd, askHeaders_.data() + next, length, kSendFlags);
+    if (sent > 0) {
+      views_.control[kAsksSent] += sent;
+      next += static_cast<uint32_t>(sent);
+      continue;
+    }
+    const int error = errno;
+    if (error == EINTR || waitWritable(upstream.fd, error, &waits)) continue;
+    if (error == EAGAIN || error == ENOBUFS) {
+      views_.control[kAsksBlocked] += to - next;
+      return;
+    }
+    views_.control[kLastErrno] = error;
+    count(kAskErrors);
+    next++;
+  }
+}
+
+// Questions of one length to one server go down the stack as a single buffer which the kernel (or the card)
+// cuts. Consecutive ones only: the caller has them in the order in which it wants them sent.
+void Reactor::sendSegmented(Upstream& upstream, uint32_t from, uint32_t to) {
+  for (uint32_t start = from; start < to;) {
+    const size_t length = askVectors_[start].iov_len;
+    const msghdr& head = askHeaders_[start].msg_hdr;
+    uint32_t end = start + 1;
+    size_t total = length;
+    while (end < to && end - start < kSegmentsMax && askVectors_[end].iov_len == length &&
+           total + length <= kSegmentedBytesMax && askHeaders_[end].msg_hdr.msg_namelen == head.msg_namelen &&
+           (head.msg_namelen == 0 || memcmp(&askNames_[end], &askNames_[start], head.msg_namelen) == 0)) {
+      total += length;
+      end++;
+    }
+    bool sent = false;
+    if (end - start > 1 && length > 0) {
+      alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))] = {};
+      auto* option = reinterpret_cast<cmsghdr*>(control);
+      const uint16_t segment = static_cast<uint16_t>(length);
+      option->cmsg_level = IPPROTO_UDP;
+      option->cmsg_type = UDP_SEGMENT;
+      option->cmsg_len = CMSG_LEN(sizeof segment);
+      memcpy(CMSG_DATA(option), &segment, sizeof segment);
+      msghdr header = head;
+      header.msg_iov = &askVectors_[start];
+      header.msg_iovlen = end - start;
+      header.msg_control = control;
+      header.msg_controllen = sizeof control;
+      sent = sendmsg(upstream.fd, &header, kSendFlags) >= 0;
+      // EIO: no checksum offload on that route; EINVAL: too old, or larger than the path's packets.
+      if (!sent && (errno == EIO || errno == EINVAL || errno == EOPNOTSUPP)) upstream.segment = false;
+    }
+    if (sent) {
+      views_.control[kAsksSent] += end - start;
+    } else {
+      sendAsks(upstream, start, end);
+    }
+    start = end;
+  }
+}
+
+}  // namespace reuseport

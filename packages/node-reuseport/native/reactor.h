@@ -1,0 +1,173 @@
+// One thread's event loop over one journal: batched receive, batched send, readiness of everything else.
+// Invariants: a slot's state word changes only by compare-and-swap against the word this reactor expects
+// (`expected_`), so a slot that a peer has taken is noticed, never overwritten; armed entries of the receive
+// batch are always the suffix [first_, batch); in a transmit record `slot` is set before the slot is SEND and
+// cleared after it no longer is.
+// Knows nothing of what the datagrams mean.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <vector>
+
+#include "code-points.h"
+#include "journal.h"
+#include "metadata.h"
+
+namespace reuseport {
+
+// Indices into the control view (doubles). Counters never go down.
+enum Control : uint32_t {
+  kNowMs, kReceived, kAnswers, kReady, kWoken, kFreeSlots, kArmedEntries, kPaused,
+  kReceivedTotal, kAnswersTotal, kAsksSent, kRepliesSent, kAskErrors, kReplyErrors, kAsksBlocked, kRepliesBlocked,
+  kLostToPeer, kPoisoned, kReceiveErrors, kUpstreamErrors, kLastErrno, kTakenQueries, kTakenArmed, kTakenAnswers,
+  kTakenSent, kTakeRaces, kInvalidRows, kPauses, kTruncated, kAsksDropped,
+  kControlLength = 32,
+};
+
+enum Take : uint32_t {
+  kTakeNothing, kTakeQuery, kTakeAnswer, kTakeSent, kTakeRace, kTakeNoSlot, kTakeFlushFirst, kTakeUnknownListener,
+  kTakeMoot, kTakeNotYet,
+};
+
+constexpr uint32_t kTransmitWords = 8;
+constexpr uint32_t kAnswerWords = 12;
+constexpr uint32_t kReadyWords = 2;
+constexpr uint32_t kTakenWords = 4;
+constexpr uint32_t kListenersMax = 256;
+constexpr uint32_t kUpstreamsMax = 1024;
+constexpr uint32_t kReadyMax = 65536;
+
+// Arrays shared with JavaScript; the caller keeps them alive.
+struct Views {
+  double* control;
+  uint32_t* received;
+  uint32_t* answers;
+  int32_t* ready;
+  uint32_t* transmit;
+  uint32_t* taken;
+};
+
+class Reactor {
+ public:
+  Reactor(Journal& journal, CodePoints& points, uint32_t readyCapacity);
+  ~Reactor();
+  Reactor(const Reactor&) = delete;
+  Reactor& operator=(const Reactor&) = delete;
+
+  int start(const Views& views);  // 0 or −errno
+  void close();
+  bool closed() const { return epollFd_ < 0; }
+  int wakeFd() const { return wakeFd_; }
+
+  int addListener(int fd, uint32_t index, bool replyFromServer);
+  int removeListener(uint32_t index);
+  int setReceiving(uint32_t index, bool on);
+  int addUpstream(int fd, uint32_t index, bool connected, bool segment);
+  int removeUpstream(uint32_t index);
+  int watch(int fd, int32_t token, uint32_t events, bool known);
+  int unwatch(int fd);
+
+  int step(uint32_t transmitCount, int timeoutMs);
+  void flush(uint32_t transmitCount);
+  int allocateSlot();
+  int freeSlot(uint32_t slot);
+  void setReserve(uint32_t reserve) { reserve_ = reserve; }
+  uint32_t take(Journal& peer, uint32_t slot, uint32_t listenerBase, bool ownerGone);
+
+  Journal& journal() { return journal_; }
+  bool busy = false;  // inside step, flush or take: a code point's function must not come back in
+
+ private:
+  struct Listener {
+    int fd = -1;
+    int family = 0;
+    bool replyFromServer = false;
+    bool receiving = false;
+    bool polled = false;
+    Address bound;
+  };
+  struct Upstream {
+    int fd = -1;
+    int family = 0;
+    bool connected = false;
+    bool segment = false;
+  };
+
+  // reactor-receive.cc
+  void arm();
+  void armEntry(uint32_t entry, uint32_t slot);
+  void pollListeners();
+  void receiveFrom(uint32_t listener);
+  void acceptEntry(uint32_t entry, uint32_t listener);
+  void answersFrom(uint32_t upstream);
+  void prepareAnswerHeaders();
+
+  // reactor-transmit.cc
+  void flushReplies(uint32_t count);
+  bool validReply(const uint32_t* row) const;
+  bool prepareReply(uint32_t entry, const uint32_t* row);
+  void fillReplyHeader(uint32_t entry);
+  void sendReplies(uint32_t listener, uint32_t from, uint32_t to);
+  bool replyFailed(uint32_t entry, int error);
+  void settleReply(uint32_t entry);
+  void flushAsks(uint32_t count);
+  bool prepareAsk(uint32_t entry, const uint32_t* row);
+  void sendAsks(const Upstream& upstream, uint32_t from, uint32_t to);
+  void sendSegmented(Upstream& upstream, uint32_t from, uint32_t to);
+  bool waitWritable(int fd, int error, uint32_t* waits);
+
+  // reactor-take.cc
+  uint32_t takeArmed(Journal& peer, uint32_t slot, uint32_t listenerBase, bool ownerGone);
+  uint32_t takeWork(Journal& peer, uint32_t slot, uint32_t word, uint32_t listenerBase);
+  uint32_t takeSend(Journal& peer, uint32_t slot, uint32_t word, uint32_t listenerBase);
+  bool isMoot(const Journal& peer, uint32_t slot, bool* alreadySent) const;
+  bool seenLongEnough(Journal& peer, uint32_t slot, uint32_t word);
+  int copySlot(Journal& peer, uint32_t slot, uint32_t stolenWord, uint32_t payloadBytes);
+  void ownCopy(uint32_t own);
+
+  // reactor.cc
+  int popSlot();
+  void pushSlot(uint32_t slot);
+  bool advance(uint32_t slot, uint32_t state);
+  void releaseStolen(uint32_t slot, bool sent);
+  void beat(int64_t nowNs);
+  void count(Control index) { views_.control[index] += 1; }
+
+  Journal& journal_;
+  CodePoints& points_;
+  Views views_ = {};
+  int epollFd_ = -1;
+  int wakeFd_ = -1;
+  bool wakePending_ = false;
+  uint32_t readyCapacity_;
+  uint32_t reserve_ = 0;
+
+  std::vector<uint32_t> free_;      // a stack: the slot freed last is the one still in the cache
+  std::vector<uint32_t> expected_;  // this reactor's own idea of each state word
+  uint32_t first_;                  // armed entries: [first_, batch)
+  uint32_t receivedCount_ = 0, answerCount_ = 0, readyCount_ = 0;
+  double nowMs_ = 0;
+  bool listenersPaused_ = false;
+
+  std::vector<Listener> listeners_;
+  std::vector<Upstream> upstreams_;
+  std::vector<epoll_event> events_;
+  std::vector<mmsghdr> answerHeaders_;
+  std::vector<iovec> answerVectors_;
+  std::vector<sockaddr_storage> answerNames_;
+  std::vector<mmsghdr> askHeaders_;
+  std::vector<iovec> askVectors_;
+  std::vector<sockaddr_in6> askNames_;
+  std::vector<uint32_t> askUpstreams_;
+  uint32_t adoptionSlot_ = kUnset;  // whose answer lies in the adoption buffer
+
+  struct Sighting {
+    uint32_t word;
+    int64_t atNs;
+  };
+  uint64_t sightingsOf_ = 0;  // id of the journal
+  std::vector<Sighting> sightings_;
+};
+
+}  // namespace reuseport
