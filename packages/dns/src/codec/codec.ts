@@ -12,98 +12,26 @@ import {
   CLASS,
   FLAG,
   HEADER_BYTES,
-  MAX_LABEL_BYTES,
   MAX_MESSAGE_BYTES,
-  MAX_NAME_BYTES,
   OPCODE_SHIFT,
   QUESTION_TAIL_BYTES,
   RECORD_FIXED_BYTES,
-  TYPE,
   typeName,
   typeNumber,
 } from '../constants.js';
 import { skipName } from '../wire-name.js';
-import { decodeService, encodeService, type ServiceParam } from './service-data.js';
+import {
+  DnsCodecError,
+  type DnsEdns,
+  type DnsMessage,
+  type DnsQuestion,
+  type DnsRecord,
+} from './message.js';
+import { fromData, requireInteger, toData, toPacketName, withDot, type RecordPlace } from './record-data.js';
 
+export { DnsCodecError } from './message.js';
+export type { DnsData, DnsEdns, DnsMessage, DnsQuestion, DnsRecord } from './message.js';
 export type { ServiceParam } from './service-data.js';
-
-/** What was asked of `encodeMessage` cannot be put in bytes; the message says which part and why. */
-export class DnsCodecError extends Error {
-  override readonly name = 'DnsCodecError';
-}
-
-/** Names end in a dot and keep their letter case; the root is '.'. */
-export interface DnsQuestion {
-  readonly name: string;
-  /** 'A', 'HTTPS', 'TYPE65534'. */
-  readonly type: string;
-  /** Number of the class; IN if absent. */
-  readonly class?: number;
-}
-
-/** A record's data, by the form that its type gives it; types without a form of their own are bytes. */
-export type DnsData =
-  | { readonly form: 'address'; readonly address: string }
-  | { readonly form: 'name'; readonly target: string }
-  | { readonly form: 'mx'; readonly preference: number; readonly exchange: string }
-  | {
-      readonly form: 'soa';
-      readonly primary: string;
-      readonly mailbox: string;
-      readonly serial: number;
-      readonly refreshSeconds: number;
-      readonly retrySeconds: number;
-      readonly expireSeconds: number;
-      readonly minimumSeconds: number;
-    }
-  | {
-      readonly form: 'srv';
-      readonly priority: number;
-      readonly weight: number;
-      readonly port: number;
-      readonly target: string;
-    }
-  /** Each text at most 255 bytes, in UTF-8. */
-  | { readonly form: 'text'; readonly texts: readonly string[] }
-  /** SVCB and HTTPS (RFC 9460); parameters in the order of their keys. */
-  | { readonly form: 'service'; readonly priority: number; readonly target: string; readonly params: readonly ServiceParam[] }
-  | { readonly form: 'bytes'; readonly bytes: Uint8Array };
-
-export interface DnsRecord {
-  readonly name: string;
-  readonly type: string;
-  /** Number of the class; IN if absent. */
-  readonly class?: number;
-  readonly ttlSeconds: number;
-  readonly data: DnsData;
-}
-
-export interface DnsEdns {
-  readonly udpSize: number;
-  readonly version: number;
-  readonly dnssecOk: boolean;
-  readonly options: readonly { readonly code: number; readonly data: Uint8Array }[];
-}
-
-export interface DnsMessage {
-  readonly id: number;
-  readonly response: boolean;
-  readonly opcode: number;
-  readonly authoritative: boolean;
-  readonly truncated: boolean;
-  readonly recursionDesired: boolean;
-  readonly recursionAvailable: boolean;
-  readonly authenticData: boolean;
-  readonly checkingDisabled: boolean;
-  /** With EDNS's upper bits: 0–4095. */
-  readonly rcode: number;
-  readonly questions: readonly DnsQuestion[];
-  readonly answers: readonly DnsRecord[];
-  readonly authorities: readonly DnsRecord[];
-  /** Without the OPT record, which is `edns`. */
-  readonly additionals: readonly DnsRecord[];
-  readonly edns: DnsEdns | null;
-}
 
 /** A message with these fields where none is given: a query for nothing, recursion desired. */
 const BLANK: DnsMessage = {
@@ -144,7 +72,6 @@ const CLASS_NAMES = new Map<number, 'IN' | 'CH' | 'HS' | 'ANY'>([
 const RCODE_LOW_BITS = 4;
 const MAX_RCODE = 0xfff;
 const DNSSEC_OK = 0x8000;
-const MAX_TEXT_BYTES = 255;
 
 /**
  * The message as bytes, uncompressed, in a new array. Fields that are absent are as in a plain query.
@@ -197,14 +124,6 @@ export function decodeMessage(bytes: Uint8Array): DnsMessage | null {
     // It throws plain errors of many kinds, all of which mean that the bytes are no message.
     return null;
   }
-}
-
-/** Where a record's fixed part and data lie. */
-interface RecordPlace {
-  readonly type: number;
-  readonly class: number;
-  readonly data: number;
-  readonly end: number;
 }
 
 /** Type and class of each question, place of each record. */
@@ -307,50 +226,6 @@ function fromAnswer(answer: Exclude<Answer, dnsPacket.OptAnswer>, bytes: Uint8Ar
   };
 }
 
-function fromData(answer: Exclude<Answer, dnsPacket.OptAnswer>, bytes: Uint8Array, place: RecordPlace): DnsData {
-  const raw = (): DnsData => ({ form: 'bytes', bytes: bytes.slice(place.data, place.end) });
-  // Updates carry types without data (RFC 2136 §2.4).
-  if (place.data === place.end) return raw();
-  switch (answer.type) {
-    case 'A':
-    case 'AAAA':
-      if (place.end - place.data !== (answer.type === 'A' ? 4 : 16)) throw new DnsCodecError('an address of a wrong length');
-      return { form: 'address', address: answer.data };
-    case 'CNAME':
-    case 'DNAME':
-    case 'NS':
-    case 'PTR':
-      return { form: 'name', target: withDot(answer.data) };
-    case 'MX':
-      return { form: 'mx', preference: answer.data.preference ?? 0, exchange: withDot(answer.data.exchange) };
-    case 'SOA': {
-      const soa = answer.data;
-      return {
-        form: 'soa',
-        primary: withDot(soa.mname),
-        mailbox: withDot(soa.rname),
-        serial: soa.serial ?? 0,
-        refreshSeconds: soa.refresh ?? 0,
-        retrySeconds: soa.retry ?? 0,
-        expireSeconds: soa.expire ?? 0,
-        minimumSeconds: soa.minimum ?? 0,
-      };
-    }
-    case 'SRV': {
-      const { priority, weight, port, target } = answer.data;
-      return { form: 'srv', priority: priority ?? 0, weight: weight ?? 0, port, target: withDot(target) };
-    }
-    case 'TXT':
-      return { form: 'text', texts: (answer.data as Buffer[]).map((text) => text.toString('utf8')) };
-    default: {
-      if (place.type !== TYPE.SVCB && place.type !== TYPE.HTTPS) return raw();
-      const service = decodeService(bytes.subarray(place.data, place.end));
-      if (service === null) throw new DnsCodecError('malformed service parameters');
-      return { form: 'service', ...service };
-    }
-  }
-}
-
 function toQuestion(question: DnsQuestion): Question {
   // The class is dns-packet's word; the type is written by number, in its spelling.
   return {
@@ -391,103 +266,6 @@ function toAnswer(record: DnsRecord): Answer {
     ttl: record.ttlSeconds,
     data,
   } as unknown as Answer;
-}
-
-/** Forms by type: what data a record of that type takes besides bytes. */
-const FORMS = new Map<number, DnsData['form']>([
-  [TYPE.A, 'address'],
-  [TYPE.AAAA, 'address'],
-  [TYPE.CNAME, 'name'],
-  [TYPE.DNAME, 'name'],
-  [TYPE.NS, 'name'],
-  [TYPE.PTR, 'name'],
-  [TYPE.MX, 'mx'],
-  [TYPE.SOA, 'soa'],
-  [TYPE.SRV, 'srv'],
-  [TYPE.TXT, 'text'],
-  [TYPE.SVCB, 'service'],
-  [TYPE.HTTPS, 'service'],
-]);
-
-/** The data as dns-packet takes it for this type; a Buffer is written as it is. */
-function toData(record: DnsRecord, type: number): unknown {
-  const { data } = record;
-  if (type < 0) throw new DnsCodecError(`'${record.type}' is no record type`);
-  if (type === TYPE.OPT) throw new DnsCodecError('OPT is written by `edns`, not as a record');
-  if (data.form !== 'bytes' && FORMS.get(type) !== data.form) {
-    throw new DnsCodecError(`a ${record.type} record does not take data of the form '${data.form}'`);
-  }
-  switch (data.form) {
-    case 'bytes':
-      if (data.bytes.length > 0xffff) throw new DnsCodecError('data above 65535 bytes');
-      return Buffer.from(data.bytes);
-    case 'address':
-      requireAddress(data.address, type);
-      return data.address;
-    case 'name':
-      return toPacketName(data.target);
-    case 'mx':
-      requireInteger('MX preference', data.preference, 0xffff);
-      return { preference: data.preference, exchange: toPacketName(data.exchange) };
-    case 'soa':
-      return {
-        mname: toPacketName(data.primary),
-        rname: toPacketName(data.mailbox),
-        serial: data.serial,
-        refresh: data.refreshSeconds,
-        retry: data.retrySeconds,
-        expire: data.expireSeconds,
-        minimum: data.minimumSeconds,
-      };
-    case 'srv':
-      return { priority: data.priority, weight: data.weight, port: data.port, target: toPacketName(data.target) };
-    case 'text':
-      return data.texts.map((text) => {
-        const bytes = Buffer.from(text, 'utf8');
-        if (bytes.length > MAX_TEXT_BYTES) throw new DnsCodecError('a text above 255 bytes');
-        return bytes;
-      });
-    case 'service': {
-      const bytes = encodeService(data.priority, data.target, data.params);
-      if (typeof bytes === 'string') throw new DnsCodecError(bytes);
-      return Buffer.from(bytes);
-    }
-  }
-}
-
-const IPV4 = /^(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}$/;
-const IPV6 = /^[0-9a-fA-F:.]{2,45}$/;
-
-/** dns-packet writes nonsense for most malformed addresses, so what it is given is looked at first. */
-function requireAddress(address: string, type: number): void {
-  const good = type === TYPE.A ? IPV4.test(address) : IPV6.test(address) && address.includes(':');
-  if (!good) throw new DnsCodecError(`'${address}' is no ${type === TYPE.A ? 'IPv4' : 'IPv6'} address`);
-}
-
-function requireInteger(what: string, value: number, max: number): void {
-  if (!Number.isInteger(value) || value < 0 || value > max) {
-    throw new DnsCodecError(`${what} ${String(value)} is no integer from 0 to ${String(max)}`);
-  }
-}
-
-/** A name as dns-packet takes it: no dot at the end. */
-function toPacketName(name: string): string {
-  if (name === '.') return '.';
-  const bare = name.endsWith('.') ? name.slice(0, -1) : name;
-  let wireBytes = 1;
-  for (const label of bare.split('.')) {
-    if (!/^[\x21-\x5b\x5d-\x7e]+$/.test(label)) {
-      throw new DnsCodecError(`'${name}' has a label that is empty or not plain ASCII`);
-    }
-    if (label.length > MAX_LABEL_BYTES) throw new DnsCodecError(`'${name}' has a label above ${String(MAX_LABEL_BYTES)} bytes`);
-    wireBytes += label.length + 1;
-  }
-  if (wireBytes > MAX_NAME_BYTES) throw new DnsCodecError(`'${name}' is longer than ${String(MAX_NAME_BYTES)} bytes`);
-  return bare;
-}
-
-function withDot(name: string): string {
-  return name === '.' ? name : `${name}.`;
 }
 
 function toPacketType(type: string): string {

@@ -31,7 +31,7 @@ export type Section = 'answer' | 'authority' | 'additional';
 
 export class MessageWriter {
   readonly bytes: number[] = [];
-  /** Offset at which each name, letter case included, was written. */
+  /** Offset at which each name, letter case included, was written; those that must not be compressed are not pointed at. */
   private readonly known = new Map<string, number>();
   private readonly compress: boolean;
 
@@ -71,10 +71,12 @@ export class MessageWriter {
 
   name(labels: Labels, compress: boolean = this.compress): this {
     for (let i = 0; i < labels.length; i += 1) {
-      const key = JSON.stringify(labels.slice(i));
-      const at = this.known.get(key);
-      if (compress && at !== undefined) return this.u16(0xc000 | at);
-      if (at === undefined && this.bytes.length < 0x4000) this.known.set(key, this.bytes.length);
+      if (compress) {
+        const key = JSON.stringify(labels.slice(i));
+        const at = this.known.get(key);
+        if (at !== undefined) return this.u16(0xc000 | at);
+        if (this.bytes.length < 0x4000) this.known.set(key, this.bytes.length);
+      }
       this.u8(labels[i].length).raw(labels[i]);
     }
     return this.u8(0);
