@@ -44,6 +44,12 @@ t.test('argv goes before environment before file before default', (t) => {
   t.end();
 });
 
+t.test('fallbacks stand before the defaults, and what was written is told with its source', (t) => {
+  const loaded = loadSettings({ role: 'agent', version: '1', argv: ['--slots', '64'], env: { TANDEM_NODE_NAME: 'n' }, fallbacks: { 'slots': '128', 'upstream': '192.0.2.9:53' } });
+  t.match(loaded, { settings: { slots: 64, upstreams: [{ address: '192.0.2.9' }] }, given: [{ name: 'node-name', from: 'environment' }, { name: 'slots', from: 'argv', texts: ['64'] }] });
+  t.end();
+});
+
 t.test('flags take = or a blank, switches need no value, lists are repeated', (t) => {
   const settings = load({ argv: ['--slots=64', '--policy-audit-mode', '--tofqdns-enable-dns-compression=false', '--listen', '127.0.0.1:1', '--listen=127.0.0.1:2'] });
   t.match(settings, { slots: 64, auditMode: true, dnsCompression: false });

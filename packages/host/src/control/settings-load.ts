@@ -20,6 +20,8 @@ export interface LoadRequest {
   /** Without interpreter and script. */
   readonly argv: readonly string[];
   readonly env: Environment;
+  /** Texts by setting that stand before the defaults, and behind all else. */
+  readonly fallbacks?: Readonly<Record<string, string>>;
   /** For tests; `/etc/resolv.conf`. */
   readonly resolvConfPath?: string;
 }
@@ -27,7 +29,12 @@ export interface LoadRequest {
 export type Loaded =
   /** Print and exit 0. */
   | { readonly kind: 'text'; readonly text: string }
-  | ({ readonly kind: 'settings'; readonly configFile: string | null } & ParsedSettings);
+  | ({
+    readonly kind: 'settings';
+    readonly configFile: string | null;
+    /** What was written somewhere, at most one per setting: the source that won. */
+    readonly given: readonly RawSetting[];
+  } & ParsedSettings);
 
 const CONFIG_VARIABLE = 'TANDEM_CONFIG';
 const RESOLVER_PORT = 53;
@@ -54,7 +61,10 @@ export function loadSettings(request: LoadRequest): Loaded {
     const texts = given[row.name];
     if (texts !== undefined) raws.set(row.name, { name: row.name, texts, where: flagOf(row), from: 'argv' });
   }
-  return { kind: 'settings', configFile, ...parseSettings([...raws.values()], factsOf(request)) };
+  const written = [...raws.values()];
+  const fallbacks = Object.entries(request.fallbacks ?? {}).filter(([name]) => !raws.has(name))
+    .map(([name, text]): RawSetting => ({ name, texts: [text], where: `--${name}`, from: 'file' }));
+  return { kind: 'settings', configFile, given: written, ...parseSettings([...written, ...fallbacks], factsOf(request)) };
 }
 
 /** The first `nameserver` of a resolv.conf text as `ADDR:53`; null if there is none. */

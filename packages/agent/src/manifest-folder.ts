@@ -1,0 +1,132 @@
+/**
+ * The folder behind `--manifests`: read at the start and again on every change, with a look twice a second in case the
+ * kernel's notices fail (network file systems, replaced folders). A change is reported within a second. A folder with any error
+ * yields no objects, only problems: the caller keeps what it has. Reads happen one after another, never two at once.
+ */
+import { watch, type FSWatcher } from 'node:fs';
+import type { PolicyObjects } from '@tandem/core';
+import { manifestFingerprint, readManifestFolder } from '@tandem/host';
+import { loadManifests, type Problem } from '@tandem/manifests';
+
+export interface LoadedManifests {
+  /** null: there is an error; the last good state stays. */
+  readonly objects: PolicyObjects | null;
+  /** All problems, warnings included. */
+  readonly problems: readonly Problem[];
+}
+
+export interface ManifestFolder {
+  /** Reads again even where nothing seems changed (SIGHUP). */
+  reload(): void;
+  close(): void;
+}
+
+const POLL_MS = 500;
+/** A writer that takes several steps is waited for: the folder must look the same twice, so far apart. */
+const SETTLE_MS = 60;
+/** But no longer than this, or a writer that never rests would keep a change from being seen. */
+const SETTLE_MAX_MS = 300;
+
+/** Calls back once soon after the start, and then after each change. Errors thrown by the callback are not caught. */
+export function watchManifestFolder(dir: string, onLoaded: (loaded: LoadedManifests) => void): ManifestFolder {
+  const folder = new WatchedFolder(dir, onLoaded);
+  folder.start();
+  return folder;
+}
+
+/** Reads the folder once. Never rejects. */
+export async function loadManifestFolder(dir: string): Promise<LoadedManifests> {
+  const { files, complaints } = await readManifestFolder(dir);
+  const loaded = loadManifests(files);
+  const unread = complaints.map(({ path, message }): Problem => ({
+    file: path, line: 0, column: 0, field: '', message, severity: 'error',
+  }));
+  const problems = [...unread, ...loaded.problems];
+  return { objects: problems.some(({ severity }) => severity === 'error') ? null : loaded.objects, problems };
+}
+
+class WatchedFolder implements ManifestFolder {
+  readonly #dir: string;
+  readonly #onLoaded: (loaded: LoadedManifests) => void;
+  /** Of what was last reported; null: nothing yet. */
+  #reported: string | null = null;
+  #watcher: FSWatcher | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #isBusy = false;
+  #isAgain = false;
+  #isClosed = false;
+
+  constructor(dir: string, onLoaded: (loaded: LoadedManifests) => void) {
+    this.#dir = dir;
+    this.#onLoaded = onLoaded;
+  }
+
+  start(): void {
+    this.#look();
+  }
+
+  reload(): void {
+    this.#reported = null;
+    this.#look();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#watcher?.close();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+
+  #look(): void {
+    if (this.#isBusy) {
+      this.#isAgain = true;
+      return;
+    }
+    this.#isBusy = true;
+    void this.#lookOnce().finally(() => {
+      this.#isBusy = false;
+      if (this.#isClosed) return;
+      if (this.#timer !== null) clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => { this.#look(); }, this.#isAgain ? 0 : POLL_MS);
+      this.#isAgain = false;
+    });
+  }
+
+  async #lookOnce(): Promise<void> {
+    this.#ensureWatcher();
+    let print = await manifestFingerprint(this.#dir);
+    if (print === this.#reported) return;
+    print = await this.#settled(print);
+    const loaded = await loadManifestFolder(this.#dir);
+    // What changed while it was read has a print of its own, and is read by the next look.
+    this.#reported = print;
+    if (!this.#isClosed) this.#onLoaded(loaded);
+  }
+
+  /** The first reading does not wait: nobody is being served yet. */
+  async #settled(print: string): Promise<string> {
+    if (this.#reported === null) return print;
+    for (let waitedMs = 0; waitedMs < SETTLE_MAX_MS; waitedMs += SETTLE_MS) {
+      await new Promise((resolve) => { setTimeout(resolve, SETTLE_MS); });
+      const next = await manifestFingerprint(this.#dir);
+      if (next === print) return print;
+      print = next;
+    }
+    return print;
+  }
+
+  /** A folder that is absent now is tried again by each look. */
+  #ensureWatcher(): void {
+    if (this.#watcher !== null) return;
+    try {
+      const watcher = watch(this.#dir, { persistent: false }, () => { this.#look(); });
+      const drop = (): void => {
+        watcher.close();
+        if (this.#watcher === watcher) this.#watcher = null;
+      };
+      watcher.on('error', drop);
+      this.#watcher = watcher;
+    } catch {
+      this.#watcher = null;
+    }
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * The CLI's side of a member's API: HTTP over the Unix sockets in the run-dir. Without `--member` it asks whichever member
+ * answers, agent first. Every request has a deadline and every answer a size bound.
+ */
+import { request } from 'node:http';
+import { AppError, type Role } from '@tandem/core';
+import { apiSocketPath } from '@tandem/host';
+
+export interface Target {
+  readonly runDir: string;
+  /** null: whichever answers. */
+  readonly member: Role | null;
+}
+
+export interface Ask {
+  readonly method: 'GET' | 'DELETE' | 'POST';
+  readonly path: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+}
+
+const ROLES: readonly Role[] = ['agent', 'dns-proxy'];
+const TIMEOUT_MS = 5_000;
+const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
+
+interface Reply {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** The answer's JSON. @throws AppError UNAVAILABLE if no member answers, else what the member refused with. */
+export async function ask<T>(target: Target, what: Ask): Promise<T> {
+  const failures: string[] = [];
+  for (const role of target.member === null ? ROLES : [target.member]) {
+    const reply = await exchange(apiSocketPath(target.runDir, role), what).catch((error: unknown) => {
+      failures.push(`${role}: ${explain(error)}`);
+      return null;
+    });
+    if (reply !== null) return resultOf<T>(reply, role);
+  }
+  throw new AppError('UNAVAILABLE', `no member answers in ${target.runDir} (${failures.join('; ')}); start the pair with 'tandem up', or name its folder with --run-dir`);
+}
+
+/** Whether this member is ready; null where it does not answer. */
+export async function isReady(runDir: string, role: Role): Promise<boolean | null> {
+  return exchange(apiSocketPath(runDir, role), { method: 'GET', path: '/readyz' }).then((reply) => reply.status === 200, () => null);
+}
+
+function resultOf<T>(reply: Reply, role: Role): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(reply.text);
+  } catch {
+    throw new AppError('LINK', `${role} answered with something that is not JSON (status ${reply.status})`);
+  }
+  if (reply.status < 400) return value as T;
+  const { code, message } = (value as { error?: { code?: string; message?: string } }).error ?? {};
+  throw new AppError(code === 'USAGE' || code === 'NOT_FOUND' || code === 'CONFIGURATION' ? code : 'UNAVAILABLE', `${role}: ${message ?? `status ${reply.status}`}`);
+}
+
+function exchange(socketPath: string, what: Ask): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const body = what.body === undefined ? undefined : JSON.stringify(what.body);
+    const sent = request({
+      socketPath, method: what.method, path: what.path, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS),
+      headers: body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+    }, (response) => {
+      const pieces: Buffer[] = [];
+      let bytes = 0;
+      response.on('data', (piece: Buffer) => {
+        bytes += piece.length;
+        if (bytes > ANSWER_BYTES_MAX) response.destroy(new Error(`the answer is larger than ${ANSWER_BYTES_MAX} bytes`));
+        else pieces.push(piece);
+      });
+      response.on('error', reject);
+      response.on('end', () => { resolve({ status: response.statusCode ?? 0, text: Buffer.concat(pieces).toString('utf8') }); });
+    });
+    sent.on('error', reject).end(body);
+  });
+}
+
+function explain(error: unknown): string {
+  const { code, name, message } = error as NodeJS.ErrnoException;
+  switch (code) {
+    case 'ENOENT':
+      return 'not running';
+    case 'ECONNREFUSED':
+      return 'its process is gone';
+    case 'EACCES':
+      return 'its socket belongs to another user';
+    default:
+      return name === 'AbortError' || name === 'TimeoutError' ? `no answer in ${TIMEOUT_MS / 1_000} s` : message;
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * `tandem up`: both daemons in the foreground. No supervisor: a daemon that dies is reported and brings the rest down with its
+ * exit code. Ends 0 only if both daemons ended 0.
+ */
+import { InvalidArgumentError, Command } from 'commander';
+import { AppError, EXIT, formatSocketAddress, parseDurationMs, type Role } from '@tandem/core';
+import { startDemoZone, type DemoZone } from '../demo-zone.js';
+import { ask, isReady } from '../client.js';
+import type { Io } from '../io.js';
+import { requireFree } from '../up/free-port.js';
+import { MemberProcess, type MemberExit } from '../up/member-process.js';
+import { LAUNCHERS, planUp, type UpPlan } from '../up/plan.js';
+import type { StatusView } from '@tandem/host';
+
+const READY_DEADLINE_MS = 30_000;
+const READY_POLL_MS = 50;
+const STOP_DEADLINE_MS = 15_000;
+const DURATION_MAX_MS = 2 ** 31 - 1;
+
+interface Options {
+  readonly for?: number;
+}
+
+export function upCommand(io: Io, programs: Readonly<Record<Role, string>> = LAUNCHERS): Command {
+  return new Command('up')
+    .description('Run both daemons in the foreground; without flags, on example manifests and a demo zone, without root.')
+    .option('--for <DURATION>', 'stop after so long, such as 5s', parseFor)
+    .argument('[daemon flags...]', "flags of the daemons, as in 'tandem-agent --help'")
+    .allowUnknownOption()
+    .addHelpText('after', `
+Examples:
+  tandem up
+  tandem up --for 5s
+  tandem up --listen 127.0.0.1:5300 --upstream 192.0.2.53:53 --manifests ./manifests
+`)
+    .action(async (argv: string[], options: Options) => {
+      io.setExitCode(await runUp(io, planUp({ argv, env: io.env, programs }), options.for ?? null));
+    });
+}
+
+/** The exit code. @throws AppError UNAVAILABLE before anything was started. */
+async function runUp(io: Io, plan: UpPlan, durationMs: number | null): Promise<number> {
+  for (const at of plan.settings.listen) await requireFree(at);
+  const zone = plan.needsDemoZone ? await startZone() : null;
+  const members = plan.commandsFor(zone === null ? null : { ...zone, family: 4 }).map((command) => new MemberProcess(command, (line) => { io.err(line); }));
+  const stop = new Stop(members);
+  const onSignal = (): void => { stop.begin(); };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  try {
+    const first = Promise.race(members.map(({ exit }) => exit));
+    const early = await Promise.race([first, whenReady(plan, stop)]);
+    if (early === null && !stop.hasBegun) {
+      io.out(await greeting(plan, members, zone));
+      if (durationMs !== null) stop.beginAfter(durationMs);
+    }
+    // Until a signal or the end of --for, no member should end.
+    const gone = early ?? await first;
+    if (!stop.hasBegun) io.err(`tandem: ${gone.role} ${gone.text}; stopping the rest\n`);
+    const isFault = !stop.hasBegun;
+    stop.begin();
+    const exits = await Promise.all(members.map(({ exit }) => exit));
+    return codeOf(io, exits, isFault ? gone : null);
+  } finally {
+    stop.end();
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    await zone?.close();
+  }
+}
+
+/** Ends the members once, with SIGTERM; a second time repeats it, which they take as "at once". */
+class Stop {
+  readonly #members: readonly MemberProcess[];
+  #timers: NodeJS.Timeout[] = [];
+  #hasBegun = false;
+
+  constructor(members: readonly MemberProcess[]) {
+    this.#members = members;
+  }
+
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  begin(): void {
+    if (!this.#hasBegun) {
+      this.#timers.push(setTimeout(() => { for (const member of this.#members) member.signal('SIGKILL'); }, STOP_DEADLINE_MS));
+    }
+    this.#hasBegun = true;
+    for (const member of this.#members) member.signal('SIGTERM');
+  }
+
+  beginAfter(ms: number): void {
+    this.#timers.push(setTimeout(() => { this.begin(); }, ms));
+  }
+
+  end(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers = [];
+  }
+}
+
+function codeOf(io: Io, exits: readonly MemberExit[], fault: MemberExit | null): number {
+  const failed = exits.filter(({ code }) => code !== EXIT.ok);
+  for (const exit of failed) if (exit.role !== fault?.role) io.err(`tandem: ${exit.role} ${exit.text}\n`);
+  // A member that left without being asked is a fault, even where it left with 0.
+  if (fault !== null) return fault.code === EXIT.ok ? EXIT.unavailable : fault.code;
+  return failed.length === 0 ? EXIT.ok : failed[0].code;
+}
+
+/** Resolves with null once both are ready, or stopping has begun. @throws AppError UNAVAILABLE past the deadline. */
+async function whenReady(plan: UpPlan, stop: Stop): Promise<null> {
+  const deadline = Date.now() + READY_DEADLINE_MS;
+  for (const role of ['agent', 'dns-proxy'] as const) {
+    while (!stop.hasBegun && (await isReady(plan.settings.runDir, role)) !== true) {
+      if (Date.now() > deadline) {
+        stop.begin();
+        throw new AppError('UNAVAILABLE', `${role} is not ready after ${READY_DEADLINE_MS / 1_000} s; its log is above`);
+      }
+      await new Promise((resolve) => { setTimeout(resolve, READY_POLL_MS); });
+    }
+  }
+  return null;
+}
+
+async function startZone(): Promise<DemoZone> {
+  return startDemoZone().catch((error: unknown) => {
+    throw new AppError('UNAVAILABLE', `the demo zone cannot be started: ${(error as Error).message}; name a resolver with --upstream`, { cause: error });
+  });
+}
+
+async function greeting(plan: UpPlan, members: readonly MemberProcess[], zone: DemoZone | null): Promise<string> {
+  const { settings } = plan;
+  const [at] = settings.listen;
+  const urls = await Promise.all(members.map(async ({ role }) => {
+    const { httpListen } = await ask<StatusView>({ runDir: settings.runDir, member: role }, { method: 'GET', path: '/api/v1/status' });
+    return `http://${httpListen}/ (${role})`;
+  }));
+  const shared = settings.listen.map(formatSocketAddress).join(', ');
+  const pids = members.map(({ role, pid }) => `${role} (pid ${pid ?? '-'})`).join(' and ');
+  const lines = [
+    '', `Tandem is up: ${pids} share ${shared}.`, '',
+    'Look:', ...urls.map((url) => `  ${url}`),
+    ...['status', 'cache list', 'endpoint list', 'policy list'].map((words) => `  npx tandem ${words} --run-dir ${settings.runDir}`),
+  ];
+  if (plan.isDemo && zone !== null) {
+    const dig = (client: string, name: string, says: string): string =>
+      `  dig -b ${client} -p ${at.port} @${at.address} ${name.padEnd(20)} # ${says}`;
+    lines.push('', 'Try:',
+      dig('127.0.1.1', 'www.shop.example', 'demo/web may ask this: an address'),
+      dig('127.0.1.2', 'www.shop.example', 'demo/batch may not: REFUSED, EDE 15 (Blocked)'),
+      dig('127.0.1.1', 'cdn.shop.example', 'an alias; then see `npx tandem cache list`'));
+  }
+  return `${lines.join('\n')}\n\n`;
+}
+
+function parseFor(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === null || ms <= 0 || ms > DURATION_MAX_MS) throw new InvalidArgumentError('a duration is expected, such as 5s or 1m30s.');
+  return ms;
+}
