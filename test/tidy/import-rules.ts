@@ -35,7 +35,7 @@ function breakOf(path: string, specifier: string, facts: PackageFacts): string |
     case 'relative':
       return relativeBreak(path, specifier, facts);
     case 'node':
-      return facts.folder in pureNpmAllowed && !isTestFile(path) ? 'a pure package knows no Node module' : null;
+      return facts.folder in pureNpmAllowed && !isTestFile(path) && !path.startsWith(codecFolder) ? 'a pure package knows no Node module' : null;
     case 'ours':
       return oursBreak(path, specifier, facts);
     case 'npm':
