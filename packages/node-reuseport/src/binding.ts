@@ -119,7 +119,7 @@ interface Binding {
 
 function load(): Binding {
   const require = createRequire(import.meta.url);
-  const chosen = process.env['NODE_REUSEPORT_BINARY'];
+  const chosen = process.env.NODE_REUSEPORT_BINARY;
   if (chosen !== undefined && chosen !== '') return require(chosen) as Binding;
   const root = fileURLToPath(new URL('..', import.meta.url));
   try {

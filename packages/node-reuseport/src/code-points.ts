@@ -49,7 +49,7 @@ export function disarmCodePoints(): void {
 
 /** Arms from NODE_REUSEPORT_KILL_AT, `name` or `name:countdown`; false when it is not set. */
 export function armKillPointFromEnvironment(): boolean {
-  const value = process.env['NODE_REUSEPORT_KILL_AT'];
+  const value = process.env.NODE_REUSEPORT_KILL_AT;
   if (value === undefined || value === '') return false;
   const [name = '', countdown = '1'] = value.split(':');
   armKillPoint(name as CodePoint, Number(countdown));

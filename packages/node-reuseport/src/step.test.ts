@@ -38,7 +38,7 @@ function bench(slots: number, batch: number): Bench {
     reactor,
     words,
     bytes: new Uint8Array(journal.buffer),
-    state: (slot) => words[layout.stateOffset / 4 + slot]! & 7,
+    state: (slot) => words[layout.stateOffset / 4 + slot] & 7,
     meta: (slot) => (layout.slotOffset + slot * layout.slotStride) / 4,
     payload: (slot) => layout.slotOffset + slot * layout.slotStride + layout.payloadOffset,
   };
@@ -59,14 +59,14 @@ for (const family of [4, 6] as const) {
     b.reactor.addUpstream(upstream, 5);
     sendFrom(asker, encoder.encode('question'), 0, 8);
     t.equal(b.reactor.step(0, 1000), 1);
-    const slot = b.reactor.received[0]!;
+    const slot = b.reactor.received[0];
     const meta = b.meta(slot);
     t.equal(b.state(slot), SlotState.WORK);
     t.equal(b.words[meta + Meta.LENGTH], 8);
     t.equal(b.words[meta + Meta.CLIENT_FAMILY], family);
     t.equal(b.words[meta + Meta.CLIENT_PORT], localAddress(asker).port);
     t.equal(b.words[meta + Meta.SERVER_PORT], localAddress(listener).port);
-    t.ok(b.words[meta + Meta.INTERFACE]! > 0, 'the interface is known');
+    t.ok(b.words[meta + Meta.INTERFACE] > 0, 'the interface is known');
     t.same(
       b.words.slice(meta + Meta.SERVER_ADDRESS, meta + Meta.SERVER_ADDRESS + 4),
       b.words.slice(meta + Meta.CLIENT_ADDRESS, meta + Meta.CLIENT_ADDRESS + 4),
@@ -96,7 +96,7 @@ for (const family of [4, 6] as const) {
       'the sender compares with the word form of the server',
     );
 
-    row(b, 0, [TransmitKind.REPLY, slot, offset!, length!]);
+    row(b, 0, [TransmitKind.REPLY, slot, offset, length]);
     b.reactor.step(1, 0);
     t.equal(receiveInto(asker, seen, 0, 100, false), 10);
     t.equal(new TextDecoder().decode(seen.subarray(0, 10)), 'the answer');
@@ -124,7 +124,7 @@ t.test('with every slot in use the queue of the socket holds, and nothing is los
   const answered: number[] = [];
   while (held.length > 0) {
     const slot = held.shift()!;
-    answered.push(b.bytes[b.payload(slot)]!);
+    answered.push(b.bytes[b.payload(slot)]);
     row(b, 0, [TransmitKind.REPLY, slot, b.payload(slot), 1]);
     b.reactor.step(1, 0);
     held.push(...b.reactor.received.subarray(0, b.reactor.control[Control.RECEIVED]));
@@ -148,7 +148,7 @@ t.test('a datagram longer than a slot is cut and flagged', (t) => {
   b.reactor.addListener(listener, 0);
   sendFrom(asker, new Uint8Array(3000).fill(7), 0, 3000);
   b.reactor.step(0, 1000);
-  const meta = b.meta(b.reactor.received[0]!);
+  const meta = b.meta(b.reactor.received[0]);
   t.equal(b.words[meta + Meta.LENGTH], b.journal.layout.payloadCapacity);
   t.equal(b.words[meta + Meta.FLAGS], slotFlagTruncated);
   t.equal(b.reactor.control[Control.TRUNCATED], 1);
