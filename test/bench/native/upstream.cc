@@ -1,8 +1,11 @@
 // A DNS server fast enough not to be the limit: A is 192.0.2.1, AAAA is 2001:db8::1, any other type has no records.
-// With --delay-ms each answer waits that long. Prints `ready PORT` when it can be asked.
+// With --delay-ms each answer over UDP waits that long. TCP is served by a thread of its own, so that it costs UDP nothing.
+// Prints `ready PORT` when it can be asked.
 #include <poll.h>
+#include <unistd.h>
 
 #include <deque>
+#include <thread>
 #include <vector>
 
 #include "common.h"
@@ -18,6 +21,11 @@ constexpr uint16_t kTypeAaaa = 28;
 constexpr uint32_t kTtlSeconds = 300;
 // Answers that may wait; beyond it questions are dropped, like by a server that is short of memory.
 constexpr size_t kWaitingMax = 65536;
+
+// TCP connections at most; a further one is closed.
+constexpr size_t kConnectionsMax = 1024;
+// What a connection that does not read its answers may leave unsent; then it is closed.
+constexpr size_t kUnsentMax = 1 << 20;
 
 struct Waiting {
   int64_t dueNs;
@@ -66,6 +74,75 @@ int waitMs(const std::deque<Waiting>& waiting) {
   return left <= 0 ? 0 : static_cast<int>((left + 999999) / 1000000);
 }
 
+struct Connection {
+  int fd;
+  std::vector<uint8_t> in, out;
+};
+
+// Answers every whole query in `in`. False: close the connection.
+bool answerFrames(Connection& connection) {
+  std::vector<uint8_t>& in = connection.in;
+  size_t at = 0;
+  while (in.size() - at >= 2) {
+    const size_t length = bench::load16(&in[at]);
+    if (in.size() - at < 2 + length) break;
+    uint8_t bytes[kDatagramBytes];
+    if (length > sizeof(bytes)) return false;
+    memcpy(bytes, &in[at + 2], length);
+    const size_t answered = answerInPlace(bytes, length);
+    if (answered == 0) return false;
+    connection.out.push_back(static_cast<uint8_t>(answered >> 8));
+    connection.out.push_back(static_cast<uint8_t>(answered));
+    connection.out.insert(connection.out.end(), bytes, bytes + answered);
+    at += 2 + length;
+  }
+  in.erase(in.begin(), in.begin() + static_cast<long>(at));
+  return connection.out.size() <= kUnsentMax;
+}
+
+// False: the connection is over.
+bool serveConnection(Connection& connection) {
+  uint8_t bytes[16384];
+  const ssize_t length = recv(connection.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+  if (length == 0 || (length < 0 && errno != EAGAIN)) return false;
+  if (length > 0) connection.in.insert(connection.in.end(), bytes, bytes + length);
+  if (!answerFrames(connection)) return false;
+  if (connection.out.empty()) return true;
+  const ssize_t sent = send(connection.fd, connection.out.data(), connection.out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent < 0 && errno != EAGAIN) return false;
+  if (sent > 0) connection.out.erase(connection.out.begin(), connection.out.begin() + sent);
+  return true;
+}
+
+void serveTcp(int listener) {
+  std::vector<Connection> connections;
+  for (;;) {
+    std::vector<pollfd> polled = {{listener, POLLIN, 0}};
+    for (const Connection& one : connections) polled.push_back({one.fd, static_cast<short>(one.out.empty() ? POLLIN : POLLIN | POLLOUT), 0});
+    if (poll(polled.data(), polled.size(), -1) < 0) continue;
+    for (size_t i = connections.size(); i-- > 0;) {
+      if (polled[i + 1].revents == 0 || serveConnection(connections[i])) continue;
+      close(connections[i].fd);
+      connections.erase(connections.begin() + static_cast<long>(i));
+    }
+    if (polled[0].revents == 0) continue;
+    const int fd = accept(listener, nullptr, nullptr);
+    if (fd < 0) continue;
+    if (connections.size() < kConnectionsMax) connections.push_back({fd, {}, {}});
+    else close(fd);
+  }
+}
+
+// Listens on the port that UDP has.
+int listenTcp(const bench::Address& address) {
+  const int fd = socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  if (fd < 0) bench::die("socket");
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (bind(fd, address.name(), address.length) != 0 || listen(fd, 512) != 0) bench::die("TCP on the port of UDP");
+  return fd;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -74,7 +151,10 @@ int main(int argc, char** argv) {
   bench::pinTo(options.number("pin", -1, 1023));
   const int fd = bench::udpSocket(bench::parseAddress(options.text("listen")).family());
   bench::bindTo(fd, options.text("listen"));
-  printf("ready %d\n", bench::portOf(fd));
+  const int port = bench::portOf(fd);
+  const std::string host = options.text("listen").substr(0, options.text("listen").rfind(':'));
+  std::thread(serveTcp, listenTcp(bench::parseAddress(host + ":" + std::to_string(port)))).detach();
+  printf("ready %d\n", port);
   fflush(stdout);
 
   static Batch batch;
