@@ -40,7 +40,7 @@ function measure(what: string, count: number, once: (start: number) => number): 
   process.stdout.write(`${what.padEnd(56)} ${best.toFixed(1).padStart(8)} ns  (${String(sink % 10)})\n`);
 }
 
-/** 20 bytes on the wire: 'h1000' + 'bench' + 'test' with length bytes and root, and padding. */
+/** 20 bytes on the wire, length bytes and root included. */
 const benchName = (slot: number): string => `h${String(1000 + slot)}.bench0.tests`;
 
 let length = fillSlots((slot) => new MessageWriter().question(labelsOf(benchName(slot))).finish());
