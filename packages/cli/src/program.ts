@@ -1,6 +1,6 @@
 /** The `tandem` command: nouns read, verbs write. Every command has a file of its own in `commands/`. */
 import { Command, CommanderError } from 'commander';
-import { AppError, EXIT, exitCodeOf } from '@tandem/core';
+import { AppError, EXIT, exitCodeOf, type Role } from '@tandem/core';
 import { cacheCleanCommand } from './commands/cache-clean.js';
 import { cacheListCommand } from './commands/cache-list.js';
 import { endpointListCommand } from './commands/endpoint-list.js';
@@ -10,12 +10,13 @@ import { policyValidateCommand } from './commands/policy-validate.js';
 import { statusCommand } from './commands/status.js';
 import { upCommand } from './commands/up.js';
 import type { Io } from './io.js';
+import { LAUNCHERS } from './up/plan.js';
 import { version } from './version.js';
 
-/** Runs one command line (without interpreter and script). Never rejects: what goes wrong is a line and an exit code. */
-export async function runCli(argv: readonly string[], io: Io): Promise<void> {
+/** Runs one command line (without interpreter and script). Never rejects: what goes wrong is a line and an exit code. `programs`: the daemons that `up` starts. */
+export async function runCli(argv: readonly string[], io: Io, programs: Readonly<Record<Role, string>> = LAUNCHERS): Promise<void> {
   try {
-    await programFor(io).parseAsync(argv, { from: 'user' });
+    await programFor(io, programs).parseAsync(argv, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       // commander has printed its own line by now; help and version end with 0.
@@ -28,12 +29,12 @@ export async function runCli(argv: readonly string[], io: Io): Promise<void> {
   }
 }
 
-function programFor(io: Io): Command {
+function programFor(io: Io, programs: Readonly<Record<Role, string>>): Command {
   const program = new Command('tandem')
     .description('Run, read and explain a Tandem DNS proxy pair.')
     .version(version, '--version', 'print the version')
     .addHelpText('after', '\nExit codes: 0 clean, 64 usage, 65 configuration or manifest, 69 resource not to be had, 70 broken invariant.\n');
-  program.addCommand(upCommand(io));
+  program.addCommand(upCommand(io, programs));
   program.addCommand(statusCommand(io));
   program.addCommand(group('cache', 'The learned mappings.', [cacheListCommand(io), cacheCleanCommand(io)]));
   program.addCommand(group('endpoint', 'The local pods.', [endpointListCommand(io)]));
@@ -41,9 +42,9 @@ function programFor(io: Io): Command {
   for (const command of withDescendants(program)) {
     command.exitOverride().configureOutput({
       writeOut: (text) => { io.out(text); },
-      writeErr: (text) => { io.err(text.replace(/^error: /, 'tandem: ')); },
+      writeErr: (text) => { io.err(text); },
+      outputError: (text, write) => { write(`tandem: ${oneLine(text.replace(/^error: /, ''))} (see '${pathOf(command)} --help')\n`); },
     });
-    command.showHelpAfterError(`(see '${pathOf(command)} --help')`);
   }
   return program;
 }
@@ -60,4 +61,8 @@ function withDescendants(command: Command): Command[] {
 
 function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
+}
+
+function oneLine(text: string): string {
+  return text.trim().replaceAll(/\s*\n\s*/g, ' ');
 }

@@ -9,7 +9,7 @@ import { ask, isReady } from '../client.js';
 import type { Io } from '../io.js';
 import { requireFree } from '../up/free-port.js';
 import { MemberProcess, type MemberExit } from '../up/member-process.js';
-import { LAUNCHERS, planUp, type UpPlan } from '../up/plan.js';
+import { planUp, type UpPlan } from '../up/plan.js';
 import type { StatusView } from '@tandem/host';
 
 const READY_DEADLINE_MS = 30_000;
@@ -21,7 +21,7 @@ interface Options {
   readonly for?: number;
 }
 
-export function upCommand(io: Io, programs: Readonly<Record<Role, string>> = LAUNCHERS): Command {
+export function upCommand(io: Io, programs: Readonly<Record<Role, string>>): Command {
   return new Command('up')
     .description('Run both daemons in the foreground; without flags, on example manifests and a demo zone, without root.')
     .option('--for <DURATION>', 'stop after so long, such as 5s', parseFor)

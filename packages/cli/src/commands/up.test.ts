@@ -1,0 +1,119 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import type { Role } from '@tandem/core';
+import { runCli } from '../program.js';
+
+const FAKE_DAEMON = fileURLToPath(new URL('../testing/fake-daemon.js', import.meta.url));
+
+interface Running {
+  readonly runDir: string;
+  readonly port: number;
+  readonly output: { out: string; err: string };
+  /** The exit code. */
+  readonly done: Promise<number>;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => { server.close(resolve); });
+  return port;
+}
+
+/** `tandem up` with stand-ins for the daemons. */
+async function up(t: Test, flags: readonly string[], onOut: (text: string) => void = () => undefined): Promise<Running> {
+  const runDir = mkdtempSync(join(tmpdir(), 'tandem-up-'));
+  t.teardown(() => { rmSync(runDir, { recursive: true }); });
+  const programs = Object.fromEntries((['agent', 'dns-proxy'] as const).map((role) => {
+    const path = join(runDir, `fake-${role}`);
+    writeFileSync(path, `#!/bin/sh\nexec "${process.execPath}" "${FAKE_DAEMON}" ${role} "$@"\n`);
+    chmodSync(path, 0o755);
+    return [role, path];
+  })) as Record<Role, string>;
+  const port = await freePort();
+  const output = { out: '', err: '' };
+  let code = 0;
+  const done = runCli(['up', '--listen', `127.0.0.1:${port}`, '--http-listen', '127.0.0.1:0', '--run-dir', runDir, ...flags], {
+    env: { PATH: process.env.PATH },
+    out: (text) => {
+      output.out += text;
+      onOut(text);
+    },
+    err: (text) => { output.err += text; },
+    confirm: () => Promise.resolve(null),
+    setExitCode: (value) => { code = value; },
+  }, programs).then(() => code);
+  return { runDir, port, output, done };
+}
+
+function argvOf(role: Role, err: string): string[] {
+  const line = err.split('\n').find((text) => text.startsWith(`${role.padEnd(9)} | argv `))!;
+  return JSON.parse(line.slice(line.indexOf('['))) as string[];
+}
+
+t.test('it starts both on the embedded default, says what to try, and stops both after --for', async (t) => {
+  const { output, done, port, runDir } = await up(t, ['--for', '50ms']);
+  t.equal(await done, 0, output.err);
+  t.match(output.out, new RegExp(`agent \\(pid \\d+\\) and dns-proxy \\(pid \\d+\\) share 127\\.0\\.0\\.1:${port}\\.`));
+  t.equal(output.out.match(new RegExp(`dig -b 127\\.0\\.1\\.[12] -p ${port} @127\\.0\\.0\\.1 \\S+\\.shop\\.example`, 'g'))!.length, 3);
+  t.match(output.err, /^agent {5}\| draining$/m);
+  t.match(output.err, /^dns-proxy \| draining$/m);
+  const agent = argvOf('agent', output.err);
+  const dnsProxy = argvOf('dns-proxy', output.err);
+  t.match(agent.join(' '), /--manifests=\S*examples\/quickstart/);
+  t.notMatch(dnsProxy.join(' '), '--manifests');
+  for (const [role, argv] of [['agent', agent], ['dns-proxy', dnsProxy]] as const) {
+    t.match(argv.join(' '), /--upstream=127\.0\.0\.153:\d+/, role);
+    t.ok(argv.includes(`--state-dir=${runDir}/state/${role}`), role);
+    t.ok(argv.includes(`--listen=127.0.0.1:${port}`), role);
+  }
+});
+
+t.test("what is given replaces the default, and each daemon gets its own part", async (t) => {
+  const { output, done } = await up(t, ['--for=50ms', '--upstream', '192.0.2.1:53', '--manifests=/tmp', '--state-dir', '/tmp/s', '--policy-audit-mode']);
+  t.equal(await done, 0, output.err);
+  t.notMatch(output.out, 'dig');
+  t.ok(['--manifests=/tmp', '--upstream=192.0.2.1:53', '--state-dir=/tmp/s/agent', '--policy-audit-mode=true'].every((flag) => argvOf('agent', output.err).includes(flag)));
+  t.ok(argvOf('dns-proxy', output.err).includes('--state-dir=/tmp/s/dns-proxy'));
+});
+
+t.test('SIGTERM stops both', async (t) => {
+  const { done, output } = await up(t, [], (text) => { if (text.includes('Tandem is up')) process.kill(process.pid, 'SIGTERM'); });
+  t.equal(await done, 0, output.err);
+});
+
+t.test('a daemon that dies is named, stops the other, and gives the exit code', async (t) => {
+  for (const role of ['agent', 'dns-proxy']) {
+    const { done, output } = await up(t, ['--node-name', `dies-${role}`]);
+    t.equal(await done, 69, output.err);
+    t.match(output.err, `tandem: ${role} exited with code 69; stopping the rest`);
+    t.match(output.err, /\| draining/);
+  }
+});
+
+t.test('a daemon that does not stop cleanly makes the end unclean', async (t) => {
+  const { done, output } = await up(t, ['--for', '50ms', '--node-name', 'stubborn-dns-proxy']);
+  t.equal(await done, 70, output.err);
+  t.match(output.err, 'tandem: dns-proxy exited with code 70');
+});
+
+t.test('a taken port is refused with a remedy before anything is started', async (t) => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => { taken.listen(0, '127.0.0.1', resolve); });
+  t.teardown(() => taken.close());
+  const { port } = taken.address() as { port: number };
+  const { done, output } = await up(t, ['--listen', `127.0.0.1:${port}`]);
+  t.equal(await done, 69);
+  t.match(output, { out: '', err: `tandem: --listen 127.0.0.1:${port}: the port is taken; stop what listens there or choose another with --listen\n` });
+});
+
+t.test('a program that is not there is a clear end', async (t) => {
+  const { done, output } = await up(t, ['--for', '50ms', '--run-dir', '/proc/nope']);
+  t.not(await done, 0);
+  t.match(output.err, /--run-dir/);
+});

@@ -1,0 +1,151 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { PROTOCOL, type Role } from '@tandem/core';
+import { apiSocketPath, startHttpServers } from '@tandem/host';
+import { parse } from 'yaml';
+import type { Io } from './io.js';
+import { runCli } from './program.js';
+import { FakeView, ROW } from './testing/fake-view.js';
+
+interface Result {
+  readonly out: string;
+  readonly err: string;
+  readonly code: number;
+  readonly questions: readonly string[];
+}
+
+async function tandem(runDir: string, argv: readonly string[], says: boolean | null = null): Promise<Result> {
+  const result = { out: '', err: '', code: 0, questions: [] as string[] };
+  const io: Io = {
+    env: { TANDEM_RUN_DIR: runDir },
+    out: (text) => { result.out += text; },
+    err: (text) => { result.err += text; },
+    confirm: (question) => {
+      result.questions.push(question);
+      return Promise.resolve(says);
+    },
+    setExitCode: (code) => { result.code = code; },
+  };
+  await runCli(argv, io);
+  return result;
+}
+
+function folder(t: Test): string {
+  const dir = mkdtempSync(join(tmpdir(), 'tandem-cli-'));
+  t.teardown(() => { rmSync(dir, { recursive: true }); });
+  return dir;
+}
+
+async function pair(t: Test, roles: readonly Role[] = ['agent', 'dns-proxy']): Promise<{ runDir: string; views: FakeView[] }> {
+  const runDir = folder(t);
+  const quiet = (): undefined => undefined;
+  const views = roles.map((role) => new FakeView(role));
+  const servers = await Promise.all(views.map((view) => startHttpServers({
+    listen: { address: '127.0.0.1', port: 0, family: 4 }, unixPath: apiSocketPath(runDir, view.role),
+    log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+  }, view)));
+  t.teardown(() => Promise.all(servers.map((server) => server.close())));
+  return { runDir, views };
+}
+
+t.test('cache list has the columns and the JSON form of Cilium', async (t) => {
+  const { runDir, views } = await pair(t);
+  t.equal((await tandem(runDir, ['cache', 'list'])).out, [
+    'Endpoint   Source   FQDN              TTL   ExpirationTime             IPs',
+    '7          lookup   echo.k8s.intra.   30    2026-11-05T10:00:30.000Z   172.17.0.2,172.17.0.3', '',
+  ].join('\n'));
+  t.strictSame(JSON.parse((await tandem(runDir, ['cache', 'list', '-o', 'json'])).out), [ROW]);
+  t.strictSame(parse((await tandem(runDir, ['cache', 'list', '-o', 'yaml'])).out), [ROW]);
+  await tandem(runDir, ['cache', 'list', '-e', '7', '-p', '*.intra', '-s', 'connection']);
+  t.strictSame(views[0].asked.at(-1), { matchPattern: '*.intra', endpointId: 7, source: 'connection' });
+  t.equal(views[1].asked.length, 0, 'the agent is asked first');
+  await tandem(runDir, ['cache', 'list', '--member', 'dns-proxy']);
+  t.equal(views[1].asked.length, 1);
+});
+
+t.test('without an agent dns-proxy is asked, and without both there is a remedy', async (t) => {
+  const { runDir } = await pair(t, ['dns-proxy']);
+  t.match(await tandem(runDir, ['status']), { code: 0, out: /Member +dns-proxy 0\.1\.0, pid/ });
+  t.match(await tandem(runDir, ['status', '--member', 'agent']), { code: 69, out: '', err: /^tandem: no member answers in .*agent: not running.*tandem up.*\n$/ });
+  t.match(await tandem(join(runDir, 'elsewhere'), ['status']), { code: 69, err: /agent: not running; dns-proxy: not running/ });
+  t.match(await tandem('/nowhere', ['status', '--run-dir', runDir]), { code: 0 });
+});
+
+t.test('cache clean asks, takes no for an answer, and refuses to guess without a terminal', async (t) => {
+  const { runDir, views } = await pair(t);
+  t.match(await tandem(runDir, ['cache', 'clean'], false), { code: 0, out: '', err: 'nothing was changed\n', questions: ['Forget all mappings?'] });
+  t.match(await tandem(runDir, ['cache', 'clean'], null), { code: 64, out: '', err: /say -f/ });
+  t.strictSame(views[0].asked, []);
+  t.match(await tandem(runDir, ['cache', 'clean'], true), { code: 0, out: 'FQDN proxy cache cleared\n' });
+  t.match(await tandem(runDir, ['cache', 'clean', '-f', '-p', '*.intra']), { code: 0, out: 'FQDN proxy cache cleared\n', questions: [] });
+  t.strictSame(views[0].asked, [null, '*.intra']);
+  t.strictSame(JSON.parse((await tandem(runDir, ['cache', 'clean', '-f', '-o', 'json'])).out), { removed: 2 });
+});
+
+t.test('endpoints, policies and status are shown', async (t) => {
+  const { runDir } = await pair(t);
+  t.equal((await tandem(runDir, ['endpoint', 'list'])).out,
+    'Endpoint   Identity   Egress     Pod        Addresses   Labels\n7          300        enforced   demo/web   127.0.1.1   k8s:app=web\n');
+  t.match((await tandem(runDir, ['policy', 'list'])).out, /^Kind +Namespace +Name +Rules +Endpoints\nCiliumNetworkPolicy +demo +web-egress +2 +demo\/web\n$/);
+  const { out } = await tandem(runDir, ['status']);
+  t.match(out, /up 1h2m\n/);
+  t.match(out, /Policy +revision 4 \(0123456789ab\), 2 endpoints/);
+  t.match(out, /Peer +connected, revision 4, 0 mappings behind\n/);
+  t.match(out, /Problems\n {2}web\.yaml:12:9/);
+});
+
+t.test('a trace is explained', async (t) => {
+  const { runDir, views } = await pair(t);
+  const asking = (name: string, server = '127.0.0.153:53/TCP', from = 'demo/web'): string[] => ['policy', 'trace', '--from', from, '--server', server, '--name', name];
+  const { out, code } = await tandem(runDir, asking('www.shop.example'));
+  t.equal(code, 0);
+  t.match(out, /^Verdict +allow: a rule allows it\nFrom +demo\/web \(endpoint 7, identity 300\)\nServer +127\.0\.0\.153 port 53\/TCP: pod\n +identity 301, port 53: k8s:k8s-app=kube-dns\n/);
+  t.match(out, /Rule +CiliumNetworkPolicy demo\/web-egress spec\.egress\[0\]\.toPorts\[0\]: pattern \*\.shop\.example\.\n$/);
+  t.match(views[0].asked, [{ from: 'demo/web', server: '127.0.0.153', port: 53, protocol: PROTOCOL.tcp, name: 'www.shop.example' }]);
+  t.match(await tandem(runDir, asking('x', '[::1]:53')), { code: 0, out: /Verdict +refuse: .*\n[^]*Nearest +CiliumNetworkPolicy .*: the rule allows/ });
+  t.match(views[0].asked.at(-1), { server: '::1', protocol: PROTOCOL.udp });
+  t.match(JSON.parse((await tandem(runDir, [...asking('x'), '-o', 'json'])).out), { verdict: 'refuse', nearest: [{ missed: 'name', name: 'web-egress' }] });
+  t.match(await tandem(runDir, asking('x', '127.0.0.1:53', 'demo/nobody')), { code: 64, out: '', err: 'tandem: agent: no local pod is called "demo/nobody"\n' });
+  for (const server of ['127.0.0.1', '127.0.0.1:53/SCTP', '127.0.0.1:0', '127.0.0.1:53/UDP/x', 'dns:53']) t.match(await tandem(runDir, asking('x', server)), { code: 64, err: /IP:PORT\/PROTO is expected/ }, server);
+});
+
+t.test('validate tells every problem of files and folders', async (t) => {
+  const dir = folder(t);
+  const good = 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: demo\n';
+  writeFileSync(join(dir, 'good.yaml'), good);
+  t.match(await tandem(dir, ['policy', 'validate', join(dir, 'good.yaml')]), { code: 0, out: '1 files, 0 errors, 0 warnings\n' });
+  writeFileSync(join(dir, 'bad.yaml'), 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata:\n  name: x\n  namespace: demo\nspec:\n  endpointSelector: {}\n  egres: []\n');
+  writeFileSync(join(dir, 'text.json'), Uint8Array.of(0xff, 0xfe));
+  const { out, code } = await tandem(dir, ['policy', 'validate', dir]);
+  t.equal(code, 65);
+  t.match(out, /bad\.yaml:8:3: .*egres/);
+  t.match(out, /text\.json: error: the file is not UTF-8 text/);
+  t.match(out, /3 files, \d errors, \d warnings\n$/);
+  t.match(JSON.parse((await tandem(dir, ['policy', 'validate', dir, '-o', 'json'])).out), [{ severity: 'error' }]);
+  t.match(await tandem(dir, ['policy', 'validate', join(dir, 'none.yaml')]), { code: 64, err: /no such file/ });
+});
+
+t.test('wrong use is one line with the way to the help text, and exit code 64', async (t) => {
+  const dir = folder(t);
+  const table: readonly [string[], RegExp][] = [
+    [['stat'], /^tandem: unknown command 'stat' \(Did you mean status\?\) \(see 'tandem --help'\)\n$/],
+    [['status', '--member', 'both'], /^tandem: option '--member <ROLE>' argument 'both' is invalid.*\(see 'tandem status --help'\)\n$/],
+    [['status', 'now'], /^tandem: too many arguments.*\n$/],
+    [['cache', 'list', '-e', 'x'], /^tandem: .*endpoint list.*\n$/],
+    [['policy', 'trace'], /^tandem: required option '--from <POD>'.*\n$/],
+    [['up', '--for', 'soon'], /^tandem: .*a duration is expected.*\n$/],
+    [['up', '--slotz', '5'], /^tandem: unknown option '--slotz'; did you mean --slots\?.*\n$/],
+    [['cache'], /^Usage: tandem cache/],
+  ];
+  for (const [argv, err] of table) t.match(await tandem(dir, argv), { code: 64, err, out: '' }, argv.join(' '));
+});
+
+t.test('every command has help with examples', async (t) => {
+  const dir = folder(t);
+  for (const words of ['up', 'status', 'cache list', 'cache clean', 'endpoint list', 'policy list', 'policy trace', 'policy validate']) {
+    t.match(await tandem(dir, [...words.split(' '), '--help']), { code: 0, out: new RegExp(`Examples:\\n +tandem ${words}`), err: '' }, words);
+  }
+  t.match(await tandem(dir, ['--version']), { code: 0, out: /^\d+\.\d+\.\d+\n$/ });
+});

@@ -1,0 +1,76 @@
+/** A daemon's view with fixed content, for tests of the CLI: what it shows is plain, what it was asked is recorded. */
+import { AppError, PROTOCOL, type Role, type TraceRequest, type TraceResult } from '@tandem/core';
+import type { CacheFilter, CacheRow, DaemonView, EndpointView, PolicyView, StatusView } from '@tandem/host';
+
+export const ROW: CacheRow = {
+  'fqdn': 'echo.k8s.intra.', 'ips': ['172.17.0.2', '172.17.0.3'], 'lookup-time': '2026-11-05T10:00:00.000Z', 'ttl': 30,
+  'expiration-time': '2026-11-05T10:00:30.000Z', 'endpoint-id': 7, 'source': 'lookup',
+};
+
+export class FakeView implements DaemonView {
+  readonly role: Role;
+  readonly httpListen: string;
+  readonly asked: unknown[] = [];
+  isReady = true;
+
+  constructor(role: Role, httpListen = '127.0.0.1:9964') {
+    this.role = role;
+    this.httpListen = httpListen;
+  }
+
+  ready() {
+    return { ready: this.isReady, reason: this.isReady ? 'ok' : 'no policy snapshot yet' };
+  }
+
+  status(): StatusView {
+    return {
+      role: this.role, version: '0.1.0', pid: process.pid, incarnation: 'a1', nodeName: 'node-a', startedAt: '2026-11-05T10:00:00.000Z',
+      uptimeSeconds: 3_725, listen: ['127.0.0.1:10053'], upstreams: ['127.0.0.153:53'], httpListen: this.httpListen, readiness: this.ready(),
+      policy: {
+        revision: 4, hash: '0123456789abcdef', appliedAt: '2026-11-05T10:00:00.000Z', endpoints: 2, ruleSets: 2, fqdnSelectors: 2,
+        problems: ['web.yaml:12:9: spec.egress[0]: error: x'],
+      },
+      peer: { connected: true, since: '2026-11-05T10:00:00.000Z', incarnation: 'b1', revision: 4, lag: 0 },
+      counters: { queries: 9, allowed: 6, refused: 3, failed: 0, answered: 6 }, cache: { names: 1, mappings: 2 },
+    };
+  }
+
+  cacheList(filter: CacheFilter): CacheRow[] {
+    this.asked.push(filter);
+    return [ROW];
+  }
+
+  cacheClean(matchPattern: string | null) {
+    this.asked.push(matchPattern);
+    return { removed: 2 };
+  }
+
+  endpoints(): EndpointView[] {
+    return [{
+      id: 7, identity: 300, namespace: 'demo', pod: 'web', uid: 'u', addresses: ['127.0.1.1'], enforced: true, labels: ['k8s:app=web'],
+    }];
+  }
+
+  policies(): PolicyView[] {
+    return [{ kind: 'CiliumNetworkPolicy', namespace: 'demo', name: 'web-egress', rules: 2, endpoints: ['demo/web'] }];
+  }
+
+  trace(request: TraceRequest): TraceResult {
+    this.asked.push(request);
+    if (request.from === 'demo/nobody') throw new AppError('NOT_FOUND', `no local pod is called "${request.from}"`);
+    const origin = { kind: 'CiliumNetworkPolicy', namespace: 'demo', name: 'web-egress', path: 'spec.egress[0].toPorts[0]' } as const;
+    const isAllowed = request.name.startsWith('www.');
+    return {
+      verdict: isAllowed ? 'allowed' : 'refused', reason: isAllowed ? 'rule' : 'no-rule',
+      endpoint: { id: 7, identity: 300, namespace: 'demo', pod: 'web', uid: 'u', addresses: ['127.0.1.1'], ruleSet: 0 },
+      server: { address: request.server, kind: 'pod', services: [], targets: [{ identity: 301, labels: ['k8s:k8s-app=kube-dns'], ports: [53] }] },
+      port: request.port, protocol: request.protocol === PROTOCOL.tcp ? 'tcp' : 'udp', name: request.name,
+      rule: isAllowed ? { origin, pattern: '*.shop.example.' } : null,
+      near: isAllowed ? [] : [{ origin, missed: 'name', explanation: 'the rule allows *.shop.example.' }], revision: 4,
+    };
+  }
+
+  metricsText() {
+    return Promise.resolve('');
+  }
+}
