@@ -12,8 +12,8 @@ interface Case {
   readonly name: string;
   readonly says: string;
   readonly labels?: Readonly<Record<string, string>>;
-  /** null: no policy. Absent: a namespaced policy that selects the pod by its name label. */
-  readonly policy?: { readonly kind?: string; readonly selector?: object; readonly egress: readonly object[] } | null;
+  /** null: no policy. Without a kind: a namespaced one. Without a selector: it selects the pod by its `name` label. */
+  readonly policy: { readonly kind?: string; readonly selector?: object; readonly egress: readonly object[] } | null;
   readonly allowed: readonly string[];
   readonly refused: readonly string[];
 }
@@ -51,9 +51,9 @@ const addressOf = (index: number): string => `127.0.1.${String(100 + index)}`;
 
 function policyOf({ name, policy }: Case): object[] {
   if (policy === null) return [];
-  const kind = policy?.kind ?? 'CiliumNetworkPolicy';
+  const kind = policy.kind ?? 'CiliumNetworkPolicy';
   const metadata = kind === clusterwide ? { name } : { name, namespace: 'default' };
-  return [{ apiVersion: 'cilium.io/v2', kind, metadata, spec: { endpointSelector: policy?.selector ?? { matchLabels: { name } }, egress: policy?.egress } }];
+  return [{ apiVersion: 'cilium.io/v2', kind, metadata, spec: { endpointSelector: policy.selector ?? { matchLabels: { name } }, egress: policy.egress } }];
 }
 
 const protocolPods = ['udp-only', 'tcp-only'];
@@ -107,7 +107,7 @@ for (const [index, one] of cases.entries()) {
       t.equal(await rcode(addressOf(index), name, 'udp'), RCODE.noError, `allowed: ${name}`);
       for (const told of await trace(`default/${one.name}`, name)) {
         t.equal(told.verdict, 'allow', `trace of ${name}`);
-        if (one.policy !== null) t.match(told.rule, { name: one.name, kind: one.policy?.kind ?? 'CiliumNetworkPolicy' });
+        if (one.policy !== null) t.match(told.rule, { name: one.name, kind: one.policy.kind ?? 'CiliumNetworkPolicy' });
       }
     }
     for (const name of one.refused) {
