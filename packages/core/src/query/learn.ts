@@ -103,10 +103,15 @@ export class Learner {
         continue;
       }
       this.mapping.ttlSeconds = Math.min(chain.ttlSeconds, readTtl(view, i));
-      if (isAddress) this.address(bytes, start + view.dataOffset[i], view.dataLength[i]);
+      if (isAddress) this.record(type, bytes, start + view.dataOffset[i], view.dataLength[i]);
       else this.serviceHints(bytes, start, view, i);
     }
     return this.pending;
+  }
+
+  /** An address record whose data has another length than its type says is no address. */
+  private record(type: number, bytes: Uint8Array, offset: number, length: number): void {
+    if (length === (type === TYPE.A ? ADDRESS_BYTES.v4 : ADDRESS_BYTES.v6)) this.address(bytes, offset, length);
   }
 
   private serviceHints(bytes: Uint8Array, start: number, view: AnswerView, record: number): void {
@@ -120,10 +125,8 @@ export class Learner {
     if (length === ADDRESS_BYTES.v4) {
       this.addressBytes.set(V4_MAPPED);
       for (let i = 0; i < ADDRESS_BYTES.v4; i++) this.addressBytes[12 + i] = bytes[offset + i];
-    } else if (length === ADDRESS_BYTES.v6) {
-      for (let i = 0; i < ADDRESS_BYTES.v6; i++) this.addressBytes[i] = bytes[offset + i];
     } else {
-      return;
+      for (let i = 0; i < ADDRESS_BYTES.v6; i++) this.addressBytes[i] = bytes[offset + i];
     }
     const { mapping, recent } = this;
     const expiryMs = mapping.lookupMs + Math.max(mapping.ttlSeconds, this.minTtlSeconds) * 1000;

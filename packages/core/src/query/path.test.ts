@@ -366,6 +366,7 @@ t.test('only what stands on the alias chain from the question is learned', (t) =
     { says: 'address at a link in between', records: [cname('echo.k8s.intra.', 'b.test.', 5), A1], learned: [], offChain: 1 },
     { says: 'loop', records: [cname('echo.k8s.intra.', 'b.test.', 5), cname('b.test.', 'echo.k8s.intra.', 5), A1], learned: [], offChain: 1 },
     { says: 'type not asked', records: [['echo.k8s.intra.', TYPE.AAAA, 9, new Array<number>(16).fill(1)]], learned: [], offChain: 1 },
+    { says: 'data of another length', records: [['echo.k8s.intra.', TYPE.A, 9, new Array<number>(16).fill(1)]], learned: [], offChain: 0 },
     { says: 'TTL with its highest bit set', records: [['echo.k8s.intra.', TYPE.A, 0x80000001, [1, 1, 1, 1]]], learned: ['1.1.1.1 0'], offChain: 0 },
   ];
   for (const { says, records, learned, offChain } of cases) {

@@ -1,0 +1,8 @@
+/** `tandem-agent`: compiles policy from its source, enforces it, and hands it to the DNS proxy. */
+import { createRequire } from 'node:module';
+import { runDaemon } from '@tandem/host';
+import { startAgent } from './agent.js';
+
+const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
+
+await runDaemon('agent', version, startAgent);

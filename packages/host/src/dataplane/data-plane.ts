@@ -1,0 +1,122 @@
+/**
+ * The data plane as the control thread sees it: a worker thread that answers queries, told of policy, and telling of
+ * mappings. A worker that ends unasked takes the process with it: the peer is serving, and a dead worker in a living
+ * process would look alive.
+ */
+import { Worker } from 'node:worker_threads';
+import { AppError, COUNTER_WORDS, Counters, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
+import { wake } from 'node-reuseport';
+import { createMappingRing, type MappingRecord, MappingRingReader } from './mapping-ring.js';
+import { type FromWorker, GAUGE, GAUGE_WORDS, type ToWorker, type WorkerData } from './messages.js';
+
+/** Mappings taken from the ring before other work of this thread gets its turn. */
+const MAPPINGS_PER_TURN = 1000;
+
+export interface DataPlaneEvents {
+  readonly onMappings: (records: readonly MappingRecord[]) => void;
+  /** The snapshot with this revision decides from now on. */
+  readonly onPolicyApplied: (revision: number) => void;
+  /** The worker ended unasked. */
+  readonly onCrash: (error: Error) => void;
+}
+
+export interface Gauges {
+  readonly underWay: number;
+  readonly tcpConnections: number;
+  readonly freeSlots: number;
+  readonly heartbeatMs: number;
+}
+
+export class DataPlane {
+  readonly counters: Counters;
+  /** As bound: port 0 is replaced by the one that the kernel chose. */
+  readonly addresses: readonly SocketAddress[];
+  private readonly worker: Worker;
+  private readonly events: DataPlaneEvents;
+  private readonly wakeFd: number;
+  private readonly ring: MappingRingReader;
+  private readonly gaugeWords: Float64Array;
+  private stopped: (() => void) | null = null;
+
+  private constructor(worker: Worker, data: WorkerData, listening: Extract<FromWorker, { kind: 'listening' }>, events: DataPlaneEvents) {
+    this.worker = worker;
+    this.events = events;
+    this.addresses = listening.addresses;
+    this.wakeFd = listening.wakeFd;
+    this.counters = new Counters(new Float64Array(data.counters));
+    this.ring = new MappingRingReader(data.mappingRing);
+    this.gaugeWords = new Float64Array(data.gauges);
+    worker.on('message', (message: FromWorker) => {
+      this.onMessage(message);
+    });
+    worker.on('error', (error) => {
+      events.onCrash(error instanceof Error ? error : new Error(String(error)));
+    });
+    worker.on('exit', (code) => {
+      if (this.stopped !== null) this.stopped();
+      else events.onCrash(new Error(`the data plane's thread ended with code ${code}`));
+    });
+  }
+
+  /** Resolves once every address is bound. @throws AppError UNAVAILABLE naming the address that is not to be had. */
+  static async start(settings: Settings, snapshot: Snapshot | null, events: DataPlaneEvents): Promise<DataPlane> {
+    const data: WorkerData = {
+      settings,
+      snapshot,
+      counters: new SharedArrayBuffer(COUNTER_WORDS * Float64Array.BYTES_PER_ELEMENT),
+      mappingRing: createMappingRing(),
+      gauges: new SharedArrayBuffer(GAUGE_WORDS * Float64Array.BYTES_PER_ELEMENT),
+    };
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data });
+    const first = await new Promise<FromWorker>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+    });
+    if (first.kind === 'failed') throw new AppError('UNAVAILABLE', first.message, { details: { errno: first.code } });
+    if (first.kind !== 'listening') throw new Error(`unexpected first message: ${first.kind}`);
+    worker.removeAllListeners();
+    return new DataPlane(worker, data, first, events);
+  }
+
+  setPolicy(snapshot: Snapshot): void {
+    this.tell({ kind: 'policy', snapshot });
+  }
+
+  forgetMappings(): void {
+    this.tell({ kind: 'forget-mappings' });
+  }
+
+  gauges(): Gauges {
+    const words = this.gaugeWords;
+    return {
+      underWay: words[GAUGE.underWay],
+      tcpConnections: words[GAUGE.tcpConnections],
+      freeSlots: words[GAUGE.freeSlots],
+      heartbeatMs: words[GAUGE.heartbeatMs],
+    };
+  }
+
+  /** Resolves when the worker has closed its sockets. */
+  stop(): Promise<void> {
+    return new Promise((resolve) => {
+      this.stopped = resolve;
+      this.tell({ kind: 'stop' });
+    });
+  }
+
+  private tell(message: ToWorker): void {
+    this.worker.postMessage(message);
+    wake(this.wakeFd);
+  }
+
+  private onMessage(message: FromWorker): void {
+    if (message.kind === 'mappings') this.readMappings();
+    else if (message.kind === 'policy-applied') this.events.onPolicyApplied(message.revision);
+  }
+
+  private readMappings(): void {
+    const records = this.ring.read(MAPPINGS_PER_TURN);
+    if (records.length > 0) this.events.onMappings(records);
+    if (records.length === MAPPINGS_PER_TURN) setImmediate(() => this.readMappings());
+  }
+}

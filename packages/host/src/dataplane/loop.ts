@@ -1,0 +1,279 @@
+/**
+ * The data plane, assembled: journal, sockets, reactor, streams and the query path, and the loop that drives them.
+ *
+ * Each turn sends what the last one listed, waits, and hands what came to the path. Holds no decisions: those are core's.
+ */
+import {
+  type AnswerSource, AppError, assert, Counters, formatSocketAddress, type MappingSink, monoMs, type MonoMs, OPENING,
+  parseAddress, type PathSettings, PolicyIndex, QueryPath, type Settings, type SlotMemory, type Snapshot, SLOT, type SocketAddress,
+} from '@tandem/core';
+import { RCODE } from '@tandem/dns';
+import {
+  answerRowStride, bindSocket, bootTimeMs, closeFd, Control, Journal, listenSocket, localAddress, Meta, openSocket,
+  Reactor, readyStride,
+} from 'node-reuseport';
+import { MappingRingWriter } from './mapping-ring.js';
+import { type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
+import { SecureRandom } from './random.js';
+import { TcpClients } from './tcp-clients.js';
+import { TcpUpstreams } from './tcp-upstreams.js';
+import { Tokens } from './tokens.js';
+import { UpstreamPorts } from './upstream-ports.js';
+import { ReactorWire } from './wire.js';
+
+/** Datagrams per receive call: enough that the system call's own cost does not count (reference: 63 per call under load). */
+const BATCH = 64;
+/** The loop turns at least this often, so that gauges and ports are never older. */
+const TURN_MS = 500;
+/** A query's promised time, and a little. */
+const STOP_MS = 2600;
+const LISTEN_BACKLOG = 1024;
+const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+/** Of the slots: half is spare for taking over a peer's queries, and a tenth of the rest is for refusals. */
+const SPARE_SHARE = 0.5;
+const REFUSAL_SHARE = 0.1;
+
+const ADDRESS_WORDS_AT = 4;
+
+export class DataPlaneLoop {
+  private readonly say: (message: FromWorker) => void;
+  private readonly journal: Journal;
+  private readonly reactor: Reactor;
+  private readonly memory: SlotMemory;
+  private readonly wire: ReactorWire;
+  private readonly path: QueryPath;
+  private readonly ports: UpstreamPorts;
+  private readonly tokens = new Tokens();
+  private readonly clients: TcpClients;
+  private readonly upstreams: TcpUpstreams;
+  private readonly gauges: Float64Array;
+  private readonly ring: MappingRingWriter;
+  private readonly source: AnswerSource;
+  private readonly listeners: { readonly udp: number; readonly tcp: number }[] = [];
+  private index: PolicyIndex | null = null;
+  private nowMs: MonoMs = monoMs(bootTimeMs());
+  private wroteMappings = false;
+  private stopping = false;
+  private stopByMs = 0;
+
+  /** Binds everything; throws the system's error when an address is not to be had. */
+  constructor(data: WorkerData, say: (message: FromWorker) => void) {
+    const { settings } = data;
+    this.say = say;
+    this.gauges = new Float64Array(data.gauges);
+    this.ring = new MappingRingWriter(data.mappingRing);
+    this.journal = Journal.create({ slots: settings.slots, batch: BATCH });
+    this.reactor = new Reactor(this.journal);
+    this.reactor.reserve = Math.floor(settings.slots * SPARE_SHARE);
+    this.memory = slotMemory(this.journal);
+    this.wire = new ReactorWire(this.reactor, this.memory);
+    const random = new SecureRandom();
+    const sink: MappingSink = { learned: (mapping) => this.passOn(mapping) };
+    this.path = new QueryPath(pathSettings(settings), {
+      memory: this.memory,
+      wire: this.wire,
+      sink,
+      random,
+      counters: new Counters(new Float64Array(data.counters)),
+    });
+    const streams = { reactor: this.reactor, memory: this.memory, tokens: this.tokens, nowMs: () => this.nowMs };
+    this.clients = new TcpClients(streams, this.path, {
+      connections: settings.tcpConnections,
+      connectionsPerClient: settings.tcpConnectionsPerClient,
+      idleTimeoutMs: settings.tcpIdleTimeoutMs,
+    });
+    this.upstreams = new TcpUpstreams(streams, this.path);
+    this.wire.setStreams(this.clients, this.upstreams);
+    const family = settings.upstreams.some((upstream) => upstream.family === 6) ? 6 : 4;
+    this.ports = new UpstreamPorts(this.reactor, family, settings.upstreamPorts);
+    this.path.setPorts(this.ports.numbers());
+    this.source = { words: this.reactor.answers, addressAt: 0, fromPort: 0, port: 0 };
+    if (data.snapshot !== null) this.enforce(data.snapshot);
+    const addresses = settings.listen.map((address, i) => this.listen(address, i));
+    this.say({ kind: 'listening', addresses, wakeFd: this.reactor.wakeFd });
+  }
+
+  /** Turns until told to stop, and then until what is under way is answered. `nextMessage` gives what the control thread said, null when that is all. */
+  run(nextMessage: () => ToWorker | null): void {
+    while (!this.stopping || (this.path.underWay > 0 && this.nowMs < this.stopByMs)) {
+      const { control } = this.reactor;
+      this.reactor.step(this.wire.takeRows(), this.waitMs());
+      this.nowMs = monoMs(control[Control.NOW_MS]);
+      this.path.startBatch(this.nowMs);
+      this.tokens.recycle();
+      if (control[Control.WOKEN] > 0) this.readMessages(nextMessage);
+      this.takeBatch(control[Control.RECEIVED], control[Control.ANSWERS], control[Control.READY]);
+      this.tick();
+    }
+    this.close();
+  }
+
+  private takeBatch(received: number, answers: number, ready: number): void {
+    const { reactor, path, source } = this;
+    for (let i = 0; i < received; i++) path.onQuery(reactor.received[i]);
+    for (let i = 0; i < answers; i++) {
+      const row = i * answerRowStride;
+      const [offset, length] = [reactor.answers[row], reactor.answers[row + 1]];
+      source.port = reactor.answers[row + 2];
+      source.fromPort = reactor.answers[row + 3];
+      source.addressAt = row + ADDRESS_WORDS_AT;
+      path.onAnswer(this.memory.bytes, offset, length, source);
+    }
+    for (let i = 0; i < ready; i++) {
+      this.tokens.dispatch(reactor.ready[i * readyStride], reactor.ready[i * readyStride + 1]);
+    }
+  }
+
+  private tick(): void {
+    const { gauges, path } = this;
+    path.onTick();
+    this.clients.tick();
+    this.upstreams.tick();
+    if (this.ports.tick(this.nowMs)) path.setPorts(this.ports.numbers());
+    if (this.wroteMappings) {
+      this.wroteMappings = false;
+      if (this.ring.mustNotify()) this.say({ kind: 'mappings' });
+    }
+    gauges[GAUGE.underWay] = path.underWay;
+    gauges[GAUGE.tcpConnections] = this.clients.count;
+    gauges[GAUGE.freeSlots] = this.reactor.control[Control.FREE_SLOTS];
+    gauges[GAUGE.heartbeatMs] = this.nowMs;
+  }
+
+  private waitMs(): number {
+    const deadline = Math.min(
+      this.path.nextDeadlineMs(),
+      this.clients.nextDeadlineMs(),
+      this.upstreams.nextDeadlineMs(),
+    );
+    return Math.max(0, Math.min(TURN_MS, Math.ceil(deadline - this.nowMs)));
+  }
+
+  private readMessages(nextMessage: () => ToWorker | null): void {
+    for (let message = nextMessage(); message !== null; message = nextMessage()) {
+      switch (message.kind) {
+        case 'policy':
+          this.enforce(message.snapshot);
+          this.say({ kind: 'policy-applied', revision: message.snapshot.revision });
+          break;
+        case 'forget-mappings':
+          this.path.forgetMappings();
+          break;
+        case 'stop':
+          this.startStopping();
+          break;
+      }
+    }
+  }
+
+  /** Takes no new queries; the ones under way end by themselves within the time that a query has. */
+  private startStopping(): void {
+    this.stopping = true;
+    this.stopByMs = this.nowMs + STOP_MS;
+    this.listeners.forEach((_, index) => this.reactor.pauseListener(index));
+    this.clients.stop();
+  }
+
+  private enforce(snapshot: Snapshot): void {
+    this.index = PolicyIndex.build(snapshot, this.index);
+    this.path.setPolicy(this.index);
+  }
+
+  private passOn(mapping: Parameters<MappingSink['learned']>[0]): typeof OPENING.open | typeof OPENING.full {
+    if (!this.ring.write(mapping)) return OPENING.full;
+    this.wroteMappings = true;
+    return OPENING.open;
+  }
+
+  private listen(address: SocketAddress, index: number): SocketAddress {
+    const udp = openSocket({
+      type: 'udp',
+      family: address.family,
+      reusePort: true,
+      packetInfo: true,
+      receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+      ...(address.family === 6 ? { v6Only: true } : {}),
+    });
+    const tcp = openSocket({
+      type: 'tcp',
+      family: address.family,
+      reusePort: true,
+      // A restart must not wait for the former owner's connections to leave TIME_WAIT.
+      reuseAddress: true,
+      packetInfo: true,
+      ...(address.family === 6 ? { v6Only: true } : {}),
+    });
+    this.listeners.push({ udp, tcp });
+    bindSocket(udp, address.address, address.port);
+    bindSocket(tcp, address.address, address.port);
+    listenSocket(tcp, LISTEN_BACKLOG);
+    const wildcard = address.address === '0.0.0.0' || address.address === '::';
+    this.reactor.addListener(udp, index, { replyFromServerAddress: wildcard });
+    this.clients.addListener(tcp, index);
+    return localAddress(udp);
+  }
+
+  private close(): void {
+    this.reactor.flush(this.wire.takeRows());
+    this.clients.closeAll();
+    this.upstreams.closeAll();
+    this.ports.closeAll();
+    this.listeners.forEach(({ udp, tcp }, index) => {
+      this.reactor.removeListener(index);
+      closeFd(udp);
+      closeFd(tcp);
+    });
+    this.reactor.close();
+    this.journal.release();
+  }
+}
+
+/** Core's view of the journal; the addon and core must mean the same by every word. */
+function slotMemory(journal: Journal): SlotMemory {
+  const same =
+    SLOT.length === Meta.LENGTH &&
+    SLOT.flags === Meta.FLAGS &&
+    SLOT.listener === Meta.LISTENER &&
+    SLOT.clientFamily === Meta.CLIENT_FAMILY &&
+    SLOT.clientAddress === Meta.CLIENT_ADDRESS &&
+    SLOT.clientPort === Meta.CLIENT_PORT &&
+    SLOT.serverAddress === Meta.SERVER_ADDRESS &&
+    SLOT.serverPort === Meta.SERVER_PORT &&
+    SLOT.interface === Meta.INTERFACE &&
+    SLOT.mark === Meta.MARK &&
+    SLOT.upstreamAddress === Meta.UPSTREAM_ADDRESS &&
+    SLOT.upstreamPort === Meta.UPSTREAM_PORT &&
+    SLOT.steals === Meta.STEALS &&
+    SLOT.receivedAtMs === Meta.RECEIVED_AT_MS &&
+    SLOT.clientId === Meta.USER;
+  assert(same, "the addon's slot layout is core's");
+  const { layout } = journal;
+  return {
+    bytes: new Uint8Array(journal.buffer),
+    words: new Uint32Array(journal.buffer),
+    slotCount: layout.slots,
+    firstSlotOffset: layout.slotOffset,
+    slotStride: layout.slotStride,
+    payloadOffset: layout.payloadOffset,
+  };
+}
+
+function pathSettings(settings: Settings): PathSettings {
+  return {
+    upstreams: settings.upstreams.map((upstream) => {
+      const address = parseAddress(upstream.address);
+      if (address === null) throw new AppError('CONFIGURATION', `no address: ${formatSocketAddress(upstream)}`);
+      return { address, port: upstream.port };
+    }),
+    policyPort: settings.policyPort,
+    unknownEndpoint: settings.unknownEndpoint,
+    auditMode: settings.auditMode,
+    rejectRcode: settings.rejectResponseCode === 'refused' ? RCODE.refused : RCODE.nxDomain,
+    dnsCompression: settings.dnsCompression,
+    concurrencyLimit: settings.concurrencyLimit,
+    concurrencyGraceMs: settings.concurrencyGraceMs,
+    responseMaxDelayMs: settings.responseMaxDelayMs,
+    slotsForQueries: Math.max(1, Math.floor(settings.slots * SPARE_SHARE * (1 - REFUSAL_SHARE))),
+    minTtlSeconds: settings.minTtlSeconds,
+  };
+}

@@ -1,0 +1,30 @@
+/** What the control thread and the data plane's worker thread say to each other. Structured-cloneable, all of it. */
+import type { Settings, Snapshot, SocketAddress } from '@tandem/core';
+
+export interface WorkerData {
+  readonly settings: Settings;
+  /** Enforced before the first address is bound; null: everything is refused until one comes. */
+  readonly snapshot: Snapshot | null;
+  /** `Counters` words. */
+  readonly counters: SharedArrayBuffer;
+  readonly mappingRing: SharedArrayBuffer;
+  readonly gauges: SharedArrayBuffer;
+}
+
+/** Float64 words of `WorkerData.gauges`. */
+export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3 } as const;
+export const GAUGE_WORDS = 4;
+
+export type ToWorker =
+  | { readonly kind: 'policy'; readonly snapshot: Snapshot }
+  /** The cache was cleaned: pass every mapping on again. */
+  | { readonly kind: 'forget-mappings' }
+  | { readonly kind: 'stop' };
+
+export type FromWorker =
+  /** Sockets are bound. `wakeFd` makes the worker look at its messages. */
+  | { readonly kind: 'listening'; readonly addresses: readonly SocketAddress[]; readonly wakeFd: number }
+  | { readonly kind: 'policy-applied'; readonly revision: number }
+  /** The mapping ring has something to read. */
+  | { readonly kind: 'mappings' }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string };

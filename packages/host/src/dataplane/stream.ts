@@ -1,0 +1,123 @@
+/**
+ * What client and upstream TCP connections share: non-blocking reads into a frame buffer, writes that keep what the
+ * kernel did not take yet, in bounds.
+ */
+import { closeFd, EAGAIN, receiveInto, sendFrom, shutdownFd, ReadyEvent, type Reactor } from 'node-reuseport';
+import { FrameReader } from './frames.js';
+
+const WOULD_BLOCK = -EAGAIN;
+const INTERRUPTED = -4;
+
+const LENGTH_BYTES = 2;
+const MESSAGE_MAX = 65_535;
+/** Bytes that may wait for a reader that does not read; beyond that the connection is closed. */
+const UNSENT_MAX = 4 * (LENGTH_BYTES + MESSAGE_MAX);
+
+/** What a read or write came to. */
+export type StreamResult = 'ok' | 'end' | 'broken';
+
+/** One frame is put together here before it is sent; used within one call only. */
+const frameBuffer = new Uint8Array(LENGTH_BYTES + MESSAGE_MAX);
+
+export class Stream {
+  readonly fd: number;
+  readonly token: number;
+  readonly reader: FrameReader;
+  private readonly reactor: Reactor;
+  private unsent: Uint8Array[] = [];
+  private unsentBytes = 0;
+  private wantsInput = true;
+  private wantsOutput: boolean;
+  private watched: number;
+
+  /** `connecting`: wait for the connection to be made before anything is sent. */
+  constructor(reactor: Reactor, fd: number, token: number, capacity: number, connecting: boolean) {
+    this.reactor = reactor;
+    this.fd = fd;
+    this.token = token;
+    this.reader = new FrameReader(capacity);
+    this.wantsOutput = connecting;
+    this.watched = this.events();
+    reactor.watch(fd, token, this.watched);
+  }
+
+  /** Bytes accepted by `send` that the kernel has not taken. */
+  get pendingBytes(): number {
+    return this.unsentBytes;
+  }
+
+  /** Reads once; 'end' when the other side has finished sending. */
+  receive(): StreamResult {
+    const offset = this.reader.writeOffset();
+    const room = this.reader.bytes.length - offset;
+    if (room === 0) return 'ok';
+    const count = receiveInto(this.fd, this.reader.bytes, offset, room, false);
+    if (count > 0) this.reader.wrote(count);
+    if (count === WOULD_BLOCK || count === INTERRUPTED || count > 0) return 'ok';
+    return count === 0 ? 'end' : 'broken';
+  }
+
+  /** Sends one message with its length in front; 'broken' also when too much waits already. */
+  send(bytes: Uint8Array, offset: number, length: number): StreamResult {
+    frameBuffer[0] = length >>> 8;
+    frameBuffer[1] = length & 0xff;
+    frameBuffer.set(bytes.subarray(offset, offset + length), LENGTH_BYTES);
+    const total = LENGTH_BYTES + length;
+    let sent = 0;
+    if (this.unsentBytes === 0 && !this.wantsOutput) {
+      const count = sendFrom(this.fd, frameBuffer, 0, total);
+      if (count < 0 && count !== WOULD_BLOCK && count !== INTERRUPTED) return 'broken';
+      sent = Math.max(count, 0);
+    }
+    if (sent === total) return 'ok';
+    if (this.unsentBytes + total - sent > UNSENT_MAX) return 'broken';
+    this.unsent.push(frameBuffer.slice(sent, total));
+    this.unsentBytes += total - sent;
+    this.setOutput(true);
+    return 'ok';
+  }
+
+  /** The socket takes bytes again (or is connected now). */
+  flush(): StreamResult {
+    while (this.unsent.length > 0) {
+      const first = this.unsent[0];
+      const count = sendFrom(this.fd, first, 0, first.length);
+      if (count === WOULD_BLOCK || count === INTERRUPTED) return 'ok';
+      if (count < 0) return 'broken';
+      this.unsentBytes -= count;
+      if (count < first.length) this.unsent[0] = first.subarray(count);
+      else this.unsent.shift();
+    }
+    this.setOutput(false);
+    return 'ok';
+  }
+
+  /** False: leave what arrives in the socket, so that the sender is held back. */
+  setInput(wanted: boolean): void {
+    this.wantsInput = wanted;
+    this.rewatch();
+  }
+
+  close(): void {
+    this.reactor.unwatch(this.fd);
+    // A duplicate of the descriptor elsewhere would keep the connection open.
+    shutdownFd(this.fd, 'both');
+    closeFd(this.fd);
+  }
+
+  private setOutput(wanted: boolean): void {
+    this.wantsOutput = wanted;
+    this.rewatch();
+  }
+
+  private events(): number {
+    return (this.wantsInput ? ReadyEvent.IN : 0) | (this.wantsOutput ? ReadyEvent.OUT : 0);
+  }
+
+  private rewatch(): void {
+    const events = this.events();
+    if (events === this.watched) return;
+    this.watched = events;
+    this.reactor.rewatch(this.fd, this.token, events);
+  }
+}

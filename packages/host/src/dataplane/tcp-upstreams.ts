@@ -1,0 +1,205 @@
+/**
+ * TCP connections to upstreams, for queries that came by TCP: a few per server, many questions on each, told apart by
+ * message ID and source (RFC 7766 §6.2.1).
+ *
+ * Invariant: a question handed to `ask` ends in `onAnswer` or `onAskFailed`, or the query path gives it up by itself.
+ * Failures are reported from `tick`, never from within `ask`.
+ */
+import {
+  type AnswerSource, formatAddress, type QueryPath, SLOT, slotPayload, slotWord, STREAM_PORT,
+} from '@tandem/core';
+import { connectTcp, socketError, ReadyEvent } from 'node-reuseport';
+import { Stream } from './stream.js';
+import type { TcpSeams } from './tcp-clients.js';
+import type { Watcher } from './tokens.js';
+
+const CONNECTIONS_PER_SERVER_MAX = 8;
+/** Questions under way on one connection before another one is opened, and at most. */
+const QUESTIONS_BEFORE_NEXT = 16;
+const QUESTIONS_MAX = 1024;
+/** A connection without questions is closed after this long (RFC 7766 §6.2.3 leaves it to us). */
+const IDLE_MS = 8000;
+/** A connection that owes answers and brings none for longer than any try lasts is dead. */
+const SILENT_MS = 3000;
+const MESSAGE_MAX = 65_535;
+const ID_BYTES = 2;
+
+interface Question {
+  readonly slot: number;
+  readonly id: number;
+}
+
+export class TcpUpstreams {
+  private readonly seams: TcpSeams;
+  private readonly path: QueryPath;
+  private readonly servers = new Map<string, Set<UpstreamConnection>>();
+  private failed: Question[] = [];
+
+  constructor(seams: TcpSeams, path: QueryPath) {
+    this.seams = seams;
+    this.path = path;
+  }
+
+  /** Sends the slot's packet, whose ID is set, to the slot's upstream. */
+  ask(slot: number): void {
+    const { memory } = this.seams;
+    const word = slotWord(memory, slot);
+    const payload = slotPayload(memory, slot);
+    const id = (memory.bytes[payload] << 8) | memory.bytes[payload + 1];
+    const connection = this.connectionFor(word);
+    if (connection === null || !connection.ask(slot, id, payload, memory.words[word + SLOT.length])) {
+      this.failed.push({ slot, id });
+    }
+  }
+
+  nextDeadlineMs(): number {
+    if (this.failed.length > 0) return 0;
+    let deadline = Infinity;
+    for (const connections of this.servers.values()) {
+      for (const connection of connections) deadline = Math.min(deadline, connection.deadlineMs);
+    }
+    return deadline;
+  }
+
+  tick(): void {
+    const failed = this.failed;
+    if (failed.length > 0) {
+      this.failed = [];
+      for (const { slot, id } of failed) this.path.onAskFailed(slot, id);
+    }
+    const nowMs = this.seams.nowMs();
+    for (const connections of this.servers.values()) {
+      for (const connection of connections) if (nowMs >= connection.deadlineMs) connection.close();
+    }
+  }
+
+  closeAll(): void {
+    for (const connections of [...this.servers.values()]) for (const connection of [...connections]) connection.close();
+  }
+
+  /** The least busy connection to the server at the slot's upstream words, or a new one; null if none can be had. */
+  private connectionFor(word: number): UpstreamConnection | null {
+    const { bytes, words } = this.seams.memory;
+    const address = formatAddress(bytes, (word + SLOT.upstreamAddress) * 4);
+    const port = words[word + SLOT.upstreamPort];
+    const key = `${address} ${port}`;
+    const connections = this.servers.get(key) ?? new Set<UpstreamConnection>();
+    let best: UpstreamConnection | null = null;
+    for (const connection of connections) {
+      if (best === null || connection.questions < best.questions) best = connection;
+    }
+    if (best !== null && (best.questions < QUESTIONS_BEFORE_NEXT || connections.size >= CONNECTIONS_PER_SERVER_MAX)) {
+      return best;
+    }
+    const fd = tryConnect(address, port);
+    if (fd < 0) return best;
+    this.servers.set(key, connections);
+    const connection: UpstreamConnection = new UpstreamConnection(this.seams, this.path, {
+      fd,
+      addressAt: word + SLOT.upstreamAddress,
+      port,
+      onClosed: (questions) => {
+        connections.delete(connection);
+        if (connections.size === 0) this.servers.delete(key);
+        this.failed.push(...questions);
+      },
+    });
+    connections.add(connection);
+    return connection;
+  }
+}
+
+interface UpstreamOptions {
+  readonly fd: number;
+  /** Where in the slot memory's words the server's address stands now. */
+  readonly addressAt: number;
+  readonly port: number;
+  readonly onClosed: (unanswered: Question[]) => void;
+}
+
+class UpstreamConnection implements Watcher {
+  /** When the connection is given up unless something happens on it. */
+  deadlineMs: number;
+  private readonly seams: TcpSeams;
+  private readonly path: QueryPath;
+  private readonly onClosed: (unanswered: Question[]) => void;
+  private readonly stream: Stream;
+  private readonly source: AnswerSource;
+  /** Message ID → slot. */
+  private readonly underWay = new Map<number, number>();
+  private connecting = true;
+  private closed = false;
+
+  constructor(seams: TcpSeams, path: QueryPath, options: UpstreamOptions) {
+    this.seams = seams;
+    this.path = path;
+    this.onClosed = options.onClosed;
+    this.deadlineMs = seams.nowMs() + IDLE_MS;
+    const words = seams.memory.words.slice(options.addressAt, options.addressAt + 4);
+    this.source = { words, addressAt: 0, fromPort: options.port, port: STREAM_PORT };
+    this.stream = new Stream(seams.reactor, options.fd, seams.tokens.add(this), MESSAGE_MAX, true);
+  }
+
+  get questions(): number {
+    return this.underWay.size;
+  }
+
+  ask(slot: number, id: number, offset: number, length: number): boolean {
+    if (this.closed || this.underWay.size >= QUESTIONS_MAX || this.underWay.has(id)) return false;
+    if (this.stream.send(this.seams.memory.bytes, offset, length) === 'broken') {
+      this.close();
+      return false;
+    }
+    if (this.underWay.size === 0) this.deadlineMs = this.seams.nowMs() + SILENT_MS;
+    this.underWay.set(id, slot);
+    return true;
+  }
+
+  onReady(events: number): void {
+    if (this.connecting) {
+      if (socketError(this.stream.fd) !== 0) {
+        this.close();
+        return;
+      }
+      if ((events & ReadyEvent.OUT) === 0) return;
+      this.connecting = false;
+    }
+    if ((events & ReadyEvent.OUT) !== 0 && this.stream.flush() === 'broken') {
+      this.close();
+      return;
+    }
+    if ((events & ~ReadyEvent.OUT) === 0) return;
+    const result = this.stream.receive();
+    this.takeAnswers();
+    if (result !== 'ok') this.close();
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.stream.close();
+    this.seams.tokens.remove(this.stream.token);
+    this.onClosed(Array.from(this.underWay, ([id, slot]) => ({ slot, id })));
+  }
+
+  private takeAnswers(): void {
+    const { reader } = this.stream;
+    for (let frame = reader.peek(); frame !== null; frame = reader.peek()) {
+      const { offset, length } = frame;
+      reader.consume(frame);
+      if (length < ID_BYTES) continue;
+      this.underWay.delete((reader.bytes[offset] << 8) | reader.bytes[offset + 1]);
+      this.deadlineMs = this.seams.nowMs() + (this.underWay.size === 0 ? IDLE_MS : SILENT_MS);
+      this.path.onAnswer(reader.bytes, offset, length, this.source);
+    }
+  }
+}
+
+/** A connection under way, or a negative number where the kernel refuses at once. */
+function tryConnect(address: string, port: number): number {
+  try {
+    return connectTcp({ address, port });
+  } catch {
+    return -1;
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * The data plane's thread: one loop over the reactor, the query path in the middle. It answers queries whatever the
+ * control thread does.
+ *
+ * Invariant: nothing here waits but `Reactor.step`. An error that escapes ends the thread, and with it the process.
+ */
+import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
+import { DataPlaneLoop } from './loop.js';
+import type { FromWorker, ToWorker, WorkerData } from './messages.js';
+
+function main(port: MessagePort, data: WorkerData): void {
+  const say = (message: FromWorker): void => {
+    port.postMessage(message);
+  };
+  let loop: DataPlaneLoop;
+  try {
+    loop = new DataPlaneLoop(data, say);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    say({ kind: 'failed', code, message: error instanceof Error ? error.message : String(error) });
+    return;
+  }
+  loop.run(() => (receiveMessageOnPort(port) as { readonly message: ToWorker } | undefined)?.message ?? null);
+  // Nothing listens on the port any more: the thread ends.
+  port.close();
+}
+
+main(parentPort!, workerData as WorkerData);

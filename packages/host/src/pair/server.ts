@@ -1,0 +1,117 @@
+/**
+ * The agent's end of the pair link: tandem.pair.v1 on RUN_DIR/pair.sock, for peers of the same user only.
+ */
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server as NetServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
+import { AppError } from '@tandem/core';
+import { pairV1, SNAPSHOT_BYTES_MAX } from '@tandem/proto';
+import { peerCredentials } from 'node-reuseport';
+import type { Member } from '../member/member.js';
+import { KEEPALIVE } from './keepalive.js';
+import { type Outgoing, PairSession } from './session.js';
+
+const PRIVATE_UMASK = 0o177;
+const MESSAGE_BYTES_MAX = SNAPSHOT_BYTES_MAX + 64 * 1024;
+/** During a rolling update two peers may be linked for a moment; more are a mistake. */
+const CONNECTIONS_MAX = 4;
+
+export function pairSocketPath(runDir: string): string {
+  return join(runDir, 'pair.sock');
+}
+
+export interface PairServer {
+  /** The snapshot or the exchange has something new. */
+  pump(): void;
+  close(): Promise<void>;
+}
+
+export interface PairServerOptions {
+  readonly member: Member;
+  readonly onForeignSnapshot: (revision: number, hash: string) => void;
+}
+
+/** @throws AppError UNAVAILABLE when the socket cannot be made. */
+export async function startPairServer(options: PairServerOptions): Promise<PairServer> {
+  const { member } = options;
+  const path = pairSocketPath(member.settings.runDir);
+  const sessions = new Set<PairSession>();
+  const server = new Server({ ...KEEPALIVE, 'grpc.max_receive_message_length': MESSAGE_BYTES_MAX });
+  server.addService(pairV1.PairServiceService, {
+    link: (call: ServerDuplexStream<pairV1.LinkRequest, pairV1.LinkResponse>) => {
+      link(call, options, sessions);
+    },
+  });
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const listener = createServer((socket) => {
+    if (isOwnUser(socket)) injector.injectConnection(socket);
+    else {
+      member.log.warn('a pair link from another user was refused');
+      socket.destroy();
+    }
+  });
+  listener.maxConnections = CONNECTIONS_MAX;
+  await listen(listener, path);
+  member.onExchange = () => sessions.forEach((session) => session.pump());
+  member.onClean = (clean) => sessions.forEach((session) => session.sendClean(clean));
+  return {
+    pump: () => sessions.forEach((session) => session.pump()),
+    close: async () => {
+      injector.destroy();
+      server.forceShutdown();
+      await new Promise<void>((resolve) => listener.close(() => resolve()));
+    },
+  };
+}
+
+function link(
+  call: ServerDuplexStream<pairV1.LinkRequest, pairV1.LinkResponse>,
+  options: PairServerOptions,
+  sessions: Set<PairSession>,
+): void {
+  const session = new PairSession({
+    member: options.member,
+    send: (message: Outgoing) => call.write({ message: message as pairV1.LinkResponse['message'] }),
+    close: (error) => {
+      if (error === null) call.end();
+      else call.emit('error', { code: status.FAILED_PRECONDITION, details: error.message });
+    },
+    onForeignSnapshot: options.onForeignSnapshot,
+  });
+  sessions.add(session);
+  const end = (): void => {
+    sessions.delete(session);
+    session.ended();
+  };
+  call.on('data', ({ message }: pairV1.LinkRequest) => {
+    if (message !== undefined) session.receive(message);
+  });
+  call.on('drain', () => session.resume());
+  call.on('end', () => {
+    call.end();
+    end();
+  });
+  call.on('cancelled', end);
+  call.on('error', end);
+}
+
+function isOwnUser(socket: Socket): boolean {
+  const { fd } = (socket as unknown as { readonly _handle: { readonly fd: number } })._handle;
+  return peerCredentials(fd).uid === process.geteuid!();
+}
+
+async function listen(listener: NetServer, path: string): Promise<void> {
+  // The API's socket of this role is held already, so what lies here is a dead process's.
+  rmSync(path, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    listener.once('error', (error) => {
+      reject(new AppError('UNAVAILABLE', `cannot listen at ${path}: ${error.message}; check --run-dir`, { cause: error }));
+    });
+    const before = process.umask(PRIVATE_UMASK);
+    listener.listen({ path }, () => resolve());
+    process.umask(before);
+  });
+  chmodSync(path, 0o600);
+}
+

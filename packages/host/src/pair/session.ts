@@ -1,0 +1,224 @@
+/**
+ * One pair link, from Hello to its end, the same on both sides: mappings both ways, cleans both ways, policy from the
+ * agent to the DNS proxy. Holds no transport: it is given messages and a way to send them.
+ *
+ * Invariant: nothing that a peer sends can do more than end the link.
+ */
+import { AppError, type Clean, type Role, type Snapshot, validateSnapshot } from '@tandem/core';
+import { checkHello, cleanFromWire, mappingsFromWire, mappingToWire, type pairV1, PROTOCOL_VERSION, SNAPSHOT_BYTES_MAX } from '@tandem/proto';
+import type { Member } from '../member/member.js';
+
+type Incoming = NonNullable<pairV1.LinkRequest['message']> | NonNullable<pairV1.LinkResponse['message']>;
+export type Outgoing = Incoming;
+
+/** A peer that accepts the link and then says nothing is no peer. */
+const HELLO_TIMEOUT_MS = 2000;
+/** A snapshot that is neither acknowledged nor refused for this long ends the link. */
+const SNAPSHOT_TIMEOUT_MS = 10_000;
+
+export interface SessionOptions {
+  readonly member: Member;
+  /** False: the transport holds back, call `resume` when it does not any more. */
+  readonly send: (message: Outgoing) => boolean;
+  /** Ends the transport. */
+  readonly close: (error: AppError | null) => void;
+  /** The agent's side: the peer enforces a snapshot with this revision and hash, which is not ours. */
+  readonly onForeignSnapshot?: (revision: number, hash: string) => void;
+  /** A snapshot came (DNS proxy). */
+  readonly onSnapshot?: (snapshot: Snapshot) => Promise<void>;
+}
+
+export class PairSession {
+  private readonly options: SessionOptions;
+  private readonly member: Member;
+  private open = false;
+  private closed = false;
+  private writable = true;
+  private timer: NodeJS.Timeout;
+  private requests = 0;
+  private awaiting: { readonly requestId: string; readonly timer: NodeJS.Timeout } | null = null;
+  private peerHash = '';
+
+  constructor(options: SessionOptions) {
+    this.options = options;
+    this.member = options.member;
+    this.timer = setTimeout(() => this.fail('the peer said no Hello in time'), HELLO_TIMEOUT_MS);
+    const snapshot = this.member.snapshot;
+    this.send({
+      $case: 'hello',
+      value: {
+        protocol: PROTOCOL_VERSION,
+        role: this.member.settings.role,
+        incarnation: this.member.incarnation,
+        version: this.member.version,
+        snapshotRevision: BigInt(snapshot?.revision ?? 0),
+        snapshotHash: snapshot?.hash ?? '',
+      },
+    });
+  }
+
+  /** True once the peer has said who it is. */
+  get isOpen(): boolean {
+    return this.open;
+  }
+
+  receive(message: Incoming): void {
+    if (this.closed) return;
+    try {
+      this.handle(message);
+    } catch (error) {
+      this.end(error instanceof AppError ? error : new AppError('LINK', 'a message of the peer cannot be used', { cause: error }));
+    }
+  }
+
+  /** The transport takes more again. */
+  resume(): void {
+    this.writable = true;
+    this.pump();
+  }
+
+  /** Sends what waits, as far as the peer and the transport keep up. */
+  pump(): void {
+    if (!this.open || this.closed) return;
+    this.offerSnapshot();
+    while (this.writable) {
+      const next = this.member.exchange.next();
+      if (next === null) return;
+      this.send({
+        $case: 'mappings',
+        value: { sequence: BigInt(next.sequence), mappings: next.mappings.map(mappingToWire) },
+      });
+    }
+  }
+
+  sendClean(clean: Clean): void {
+    if (!this.open || this.closed) return;
+    this.send({ $case: 'clean', value: { matchPattern: clean.matchPattern ?? '', atMs: clean.atMs } });
+  }
+
+  /** The transport is gone. */
+  ended(): void {
+    if (this.closed) return;
+    this.closed = true;
+    clearTimeout(this.timer);
+    if (this.awaiting !== null) clearTimeout(this.awaiting.timer);
+    if (!this.open) return;
+    this.open = false;
+    this.member.exchange.linkDown();
+    this.member.peer = { connected: false, sinceMs: Date.now(), incarnation: this.member.peer.incarnation, revision: this.member.peer.revision };
+    this.member.log.warn('the pair link is down');
+  }
+
+  private handle(message: Incoming): void {
+    if (message.$case !== 'hello' && !this.open) throw new AppError('LINK', 'the peer spoke before its Hello');
+    switch (message.$case) {
+      case 'hello':
+        this.hello(message.value);
+        break;
+      case 'mappings':
+        this.member.merge(mappingsFromWire(message.value));
+        this.send({ $case: 'mappingsAck', value: { sequence: message.value.sequence } });
+        break;
+      case 'mappingsAck':
+        this.member.exchange.acknowledged(Number(message.value.sequence));
+        this.pump();
+        break;
+      case 'clean':
+        this.member.applyClean(cleanFromWire(message.value));
+        break;
+      case 'snapshot':
+        this.snapshot(message.value);
+        break;
+      case 'snapshotResult':
+        this.snapshotResult(message.value);
+        break;
+    }
+  }
+
+  private hello(hello: pairV1.Hello): void {
+    if (this.open) throw new AppError('LINK', 'the peer said Hello twice');
+    const { member } = this;
+    const expected: Role = member.settings.role === 'agent' ? 'dns-proxy' : 'agent';
+    checkHello(hello, expected);
+    clearTimeout(this.timer);
+    this.open = true;
+    this.peerHash = hello.snapshotHash;
+    const revision = Number(hello.snapshotRevision);
+    member.peer = { connected: true, sinceMs: Date.now(), incarnation: hello.incarnation, revision: revision === 0 ? null : revision };
+    member.log.info('the pair link is up', { peerVersion: hello.version, peerIncarnation: hello.incarnation });
+    if (hello.snapshotHash !== '' && hello.snapshotHash !== member.snapshot?.hash) {
+      this.options.onForeignSnapshot?.(revision, hello.snapshotHash);
+    }
+    for (const clean of member.cache.pastCleans()) this.sendClean(clean);
+    member.exchange.linkUp();
+    this.pump();
+  }
+
+  /** The agent's policy goes out one snapshot at a time; what changes meanwhile goes with the next one. */
+  private offerSnapshot(): void {
+    const { member } = this;
+    const snapshot = member.snapshot;
+    if (member.settings.role !== 'agent' || snapshot === null) return;
+    if (this.awaiting !== null || this.peerHash === snapshot.hash) return;
+    const content = Buffer.from(JSON.stringify(snapshot));
+    if (content.length > SNAPSHOT_BYTES_MAX) {
+      member.log.error('the snapshot is too large for the link', { bytes: content.length, allowed: SNAPSHOT_BYTES_MAX });
+      this.peerHash = snapshot.hash;
+      return;
+    }
+    const requestId = String(++this.requests);
+    const timer = setTimeout(() => this.fail('the peer neither took nor refused a snapshot in time'), SNAPSHOT_TIMEOUT_MS);
+    this.awaiting = { requestId, timer };
+    this.peerHash = snapshot.hash;
+    this.send({ $case: 'snapshot', value: { requestId, revision: BigInt(snapshot.revision), hash: snapshot.hash, content } });
+  }
+
+  private snapshotResult(result: pairV1.SnapshotResult): void {
+    if (this.awaiting === null || this.awaiting.requestId !== result.requestId) {
+      throw new AppError('LINK', 'the peer answered a snapshot that it was not sent');
+    }
+    clearTimeout(this.awaiting.timer);
+    this.awaiting = null;
+    const { member } = this;
+    if (result.refusal === '') member.peer = { ...member.peer, revision: Number(result.revision) };
+    else member.log.error('the peer refused a snapshot', { revision: Number(result.revision), reason: result.refusal });
+    this.pump();
+  }
+
+  private snapshot(message: pairV1.Snapshot): void {
+    const { onSnapshot } = this.options;
+    if (onSnapshot === undefined) throw new AppError('LINK', 'only the agent sends snapshots');
+    const reply = (refusal: string): void => {
+      this.send({ $case: 'snapshotResult', value: { requestId: message.requestId, revision: message.revision, refusal } });
+    };
+    let snapshot: Snapshot;
+    try {
+      snapshot = validateSnapshot(JSON.parse(message.content.toString('utf8')));
+      if (snapshot.hash !== message.hash) throw new AppError('SNAPSHOT_REFUSED', 'the hash beside the snapshot is another');
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.member.log.error('a snapshot was refused; the former one stays', { revision: Number(message.revision), reason });
+      reply(reason);
+      return;
+    }
+    void onSnapshot(snapshot).then(() => {
+      this.member.peer = { ...this.member.peer, revision: snapshot.revision };
+      reply('');
+    });
+  }
+
+  private send(message: Outgoing): void {
+    if (!this.closed && !this.options.send(message)) this.writable = false;
+  }
+
+  private fail(reason: string): void {
+    this.end(new AppError('LINK', reason));
+  }
+
+  private end(error: AppError): void {
+    if (this.closed) return;
+    this.member.log.warn('the pair link is given up', { reason: error.message });
+    this.options.close(error);
+    this.ended();
+  }
+}
