@@ -8,6 +8,8 @@ export interface Io {
   out(text: string): void;
   /** To standard error, as it is. */
   err(text: string): void;
+  /** Whether a person sits in front of it: then Ctrl-C reaches the whole process group. */
+  readonly isTerminal: boolean;
   /** Asks on the terminal; null where there is none. */
   confirm(question: string): Promise<boolean | null>;
   /** Ends the process with this code once the command is done. */
@@ -17,6 +19,7 @@ export interface Io {
 export function processIo(): Io {
   return {
     env: process.env,
+    isTerminal: process.stdin.isTTY,
     out: (text) => { process.stdout.write(text); },
     err: (text) => { process.stderr.write(text); },
     confirm: async (question) => {

@@ -22,6 +22,7 @@ async function tandem(runDir: string, argv: readonly string[], says: boolean | n
     env: { TANDEM_RUN_DIR: runDir },
     out: (text) => { result.out += text; },
     err: (text) => { result.err += text; },
+    isTerminal: false,
     confirm: (question) => {
       result.questions.push(question);
       return Promise.resolve(says);

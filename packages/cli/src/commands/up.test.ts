@@ -45,6 +45,7 @@ async function up(t: Test, flags: readonly string[], onOut: (text: string) => vo
       onOut(text);
     },
     err: (text) => { output.err += text; },
+    isTerminal: false,
     confirm: () => Promise.resolve(null),
     setExitCode: (value) => { code = value; },
   }, programs).then(() => code);
@@ -102,6 +103,13 @@ t.test('a daemon that does not stop cleanly makes the end unclean', async (t) =>
   t.match(output.err, 'tandem: dns-proxy exited with code 70');
 });
 
+t.test('a daemon that takes longer to drain is left to finish', async (t) => {
+  for (const role of ['agent', 'dns-proxy']) {
+    const { done, output } = await up(t, ['--for', '50ms', '--node-name', `slow-${role}`]);
+    t.equal(await done, 0, output.err);
+  }
+});
+
 t.test('a taken port is refused with a remedy before anything is started', async (t) => {
   const taken = createServer();
   await new Promise<void>((resolve) => { taken.listen(0, '127.0.0.1', resolve); });
@@ -112,7 +120,7 @@ t.test('a taken port is refused with a remedy before anything is started', async
   t.match(output, { out: '', err: `tandem: --listen 127.0.0.1:${port}: the port is taken; stop what listens there or choose another with --listen\n` });
 });
 
-t.test('a program that is not there is a clear end', async (t) => {
+t.test('a run-dir that cannot be had is a clear end', async (t) => {
   const { done, output } = await up(t, ['--for', '50ms', '--run-dir', '/proc/nope']);
   t.not(await done, 0);
   t.match(output.err, /--run-dir/);

@@ -15,6 +15,8 @@ import type { StatusView } from '@tandem/host';
 const READY_DEADLINE_MS = 30_000;
 const READY_POLL_MS = 50;
 const STOP_DEADLINE_MS = 15_000;
+/** Longer than a drain takes. */
+const TERMINAL_GRACE_MS = 5_000;
 const DURATION_MAX_MS = 2 ** 31 - 1;
 
 interface Options {
@@ -44,8 +46,12 @@ async function runUp(io: Io, plan: UpPlan, durationMs: number | null): Promise<n
   const zone = plan.needsDemoZone ? await startZone() : null;
   const members = plan.commandsFor(zone === null ? null : { ...zone, family: 4 }).map((command) => new MemberProcess(command, (line) => { io.err(line); }));
   const stop = new Stop(members);
-  const onSignal = (): void => { stop.begin(); };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  const onTerminate = (): void => { stop.begin(); };
+  const onInterrupt = (): void => {
+    if (io.isTerminal && !stop.hasBegun) stop.beginByTerminal();
+    else stop.begin();
+  };
+  process.on('SIGTERM', onTerminate).on('SIGINT', onInterrupt);
   try {
     const first = Promise.race(members.map(({ exit }) => exit));
     const early = await Promise.race([first, whenReady(plan, stop)]);
@@ -55,14 +61,19 @@ async function runUp(io: Io, plan: UpPlan, durationMs: number | null): Promise<n
     }
     // Until a signal or the end of --for, no member should end.
     const gone = early ?? await first;
-    if (!stop.hasBegun) io.err(`tandem: ${gone.role} ${gone.text}; stopping the rest\n`);
     const isFault = !stop.hasBegun;
-    stop.begin();
+    if (isFault) {
+      io.err(`tandem: ${gone.role} ${gone.text}; stopping the rest\n`);
+      stop.begin();
+    }
     const exits = await Promise.all(members.map(({ exit }) => exit));
     return codeOf(io, exits, isFault ? gone : null);
   } finally {
+    // Also after a fault of ours: no daemon is left behind.
+    if (!stop.hasBegun) stop.begin();
+    await Promise.all(members.map(({ exit }) => exit));
     stop.end();
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    process.off('SIGTERM', onTerminate).off('SIGINT', onInterrupt);
     await zone?.close();
   }
 }
@@ -82,20 +93,36 @@ class Stop {
   }
 
   begin(): void {
-    if (!this.#hasBegun) {
-      this.#timers.push(setTimeout(() => { for (const member of this.#members) member.signal('SIGKILL'); }, STOP_DEADLINE_MS));
-    }
-    this.#hasBegun = true;
-    for (const member of this.#members) member.signal('SIGTERM');
+    this.#arm();
+    this.#signal('SIGTERM');
+  }
+
+  /** Ctrl-C: the terminal has signalled the members, too, and a second signal would cut their drain short. */
+  beginByTerminal(): void {
+    this.#arm();
+    this.#later(() => { this.#signal('SIGTERM'); }, TERMINAL_GRACE_MS);
   }
 
   beginAfter(ms: number): void {
-    this.#timers.push(setTimeout(() => { this.begin(); }, ms));
+    this.#later(() => { if (!this.#hasBegun) this.begin(); }, ms);
   }
 
   end(): void {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers = [];
+  }
+
+  #arm(): void {
+    if (!this.#hasBegun) this.#later(() => { this.#signal('SIGKILL'); }, STOP_DEADLINE_MS);
+    this.#hasBegun = true;
+  }
+
+  #signal(name: 'SIGTERM' | 'SIGKILL'): void {
+    for (const member of this.#members) member.signal(name);
+  }
+
+  #later(act: () => void, ms: number): void {
+    this.#timers.push(setTimeout(act, ms));
   }
 }
 

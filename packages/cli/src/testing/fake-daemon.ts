@@ -1,10 +1,13 @@
 /**
  * A daemon's outside without its inside, for tests of `tandem up`: the flags, the API on its sockets, SIGTERM. The node name says
- * how it ends: `dies-ROLE` exits with 69 once it is ready, `stubborn-ROLE` exits with 70 on SIGTERM.
+ * how it ends: `dies-ROLE` exits with 69 once it is ready, `stubborn-ROLE` exits with 70 on SIGTERM, `slow-ROLE`
+ * takes a while to drain. A second SIGTERM is answered with exit code 71.
  */
 import { exitCodeOf, formatSocketAddress, type Role } from '@tandem/core';
 import { apiSocketPath, ensurePrivateDir, loadSettings, startHttpServers, type HttpServers } from '@tandem/host';
 import { FakeView } from './fake-view.js';
+
+const SLOW_MS = 300;
 
 const role = process.argv[2] as Role;
 const say = (text: string): void => { process.stderr.write(`${text}\n`); };
@@ -15,15 +18,18 @@ async function serve(): Promise<void> {
   const { settings } = loaded;
   ensurePrivateDir(settings.runDir, '--run-dir');
   let servers: HttpServers | null = null;
-  process.once('SIGTERM', () => {
+  const isOneThat = (manner: string): boolean => settings.nodeName === `${manner}-${role}`;
+  let signals = 0;
+  process.on('SIGTERM', () => {
+    if (++signals > 1) process.exit(71);
     say('draining');
-    void servers?.close().then(() => process.exit(settings.nodeName === `stubborn-${role}` ? 70 : 0));
+    setTimeout(() => { void servers?.close().then(() => process.exit(isOneThat('stubborn') ? 70 : 0)); }, isOneThat('slow') ? SLOW_MS : 0);
   });
   const view = new FakeView(role, formatSocketAddress(settings.httpListen));
   const log = { debug: say, info: say, warn: say, error: say };
   servers = await startHttpServers({ listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, role), log }, view);
   say(`argv ${JSON.stringify(process.argv.slice(3))}`);
-  if (settings.nodeName === `dies-${role}`) process.exit(69);
+  if (isOneThat('dies')) process.exit(69);
 }
 
 serve().catch((error: unknown) => {
