@@ -38,9 +38,11 @@ const DEPTHS = 129;
 /** The table grows until no suffix lies further than this from its home slot, at most this many doublings. */
 const PROBES_WANTED = 8;
 const DOUBLINGS_MAX = 4;
-const SLOT_TAG = 0;
-const SLOT_NODE = 1;
-const SLOT_FIELDS = 2;
+/** One slot: eight words side by side, so that a probe touches one cache line, and the bytes one more. */
+const SLOT = { tag: 0, wireStart: 1, wireBytes: 2, lowest: 3, exact: 4, oneLabel: 5, manyLabels: 6, globs: 7 } as const;
+const SLOT_SHIFT = 3;
+/** `wireBytes` of a free slot. */
+const FREE = 0;
 
 interface Glob {
   readonly value: number;
@@ -65,17 +67,19 @@ class SuffixNode {
 
 export class NameTable {
   readonly #any: number;
-  readonly #nodes: readonly SuffixNode[];
+  /** Globs of each suffix that has some; `SLOT.globs` is the index. */
+  readonly #globs: readonly (readonly Glob[])[];
   readonly #slots: Int32Array;
   readonly #slotMask: number;
   readonly #probeMax: number;
+  /** All literal suffixes in wire form, lower case. */
+  readonly #wire: Uint8Array;
   /** 1 where some suffix has that many labels. */
   readonly #depths = new Uint8Array(DEPTHS);
   readonly #depthMax: number;
 
   private constructor(any: number, nodes: readonly SuffixNode[]) {
     this.#any = any;
-    this.#nodes = nodes;
     let depthMax = -1;
     for (const node of nodes) {
       const depth = labelCountOf(node.wire);
@@ -83,10 +87,12 @@ export class NameTable {
       depthMax = Math.max(depthMax, depth);
     }
     this.#depthMax = depthMax;
-    const { slots, probeMax } = placeNodes(nodes);
-    this.#slots = slots;
-    this.#slotMask = slots.length / SLOT_FIELDS - 1;
+    const { placed, probeMax } = placeNodes(nodes);
+    this.#slotMask = placed.length - 1;
     this.#probeMax = probeMax;
+    this.#slots = new Int32Array(placed.length << SLOT_SHIFT);
+    this.#wire = new Uint8Array(nodes.reduce((bytes, node) => bytes + node.wire.length, 0));
+    this.#globs = this.#fill(placed);
   }
 
   static compile(entries: readonly TableEntry[]): NameTable {
@@ -103,42 +109,71 @@ export class NameTable {
   /** The lowest value of the patterns that match the name, or −1. Allocates nothing. */
   match(bytes: Uint8Array, view: NameView): number {
     const labelCount = view.labelCount;
+    const slots = this.#slots;
     let best = this.#any;
     let classLabels = -1;
-    for (let label = Math.max(0, labelCount - this.#depthMax); label <= labelCount; label++) {
+    for (let label = labelCount > this.#depthMax ? labelCount - this.#depthMax : 0; label <= labelCount; label++) {
       if (this.#depths[labelCount - label] === 0) continue;
-      const node = this.#find(bytes, view, label);
-      if (node === null || node.lowest >= best) continue;
+      const at = this.#find(bytes, view, label);
+      if (at < 0 || slots[at + SLOT.lowest] >= best) continue;
       if (label === 0) {
-        if (node.exact < best) best = node.exact;
+        if (slots[at + SLOT.exact] < best) best = slots[at + SLOT.exact];
         continue;
       }
       if (classLabels === -1) classLabels = countClassLabels(bytes, view);
       // A label with odd bytes to the left: no wildcard and no literal can match it.
       if (label > classLabels) continue;
-      if (label === 1 && node.oneLabel < best) best = node.oneLabel;
-      if (node.manyLabels < best) best = node.manyLabels;
-      if (node.globs.length > 0) best = matchGlobs(node.globs, bytes, view, label, best);
+      if (label === 1 && slots[at + SLOT.oneLabel] < best) best = slots[at + SLOT.oneLabel];
+      if (slots[at + SLOT.manyLabels] < best) best = slots[at + SLOT.manyLabels];
+      const globs = slots[at + SLOT.globs];
+      if (globs >= 0) best = matchGlobs(this.#globs[globs], bytes, view, label, best);
     }
     return best === NONE ? NO_MATCH : best;
   }
 
-  #find(bytes: Uint8Array, view: NameView, label: number): SuffixNode | null {
+  /** Offset of the suffix's slot, or −1. */
+  #find(bytes: Uint8Array, view: NameView, label: number): number {
     const tag = view.suffixHashes[label] | 0;
     const slots = this.#slots;
     let slot = tag & this.#slotMask;
     for (let probe = 0; probe < this.#probeMax; probe++) {
-      const at = slot * SLOT_FIELDS;
-      const index = slots[at + SLOT_NODE];
-      if (index === NO_MATCH) return null;
-      if (slots[at + SLOT_TAG] === tag) {
-        const node = this.#nodes[index];
+      const at = slot << SLOT_SHIFT;
+      const length = slots[at + SLOT.wireBytes];
+      if (length === FREE) return NO_MATCH;
+      if (slots[at + SLOT.tag] === tag) {
         const start = label === view.labelCount ? view.nameEnd - 1 : view.nameStart + view.labelOffsets[label];
-        if (sameSuffix(node.wire, bytes, start, view.nameEnd)) return node;
+        if (view.nameEnd - start === length && this.#sameBytes(slots[at + SLOT.wireStart], length, bytes, start)) return at;
       }
       slot = (slot + 1) & this.#slotMask;
     }
-    return null;
+    return NO_MATCH;
+  }
+
+  #sameBytes(wireStart: number, length: number, bytes: Uint8Array, start: number): boolean {
+    const wire = this.#wire;
+    for (let i = 0; i < length; i++) if (LOWER_CASE[bytes[start + i]] !== wire[wireStart + i]) return false;
+    return true;
+  }
+
+  /** Writes the slots and the bytes of their suffixes, in the order of the slots. */
+  #fill(placed: readonly (SuffixNode | null)[]): Glob[][] {
+    const globs: Glob[][] = [];
+    let wireStart = 0;
+    placed.forEach((node, slot) => {
+      if (node === null) return;
+      const at = slot << SLOT_SHIFT;
+      this.#slots[at + SLOT.tag] = hashOfWire(node.wire) | 0;
+      this.#slots[at + SLOT.wireStart] = wireStart;
+      this.#slots[at + SLOT.wireBytes] = node.wire.length;
+      this.#slots[at + SLOT.lowest] = node.lowest;
+      this.#slots[at + SLOT.exact] = node.exact;
+      this.#slots[at + SLOT.oneLabel] = node.oneLabel;
+      this.#slots[at + SLOT.manyLabels] = node.manyLabels;
+      this.#slots[at + SLOT.globs] = node.globs.length > 0 ? globs.push(node.globs) - 1 : NO_MATCH;
+      this.#wire.set(node.wire, wireStart);
+      wireStart += node.wire.length;
+    });
+    return globs;
   }
 }
 
@@ -202,33 +237,27 @@ function hashOfWire(wire: Uint8Array): number {
   return hash;
 }
 
-function placeNodes(nodes: readonly SuffixNode[]): { slots: Int32Array; probeMax: number } {
+/** A slot for each suffix: at its hash, or at the next free one. */
+function placeNodes(nodes: readonly SuffixNode[]): { placed: readonly (SuffixNode | null)[]; probeMax: number } {
   let count = 8;
   while (count < nodes.length * 2) count *= 2;
   const hashes = nodes.map((node) => hashOfWire(node.wire));
   for (let doubling = 0; ; doubling++) {
-    const slots = new Int32Array(count * SLOT_FIELDS).fill(NO_MATCH);
+    const placed = new Array<SuffixNode | null>(count).fill(null);
     let probeMax = 0;
-    for (let index = 0; index < nodes.length; index++) {
+    nodes.forEach((node, index) => {
       let slot = hashes[index] & (count - 1);
       let probes = 1;
-      while (slots[slot * SLOT_FIELDS + SLOT_NODE] !== NO_MATCH) {
+      while (placed[slot] !== null) {
         slot = (slot + 1) & (count - 1);
         probes++;
       }
-      slots[slot * SLOT_FIELDS + SLOT_TAG] = hashes[index] | 0;
-      slots[slot * SLOT_FIELDS + SLOT_NODE] = index;
+      placed[slot] = node;
       probeMax = Math.max(probeMax, probes);
-    }
-    if (probeMax <= PROBES_WANTED || doubling === DOUBLINGS_MAX) return { slots, probeMax };
+    });
+    if (probeMax <= PROBES_WANTED || doubling === DOUBLINGS_MAX) return { placed, probeMax };
     count *= 2;
   }
-}
-
-function sameSuffix(wire: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
-  if (end - start !== wire.length) return false;
-  for (let i = 0; i < wire.length; i++) if (LOWER_CASE[bytes[start + i]] !== wire[i]) return false;
-  return true;
 }
 
 /** How many labels, from the left, consist of class bytes only. */

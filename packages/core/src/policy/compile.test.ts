@@ -1,0 +1,191 @@
+import t from 'tap';
+import { compileSnapshot, type CompileOptions } from './compile.js';
+import { NO_OBJECTS, type EgressSpec, type LabelSelector, type Labels, type PodObject, type PolicyObject, type PolicyObjects } from './objects.js';
+import { PROTOCOL, type Snapshot } from './snapshot.js';
+import { validateSnapshot } from './validate.js';
+
+const select = (matchLabels: Labels): LabelSelector => ({ matchLabels, matchExpressions: [] });
+const KUBE_DNS = select({ 'k8s:io.kubernetes.pod.namespace': 'kube-system', 'k8s-app': 'kube-dns' });
+const PORT_53 = { first: 53, last: 53, protocol: null };
+
+function pod(path: string, labels: Labels, addresses: readonly string[], more: Partial<PodObject> = {}): PodObject {
+  const [namespace, name] = path.split('/');
+  return {
+    namespace, name, uid: null, labels, nodeName: null, hostNetwork: false, serviceAccount: null, phase: 'Running', addresses, ports: [], ...more,
+  };
+}
+
+function policy(name: string, subject: LabelSelector, egress: readonly EgressSpec[] | null, more: Partial<PolicyObject> = {}): PolicyObject {
+  const specs = [{ path: 'spec', endpointSelector: subject, egress, defaultDenyEgress: null }];
+  return { kind: 'CiliumNetworkPolicy', namespace: 'default', name, specs, ...more };
+}
+
+const ALLOW_DNS: EgressSpec = {
+  toEndpoints: [KUBE_DNS], toFqdns: null, toPorts: [{ ports: [PORT_53], dns: [{ matchName: null, matchPattern: '*.k8s.intra.' }] }],
+};
+const TO_FQDN: EgressSpec = { toEndpoints: null, toFqdns: [{ matchName: 'cilium.io.', matchPattern: null }], toPorts: null };
+const EMPTY_RULE: EgressSpec = { toEndpoints: null, toFqdns: null, toPorts: null };
+const OPTIONS: CompileOptions = { nodeName: 'n1', enablePolicy: 'default', allotment: null, revision: 7 };
+const PODS = [
+  pod('default/a', { app: 'net' }, ['10.0.0.1', 'FD00:0::1']),
+  pod('default/b', { app: 'free' }, ['10.0.0.2'], { uid: 'uid-b', nodeName: 'n1' }),
+  pod('default/c', { app: 'net' }, ['10.0.0.3'], { nodeName: 'n2' }),
+  pod('kube-system/dns', { 'k8s-app': 'kube-dns' }, ['10.0.0.9'], { nodeName: 'n2', ports: [{ name: 'dns', port: 1053, protocol: PROTOCOL.udp }] }),
+];
+const OBJECTS: PolicyObjects = { ...NO_OBJECTS, pods: PODS, policies: [policy('p', select({ app: 'net' }), [ALLOW_DNS, TO_FQDN])] };
+
+const ruleSetOf = (snapshot: Snapshot, name: string) => {
+  const row = snapshot.endpoints.find((one) => one.pod === name)?.ruleSet;
+  return row === null || row === undefined ? null : snapshot.ruleSets[row].rules;
+};
+
+t.test('endpoints are the pods of this node that live and have addresses', (t) => {
+  const pods = [
+    ...PODS,
+    pod('default/done', {}, ['10.0.1.1'], { phase: 'Succeeded' }),
+    pod('default/failed', {}, ['10.0.1.2'], { phase: 'Failed' }),
+    pod('default/host', {}, ['192.0.2.1'], { hostNetwork: true }),
+    pod('default/other-host', {}, ['192.0.2.2'], { hostNetwork: true, nodeName: 'n2' }),
+    pod('default/pending', {}, []),
+  ];
+  const { snapshot } = compileSnapshot({ ...OBJECTS, pods }, OPTIONS);
+  t.same(snapshot.endpoints.map(({ id, uid, pod: name, addresses }) => [id, uid, name, addresses]), [
+    [1, 'default/a', 'a', ['10.0.0.1', 'fd00::1']],
+    [2, 'uid-b', 'b', ['10.0.0.2']],
+  ]);
+  t.same(snapshot.identities.map(({ identity, addresses }) => [identity, addresses]), [
+    [1, ['192.0.2.1']],
+    [6, ['192.0.2.2']],
+    [256, ['10.0.0.2']],
+    [257, ['10.0.0.1', '10.0.0.3', 'fd00::1']],
+    [258, ['10.0.0.9']],
+  ]);
+  t.equal(snapshot.revision, 7);
+  t.same(validateSnapshot(JSON.parse(JSON.stringify(snapshot))), snapshot);
+  t.end();
+});
+
+t.test('rules are flattened, with their selectors resolved and their place kept', (t) => {
+  const { snapshot } = compileSnapshot(OBJECTS, OPTIONS);
+  const origin = { kind: 'CiliumNetworkPolicy', namespace: 'default', name: 'p' };
+  t.same(ruleSetOf(snapshot, 'a'), [
+    { identities: [258], fqdns: [], ports: [PORT_53], dnsPatterns: [{ matchName: null, matchPattern: '*.k8s.intra.' }], origin: { ...origin, path: 'spec.egress[0].toPorts[0]' } },
+    { identities: [], fqdns: [{ matchName: 'cilium.io.', matchPattern: null }], ports: [], dnsPatterns: null, origin: { ...origin, path: 'spec.egress[1]' } },
+  ]);
+  t.equal(ruleSetOf(snapshot, 'b'), null);
+  t.same(snapshot.fqdnSelectors, [{ matchName: 'cilium.io.', matchPattern: null }]);
+  t.end();
+});
+
+/** Egress section, `enableDefaultDeny.egress`, mode; number of rules, or null for "may ask anything". */
+const POSTURES: readonly (readonly [string, readonly EgressSpec[] | null, boolean | null, CompileOptions['enablePolicy'], number | null])[] = [
+  ['no egress section', null, null, 'default', null],
+  ['egress: [{}] denies all', [EMPTY_RULE], null, 'default', 0],
+  ['an empty egress list denies all', [], null, 'default', 0],
+  ['a rule closes all else', [ALLOW_DNS], null, 'default', 1],
+  ['default deny turned off', [ALLOW_DNS], false, 'default', null],
+  ['default deny without rules', null, true, 'default', 0],
+  ['never enforced', [ALLOW_DNS], null, 'never', null],
+  ['always enforced, without policy', null, null, 'always', 0],
+  ['always enforced, with rules', [ALLOW_DNS], null, 'always', 1],
+  ['toPorts: [] without L3 allows nothing', [{ ...EMPTY_RULE, toPorts: [] }], null, 'default', 0],
+  ['toEndpoints: [] selects nothing', [{ ...EMPTY_RULE, toEndpoints: [] }], null, 'default', 1],
+];
+
+t.test('a pod is closed as in Cilium’s modes', (t) => {
+  for (const [name, egress, defaultDenyEgress, enablePolicy, rules] of POSTURES) {
+    const specs = [{ path: 'spec', endpointSelector: select({ app: 'net' }), egress, defaultDenyEgress }];
+    const objects = { ...OBJECTS, policies: [policy('p', select({}), null, { specs })] };
+    const { snapshot } = compileSnapshot(objects, { ...OPTIONS, enablePolicy });
+    t.equal(ruleSetOf(snapshot, 'a')?.length ?? null, rules, name);
+    if (rules !== 0) t.equal(ruleSetOf(snapshot, 'b')?.length ?? null, enablePolicy === 'always' ? 0 : null, `${name}: others`);
+  }
+  t.end();
+});
+
+t.test('absent and empty L3 lists differ', (t) => {
+  const toPorts = [{ ports: [PORT_53], dns: null }];
+  const cases: readonly (readonly [EgressSpec, readonly number[] | null])[] = [
+    [{ toEndpoints: null, toFqdns: null, toPorts }, null],
+    [{ toEndpoints: [], toFqdns: null, toPorts }, []],
+    [{ toEndpoints: null, toFqdns: [], toPorts }, []],
+    [{ toEndpoints: [select({})], toFqdns: null, toPorts }, [256, 257]],
+  ];
+  for (const [rule, identities] of cases) {
+    const { snapshot } = compileSnapshot({ ...OBJECTS, policies: [policy('p', select({ app: 'net' }), [rule])] }, OPTIONS);
+    t.same(ruleSetOf(snapshot, 'a')?.[0].identities, identities, JSON.stringify(rule));
+  }
+  t.end();
+});
+
+t.test('an empty list of DNS rules becomes every name, in words', (t) => {
+  const nothing = { matchName: null, matchPattern: null };
+  for (const dns of [[], [nothing], [nothing, nothing]]) {
+    const rule = { ...ALLOW_DNS, toPorts: [{ ports: [PORT_53], dns }] };
+    const { snapshot } = compileSnapshot({ ...OBJECTS, policies: [policy('p', select({}), [rule])] }, OPTIONS);
+    t.same(ruleSetOf(snapshot, 'a')?.[0].dnsPatterns, [{ matchName: null, matchPattern: '*' }]);
+  }
+  t.end();
+});
+
+t.test('an address that two pods claim belongs to neither', (t) => {
+  const pods = [pod('default/a', { app: 'x' }, ['10.0.0.1']), pod('default/b', { app: 'y' }, ['10.0.0.1', 'fd00::2'])];
+  const { snapshot, notices } = compileSnapshot({ ...NO_OBJECTS, pods }, OPTIONS);
+  t.same(snapshot.endpoints.map(({ addresses }) => addresses), [[], ['fd00::2']]);
+  t.same(snapshot.identities.map(({ addresses }) => addresses), [[], ['fd00::2']]);
+  t.same(notices, ['address 10.0.0.1 is claimed by 2 pods (default/a, default/b): it belongs to none of them']);
+  t.end();
+});
+
+t.test('services lead to the pods of their selector, or to their slices', (t) => {
+  const service = {
+    namespace: 'kube-system', name: 'kube-dns', addresses: ['10.96.0.10'], selector: { 'k8s-app': 'kube-dns' },
+    ports: [
+      { name: 'dns', port: 53, protocol: PROTOCOL.udp, targetPort: 'dns' },
+      { name: 'dns-tcp', port: 53, protocol: PROTOCOL.tcp, targetPort: 5353 },
+      { name: 'none', port: 54, protocol: PROTOCOL.tcp, targetPort: 'no-such-port' },
+      { name: 'same', port: 55, protocol: PROTOCOL.tcp, targetPort: null },
+    ],
+  };
+  const bySelector = compileSnapshot({ ...OBJECTS, services: [service] }, OPTIONS).snapshot.services[0].ports;
+  t.same(bySelector.map(({ port, protocol, backends }) => [port, protocol, backends.map((one) => `${one.address}:${one.port}`)]), [
+    [53, 17, ['10.0.0.9:1053']],
+    [53, 6, ['10.0.0.9:5353']],
+    [54, 6, []],
+    [55, 6, ['10.0.0.9:55']],
+  ]);
+  const slice = {
+    namespace: 'kube-system', name: 's', serviceName: 'kube-dns', addresses: ['10.0.0.8', '10.0.0.7'],
+    ports: [{ name: 'dns', port: 1053, protocol: PROTOCOL.udp }, { name: 'same', port: null, protocol: PROTOCOL.tcp }],
+  };
+  const bySlice = compileSnapshot({ ...OBJECTS, services: [service], endpointSlices: [slice] }, OPTIONS).snapshot.services[0].ports;
+  t.same(bySlice.map(({ backends }) => backends.map((one) => `${one.address}:${one.port}`)), [
+    ['10.0.0.7:1053', '10.0.0.8:1053'], [], [], ['10.0.0.7:55', '10.0.0.8:55'],
+  ]);
+  t.end();
+});
+
+t.test('numbers are kept, and not given to others while their owner is known', (t) => {
+  const first = compileSnapshot(OBJECTS, OPTIONS);
+  const only = (names: readonly string[]) => ({ ...OBJECTS, pods: PODS.filter(({ name }) => names.includes(name)) });
+  const second = compileSnapshot(only(['b']), { ...OPTIONS, allotment: first.allotment, revision: 8 });
+  t.same(second.snapshot.endpoints.map(({ id, identity }) => [id, identity]), [[2, 256]]);
+  t.same(second.allotment.endpoints, [
+    { owner: 'default/a', number: 1, goneAt: 8 },
+    { owner: 'uid-b', number: 2, goneAt: null },
+  ]);
+  const late = pod('default/0-first-by-name', { app: 'new' }, ['10.0.0.77']);
+  const third = compileSnapshot({ ...OBJECTS, pods: [late, ...PODS] }, { ...OPTIONS, allotment: second.allotment });
+  t.same(third.snapshot.endpoints.map(({ pod: name, id, identity }) => [name, id, identity]), [
+    ['0-first-by-name', 3, 259], ['a', 1, 257], ['b', 2, 256],
+  ]);
+  t.end();
+});
+
+t.test('pods with equal rules share one rule set', (t) => {
+  const pods = [pod('default/a', { app: 'net', v: '1' }, ['10.0.0.1']), pod('default/b', { app: 'net', v: '2' }, ['10.0.0.2'])];
+  const { snapshot } = compileSnapshot({ ...OBJECTS, pods }, OPTIONS);
+  t.equal(snapshot.ruleSets.length, 1);
+  t.same(snapshot.endpoints.map(({ ruleSet }) => ruleSet), [0, 0]);
+  t.end();
+});

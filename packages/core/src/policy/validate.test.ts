@@ -1,0 +1,86 @@
+import t from 'tap';
+import { AppError } from '../base/app-error.js';
+import { ruleSetKey, snapshotHash } from './snapshot-hash.js';
+import type { EgressRule, Snapshot } from './snapshot.js';
+import { validateSnapshot } from './validate.js';
+
+type Draft = { -readonly [K in keyof Snapshot]: Snapshot[K] } & Record<string, unknown>;
+
+const RULE: EgressRule = {
+  identities: [256, 300], fqdns: [], ports: [{ first: 53, last: 53, protocol: 17 }], dnsPatterns: [{ matchName: null, matchPattern: '*' }],
+  origin: { kind: 'CiliumNetworkPolicy', namespace: 'default', name: 'p', path: 'spec.egress[0]' },
+};
+
+function draft(rule: unknown = RULE): Draft {
+  const rules = [rule] as EgressRule[];
+  return {
+    revision: 1,
+    hash: '',
+    nodeName: 'n1',
+    endpoints: [{ id: 1, uid: 'u', namespace: 'default', pod: 'a', identity: 256, addresses: ['10.0.0.1'], ruleSet: 0 }],
+    identities: [{ identity: 256, labels: ['k8s:app=net'], addresses: ['10.0.0.1'] }],
+    services: [{ namespace: 'x', name: 'y', addresses: ['10.96.0.10'], ports: [{ port: 53, protocol: 17, backends: [{ address: '10.0.0.1', port: 53 }] }] }],
+    ruleSets: [{ key: ruleSetKey(rules), rules }],
+    fqdnSelectors: [{ matchName: 'cilium.io.', matchPattern: null }],
+  };
+}
+
+const sealed = (value: Draft): Draft => ({ ...value, hash: snapshotHash(value) });
+
+t.test('a sound snapshot comes back as a fresh copy', (t) => {
+  const given = sealed(draft());
+  const snapshot = validateSnapshot(given);
+  t.same(snapshot, given);
+  t.not(snapshot.endpoints, given.endpoints);
+  t.end();
+});
+
+/** What is wrong, and the complaint. */
+const REFUSED: readonly (readonly [string, unknown, string])[] = [
+  ['nothing', null, 'snapshot is not an object'],
+  ['a list', [], 'snapshot is not an object'],
+  ['a missing field', { ...sealed(draft()), services: undefined }, 'services is not a list'],
+  ['an unknown field', { ...sealed(draft()), extra: 1 }, 'snapshot.extra is unknown'],
+  ['a wrong hash', { ...draft(), hash: '00' }, 'hash is 00, the content\'s is'],
+  ['a changed content', { ...sealed(draft()), nodeName: 'n2' }, 'hash is'],
+  ['a negative revision', { ...sealed(draft()), revision: -1 }, 'revision is -1; allowed are 0 to'],
+  ['an index out of range', withEndpoint({ ruleSet: 1 }), 'endpoints[0].ruleSet is 1; allowed are 0 to 0'],
+  ['an endpoint id out of range', withEndpoint({ id: 65536 }), 'endpoints[0].id is 65536; allowed are 1 to 65535'],
+  ['an odd address', withEndpoint({ addresses: ['010.0.0.1'] }), 'endpoints[0].addresses[0] "010.0.0.1" is not a canonical address'],
+  ['two owners of one address', twoEndpoints(), 'endpoints has the address 10.0.0.1 twice'],
+  ['a long text', sealed({ ...draft(), nodeName: 'x'.repeat(1025) }), 'nodeName has more than 1024 characters'],
+  ['a key that is not the hash of its rules', sealed({ ...draft(), ruleSets: [{ key: 'k', rules: [] }] }), 'ruleSets[0].key is not the hash of its rules'],
+  ['identities out of order', sealed(draft({ ...RULE, identities: [300, 256] })), 'ruleSets[0].rules[0].identities is not rising'],
+  ['fqdns for any server', sealed(draft({ ...RULE, identities: null, fqdns: [{ matchName: 'a.', matchPattern: null }] })), 'ruleSets[0].rules[0].identities is null in a rule with fqdns'],
+  ['no names at all', sealed(draft({ ...RULE, dnsPatterns: [] })), 'ruleSets[0].rules[0].dnsPatterns is empty'],
+  ['an empty pattern', sealed(draft({ ...RULE, dnsPatterns: [{ matchName: null, matchPattern: null }] })), 'dnsPatterns[0] has neither matchName nor matchPattern'],
+  ['a pattern not as admitted', sealed(draft({ ...RULE, dnsPatterns: [{ matchName: 'A.io', matchPattern: null }] })), 'dnsPatterns[0].matchName is not in its admitted form "a.io."'],
+  ['a range that ends before it begins', sealed(draft({ ...RULE, ports: [{ first: 53, last: 52, protocol: null }] })), 'ports[0].last is 52; allowed are 53 to 65535'],
+  ['an odd protocol', sealed(draft({ ...RULE, ports: [{ first: 53, last: 53, protocol: 132 }] })), 'ports[0].protocol is neither TCP (6) nor UDP (17)'],
+  ['too many ports', sealed(draft({ ...RULE, ports: Array(41).fill(RULE.ports[0]) })), 'ports has 41 entries; the limit is 40'],
+  ['an odd kind', sealed(draft({ ...RULE, origin: { ...RULE.origin, kind: 'NetworkPolicy' } })), 'origin.kind is no kind of policy'],
+];
+
+t.test('what is not a snapshot is refused with the field that is wrong', (t) => {
+  for (const [name, value, complaint] of REFUSED) {
+    try {
+      validateSnapshot(value);
+      t.fail(`${name} was accepted`);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      t.equal(error.code, 'SNAPSHOT_REFUSED', name);
+      t.ok(error.message.includes(complaint), `${name}: ${error.message}`);
+    }
+  }
+  t.end();
+});
+
+function withEndpoint(change: Record<string, unknown>): Draft {
+  const value = draft();
+  return sealed({ ...value, endpoints: [{ ...value.endpoints[0], ...change }] });
+}
+
+function twoEndpoints(): Draft {
+  const value = draft();
+  return sealed({ ...value, endpoints: [value.endpoints[0], { ...value.endpoints[0], id: 2, uid: 'v' }] });
+}
