@@ -69,12 +69,14 @@ export class DataPlane {
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data });
     const first = await new Promise<FromWorker>((resolve, reject) => {
-      worker.once('message', resolve);
       worker.once('error', reject);
+      worker.once('message', (message: FromWorker) => {
+        worker.off('error', reject);
+        resolve(message);
+      });
     });
     if (first.kind === 'failed') throw new AppError('UNAVAILABLE', first.message, { details: { errno: first.code } });
     if (first.kind !== 'listening') throw new Error(`unexpected first message: ${first.kind}`);
-    worker.removeAllListeners();
     return new DataPlane(worker, data, first, events);
   }
 
