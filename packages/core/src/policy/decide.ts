@@ -152,7 +152,8 @@ export class PolicyIndex {
     for (const { backends } of open) {
       for (const backend of backends) {
         const identity = this.#identityByAddress.get(backend.address) ?? RESERVED_IDENTITY.world;
-        targets.set(`${identity}:${backend.port}`, { identity, ports: [port, backend.port] });
+        const ports = backend.port === port ? [port] : [port, backend.port];
+        targets.set(`${identity}:${backend.port}`, { identity, ports });
       }
     }
     if (targets.size === 0) return [{ identity: RESERVED_IDENTITY.unknown, ports: [port] }];

@@ -155,7 +155,7 @@ interface TracedName {
 function nearest(rule: EgressRule, targets: readonly Target[], protocol: Protocol, name: TracedName): TraceNear | null {
   const { origin } = rule;
   for (const target of targets) {
-    const ports = [...new Set(target.ports)].join(' or ');
+    const ports = target.ports.join(' or ');
     if (!selectsIdentity(rule, target.identity)) {
       if (target.identity === RESERVED_IDENTITY.unknown) {
         return { origin, missed: 'server', explanation: 'the Service leads to no backend at this port and protocol' };

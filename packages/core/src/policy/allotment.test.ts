@@ -1,0 +1,44 @@
+import t from 'tap';
+import { AppError } from '../base/app-error.js';
+import { Allotter, NO_ALLOTMENT, parseAllotment, type Allotment } from './allotment.js';
+
+t.test('fresh numbers go on where the last ones ended, and skip those that are known', (t) => {
+  const before: Allotment = { ...NO_ALLOTMENT, endpoints: [{ owner: 'a', number: 65535, goneAt: 3 }, { owner: 'b', number: 1, goneAt: null }], nextEndpointId: 65534 };
+  const allotter = new Allotter(before, 'endpoint');
+  t.same([allotter.take('x'), allotter.take('y'), allotter.take('b'), allotter.take('x')], [65534, 2, 1, 65534]);
+  t.same(allotter.finish(9), {
+    entries: [
+      { owner: 'b', number: 1, goneAt: null }, { owner: 'y', number: 2, goneAt: null },
+      { owner: 'x', number: 65534, goneAt: null }, { owner: 'a', number: 65535, goneAt: 3 },
+    ],
+    next: 3,
+  });
+  t.end();
+});
+
+t.test('the longest gone are forgotten first', (t) => {
+  const endpoints = Array.from({ length: 5000 }, (_, i) => ({ owner: `o${i}`, number: i + 1, goneAt: i }));
+  const { entries } = new Allotter({ ...NO_ALLOTMENT, endpoints }, 'endpoint').finish(6000);
+  t.equal(entries.length, 4096);
+  t.equal(entries[0].owner, 'o904');
+  t.end();
+});
+
+t.test('when all numbers are taken, the limit is named', (t) => {
+  const allotter = new Allotter(NO_ALLOTMENT, 'endpoint');
+  for (let i = 0; i < 65535; i++) allotter.take(`o${i}`);
+  t.throws(() => allotter.take('one too many'), new AppError('LIMIT', 'all 65535 endpoint numbers are taken'));
+  t.end();
+});
+
+t.test('an allotment read back from disk is whole, or it is none', (t) => {
+  const good = { ...NO_ALLOTMENT, endpoints: [{ owner: 'a', number: 1, goneAt: null }], identities: [{ owner: 'k8s:a=b', number: 256, goneAt: 4 }] };
+  t.same(parseAllotment(JSON.parse(JSON.stringify(good))), good);
+  const bad: readonly unknown[] = [
+    null, 'x', {}, { ...good, endpoints: 1 }, { ...good, nextEndpointId: 0 }, { ...good, nextIdentity: 255 },
+    { ...good, endpoints: [{ owner: 'a', number: 0, goneAt: null }] }, { ...good, endpoints: [{ owner: 'a', number: 1 }] },
+    { ...good, endpoints: [good.endpoints[0], good.endpoints[0]] }, { ...good, identities: [{ owner: 'a', number: 1, goneAt: null }] },
+  ];
+  for (const value of bad) t.equal(parseAllotment(value), null, JSON.stringify(value));
+  t.end();
+});
