@@ -2,7 +2,7 @@
  * Errors of this package: what the kernel refused, with the errno's name, the call, and what to do about it.
  * Knows nothing of any one call's arguments.
  */
-import { getSystemErrorName } from 'node:util';
+import { constants } from 'node:os';
 
 /** `code` is the errno's name (EADDRINUSE …), `errno` its number, `syscall` the refused call. */
 export interface SystemError extends Error {
@@ -31,9 +31,13 @@ const remedies: Readonly<Record<string, string>> = {
   EBUSY: 'it is in use: finish or close the user first',
 };
 
+const names = new Map(Object.entries(constants.errno).map(([name, errno]) => [errno, name]));
+// Two names for one number: the usual one.
+names.set(constants.errno.EAGAIN, 'EAGAIN');
+
 /** Makes the error of a refused call. `errno` is positive; `detail` says what was asked for. */
 export function systemError(errno: number, syscall: string, detail: string): SystemError {
-  const code = getSystemErrorName(-errno);
+  const code = names.get(errno) ?? `E${String(errno)}`;
   const remedy = remedies[code];
   const error = new Error(`${syscall} ${code}: ${detail}${remedy === undefined ? '' : ` (${remedy})`}`);
   return Object.assign(error, { code, errno, syscall });
