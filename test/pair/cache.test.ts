@@ -18,6 +18,8 @@ interface Row {
 }
 
 const TTL_SECONDS = 300;
+/** Both times are shown in whole milliseconds. */
+const ROUNDING_MS = 1;
 
 const { pair } = await startBench(t, ({ query, question }) => {
   if (question.name.startsWith('lie')) {
@@ -36,7 +38,12 @@ async function ask(from: string, name: string): Promise<void> {
   if (answer.rcode !== RCODE.noError) throw new Error(`${name}: response code ${String(answer.rcode)}`);
 }
 
-const list = (role: Role, ...filter: string[]): Promise<Row[]> => pair.cliJson<Row[]>('cache', 'list', '--member', role, ...filter);
+/** Over HTTP, which is quicker to ask again and again than the CLI. */
+async function list(role: Role): Promise<Row[]> {
+  const { status, body } = await pair.http(role, '/api/v1/fqdn/cache');
+  if (status !== 200) throw new Error(`${role}: HTTP ${String(status)} ${body}`);
+  return JSON.parse(body) as Row[];
+}
 
 function listed(role: Role, name: string): Promise<Row> {
   return until(`${name} in the cache of ${role}`, 5_000, async () => (await list(role)).find(({ fqdn }) => fqdn === `${name}.`));
@@ -53,10 +60,13 @@ t.test('a mapping learned by one daemon is in the cache of both', async (t) => {
     for (const name of learned) {
       const row = await listed(role, name);
       t.match(row, { ips: ['192.0.2.7'], ttl: TTL_SECONDS, source: 'lookup' }, `${role}: ${name}`);
-      t.equal((Date.parse(row['expiration-time']) - Date.parse(row['lookup-time'])) / 1_000, TTL_SECONDS);
+      const livesMs = Date.parse(row['expiration-time']) - Date.parse(row['lookup-time']);
+      t.ok(Math.abs(livesMs - TTL_SECONDS * 1_000) <= ROUNDING_MS, `it lives for its TTL: ${String(livesMs)} ms`);
     }
   }
-  const [a, b] = await Promise.all(ROLES.map(async (role) => (await list(role)).map((row) => ({ name: row.fqdn, ips: row.ips, endpoint: row['endpoint-id'] }))));
+  const [a, b] = await Promise.all(ROLES.map(async (role) =>
+    (await pair.cliJson<Row[]>('cache', 'list', '--member', role)).map((row) => ({ name: row.fqdn, ips: row.ips, endpoint: row['endpoint-id'] }))));
+  t.equal(a.length, learned.length);
   t.strictSame(a, b, 'both lists are the same');
 });
 
