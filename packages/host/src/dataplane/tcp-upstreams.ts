@@ -88,9 +88,8 @@ export class TcpUpstreams {
     for (const connection of connections) {
       if (best === null || connection.questions < best.questions) best = connection;
     }
-    if (best !== null && (best.questions < QUESTIONS_BEFORE_NEXT || connections.size >= CONNECTIONS_PER_SERVER_MAX)) {
-      return best;
-    }
+    const questions = best?.questions ?? Infinity;
+    if (questions < QUESTIONS_BEFORE_NEXT || connections.size >= CONNECTIONS_PER_SERVER_MAX) return best;
     const fd = tryConnect(address, port);
     if (fd < 0) return best;
     this.servers.set(key, connections);

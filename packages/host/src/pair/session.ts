@@ -174,10 +174,10 @@ export class PairSession {
   }
 
   private snapshotResult(result: pairV1.SnapshotResult): void {
-    if (this.awaiting === null || this.awaiting.requestId !== result.requestId) {
+    if (this.awaiting?.requestId !== result.requestId) {
       throw new AppError('LINK', 'the peer answered a snapshot that it was not sent');
     }
-    clearTimeout(this.awaiting.timer);
+    clearTimeout(this.awaiting?.timer);
     this.awaiting = null;
     const { member } = this;
     if (result.refusal === '') member.peer = { ...member.peer, revision: Number(result.revision) };
