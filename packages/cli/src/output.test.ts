@@ -1,5 +1,5 @@
 import t from 'tap';
-import { columns, printable, render } from './output.js';
+import { columns, ownLabels, printable, render } from './output.js';
 
 t.test('columns are at least five wide with three blanks between, and the last is ragged', (t) => {
   t.equal(columns([['a', 'b', 'c'], ['aaaaaa', 'b', 'cccccccc']]), 'a        b    c\naaaaaa   b    cccccccc\n');
@@ -18,5 +18,10 @@ t.test('each form is rendered', (t) => {
   t.equal(render([{ a: 1 }], 'json', table), '[\n  {\n    "a": 1\n  }\n]\n');
   t.equal(render([{ a: 1 }], 'yaml', table), '- a: 1\n');
   t.equal(render([], 'table', table), 'T\n');
+  t.end();
+});
+
+t.test('labels that every pod has are left out for people', (t) => {
+  t.equal(ownLabels(['k8s:app=web', 'k8s:io.cilium.k8s.policy.cluster=default', 'k8s:io.kubernetes.pod.namespace=demo', 'k8s:team=a']), 'k8s:app=web,k8s:team=a');
   t.end();
 });

@@ -38,3 +38,8 @@ export function columns(rows: readonly (readonly string[])[]): string {
 export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\u2028\u2029]/gu, (character) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`);
 }
+
+/** Labels without those that every pod has from Kubernetes and Cilium; the JSON form has all. */
+export function ownLabels(labels: readonly string[]): string {
+  return labels.filter((label) => !/^[a-z0-9]+:io\.(?:cilium|kubernetes)\./.test(label)).join(',');
+}

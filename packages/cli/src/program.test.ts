@@ -102,7 +102,7 @@ t.test('a trace is explained', async (t) => {
   const asking = (name: string, server = '127.0.0.153:53/TCP', from = 'demo/web'): string[] => ['policy', 'trace', '--from', from, '--server', server, '--name', name];
   const { out, code } = await tandem(runDir, asking('www.shop.example'));
   t.equal(code, 0);
-  t.match(out, /^Verdict +allow: a rule allows it\nFrom +demo\/web \(endpoint 7, identity 300\)\nServer +127\.0\.0\.153 port 53\/TCP: pod\n +identity 301, port 53: k8s:k8s-app=kube-dns\n/);
+  t.match(out, /^Verdict +allow: a rule allows it\nFrom +demo\/web \(endpoint 7, identity 300\)\nServer +127\.0\.0\.153 port 53\/TCP: pod\n +identity 301, port 53, namespace kube-system, k8s:k8s-app=kube-dns\n/);
   t.match(out, /Rule +CiliumNetworkPolicy demo\/web-egress spec\.egress\[0\]\.toPorts\[0\]: pattern \*\.shop\.example\.\n$/);
   t.match(views[0].asked, [{ from: 'demo/web', server: '127.0.0.153', port: 53, protocol: PROTOCOL.tcp, name: 'www.shop.example' }]);
   t.match(await tandem(runDir, asking('x', '[::1]:53')), { code: 0, out: /Verdict +refuse: .*\n[^]*Nearest +CiliumNetworkPolicy .*: the rule allows/ });

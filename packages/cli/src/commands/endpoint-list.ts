@@ -4,7 +4,7 @@ import type { EndpointView } from '@tandem/host';
 import { ask } from '../client.js';
 import { memberCommand, targetOf, type CommonOptions } from '../common-options.js';
 import type { Io } from '../io.js';
-import { columns, render } from '../output.js';
+import { columns, ownLabels, render } from '../output.js';
 
 export function endpointListCommand(io: Io): Command {
   return memberCommand('list', 'List the local endpoints.', ['tandem endpoint list', 'tandem endpoint list -o json'])
@@ -19,7 +19,7 @@ function tableOf(rows: readonly EndpointView[]): string {
     ['Endpoint', 'Identity', 'Egress', 'Pod', 'Addresses', 'Labels'],
     ...rows.map((row) => [
       String(row.id), String(row.identity), row.enforced ? 'enforced' : 'open', `${row.namespace}/${row.pod}`,
-      row.addresses.join(','), row.labels.join(','),
+      row.addresses.join(','), ownLabels(row.labels),
     ]),
   ]);
 }

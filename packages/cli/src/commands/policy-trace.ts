@@ -5,7 +5,7 @@ import type { TraceView } from '@tandem/host';
 import { ask } from '../client.js';
 import { memberCommand, targetOf, type CommonOptions } from '../common-options.js';
 import type { Io } from '../io.js';
-import { columns, render } from '../output.js';
+import { columns, ownLabels, render } from '../output.js';
 
 interface Server {
   readonly server: string;
@@ -46,11 +46,11 @@ export function parseServer(text: string): Server {
 
 function textOf(trace: TraceView): string {
   const { endpoint, server } = trace;
-  const rows = [
+  const rows: string[][] = [
     ['Verdict', `${trace.verdict}: ${trace.reason}`],
     ['From', endpoint === null ? 'unknown' : `${endpoint.namespace}/${endpoint.pod} (endpoint ${endpoint.id}, identity ${endpoint.identity})`],
     ['Server', `${server.address} port ${trace.port}/${trace.protocol.toUpperCase()}: ${[server.kind, ...server.services].join(' ')}`],
-    ...server.targets.map((target) => ['', `identity ${target.identity}, port ${target.ports.join(' or ')}: ${target.labels.join(', ')}`]),
+    ...server.targets.map((target) => ['', `identity ${target.identity}, port ${target.ports.join(' or ')}, ${namespaceOf(target.labels)}${ownLabels(target.labels)}`]),
     ['Name', trace.name],
   ];
   if (trace.rule !== null) {
@@ -63,4 +63,9 @@ function textOf(trace: TraceView): string {
 
 function ruleText({ kind, namespace, name, path }: RuleOrigin): string {
   return `${kind} ${namespace === '' ? name : `${namespace}/${name}`} ${path}`;
+}
+
+function namespaceOf(labels: readonly string[]): string {
+  const label = labels.find((text) => text.startsWith('k8s:io.kubernetes.pod.namespace='));
+  return label === undefined ? '' : `namespace ${label.slice(label.indexOf('=') + 1)}, `;
 }

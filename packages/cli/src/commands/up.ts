@@ -4,13 +4,13 @@
  */
 import { InvalidArgumentError, Command } from 'commander';
 import { AppError, EXIT, formatSocketAddress, parseDurationMs, type Role } from '@tandem/core';
+import { defaultRunDir, type StatusView } from '@tandem/host';
 import { startDemoZone, type DemoZone } from '../demo-zone.js';
 import { ask, isReady } from '../client.js';
 import type { Io } from '../io.js';
 import { requireFree } from '../up/free-port.js';
 import { MemberProcess, type MemberExit } from '../up/member-process.js';
 import { planUp, type UpPlan } from '../up/plan.js';
-import type { StatusView } from '@tandem/host';
 
 const READY_DEADLINE_MS = 30_000;
 const READY_POLL_MS = 50;
@@ -51,12 +51,13 @@ async function runUp(io: Io, plan: UpPlan, durationMs: number | null): Promise<n
     if (io.isTerminal && !stop.hasBegun) stop.beginByTerminal();
     else stop.begin();
   };
-  process.on('SIGTERM', onTerminate).on('SIGINT', onInterrupt);
+  // Without a terminal there is nobody to run in the foreground for; the daemons take SIGHUP for "reread".
+  process.on('SIGTERM', onTerminate).on('SIGHUP', onTerminate).on('SIGINT', onInterrupt);
   try {
     const first = Promise.race(members.map(({ exit }) => exit));
     const early = await Promise.race([first, whenReady(plan, stop)]);
     if (early === null && !stop.hasBegun) {
-      io.out(await greeting(plan, members, zone));
+      io.out(await greeting(io, plan, members, zone !== null));
       if (durationMs !== null) stop.beginAfter(durationMs);
     }
     // Until a signal or the end of --for, no member should end.
@@ -73,7 +74,7 @@ async function runUp(io: Io, plan: UpPlan, durationMs: number | null): Promise<n
     if (!stop.hasBegun) stop.begin();
     await Promise.all(members.map(({ exit }) => exit));
     stop.end();
-    process.off('SIGTERM', onTerminate).off('SIGINT', onInterrupt);
+    process.off('SIGTERM', onTerminate).off('SIGHUP', onTerminate).off('SIGINT', onInterrupt);
     await zone?.close();
   }
 }
@@ -155,7 +156,7 @@ async function startZone(): Promise<DemoZone> {
   });
 }
 
-async function greeting(plan: UpPlan, members: readonly MemberProcess[], zone: DemoZone | null): Promise<string> {
+async function greeting(io: Io, plan: UpPlan, members: readonly MemberProcess[], isZone: boolean): Promise<string> {
   const { settings } = plan;
   const [at] = settings.listen;
   const urls = await Promise.all(members.map(async ({ role }) => {
@@ -164,12 +165,13 @@ async function greeting(plan: UpPlan, members: readonly MemberProcess[], zone: D
   }));
   const shared = settings.listen.map(formatSocketAddress).join(', ');
   const pids = members.map(({ role, pid }) => `${role} (pid ${pid ?? '-'})`).join(' and ');
+  const runDir = settings.runDir === defaultRunDir(io.env) ? '' : ` --run-dir ${settings.runDir}`;
   const lines = [
     '', `Tandem is up: ${pids} share ${shared}.`, '',
     'Look:', ...urls.map((url) => `  ${url}`),
-    ...['status', 'cache list', 'endpoint list', 'policy list'].map((words) => `  npx tandem ${words} --run-dir ${settings.runDir}`),
+    ...['status', 'cache list', 'endpoint list', 'policy list'].map((words) => `  npx tandem ${words}${runDir}`),
   ];
-  if (plan.isDemo && zone !== null) {
+  if (plan.isDemo && isZone) {
     const dig = (client: string, name: string, says: string): string =>
       `  dig -b ${client} -p ${at.port} @${at.address} ${name.padEnd(20)} # ${says}`;
     lines.push('', 'Try:',

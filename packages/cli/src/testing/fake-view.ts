@@ -63,7 +63,7 @@ export class FakeView implements DaemonView {
     return {
       verdict: isAllowed ? 'allowed' : 'refused', reason: isAllowed ? 'rule' : 'no-rule',
       endpoint: { id: 7, identity: 300, namespace: 'demo', pod: 'web', uid: 'u', addresses: ['127.0.1.1'], ruleSet: 0 },
-      server: { address: request.server, kind: 'pod', services: [], targets: [{ identity: 301, labels: ['k8s:k8s-app=kube-dns'], ports: [53] }] },
+      server: { address: request.server, kind: 'pod', services: [], targets: [{ identity: 301, labels: ['k8s:io.cilium.k8s.policy.cluster=default', 'k8s:io.kubernetes.pod.namespace=kube-system', 'k8s:k8s-app=kube-dns'], ports: [53] }] },
       port: request.port, protocol: request.protocol === PROTOCOL.tcp ? 'tcp' : 'udp', name: request.name,
       rule: isAllowed ? { origin, pattern: '*.shop.example.' } : null,
       near: isAllowed ? [] : [{ origin, missed: 'name', explanation: 'the rule allows *.shop.example.' }], revision: 4,

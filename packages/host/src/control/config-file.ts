@@ -7,7 +7,8 @@ import { AppError, SETTINGS, type RawSetting } from '@tandem/core';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node } from 'yaml';
 import { nearestName } from './nearest-name.js';
 
-const FILE_BYTES_MAX = 1024 * 1024;
+const FILE_BYTES_MAX = 64 * 1024;
+const COMPLAINTS_SHOWN_MAX = 20;
 
 /** @throws AppError CONFIGURATION with one line `FILE:LINE: …` per complaint. */
 export function readConfigFile(path: string): RawSetting[] {
@@ -31,6 +32,9 @@ export function parseConfig(text: string, path: string): RawSetting[] {
       else if (typeof texts === 'string') complaints.push(`${where}: ${name}: ${texts}`);
       else raws.push({ name, texts, where: `${where}: ${name}`, from: 'file' });
     }
+  }
+  if (complaints.length > COMPLAINTS_SHOWN_MAX) {
+    complaints.splice(COMPLAINTS_SHOWN_MAX, Infinity, `${path}: ${complaints.length - COMPLAINTS_SHOWN_MAX} more complaints are not shown`);
   }
   if (complaints.length > 0) throw new AppError('CONFIGURATION', complaints.join('\n'));
   return raws;
