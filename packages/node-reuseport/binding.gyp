@@ -1,5 +1,5 @@
 {
-  "variables": { "asan%": 0 },
+  "variables": { "address_sanitizer%": 0 },
   "targets": [
     {
       "target_name": "node_reuseport",
@@ -25,7 +25,7 @@
       ],
       "cflags_cc": ["-std=c++17", "-O2", "-fno-exceptions", "-fvisibility=hidden", "-Wall", "-Wextra"],
       "conditions": [
-        ["asan==1", {
+        ["address_sanitizer==1", {
           "cflags_cc": ["-fsanitize=address", "-fno-omit-frame-pointer", "-g", "-O1"],
           "ldflags": ["-fsanitize=address"]
         }]
