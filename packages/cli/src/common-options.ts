@@ -11,20 +11,22 @@ export interface CommonOptions {
   readonly runDir?: string;
 }
 
-/** A leaf command with `-o`; `examples` are shown under its help, one per line. */
-export function leafCommand(name: string, summary: string, examples: readonly string[]): Command {
+/** A leaf command with the options that all have; `examples` are shown under its help, one per line. */
+export function memberCommand(name: string, summary: string, examples: readonly string[]): Command {
   return new Command(name)
     .description(summary)
     .addOption(new Option('-o, --output <FORMAT>', 'how to print').choices(OUTPUT_FORMATS).default('table'))
+    .addOption(new Option('--member <ROLE>', 'whom to ask (default: whichever answers, agent first)').choices(['agent', 'dns-proxy']))
+    .addOption(new Option('--run-dir <DIR>', "the pair's folder (default: as the daemons choose it; env: TANDEM_RUN_DIR)"))
     .allowExcessArguments(false)
     .addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}\n`).join('')}`);
 }
 
-/** A leaf command that asks a running member. */
-export function memberCommand(name: string, summary: string, examples: readonly string[]): Command {
-  return leafCommand(name, summary, examples)
-    .addOption(new Option('--member <ROLE>', 'whom to ask (default: whichever answers, agent first)').choices(['agent', 'dns-proxy']))
-    .addOption(new Option('--run-dir <DIR>', "the pair's folder (default: as the daemons choose it; env: TANDEM_RUN_DIR)"));
+/** One that needs no running member: the options about whom to ask are taken, so that they can stand in every call. */
+export function offlineCommand(name: string, summary: string, examples: readonly string[]): Command {
+  const command = memberCommand(name, summary, examples);
+  for (const option of command.options) if (option.name() !== 'output') option.hideHelp();
+  return command;
 }
 
 export function targetOf(options: CommonOptions, env: Environment): Target {

@@ -116,7 +116,7 @@ t.test('validate tells every problem of files and folders', async (t) => {
   const dir = folder(t);
   const good = 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: demo\n';
   writeFileSync(join(dir, 'good.yaml'), good);
-  t.match(await tandem(dir, ['policy', 'validate', join(dir, 'good.yaml')]), { code: 0, out: '1 files, 0 errors, 0 warnings\n' });
+  t.match(await tandem(dir, ['policy', 'validate', join(dir, 'good.yaml'), '--run-dir', dir]), { code: 0, out: '1 files, 0 errors, 0 warnings\n' });
   writeFileSync(join(dir, 'bad.yaml'), 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata:\n  name: x\n  namespace: demo\nspec:\n  endpointSelector: {}\n  egres: []\n');
   writeFileSync(join(dir, 'text.json'), Uint8Array.of(0xff, 0xfe));
   const { out, code } = await tandem(dir, ['policy', 'validate', dir]);

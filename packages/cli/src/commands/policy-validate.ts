@@ -4,12 +4,12 @@ import type { Command } from 'commander';
 import { AppError, EXIT } from '@tandem/core';
 import { MANIFEST_FILES_MAX, manifestPathsIn, readManifestFiles } from '@tandem/host';
 import { formatProblem, loadManifests, type Problem } from '@tandem/manifests';
-import { leafCommand, type CommonOptions } from '../common-options.js';
+import { offlineCommand, type CommonOptions } from '../common-options.js';
 import type { Io } from '../io.js';
 import { printable, render } from '../output.js';
 
 export function policyValidateCommand(io: Io): Command {
-  return leafCommand('validate', 'Check manifests; exit code 65 if any has an error. Warnings alone are fine.', [
+  return offlineCommand('validate', 'Check manifests; exit code 65 if any has an error. Warnings alone are fine.', [
     'tandem policy validate examples/quickstart', 'tandem policy validate web.yaml batch.yaml -o json',
   ])
     .argument('<FILE...>', 'manifest files, or folders of them')

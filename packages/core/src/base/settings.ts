@@ -278,3 +278,17 @@ export function durationText(ms: number): string {
   if (ms % MINUTE_MS === 0) return `${ms / MINUTE_MS}m`;
   return ms >= SECOND_MS ? `${ms / SECOND_MS}s` : `${ms}ms`;
 }
+
+/** The reference page's table, in Markdown: one row per setting, in the order of the array. */
+export function referenceTable(): string {
+  const rows = SETTINGS.map((row) => {
+    const range = rangeTextOf(row);
+    const notes = [row.why];
+    if (row.roles !== undefined) notes.push(`${row.roles.join(', ')} only`);
+    if (row.status === 'notice') notes.push("accepted for the sake of Cilium's configuration, without effect");
+    if (row.status === 'later') notes.push('not in this version: refused unless at its default');
+    const cells = [`\`${flagOf(row)}\``, `\`${environmentNameOf(row)}\``, defaultTextOf(row), range === '' ? 'any' : range, notes.join('; ')];
+    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  });
+  return ['| Flag | Environment | Default | Allowed | Meaning |', '|---|---|---|---|---|', ...rows, ''].join('\n');
+}
