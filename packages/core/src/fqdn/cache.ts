@@ -6,6 +6,7 @@
  * It does not know where mappings come from or go to, nor what time it is.
  */
 import type { MonoMs } from '../base/seams.js';
+import { EXTENSION_MAX_MS } from '../query/recent-mappings.js';
 
 /** One address of one name, as one endpoint learned it. */
 export interface Mapping {
@@ -40,6 +41,9 @@ export interface FqdnCacheOptions {
  * Those count once a clean removes the first. Look-ups ascend, expiries descend; nearly always there is just one.
  */
 type Known = readonly [Mapping, ...Mapping[]];
+
+/** The true expiry may be this much later than the one that was passed on. */
+const COLLECT_GRACE_MS = EXTENSION_MAX_MS;
 
 interface KeptClean {
   readonly clean: Clean;
@@ -105,7 +109,7 @@ export class FqdnCache {
 
   /** Removes what has expired; until then an expired mapping stays visible, as in Cilium. Returns how many. */
   collect(nowMs: MonoMs): number {
-    return this.removeWhere((mapping) => mapping.expiryMs <= nowMs);
+    return this.removeWhere((mapping) => mapping.expiryMs + COLLECT_GRACE_MS <= nowMs);
   }
 
   /** Removes what endpoints learned that are gone. Returns how many. */

@@ -10,6 +10,9 @@ import { PROTOCOL } from '../policy/snapshot.js';
 import type { PathSettings } from './settings.js';
 import { SLOT, SLOT_FLAG, slotWord, type SlotMemory } from './slots.js';
 
+/** No upstream that the endpoint may ask for this. */
+export const REFUSED = -1;
+
 const ADDRESS_WORDS = 4;
 
 export class Decider {
@@ -20,11 +23,13 @@ export class Decider {
   private readonly ports: readonly number[];
   /** Each upstream's server row in `index`. */
   private serverRows: number[] = [];
+  private readonly upstreamOfSlot: Uint8Array;
   private index: PolicyIndex | null = null;
 
   constructor(memory: SlotMemory, settings: PathSettings) {
     this.memory = memory;
     this.policyPort = settings.policyPort;
+    this.upstreamOfSlot = new Uint8Array(memory.slotCount);
     const bytes = new Uint8Array(settings.upstreams.length * ADDRESS_WORDS * 4);
     settings.upstreams.forEach((upstream, i) => {
       bytes.set(upstream.address, i * ADDRESS_WORDS * 4);
@@ -38,73 +43,64 @@ export class Decider {
     this.serverRows = this.ports.map((_, i) => index.serverAt(this.addresses, i * ADDRESS_WORDS));
   }
 
-  /** Writes the slot's upstream; true when policy allows it. On a refusal the first upstream stands there, for audit. */
-  decide(slot: number, endpointRow: number, bytes: Uint8Array, view: QueryView): boolean {
+  /** Writes the slot's upstream and returns its index (transparent mode: 0), or REFUSED. */
+  decide(slot: number, endpointRow: number, bytes: Uint8Array, view: QueryView): number {
+    return this.choose(slot, endpointRow, bytes, view, 0);
+  }
+
+  /** For a second try: the next upstream that policy allows, which may be the same again. */
+  elsewhere(slot: number, endpointRow: number, bytes: Uint8Array, view: QueryView): number {
+    return this.choose(slot, endpointRow, bytes, view, this.upstreamOfSlot[slot] + 1);
+  }
+
+  /** Whom to ask where policy has no say: a stranger that may ask, or audit mode. */
+  anyway(slot: number): number {
+    if (this.ports.length === 0) return this.useOwnChoice(slot);
+    return this.use(slot, 0);
+  }
+
+  /** The upstream that the slot's query was last sent to. */
+  current(slot: number): number {
+    return this.upstreamOfSlot[slot];
+  }
+
+  private choose(slot: number, endpointRow: number, bytes: Uint8Array, view: QueryView, first: number): number {
     const index = this.index;
-    if (index === null) return false;
+    if (index === null) return REFUSED;
     const { words } = this.memory;
     const word = slotWord(this.memory, slot);
     const protocol = (words[word + SLOT.flags] & SLOT_FLAG.tcp) === 0 ? PROTOCOL.udp : PROTOCOL.tcp;
-    if (this.ports.length === 0) {
-      words.copyWithin(word + SLOT.upstreamAddress, word + SLOT.serverAddress, word + SLOT.serverPort + 1);
+    const count = this.ports.length;
+    if (count === 0) {
       const server = index.serverAt(words, word + SLOT.serverAddress);
-      return index.decide(endpointRow, server, words[word + SLOT.serverPort], protocol, bytes, view) !== DENY;
+      const verdict = index.decide(endpointRow, server, words[word + SLOT.serverPort], protocol, bytes, view);
+      return verdict === DENY ? REFUSED : this.useOwnChoice(slot);
     }
-    for (let i = 0; i < this.ports.length; i++) {
+    for (let step = 0; step < count; step++) {
+      const i = (first + step) % count;
       if (index.decide(endpointRow, this.serverRows[i], this.policyPort, protocol, bytes, view) !== DENY) {
-        this.setUpstream(word, i);
-        return true;
+        return this.use(slot, i);
       }
     }
-    this.setUpstream(word, 0);
-    return false;
+    return REFUSED;
   }
 
-  /** For a second try: another upstream that policy allows, if there is one; else the same again. */
-  elsewhere(slot: number, endpointRow: number, bytes: Uint8Array, view: QueryView): void {
-    const { index } = this;
-    if (index === null || this.ports.length < 2) return;
+  private use(slot: number, i: number): number {
     const { words } = this.memory;
     const word = slotWord(this.memory, slot);
-    const protocol = (words[word + SLOT.flags] & SLOT_FLAG.tcp) === 0 ? PROTOCOL.udp : PROTOCOL.tcp;
-    const current = this.current(word);
-    for (let step = 1; step < this.ports.length; step++) {
-      const i = (current + step) % this.ports.length;
-      if (index.decide(endpointRow, this.serverRows[i], this.policyPort, protocol, bytes, view) !== DENY) {
-        this.setUpstream(word, i);
-        return;
-      }
-    }
-  }
-
-  /** Any server's verdict for an address that is no endpoint, where strangers may ask. */
-  askFirst(slot: number): void {
-    const word = slotWord(this.memory, slot);
-    const { words } = this.memory;
-    if (this.ports.length === 0) {
-      words.copyWithin(word + SLOT.upstreamAddress, word + SLOT.serverAddress, word + SLOT.serverPort + 1);
-    } else {
-      this.setUpstream(word, 0);
-    }
-  }
-
-  private setUpstream(word: number, i: number): void {
-    const { words } = this.memory;
     for (let k = 0; k < ADDRESS_WORDS; k++) {
       words[word + SLOT.upstreamAddress + k] = this.addresses[i * ADDRESS_WORDS + k];
     }
     words[word + SLOT.upstreamPort] = this.ports[i];
+    this.upstreamOfSlot[slot] = i;
+    return i;
   }
 
-  private current(word: number): number {
+  /** The server that the client sent to. */
+  private useOwnChoice(slot: number): number {
     const { words } = this.memory;
-    for (let i = 0; i < this.ports.length; i++) {
-      let same = words[word + SLOT.upstreamPort] === this.ports[i];
-      for (let k = 0; same && k < ADDRESS_WORDS; k++) {
-        same = words[word + SLOT.upstreamAddress + k] === this.addresses[i * ADDRESS_WORDS + k];
-      }
-      if (same) return i;
-    }
+    const word = slotWord(this.memory, slot);
+    words.copyWithin(word + SLOT.upstreamAddress, word + SLOT.serverAddress, word + SLOT.serverPort + 1);
     return 0;
   }
 }

@@ -37,7 +37,9 @@ export class Forwarder {
   private readonly triesOfSlot: Uint8Array;
   private readonly questionBytesOfSlot: Uint16Array;
   private readonly waiting: SlotList;
-  private ports: readonly number[] = [0];
+  /** Per upstream: the source port numbers that reach it. */
+  private ports: readonly (readonly number[])[] = [[0]];
+  private upstream = 0;
   private port = 0;
   private asksOnPort = ASKS_PER_PORT;
 
@@ -53,9 +55,9 @@ export class Forwarder {
     assert(memory.slotCount < IDS / 2, 'too many slots for 16-bit message IDs');
   }
 
-  /** The pool's source port numbers that new questions may use. */
-  setPorts(ports: readonly number[]): void {
-    assert(ports.length > 0, 'no source port');
+  /** The pool's source port numbers that new questions may use, per upstream. */
+  setPorts(ports: readonly (readonly number[])[]): void {
+    assert(ports.length > 0 && ports.every((numbers) => numbers.length > 0), 'an upstream without source port');
     this.ports = ports;
     this.asksOnPort = ASKS_PER_PORT;
   }
@@ -87,8 +89,8 @@ export class Forwarder {
     return this.triesOfSlot[slot];
   }
 
-  /** First try. `questionBytes` is the length of the question section. */
-  start(slot: number, questionBytes: number, nowMs: MonoMs): void {
+  /** First try. `questionBytes` is the length of the question section, `upstream` the index of whom the slot asks. */
+  start(slot: number, upstream: number, questionBytes: number, nowMs: MonoMs): void {
     const word = slotWord(this.memory, slot);
     const payload = slotPayload(this.memory, slot);
     const { bytes, words } = this.memory;
@@ -97,15 +99,15 @@ export class Forwarder {
     }
     this.triesOfSlot[slot] = 0;
     this.questionBytesOfSlot[slot] = questionBytes;
-    this.ask(slot, nowMs);
+    this.ask(slot, upstream, nowMs);
   }
 
   /** Another try, under a new ID and from another port. */
-  again(slot: number, nowMs: MonoMs): void {
+  again(slot: number, upstream: number, nowMs: MonoMs): void {
     this.waiting.remove(slot);
     this.slotOfId[this.idOfSlot[slot]] = NO_SLOT;
     this.asksOnPort = ASKS_PER_PORT;
-    this.ask(slot, nowMs);
+    this.ask(slot, upstream, nowMs);
   }
 
   /** The question needs no answer any more. */
@@ -139,9 +141,11 @@ export class Forwarder {
     return this.sameQuestion(slot, bytes, offset, length) ? slot : NO_SLOT;
   }
 
-  private ask(slot: number, nowMs: MonoMs): void {
-    if (this.asksOnPort >= ASKS_PER_PORT) {
-      this.port = this.ports[this.random.int(this.ports.length)];
+  private ask(slot: number, upstream: number, nowMs: MonoMs): void {
+    if (this.asksOnPort >= ASKS_PER_PORT || this.upstream !== upstream) {
+      const ports = this.ports[upstream];
+      this.port = ports[this.random.int(ports.length)];
+      this.upstream = upstream;
       this.asksOnPort = 0;
     }
     this.asksOnPort++;

@@ -129,8 +129,9 @@ export class Learner {
       for (let i = 0; i < ADDRESS_BYTES.v6; i++) this.addressBytes[i] = bytes[offset + i];
     }
     const { mapping, recent } = this;
-    const expiryMs = mapping.lookupMs + Math.max(mapping.ttlSeconds, this.minTtlSeconds) * 1000;
-    if (!recent.isNews(mapping.endpointId, mapping.address, 0, expiryMs)) return;
+    const lifeMs = Math.max(mapping.ttlSeconds, this.minTtlSeconds) * 1000;
+    const expiryMs = mapping.lookupMs + lifeMs;
+    if (!recent.isNews(mapping.endpointId, mapping.address, 0, lifeMs, expiryMs)) return;
     const opening = this.sink.learned(mapping);
     if (opening === OPENING.full) {
       this.counters.add(COUNTER.learn_dropped);

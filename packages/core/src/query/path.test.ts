@@ -92,7 +92,7 @@ class Rig implements Wire {
       random: { int: (below) => (this.draws = (this.draws * 31 + 17) % 65_521) % below },
       counters: this.counters,
     });
-    this.path.setPorts([0, 1, 2, 3]);
+    this.path.setPorts(this.settings.upstreams.map((_, i) => [4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3]));
     this.path.setPolicy(PolicyIndex.build(SNAPSHOT, null));
   }
 
@@ -396,22 +396,24 @@ t.test('address hints of HTTPS records are learned', (t) => {
   t.end();
 });
 
-t.test('a mapping is passed on once per second of longer life', (t) => {
-  const rig = new Rig();
-  const ask = () => {
-    rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
-    rig.answer(answerPacket('echo.k8s.intra.', [A1]));
-  };
-  ask();
-  rig.nowMs += 999;
-  ask();
-  t.equal(rig.learned.length, 1);
-  rig.nowMs += 1;
-  ask();
-  t.equal(rig.learned.length, 2);
-  rig.path.forgetMappings();
-  ask();
-  t.equal(rig.learned.length, 3);
+t.test('a mapping is passed on again once it lives longer by a sixth of its TTL, a second at least', (t) => {
+  for (const [ttlSeconds, dueMs] of [[30, 5000], [12, 2000], [2, 1000], [86_400, 5000]]) {
+    const rig = new Rig();
+    const ask = () => {
+      rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
+      rig.answer(answerPacket('echo.k8s.intra.', [['echo.k8s.intra.', TYPE.A, ttlSeconds, [172, 17, 0, 2]]]));
+    };
+    ask();
+    rig.nowMs += dueMs - 1;
+    ask();
+    t.equal(rig.learned.length, 1, `TTL ${ttlSeconds}`);
+    rig.nowMs += 1;
+    ask();
+    t.equal(rig.learned.length, 2, `TTL ${ttlSeconds}`);
+    rig.path.forgetMappings();
+    ask();
+    t.equal(rig.learned.length, 3, `TTL ${ttlSeconds}`);
+  }
   t.end();
 });
 

@@ -10,7 +10,7 @@ import { monoMs, type MonoMs, type Random } from '../base/seams.js';
 import type { PolicyIndex } from '../policy/decide.js';
 import { ADMITTED, admit, ClientShares, NOT_A_QUERY } from './admit.js';
 import { COUNTER, type Counters } from './counters.js';
-import { Decider } from './decide.js';
+import { Decider, REFUSED } from './decide.js';
 import { Forwarder, type AnswerSource } from './forward.js';
 import { HeldAnswers } from './hold.js';
 import { Learner, type MappingSink } from './learn.js';
@@ -76,8 +76,8 @@ export class QueryPath {
     this.decider.setIndex(index);
   }
 
-  /** Source port numbers that new questions may use. */
-  setPorts(ports: readonly number[]): void {
+  /** Source port numbers that new questions may use, per upstream (transparent mode: one list). */
+  setPorts(ports: readonly (readonly number[])[]): void {
     this.forwarder.setPorts(ports);
   }
 
@@ -129,17 +129,19 @@ export class QueryPath {
       this.onStranger(slot);
       return;
     }
-    if (!this.decider.decide(slot, row, memory.bytes, view)) {
+    let upstream = this.decider.decide(slot, row, memory.bytes, view);
+    if (upstream === REFUSED) {
       if (!this.settings.auditMode) {
         counters.add(COUNTER.denied);
         this.replier.small(slot, view, this.settings.rejectRcode, EDE.blocked);
         return;
       }
       counters.add(COUNTER.audited);
+      upstream = this.decider.anyway(slot);
     }
     counters.add(COUNTER.allowed);
     this.endpointIdOfSlot[slot] = index.endpoint(row).id;
-    this.forward(slot);
+    this.forward(slot, upstream);
   }
 
   /** A datagram from an upstream, or one message of a TCP stream. `bytes` is the slot memory for UDP. */
@@ -206,17 +208,16 @@ export class QueryPath {
     }
     this.counters.add(COUNTER.allowed);
     this.endpointIdOfSlot[slot] = STRANGER_ID;
-    this.decider.askFirst(slot);
-    this.forward(slot);
+    this.forward(slot, this.decider.anyway(slot));
   }
 
   /** The query in `view` may be asked; is there room? */
-  private forward(slot: number): void {
+  private forward(slot: number, upstream: number): void {
     this.clientBytesOfSlot[slot] = this.replier.clientBytes(slot, this.view);
     this.shares.enter(this.memory, slot);
     if (this.underWay >= this.settings.slotsForQueries && !this.makeRoom(slot)) return;
     if (this.forwarder.underWay < this.underWayMax) {
-      this.ask(slot);
+      this.ask(slot, upstream);
     } else if (this.settings.concurrencyGraceMs > 0) {
       this.queued.append(slot, this.nowMs + this.settings.concurrencyGraceMs);
     } else {
@@ -240,10 +241,10 @@ export class QueryPath {
     return true;
   }
 
-  private ask(slot: number): void {
+  private ask(slot: number, upstream: number): void {
     this.counters.add(COUNTER.asked);
     const questionBytes = this.view.questionEnd - this.view.nameStart;
-    this.forwarder.start(slot, questionBytes, this.nowMs);
+    this.forwarder.start(slot, upstream, questionBytes, this.nowMs);
   }
 
   private tryAgain(slot: number): void {
@@ -257,8 +258,10 @@ export class QueryPath {
     this.counters.add(COUNTER.asked);
     this.scanAgain(slot);
     const row = this.rowOf(slot);
-    if (row !== STRANGER_ROW) this.decider.elsewhere(slot, row, this.memory.bytes, this.view);
-    this.forwarder.again(slot, this.nowMs);
+    let upstream = row === STRANGER_ROW ? REFUSED : this.decider.elsewhere(slot, row, this.memory.bytes, this.view);
+    // Policy may have changed since; a question under way keeps the verdict that it got.
+    if (upstream === REFUSED) upstream = this.decider.current(slot);
+    this.forwarder.again(slot, upstream, this.nowMs);
   }
 
   private release(slot: number): boolean {
@@ -286,7 +289,7 @@ export class QueryPath {
     const slot = this.queued.first();
     this.queued.remove(slot);
     this.scanAgain(slot);
-    this.ask(slot);
+    this.ask(slot, this.decider.current(slot));
   }
 
   private scanAgain(slot: number): void {

@@ -8,13 +8,19 @@
  */
 import type { Random } from '../base/seams.js';
 
-const SETS = 8192;
+const SETS = 16_384;
 const WAYS = 4;
 /** endpoint ID, two name hash words, four address words. */
 const KEY_WORDS = 7;
 
-/** An extension of a mapping's life by less than this is not passed on. */
-export const EXTENSION_MIN_MS = 1000;
+/**
+ * An answer that extends a mapping's life by less than a sixth of its TTL is not passed on; the extension is one second
+ * at least and EXTENSION_MAX_MS at most. So the cache may know of an expiry up to that much earlier than the true one,
+ * and whoever closes at expiry must wait that much longer (`COLLECT_GRACE_MS` of the cache).
+ */
+export const EXTENSION_MAX_MS = 5000;
+const EXTENSION_MIN_MS = 1000;
+const EXTENSION_SHARE = 1 / 6;
 
 export class RecentMappings {
   private readonly keys = new Uint32Array(SETS * WAYS * KEY_WORDS);
@@ -44,10 +50,12 @@ export class RecentMappings {
     this.nameB = b >>> 0;
   }
 
-  /** True when the mapping, good until `expiryMs`, must be passed on. The address is four words at `at`. */
-  isNews(endpointId: number, words: Uint32Array, at: number, expiryMs: number): boolean {
+  /** True when the mapping, good for `lifeMs` until `expiryMs`, must be passed on. The address is four words at `at`. */
+  isNews(endpointId: number, words: Uint32Array, at: number, lifeMs: number, expiryMs: number): boolean {
     const entry = this.find(endpointId, words, at);
-    return entry < 0 || expiryMs >= this.expiries[entry] + EXTENSION_MIN_MS;
+    if (entry < 0) return true;
+    const extensionMs = Math.min(EXTENSION_MAX_MS, Math.max(EXTENSION_MIN_MS, lifeMs * EXTENSION_SHARE));
+    return expiryMs >= this.expiries[entry] + extensionMs;
   }
 
   /** Notes that the mapping was passed on. */

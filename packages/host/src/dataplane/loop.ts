@@ -84,8 +84,7 @@ export class DataPlaneLoop {
     });
     this.upstreams = new TcpUpstreams(streams, this.path);
     this.wire.setStreams(this.clients, this.upstreams);
-    const family = settings.upstreams.some((upstream) => upstream.family === 6) ? 6 : 4;
-    this.ports = new UpstreamPorts(this.reactor, family, settings.upstreamPorts);
+    this.ports = new UpstreamPorts(this.reactor, settings.upstreams, settings.upstreamPorts);
     this.path.setPorts(this.ports.numbers());
     this.source = { words: this.reactor.answers, addressAt: 0, fromPort: 0, port: 0 };
     if (data.snapshot !== null) this.enforce(data.snapshot);
@@ -113,11 +112,10 @@ export class DataPlaneLoop {
     for (let i = 0; i < received; i++) path.onQuery(reactor.received[i]);
     for (let i = 0; i < answers; i++) {
       const row = i * answerRowStride;
-      const [offset, length] = [reactor.answers[row], reactor.answers[row + 1]];
       source.port = reactor.answers[row + 2];
       source.fromPort = reactor.answers[row + 3];
       source.addressAt = row + ADDRESS_WORDS_AT;
-      path.onAnswer(this.memory.bytes, offset, length, source);
+      path.onAnswer(this.memory.bytes, reactor.answers[row], reactor.answers[row + 1], source);
     }
     for (let i = 0; i < ready; i++) {
       this.tokens.dispatch(reactor.ready[i * readyStride], reactor.ready[i * readyStride + 1]);
@@ -186,28 +184,21 @@ export class DataPlaneLoop {
   }
 
   private listen(address: SocketAddress, index: number): SocketAddress {
-    const udp = openSocket({
-      type: 'udp',
+    const wildcard = address.address === '0.0.0.0' || address.address === '::';
+    const shared = {
       family: address.family,
       reusePort: true,
-      packetInfo: true,
-      receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+      // Where a query came in is only asked for where the address alone does not say it.
+      packetInfo: wildcard,
       ...(address.family === 6 ? { v6Only: true } : {}),
-    });
-    const tcp = openSocket({
-      type: 'tcp',
-      family: address.family,
-      reusePort: true,
-      // A restart must not wait for the former owner's connections to leave TIME_WAIT.
-      reuseAddress: true,
-      packetInfo: true,
-      ...(address.family === 6 ? { v6Only: true } : {}),
-    });
+    };
+    const udp = openSocket({ type: 'udp', ...shared, receiveBufferBytes: RECEIVE_BUFFER_BYTES });
+    // A restart must not wait for the former owner's connections to leave TIME_WAIT.
+    const tcp = openSocket({ type: 'tcp', ...shared, reuseAddress: true });
     this.listeners.push({ udp, tcp });
     bindSocket(udp, address.address, address.port);
     bindSocket(tcp, address.address, address.port);
     listenSocket(tcp, LISTEN_BACKLOG);
-    const wildcard = address.address === '0.0.0.0' || address.address === '::';
     this.reactor.addListener(udp, index, { replyFromServerAddress: wildcard });
     this.clients.addListener(tcp, index);
     return localAddress(udp);
