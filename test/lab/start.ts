@@ -18,7 +18,7 @@ export async function startLoaded(t: Test, options: Pick<PairOptions, 'manifests
   const pair = await Pair.start({ upstreams: [{ address: ownAddress, port: upstream.port }], ...options });
   t.teardown(async () => {
     if (!t.passing()) t.comment(pair.output());
-    await pair.stop();
+    for (const [role, exit] of await pair.stop()) t.same(exit, { code: 0, signal: null }, `${role} ends cleanly`);
   });
   return pair;
 }
