@@ -48,6 +48,7 @@ Napi::Value reactorCreate(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   std::shared_ptr<Journal> journal = info[0].As<JournalExternal>().Data()->journal;
   if (journal->released()) return Napi::Number::New(env, -EBADF);
+  if (journal->users > 0) return Napi::Number::New(env, -EBUSY);
   const uint32_t readyCapacity = wordArgument(info, 1);
   const Layout& l = journal->layout;
   const Parts parts(l, readyCapacity);

@@ -91,7 +91,7 @@ uint32_t Reactor::takeWork(Journal& peer, uint32_t slot, uint32_t word, uint32_t
   if (own < 0) return kTakeNoSlot;
   uint32_t* meta = journal_.meta(static_cast<uint32_t>(own));
   if (meta[kLength] > kPayloadBytes) meta[kLength] = kPayloadBytes;
-  meta[kListener] += listenerBase;
+  if (meta[kListener] != kUnset) meta[kListener] += listenerBase;
   ownCopy(static_cast<uint32_t>(own));
   if (!swapWord(&peer.states()[slot], word, stolen)) {
     freeSlot(static_cast<uint32_t>(own));

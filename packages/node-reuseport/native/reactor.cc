@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <cstring>
+
 namespace reuseport {
 
 namespace {
@@ -199,6 +201,9 @@ int Reactor::allocateSlot() {
   if (slot < 0) return -1;
   auto* meta = journal_.meta(static_cast<uint32_t>(slot));
   for (uint32_t i = 0; i < kMetaWords; i++) meta[i] = 0;
+  // No client's address and no listener: a REPLY row for it would else go to the slot's previous client.
+  meta[kListener] = kUnset;
+  memset(journal_.slot(static_cast<uint32_t>(slot)) + kNameOffset, 0, kNameBytes);
   journal_.note(static_cast<uint32_t>(slot))->sourceJournal = 0;
   expected_[slot] = nextGeneration(expected_[slot], kWork);
   storeWord(&journal_.states()[slot], expected_[slot]);

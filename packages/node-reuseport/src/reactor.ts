@@ -124,6 +124,7 @@ export class Reactor {
   readonly #handle: Handle;
   #reserve = 0;
 
+  /** Throws EBUSY when the journal object has a reactor already. Slots that are in WORK stay so, for whoever takes them. */
   constructor(journal: Journal, o: ReactorOptions = {}) {
     const readyCapacity = o.readyCapacity ?? 256;
     checkInteger('readyCapacity', readyCapacity, 1, readyMax);
@@ -224,7 +225,10 @@ export class Reactor {
     throw systemError(-result, what, result === -16 ? 'the reactor is inside another call' : 'the reactor refused');
   }
 
-  /** A slot in WORK for a query that came another way, its metadata zeroed; −1 when there is none. May use the reserve. */
+  /**
+   * A slot in WORK for a query that came another way; −1 when there is none. May use the reserve. Its metadata is zero,
+   * but LISTENER, which is 0xffffffff: it has no client to send to.
+   */
   allocateSlot(): number {
     const slot = binding.allocateSlot(this.#handle);
     return slot < 0 ? -1 : slot;

@@ -7,6 +7,7 @@ import {
   Control,
   localAddress,
   Meta,
+  Reactor,
   ReadyEvent,
   receiveInto,
   sendFrom,
@@ -198,6 +199,26 @@ t.test('the reserve is kept for allocateSlot', (t) => {
   t.throws(() => {
     b.reactor.reserve = 7;
   }, RangeError);
+  b.close();
+  for (const fd of [listener, asker]) closeFd(fd);
+  t.end();
+});
+
+t.test('a slot that was allocated has no client, so an answer from it goes nowhere', (t) => {
+  const b = new Side(1, 1);
+  const listener = udp();
+  const asker = client(listener);
+  b.reactor.addListener(listener, 0);
+  sendId(asker, 1);
+  const [slot] = b.receive(1000);
+  b.reactor.freeSlot(slot);
+  t.equal(b.reactor.allocateSlot(), slot, 'it had a client before');
+  b.reply(0, slot);
+  b.reactor.flush(1);
+  t.equal(b.count(Control.REPLY_ERRORS), 1);
+  t.same(receiveIds(asker), []);
+  t.equal(b.state(slot), SlotState.FREE);
+  t.throws(() => new Reactor(b.journal), { code: 'EBUSY' }, 'one reactor for one journal');
   b.close();
   for (const fd of [listener, asker]) closeFd(fd);
   t.end();
