@@ -23,7 +23,7 @@ writeFileSync(queryFile, Array.from({ length: NAMES }, (_, index) => `h${String(
 
 async function dnsperf(clients: number, ...more: string[]): Promise<string> {
   const { code, output } = await run('dnsperf', [
-    '-f', 'inet', '-s', pair.server.address, '-p', String(pair.server.port), '-a', CLIENT_A, '-d', queryFile, '-c', String(clients), '-T', '1', '-q', '256', '-t', '5', '-O', 'suppress=timeout', ...more,
+    '-s', pair.server.address, '-p', String(pair.server.port), '-a', CLIENT_A, '-d', queryFile, '-c', String(clients), '-T', '1', '-q', '256', '-t', '5', '-O', 'suppress=timeout', ...more,
   ], DNSPERF_DEADLINE_MS);
   if (code !== 0) throw new Error(`dnsperf: exit code ${String(code)}\n${output}`);
   return output;
