@@ -1,6 +1,7 @@
 // Sending: answers from the journal (a killed sender's peer can tell sent from unsent), questions to upstreams.
 // Bound: a send buffer that stays full is waited for kWaitsMax times kWaitMs within one flush; what is unsent
 // then is counted as blocked and dropped.
+#include <algorithm>
 #include <errno.h>
 #include <linux/udp.h>
 #include <poll.h>
@@ -228,6 +229,7 @@ bool Reactor::prepareAsk(uint32_t entry, const uint32_t* row) {
 
 void Reactor::sendAsks(const Upstream& upstream, uint32_t from, uint32_t to) {
   uint32_t waits = 0;
+  uint32_t refused = to;
   for (uint32_t next = from; next < to;) {
     const uint32_t length = to - next < kBatchMax ? to - next : kBatchMax;
     int sent = sendmmsg(upstream.fd, askHeaders_.data() + next, length, kSendFlags);
@@ -244,49 +246,74 @@ void Reactor::sendAsks(const Upstream& upstream, uint32_t from, uint32_t to) {
     }
     views_.control[kLastErrno] = error;
     count(kAskErrors);
+    // On a connected socket this is the report of an earlier datagram's fate, which reading it has cleared.
+    if (error == ECONNREFUSED && refused != next) {
+      refused = next;
+      continue;
+    }
     next++;
   }
 }
 
 // Questions of one length to one server go down the stack as a single buffer which the kernel (or the card)
 // cuts. Consecutive ones only: the caller has them in the order in which it wants them sent.
+namespace {
+
+bool sameDestination(const msghdr& a, const msghdr& b) {
+  return a.msg_namelen == b.msg_namelen && (a.msg_namelen == 0 || memcmp(a.msg_name, b.msg_name, a.msg_namelen) == 0);
+}
+
+}  // namespace
+
+// Questions of equal length to one destination leave by one send each group; the order of questions means nothing, so
+// they are sorted by length first. What stands alone goes by sendmmsg.
 void Reactor::sendSegmented(Upstream& upstream, uint32_t from, uint32_t to) {
+  mmsghdr* headers = askHeaders_.data();
+  std::sort(headers + from, headers + to, [](const mmsghdr& a, const mmsghdr& b) {
+    return a.msg_hdr.msg_iov->iov_len < b.msg_hdr.msg_iov->iov_len;
+  });
+  uint32_t single = from;
   for (uint32_t start = from; start < to;) {
-    const size_t length = askVectors_[start].iov_len;
-    const msghdr& head = askHeaders_[start].msg_hdr;
+    const msghdr& head = headers[start].msg_hdr;
+    const size_t length = head.msg_iov->iov_len;
     uint32_t end = start + 1;
-    size_t total = length;
-    while (end < to && end - start < kSegmentsMax && askVectors_[end].iov_len == length &&
-           total + length <= kSegmentedBytesMax && askHeaders_[end].msg_hdr.msg_namelen == head.msg_namelen &&
-           (head.msg_namelen == 0 || memcmp(&askNames_[end], &askNames_[start], head.msg_namelen) == 0)) {
-      total += length;
+    while (end < to && end - start < kSegmentsMax && headers[end].msg_hdr.msg_iov->iov_len == length &&
+           (end - start + 1) * length <= kSegmentedBytesMax && sameDestination(headers[end].msg_hdr, head)) {
       end++;
     }
-    bool sent = false;
-    if (end - start > 1 && length > 0) {
-      alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))] = {};
-      auto* option = reinterpret_cast<cmsghdr*>(control);
-      const uint16_t segment = static_cast<uint16_t>(length);
-      option->cmsg_level = IPPROTO_UDP;
-      option->cmsg_type = UDP_SEGMENT;
-      option->cmsg_len = CMSG_LEN(sizeof segment);
-      memcpy(CMSG_DATA(option), &segment, sizeof segment);
-      msghdr header = head;
-      header.msg_iov = &askVectors_[start];
-      header.msg_iovlen = end - start;
-      header.msg_control = control;
-      header.msg_controllen = sizeof control;
-      sent = sendmsg(upstream.fd, &header, kSendFlags) >= 0;
-      // EIO: no checksum offload on that route; EINVAL: too old, or larger than the path's packets.
-      if (!sent && (errno == EIO || errno == EINVAL || errno == EOPNOTSUPP)) upstream.segment = false;
-    }
-    if (sent) {
-      views_.control[kAsksSent] += end - start;
-    } else {
-      sendAsks(upstream, start, end);
+    if (end - start > 1 && length > 0 && upstream.segment) {
+      if (single < start) sendAsks(upstream, single, start);
+      if (!sendSegments(upstream, start, end)) sendAsks(upstream, start, end);
+      single = end;
     }
     start = end;
   }
+  if (single < to) sendAsks(upstream, single, to);
+}
+
+// One datagram per entry by UDP_SEGMENT; false when nothing was sent.
+bool Reactor::sendSegments(Upstream& upstream, uint32_t from, uint32_t to) {
+  iovec vectors[kSegmentsMax];
+  for (uint32_t i = from; i < to; i++) vectors[i - from] = *askHeaders_[i].msg_hdr.msg_iov;
+  alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))] = {};
+  auto* option = reinterpret_cast<cmsghdr*>(control);
+  const uint16_t segment = static_cast<uint16_t>(vectors[0].iov_len);
+  option->cmsg_level = IPPROTO_UDP;
+  option->cmsg_type = UDP_SEGMENT;
+  option->cmsg_len = CMSG_LEN(sizeof segment);
+  memcpy(CMSG_DATA(option), &segment, sizeof segment);
+  msghdr header = askHeaders_[from].msg_hdr;
+  header.msg_iov = vectors;
+  header.msg_iovlen = to - from;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  if (sendmsg(upstream.fd, &header, kSendFlags) >= 0) {
+    views_.control[kAsksSent] += to - from;
+    return true;
+  }
+  // EIO: no checksum offload on that route; EINVAL: too old, or larger than the path's packets.
+  if (errno == EIO || errno == EINVAL || errno == EOPNOTSUPP) upstream.segment = false;
+  return false;
 }
 
 }  // namespace reuseport

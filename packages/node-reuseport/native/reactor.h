@@ -115,6 +115,7 @@ class Reactor {
   bool prepareAsk(uint32_t entry, const uint32_t* row);
   void sendAsks(const Upstream& upstream, uint32_t from, uint32_t to);
   void sendSegmented(Upstream& upstream, uint32_t from, uint32_t to);
+  bool sendSegments(Upstream& upstream, uint32_t from, uint32_t to);
   bool waitWritable(int fd, int error, uint32_t* waits);
 
   // reactor-take.cc

@@ -104,7 +104,7 @@ export interface ListenerOptions {
 export interface UpstreamOptions {
   /** The socket is connected: questions go to its remote address. */
   readonly connected?: boolean;
-  /** Sends runs of equally long questions to one server by UDP_SEGMENT; falls back by itself where the route cannot. */
+  /** Sends equally long questions to one server by UDP_SEGMENT, in an order of its own; falls back by itself where the route cannot. */
   readonly segment?: boolean;
 }
 

@@ -36,12 +36,6 @@ export interface FqdnCacheOptions {
   readonly matcher: (matchPattern: string) => (name: string) => boolean;
 }
 
-/**
- * What is known of one key: the mapping with the latest expiry and, behind it, later look-ups that expire earlier.
- * Those count once a clean removes the first. Look-ups ascend, expiries descend; nearly always there is just one.
- */
-type Known = readonly [Mapping, ...Mapping[]];
-
 /** The true expiry may be this much later than the one that was passed on. */
 const COLLECT_GRACE_MS = EXTENSION_MAX_MS;
 
@@ -58,8 +52,11 @@ const CLEANS_MAX = 256;
 
 export class FqdnCache {
   private readonly options: FqdnCacheOptions;
-  /** Endpoint UID → name → address → what is known. */
-  private readonly endpoints = new Map<string, Map<string, Map<string, Known>>>();
+  /**
+   * Endpoint UID → name → what is known of the name's addresses, in no order. Of one address there is nearly always one
+   * mapping; there are more where a later look-up expires earlier, see README.md.
+   */
+  private readonly endpoints = new Map<string, Map<string, Mapping[]>>();
   private readonly cleans: KeptClean[] = [];
   private count = 0;
 
@@ -75,20 +72,22 @@ export class FqdnCache {
   /** Joins a mapping in; true when the cache now says something new. */
   merge(mapping: Mapping): boolean {
     if (this.cleans.some(({ clean, matches }) => mapping.lookupMs <= clean.atMs && matches(mapping.name))) return false;
-    const addresses = this.addressesOf(mapping.endpointUid, mapping.name);
-    const known = addresses.get(mapping.address);
-    if (known !== undefined) {
-      const joined = join(known, mapping);
-      if (joined !== known) addresses.set(mapping.address, joined);
-      return joined !== known;
+    const list = this.listOf(mapping.endpointUid, mapping.name);
+    let same = 0;
+    let dominated = 0;
+    let lastAt = -1;
+    for (let i = 0; i < list.length; i++) {
+      if (list[i].address !== mapping.address) continue;
+      if (dominates(list[i], mapping)) return false;
+      if (dominates(mapping, list[i])) dominated++;
+      same++;
+      lastAt = i;
     }
-    addresses.set(mapping.address, [mapping]);
-    this.count++;
-    if (addresses.size <= this.options.maxAddressesPerName) return true;
-    const evicted = earliest(addresses);
-    addresses.delete(evicted.address);
-    this.count--;
-    return evicted !== mapping;
+    if (same === 1 && dominated === 1) list[lastAt] = mapping;
+    else if (same === 0) return this.insert(list, mapping);
+    else if (same - dominated >= KNOWN_MAX) return false;
+    else replaceDominated(list, mapping);
+    return true;
   }
 
   /** Applies a forced clean; returns how many mappings it removed. */
@@ -119,43 +118,49 @@ export class FqdnCache {
 
   /** What holds now: one mapping per endpoint, name and address. */
   *mappings(): Generator<Mapping> {
-    for (const known of this.allKnown()) yield known[0];
+    for (const list of this.lists()) yield* current(list);
   }
 
   /** Everything that a peer must be told to hold the same cache. */
   *everything(): Generator<Mapping> {
-    for (const known of this.allKnown()) yield* known;
+    for (const list of this.lists()) yield* list;
   }
 
-  private *allKnown(): Generator<Known> {
-    for (const names of this.endpoints.values()) {
-      for (const addresses of names.values()) yield* addresses.values();
-    }
+  private *lists(): Generator<Mapping[]> {
+    for (const names of this.endpoints.values()) yield* names.values();
   }
 
-  private addressesOf(endpointUid: string, name: string): Map<string, Known> {
+  private listOf(endpointUid: string, name: string): Mapping[] {
     let names = this.endpoints.get(endpointUid);
-    if (names === undefined) this.endpoints.set(endpointUid, (names = new Map<string, Map<string, Known>>()));
-    let addresses = names.get(name);
-    if (addresses === undefined) names.set(name, (addresses = new Map<string, Known>()));
-    return addresses;
+    if (names === undefined) this.endpoints.set(endpointUid, (names = new Map<string, Mapping[]>()));
+    let list = names.get(name);
+    if (list === undefined) names.set(name, (list = []));
+    return list;
+  }
+
+  /** A mapping of an address that the name did not have; false if the limit takes it away again. */
+  private insert(list: Mapping[], mapping: Mapping): boolean {
+    list.push(mapping);
+    this.count++;
+    if (list.length <= this.options.maxAddressesPerName) return true;
+    const holding = current(list);
+    if (holding.length <= this.options.maxAddressesPerName) return true;
+    const { address } = earliest(holding);
+    const kept = list.filter((other) => other.address !== address);
+    list.splice(0, list.length, ...kept);
+    this.count--;
+    return address !== mapping.address;
   }
 
   private removeWhere(condition: (mapping: Mapping) => boolean): number {
     const before = this.count;
     for (const [uid, names] of this.endpoints) {
-      for (const [name, addresses] of names) {
-        for (const [address, known] of addresses) {
-          const [first, ...rest] = known.filter((mapping) => !condition(mapping));
-          if (first === known[0] && rest.length === known.length - 1) continue;
-          if (first === undefined) {
-            addresses.delete(address);
-            this.count--;
-          } else {
-            addresses.set(address, [first, ...rest]);
-          }
-        }
-        if (addresses.size === 0) names.delete(name);
+      for (const [name, list] of names) {
+        const kept = list.filter((mapping) => !condition(mapping));
+        if (kept.length === list.length) continue;
+        this.count -= current(list).length - current(kept).length;
+        if (kept.length === 0) names.delete(name);
+        else names.set(name, kept);
       }
       if (names.size === 0) this.endpoints.delete(uid);
     }
@@ -163,12 +168,20 @@ export class FqdnCache {
   }
 }
 
-/** The non-dominated of the known and the new: nothing is kept that another beats in both look-up and expiry. */
-function join(known: Known, mapping: Mapping): Known {
-  if (known.some((other) => dominates(other, mapping))) return known;
-  const rest = known.filter((other) => !dominates(mapping, other));
-  const [first, ...later] = [...rest, mapping].sort((a, b) => a.lookupMs - b.lookupMs);
-  return later.length < KNOWN_MAX ? [first, ...later] : known;
+/** Of each address in the list the mapping with the latest expiry. */
+function current(list: readonly Mapping[]): readonly Mapping[] {
+  if (list.length < 2) return list;
+  const byAddress = new Map<string, Mapping>();
+  for (const mapping of list) {
+    const other = byAddress.get(mapping.address);
+    if (other === undefined || mapping.expiryMs > other.expiryMs) byAddress.set(mapping.address, mapping);
+  }
+  return byAddress.size === list.length ? list : [...byAddress.values()];
+}
+
+function replaceDominated(list: Mapping[], mapping: Mapping): void {
+  const kept = list.filter((other) => other.address !== mapping.address || !dominates(mapping, other));
+  list.splice(0, list.length, ...kept, mapping);
 }
 
 /** Equal times are told apart by the TTL, so that two different mappings never dominate each other both ways. */
@@ -178,16 +191,10 @@ function dominates(a: Mapping, b: Mapping): boolean {
 }
 
 /** What the limit removes: the earliest expiry, then the least address in code unit order. */
-function earliest(addresses: ReadonlyMap<string, Known>): Mapping {
-  let found: Mapping | null = null;
-  for (const [mapping] of addresses.values()) {
-    if (
-      found === null ||
-      mapping.expiryMs < found.expiryMs ||
-      (mapping.expiryMs === found.expiryMs && mapping.address < found.address)
-    ) {
-      found = mapping;
-    }
-  }
-  return found!;
+function earliest(mappings: readonly Mapping[]): Mapping {
+  return mappings.reduce((found, mapping) =>
+    mapping.expiryMs < found.expiryMs || (mapping.expiryMs === found.expiryMs && mapping.address < found.address)
+      ? mapping
+      : found,
+  );
 }

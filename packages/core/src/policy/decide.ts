@@ -11,6 +11,7 @@
  * tables are bounded; at the bound they are dropped and made again, which costs time, never a verdict.
  * Does not know: strangers (`endpointAt` says −1, the caller refuses), DNS types, clocks.
  */
+import { LRUCache } from 'lru-cache';
 import { AddressTable } from './address-table.js';
 import { NameTable, type NameView, type TableEntry } from './name-table.js';
 import { patternsOf } from './pattern.js';
@@ -49,14 +50,14 @@ export interface Target {
 const MEMO_SLOTS = 4096;
 const MEMO_FIELDS = 4;
 const RESOLUTIONS_MAX = 8192;
-/** Compiled tables kept per rule set; they differ by which of its rules cover a server and port. */
-const TABLES_PER_RULE_SET_MAX = 256;
+/** Compiled tables kept. A rule set has several: they differ by which of its rules cover a server and port. */
+const TABLES_MAX = 8192;
 /** Tables compiled ahead at build, per rule set, so that the first query need not wait for them. */
 const WARM_TARGETS_MAX = 64;
 
 /** All tables must allow; none at all denies. */
 type Resolution = readonly NameTable[];
-type Tables = Map<string, NameTable>;
+type Tables = LRUCache<string, NameTable>;
 
 export class PolicyIndex {
   readonly snapshot: Snapshot;
@@ -66,8 +67,9 @@ export class PolicyIndex {
   readonly #identityByAddress: ReadonlyMap<string, number>;
   /** Rule set of each endpoint; −1 means no policy. */
   readonly #ruleSetOf: Int32Array;
-  readonly #tables: readonly Tables[];
-  readonly #tablesByKey: ReadonlyMap<string, Tables>;
+  /** By rule set key and covering rules; handed on from index to index, so that an edit compiles only what it changed. */
+  readonly #tables: Tables;
+  #compiled = 0;
   readonly #memo = new Int32Array(MEMO_SLOTS * MEMO_FIELDS).fill(-1);
   #resolutions: Resolution[] = [];
   #resolutionIndex = new Map<string, number>();
@@ -84,12 +86,11 @@ export class PolicyIndex {
     const { rows, table } = serverRows(snapshot, this.#identityByAddress);
     this.#serverRows = rows;
     this.#servers = table;
-    this.#tables = snapshot.ruleSets.map((ruleSet) => previous?.tablesOf(ruleSet.key) ?? new Map<string, NameTable>());
-    this.#tablesByKey = new Map(snapshot.ruleSets.map(({ key }, row) => [key, this.#tables[row]]));
+    this.#tables = previous === null ? new LRUCache({ max: TABLES_MAX }) : previous.#tables;
     for (let row = 0; row < snapshot.ruleSets.length; row++) this.#warm(row);
   }
 
-  /** Compiles a snapshot; tables of rule sets whose key is unchanged are taken over from `previous`. */
+  /** Compiles a snapshot; compiled tables of rule sets that it shares with `previous` are used again. */
   static build(snapshot: Snapshot, previous: PolicyIndex | null): PolicyIndex {
     return new PolicyIndex(snapshot, previous);
   }
@@ -160,9 +161,9 @@ export class PolicyIndex {
     return [...targets.values()];
   }
 
-  /** Compiled tables of the rule set with that key, or null: for the next index. */
-  tablesOf(key: string): Tables | null {
-    return this.#tablesByKey.get(key) ?? null;
+  /** Name tables that this index had to compile itself. */
+  get tablesCompiled(): number {
+    return this.#compiled;
   }
 
   #resolve(ruleSet: number, serverRow: number, port: number, protocol: number): Resolution {
@@ -212,13 +213,14 @@ export class PolicyIndex {
     return this.#resolutions.length - 1;
   }
 
-  #table(ruleSet: number, key: string): NameTable {
-    const tables = this.#tables[ruleSet];
-    let table = tables.get(key);
+  #table(ruleSet: number, covering: string): NameTable {
+    const rules = this.snapshot.ruleSets[ruleSet];
+    const key = `${rules.key}/${covering}`;
+    let table = this.#tables.get(key);
     if (table === undefined) {
-      if (tables.size >= TABLES_PER_RULE_SET_MAX) tables.clear();
-      table = compileRules(this.snapshot.ruleSets[ruleSet], key.split(',').map(Number));
-      tables.set(key, table);
+      this.#compiled++;
+      table = compileRules(rules, covering.split(',').map(Number));
+      this.#tables.set(key, table);
     }
     return table;
   }

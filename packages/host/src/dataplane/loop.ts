@@ -27,6 +27,8 @@ const BATCH = 64;
 const TURN_MS = 500;
 /** A query's promised time, and a little. */
 const STOP_MS = 2600;
+/** New mappings wake the control thread this often at most: a wake-up costs more than a query. */
+const NOTIFY_EVERY_MS = 5;
 const LISTEN_BACKLOG = 1024;
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** Of the slots: half is spare for taking over a peer's queries, and a tenth of the rest is for refusals. */
@@ -53,6 +55,7 @@ export class DataPlaneLoop {
   private index: PolicyIndex | null = null;
   private nowMs: MonoMs = monoMs(bootTimeMs());
   private wroteMappings = false;
+  private notifyAtMs = 0;
   private stopping = false;
   private stopByMs = 0;
 
@@ -128,8 +131,9 @@ export class DataPlaneLoop {
     this.clients.tick();
     this.upstreams.tick();
     if (this.ports.tick(this.nowMs)) path.setPorts(this.ports.numbers());
-    if (this.wroteMappings) {
+    if (this.wroteMappings && this.nowMs >= this.notifyAtMs) {
       this.wroteMappings = false;
+      this.notifyAtMs = this.nowMs + NOTIFY_EVERY_MS;
       if (this.ring.mustNotify()) this.say({ kind: 'mappings' });
     }
     gauges[GAUGE.underWay] = path.underWay;
@@ -143,6 +147,7 @@ export class DataPlaneLoop {
       this.path.nextDeadlineMs(),
       this.clients.nextDeadlineMs(),
       this.upstreams.nextDeadlineMs(),
+      this.wroteMappings ? this.notifyAtMs : Infinity,
     );
     return Math.max(0, Math.min(TURN_MS, Math.ceil(deadline - this.nowMs)));
   }

@@ -47,9 +47,8 @@ export class TcpUpstreams {
     const payload = slotPayload(memory, slot);
     const id = (memory.bytes[payload] << 8) | memory.bytes[payload + 1];
     const connection = this.connectionFor(word);
-    if (connection === null || !connection.ask(slot, id, payload, memory.words[word + SLOT.length])) {
-      this.failed.push({ slot, id });
-    }
+    const asked = connection?.ask(slot, id, payload, memory.words[word + SLOT.length]) ?? false;
+    if (!asked) this.failed.push({ slot, id });
   }
 
   nextDeadlineMs(): number {

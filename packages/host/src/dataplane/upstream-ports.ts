@@ -71,7 +71,7 @@ export class UpstreamPorts {
     const fd = openSocket({ type: 'udp', family, receiveBufferBytes: RECEIVE_BUFFER_BYTES });
     bindSocket(fd, family === 6 ? '::' : '0.0.0.0', 0);
     connectSocket(fd, upstream.address, upstream.port);
-    this.reactor.addUpstream(fd, number, { connected: true, segment: process.env.TANDEM_SEG === '1' });
+    this.reactor.addUpstream(fd, number, { connected: true, segment: true });
     return { number, fd };
   }
 
