@@ -5,7 +5,7 @@
 import { AppError, type AppErrorCode } from './app-error.js';
 import type { Role } from './seams.js';
 import {
-  flagOf, LISTEN_ADDRESSES_MAX, rangeTextOf, SETTINGS, type SettingFacts, type SettingRow, type Settings,
+  flagOf, LISTEN_ADDRESSES_MAX, rangeTextOf, SETTINGS, UPSTREAM_SOCKETS_MAX, type SettingFacts, type SettingRow, type Settings,
 } from './settings.js';
 import { formatSocketAddress, parseSocketAddress, type SocketAddress } from './socket-address.js';
 
@@ -153,10 +153,18 @@ function inRange(row: SettingRow, value: number): boolean {
 
 function contradictions(settings: Settings): Complaint[] {
   const listening = new Set(settings.listen.map(formatSocketAddress));
-  return settings.upstreams.filter((upstream) => listening.has(formatSocketAddress(upstream))).map((upstream) => ({
-    code: 'CONFIGURATION',
-    message: `--upstream ${formatSocketAddress(upstream)} is also a --listen address: queries would go in a circle`,
-  }));
+  const complaints: Complaint[] = settings.upstreams
+    .filter((upstream) => listening.has(formatSocketAddress(upstream)))
+    .map((upstream) => ({
+      code: 'CONFIGURATION',
+      message: `--upstream ${formatSocketAddress(upstream)} is also a --listen address: queries would go in a circle`,
+    }));
+  const sockets = settings.upstreams.length * settings.upstreamPorts;
+  if (sockets > UPSTREAM_SOCKETS_MAX) {
+    const message = `${settings.upstreams.length} upstreams with ${settings.upstreamPorts} ports each (--upstream-ports) need ${sockets} sockets; allowed: at most ${UPSTREAM_SOCKETS_MAX}`;
+    complaints.push({ code: 'CONFIGURATION', message });
+  }
+  return complaints;
 }
 
 function isComplaint(value: { value: Value } | Complaint): value is Complaint {

@@ -96,6 +96,8 @@ const RUN_DIR_MAX = 80;
 const QUERY_DEADLINE_MS = 2_500;
 
 export const LISTEN_ADDRESSES_MAX = 16;
+/** UDP sockets towards upstreams in use at once; the data plane has numbers for 1024, replaced ones among them. */
+export const UPSTREAM_SOCKETS_MAX = 768;
 
 const honoured = [
   {

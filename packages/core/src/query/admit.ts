@@ -4,7 +4,7 @@
  * Room is limited twice: by slots, of which a share stays free for refusals, and by `--dnsproxy-concurrency-limit`.
  * When slots are short, the client that holds most of them pays first.
  */
-import { OPCODE, type QueryView, RCODE, SCAN, scanQuery } from '@tandem/dns';
+import { OPCODE, type QueryView, RCODE, SCAN, scanQuery, TYPE } from '@tandem/dns';
 import { SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory } from './slots.js';
 
 /** What `admit` says besides an RCODE to answer with. */
@@ -26,6 +26,8 @@ export function admit(memory: SlotMemory, slot: number, view: QueryView): number
   if ((memory.words[word + SLOT.flags] & SLOT_FLAG.truncated) !== 0) return RCODE.formErr;
   if (view.opcode !== OPCODE.query) return RCODE.notImp;
   if (result !== SCAN.ok) return RCODE.formErr;
+  // Zone transfers answer with a stream of messages; a pod has no business with them.
+  if (view.type === TYPE.AXFR || view.type === TYPE.IXFR) return RCODE.notImp;
   if (view.hasEdns && view.ednsVersion !== 0) return BADVERS;
   return ADMITTED;
 }

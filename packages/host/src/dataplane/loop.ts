@@ -48,6 +48,7 @@ export class DataPlaneLoop {
   private readonly tokens = new Tokens();
   private readonly clients: TcpClients;
   private readonly upstreams: TcpUpstreams;
+  private readonly counters: Counters;
   private readonly gauges: Float64Array;
   private readonly ring: MappingRingWriter;
   private readonly source: AnswerSource;
@@ -55,6 +56,8 @@ export class DataPlaneLoop {
   private index: PolicyIndex | null = null;
   private nowMs: MonoMs = monoMs(bootTimeMs());
   private wroteMappings = false;
+  private answeredBefore = 0;
+  private timeoutsBefore = 0;
   private notifyAtMs = 0;
   private stopping = false;
   private stopByMs = 0;
@@ -64,6 +67,7 @@ export class DataPlaneLoop {
     const { settings } = data;
     this.say = say;
     this.gauges = new Float64Array(data.gauges);
+    this.counters = new Counters(new Float64Array(data.counters));
     this.ring = new MappingRingWriter(data.mappingRing);
     this.journal = Journal.create({ slots: settings.slots, batch: BATCH });
     this.reactor = new Reactor(this.journal);
@@ -77,7 +81,7 @@ export class DataPlaneLoop {
       wire: this.wire,
       sink,
       random,
-      counters: new Counters(new Float64Array(data.counters)),
+      counters: this.counters,
     });
     const streams = { reactor: this.reactor, memory: this.memory, tokens: this.tokens, nowMs: () => this.nowMs };
     this.clients = new TcpClients(streams, this.path, {
@@ -130,7 +134,7 @@ export class DataPlaneLoop {
     path.onTick();
     this.clients.tick();
     this.upstreams.tick();
-    if (this.ports.tick(this.nowMs)) path.setPorts(this.ports.numbers());
+    if (this.ports.tick(this.nowMs, this.isSilent())) path.setPorts(this.ports.numbers());
     if (this.wroteMappings && this.nowMs >= this.notifyAtMs) {
       this.wroteMappings = false;
       this.notifyAtMs = this.nowMs + NOTIFY_EVERY_MS;
@@ -140,6 +144,17 @@ export class DataPlaneLoop {
     gauges[GAUGE.tcpConnections] = this.clients.count;
     gauges[GAUGE.freeSlots] = this.reactor.control[Control.FREE_SLOTS];
     gauges[GAUGE.heartbeatMs] = this.nowMs;
+  }
+
+  /** Queries have timed out since an upstream last answered. */
+  private isSilent(): boolean {
+    const answered = this.counters.get('answered');
+    const timeouts = this.counters.get('upstream_timeout');
+    if (answered !== this.answeredBefore) {
+      this.answeredBefore = answered;
+      this.timeoutsBefore = timeouts;
+    }
+    return timeouts !== this.timeoutsBefore;
   }
 
   private waitMs(): number {

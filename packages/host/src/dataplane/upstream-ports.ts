@@ -6,12 +6,13 @@
  * Each is connected to one upstream: the kernel then drops what others send, and routes once instead of per packet.
  */
 import { type MonoMs, type SocketAddress } from '@tandem/core';
-import { bindSocket, closeFd, connectSocket, openSocket, type Reactor } from 'node-reuseport';
+import { bindSocket, closeFd, connectSocket, openSocket, type Reactor, upstreamsMax } from 'node-reuseport';
 
 const REPLACE_EVERY_MS = 1000;
 /** Longer than any try takes. */
 const RETIRED_FOR_MS = 3000;
-const RETIRED_MAX = Math.ceil(RETIRED_FOR_MS / REPLACE_EVERY_MS) + 1;
+/** Sockets per upstream that ordinary replacement keeps retired. */
+const ORDINARY_RETIRED = Math.ceil(RETIRED_FOR_MS / REPLACE_EVERY_MS) + 1;
 const RECEIVE_BUFFER_BYTES = 1024 * 1024;
 
 interface Port {
@@ -33,8 +34,7 @@ export class UpstreamPorts {
   constructor(reactor: Reactor, upstreams: readonly SocketAddress[], count: number) {
     this.reactor = reactor;
     this.upstreams = upstreams;
-    const numbers = count * upstreams.length + RETIRED_MAX * upstreams.length;
-    for (let number = numbers - 1; number >= 0; number--) this.free.push(number);
+    for (let number = upstreamsMax - 1; number >= 0; number--) this.free.push(number);
     this.active = upstreams.map((upstream) => Array.from({ length: count }, () => this.open(upstream)));
   }
 
@@ -43,19 +43,18 @@ export class UpstreamPorts {
     return this.active.map((ports) => ports.map((port) => port.number));
   }
 
-  /** Replaces and closes what is due; true when `numbers` changed. */
-  tick(nowMs: MonoMs): boolean {
+  /**
+   * Replaces and closes what is due; true when `numbers` changed. `silent`: no upstream has answered lately, so
+   * all sockets are replaced: a socket keeps the source address that it was connected with, which the host may have lost.
+   */
+  tick(nowMs: MonoMs, silent: boolean): boolean {
     while (this.retired.length > 0 && this.retired[0].untilMs <= nowMs) this.close(this.retired.shift()!.port);
     if (nowMs < this.replaceAtMs) return false;
     const isFirst = this.replaceAtMs === 0;
     this.replaceAtMs = nowMs + REPLACE_EVERY_MS;
-    if (isFirst || this.free.length < this.upstreams.length) return false;
-    this.active.forEach((ports, i) => {
-      const at = this.replaced % ports.length;
-      this.retired.push({ port: ports[at], untilMs: nowMs + RETIRED_FOR_MS });
-      ports[at] = this.open(this.upstreams[i]);
-    });
-    this.replaced++;
+    if (isFirst) return false;
+    const turns = silent && this.retired.length <= this.upstreams.length * ORDINARY_RETIRED ? this.active[0].length : 1;
+    for (let turn = 0; turn < turns; turn++) if (!this.replaceOne(nowMs)) break;
     return true;
   }
 
@@ -65,14 +64,41 @@ export class UpstreamPorts {
     this.retired.length = 0;
   }
 
+  /** One socket per upstream; false when the kernel has none for us now: the old ones stay. */
+  private replaceOne(nowMs: MonoMs): boolean {
+    const at = this.replaced++ % this.active[0].length;
+    for (const [i, ports] of this.active.entries()) {
+      const port = this.tryOpen(this.upstreams[i]);
+      if (port === null) return false;
+      this.retired.push({ port: ports[at], untilMs: nowMs + RETIRED_FOR_MS });
+      ports[at] = port;
+    }
+    return true;
+  }
+
+  private tryOpen(upstream: SocketAddress): Port | null {
+    if (this.free.length === 0) return null;
+    try {
+      return this.open(upstream);
+    } catch {
+      return null;
+    }
+  }
+
   private open(upstream: SocketAddress): Port {
-    const number = this.free.pop()!;
     const { family } = upstream;
     const fd = openSocket({ type: 'udp', family, receiveBufferBytes: RECEIVE_BUFFER_BYTES });
-    bindSocket(fd, family === 6 ? '::' : '0.0.0.0', 0);
-    connectSocket(fd, upstream.address, upstream.port);
-    this.reactor.addUpstream(fd, number, { connected: true, segment: true });
-    return { number, fd };
+    try {
+      bindSocket(fd, family === 6 ? '::' : '0.0.0.0', 0);
+      connectSocket(fd, upstream.address, upstream.port);
+      const number = this.free[this.free.length - 1];
+      this.reactor.addUpstream(fd, number, { connected: true, segment: true });
+      this.free.pop();
+      return { number, fd };
+    } catch (error) {
+      closeFd(fd);
+      throw error;
+    }
   }
 
   private close(port: Port): void {
