@@ -45,6 +45,9 @@ t.test('each dependency has its line of reason in ARCHITECTURE.md', (t) => {
   t.ok(theirs.length > 10, 'the dependencies are found');
   const missing = theirs.filter((name) => !rows.some((row) => /^\| `[^|]*\|.{10,}\|/.test(row) && row.split('|')[1].includes(`\`${name}\``)));
   t.strictSame(missing.sort(), []);
+  const section = readRepositoryFile('ARCHITECTURE.md').split(/^## /m).find((part) => part.startsWith('Dependencies')) ?? '';
+  const listed = [...section.matchAll(/^\| `([^`]+)`/gm)].map((match) => match[1]);
+  t.strictSame(listed.filter((name) => !theirs.includes(name)), [], 'and no line speaks of one that is gone');
   t.end();
 });
 
