@@ -6,6 +6,16 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { within } from './until.js';
 
+/** Still running; a test that is broken off takes them along. */
+const living = new Set<ChildProcess>();
+
+process.once('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
+for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
+  process.once(signal, () => process.exit(code));
+}
+
 const OUTPUT_BYTES_MAX = 4 << 20;
 const STOP_DEADLINE_MS = 10_000;
 
@@ -22,8 +32,10 @@ export class Child {
   #exit: Exit | null = null;
 
   constructor(command: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
-    this.process = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
+    this.process = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...ownEnvironment(), ...environment } });
+    living.add(this.process);
     this.exited = once(this.process, 'close').then(([code, signal]) => {
+      living.delete(this.process);
       this.#exit = { code: code as number | null, signal: signal as NodeJS.Signals | null };
       return this.#exit;
     });
@@ -77,4 +89,10 @@ export async function run(command: string, args: readonly string[], deadlineMs: 
   } finally {
     await child.stop('SIGKILL');
   }
+}
+
+/** Ours, without what the test runner puts there to load its hooks into every Node below it: daemons run as users run them. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  const foreign = /^(?:NODE_OPTIONS|_?TAP)/;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }

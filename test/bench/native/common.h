@@ -1,9 +1,11 @@
-// What the bench programs share: options, addresses, sockets, time. Each program is one thread and ends by itself or on SIGTERM.
+// What the bench programs share: options, addresses, sockets, time. A program ends by itself, on SIGTERM, or with the
+// process that started it.
 #ifndef TANDEM_TEST_BENCH_NATIVE_COMMON_H_
 #define TANDEM_TEST_BENCH_NATIVE_COMMON_H_
 
 #include <arpa/inet.h>
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +14,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <string>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -33,6 +36,7 @@ constexpr int kReceiveBufferBytes = 4 << 20;
 class Options {
  public:
   Options(int argc, char** argv, std::map<std::string, std::string> defaults) : values_(std::move(defaults)) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     for (int i = 1; i < argc; i += 2) {
       const std::string name = argv[i];
       if (name.rfind("--", 0) != 0 || values_.count(name.substr(2)) == 0 || i + 1 >= argc) {
