@@ -32,7 +32,8 @@ export class Child {
   #exit: Exit | null = null;
 
   constructor(command: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
-    this.process = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...ownEnvironment(), ...environment } });
+    // The test runner loads its hooks into every Node below it through NODE_OPTIONS; programs run here as users run them.
+    this.process = spawn('env', ['-u', 'NODE_OPTIONS', command, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
     living.add(this.process);
     this.exited = once(this.process, 'close').then(([code, signal]) => {
       living.delete(this.process);
@@ -89,10 +90,4 @@ export async function run(command: string, args: readonly string[], deadlineMs: 
   } finally {
     await child.stop('SIGKILL');
   }
-}
-
-/** Ours, without what the test runner puts there to load its hooks into every Node below it: daemons run as users run them. */
-function ownEnvironment(): NodeJS.ProcessEnv {
-  const foreign = /^(?:NODE_OPTIONS|_?TAP)/;
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }
