@@ -20,6 +20,8 @@ export interface ConnectionOptions {
   readonly onSlot: (slot: number) => void;
   /** No slot was free: call `resume` when one may be. */
   readonly onSlotsShort: () => void;
+  /** A query waits for which there is room now, or the last one of all is answered: call `resume` between events. */
+  readonly onRoom: () => void;
   /** The connection is gone; these slots' queries are still under way. */
   readonly onClosed: (slots: Iterable<number>) => void;
 }
@@ -37,7 +39,7 @@ export class ClientConnection implements Watcher {
   private readonly interfaceIndex: number;
   private readonly slots = new Set<number>();
   private ended = false;
-  private taking = false;
+  private heldBack = false;
   private closed = false;
 
   constructor(seams: TcpSeams, path: QueryPath, options: ConnectionOptions) {
@@ -52,6 +54,11 @@ export class ClientConnection implements Watcher {
     this.interfaceIndex = connectionInterface(options.fd);
     const token = seams.tokens.add(this);
     this.stream = new Stream(seams.reactor, options.fd, token, seams.reactor.journal.layout.payloadCapacity, false);
+  }
+
+  /** No query under way. */
+  get isIdle(): boolean {
+    return this.slots.size === 0;
   }
 
   onReady(events: number): void {
@@ -75,16 +82,17 @@ export class ClientConnection implements Watcher {
     this.take();
   }
 
-  /** A slot may be free. */
+  /** There may be room for more. Not to be called by what the query path calls: it gives queries to the path. */
   resume(): void {
     this.take();
   }
 
+  /** Called by the query path, which is then in the middle of something: takes no query. */
   answer(slot: number, bytes: Uint8Array, offset: number, length: number): void {
     this.slots.delete(slot);
     this.progressAtMs = this.seams.nowMs();
     if (this.stream.send(bytes, offset, length) === 'broken') this.close();
-    else this.take();
+    else if (this.heldBack || this.ended) this.options.onRoom();
   }
 
   /** The slot's query gets no answer: nothing that speaks DNS deserves the connection (RFC 7766 §6.2.4). */
@@ -103,12 +111,10 @@ export class ClientConnection implements Watcher {
 
   /** Gives whole queries to the path, as far as the bounds allow; the rest stays in the buffer and the socket. */
   private take(): void {
-    // A query that is refused at once is answered within this call.
-    if (this.taking) return;
-    this.taking = true;
-    const full = this.takeFrames();
-    this.taking = false;
     if (this.closed) return;
+    const full = this.takeFrames();
+    if (this.isClosed()) return;
+    this.heldBack = full;
     if (this.ended && !full && this.slots.size === 0 && this.stream.pendingBytes === 0) {
       this.close();
       return;
@@ -116,10 +122,15 @@ export class ClientConnection implements Watcher {
     this.stream.setInput(!full && !this.ended);
   }
 
+  /** `closed`, which whatever was called since the last look may have changed. */
+  private isClosed(): boolean {
+    return this.closed;
+  }
+
   /** True when a bound left a whole query waiting. */
   private takeFrames(): boolean {
     const { reactor } = this.seams;
-    for (let frame = this.stream.reader.peek(); frame !== null && !this.closed; frame = this.stream.reader.peek()) {
+    for (let frame = this.stream.reader.peek(); frame !== null && !this.isClosed(); frame = this.stream.reader.peek()) {
       if (this.slots.size >= PIPELINE_MAX || this.stream.pendingBytes > UNREAD_MAX) return true;
       const slot = reactor.allocateSlot();
       if (slot < 0) {

@@ -12,6 +12,8 @@ import type { Tokens, Watcher } from './tokens.js';
 /** Connections accepted per readiness event, so that a flood of them does not starve UDP. */
 const ACCEPTS_PER_EVENT = 64;
 const SWEEP_EVERY_MS = 500;
+/** How soon a connection that found no slot looks again. */
+const SLOTS_AGAIN_MS = 5;
 /** Pause after the process ran out of file descriptors. */
 const ACCEPT_PAUSE_MS = 100;
 const ECONNABORTED = 103;
@@ -19,7 +21,7 @@ const ECONNABORTED = 103;
 export interface TcpClientLimits {
   readonly connections: number;
   readonly connectionsPerClient: number;
-  /** Without a whole query or an answer for this long, a connection is closed; dripping bytes does not count. */
+  /** Without a query under way, and without a whole query or an answer for this long, a connection is closed; dripping bytes does not count. */
   readonly idleTimeoutMs: number;
 }
 
@@ -35,10 +37,14 @@ export class TcpClients {
   private readonly seams: TcpSeams;
   private readonly path: QueryPath;
   private readonly limits: TcpClientLimits;
+  /** The one without a whole query or an answer for the longest time comes first. */
   private readonly connections = new Set<ClientConnection>();
   private readonly perClient = new Map<string, number>();
   private readonly ofSlot: (ClientConnection | null)[];
+  /** Found no slot. */
   private readonly short = new Set<ClientConnection>();
+  /** May take more queries now. */
+  private readonly roomy = new Set<ClientConnection>();
   private readonly listeners: { readonly fd: number; readonly token: number }[] = [];
   private accepting = true;
   private resumeAtMs = Infinity;
@@ -65,28 +71,31 @@ export class TcpClients {
 
   /** When `tick` has something to do. */
   nextDeadlineMs(): number {
-    return Math.min(this.resumeAtMs, this.connections.size > 0 ? this.sweepAtMs : Infinity);
+    if (this.roomy.size > 0) return 0;
+    const againAtMs = this.short.size > 0 ? this.seams.nowMs() + SLOTS_AGAIN_MS : Infinity;
+    return Math.min(this.resumeAtMs, againAtMs, this.connections.size > 0 ? this.sweepAtMs : Infinity);
   }
 
   tick(): void {
     const nowMs = this.seams.nowMs();
     if (nowMs >= this.resumeAtMs) this.setAccepting(true);
-    // Slots may have come free in this batch.
-    for (const connection of [...this.short]) {
-      this.short.delete(connection);
-      connection.resume();
-    }
+    if (this.short.size + this.roomy.size > 0) this.resume();
     if (nowMs < this.sweepAtMs) return;
     this.sweepAtMs = nowMs + SWEEP_EVERY_MS;
     for (const connection of this.connections) {
-      if (nowMs - connection.progressAtMs >= this.limits.idleTimeoutMs) connection.close();
+      if (nowMs - connection.progressAtMs < this.limits.idleTimeoutMs) break;
+      if (connection.isIdle) connection.close();
     }
   }
 
   /** Sends the answer to the slot's query, if its connection still exists, and frees the slot. */
   reply(slot: number, bytes: Uint8Array, offset: number, length: number): void {
     const connection = this.release(slot);
-    connection?.answer(slot, bytes, offset, length);
+    if (connection === null) return;
+    connection.answer(slot, bytes, offset, length);
+    if (!this.connections.has(connection)) return;
+    this.progressed(connection);
+    if (connection.isIdle) this.madeRoom();
   }
 
   /** Frees the slot; the query gets no answer. */
@@ -112,9 +121,19 @@ export class TcpClients {
     return connection;
   }
 
+  /** The query path calls back into connections, but they may only call it from here or when their socket is ready. */
+  private resume(): void {
+    const connections = new Set([...this.roomy, ...this.short]);
+    this.roomy.clear();
+    this.short.clear();
+    for (const connection of connections) connection.resume();
+  }
+
   private accept(listenerFd: number, index: number): void {
     for (let i = 0; i < ACCEPTS_PER_EVENT; i++) {
-      if (this.connections.size >= this.limits.connections) {
+      const isFull = this.connections.size >= this.limits.connections;
+      const longestIdle = isFull ? this.longestIdle() : null;
+      if (isFull && longestIdle === null) {
         this.setAccepting(false);
         return;
       }
@@ -126,26 +145,35 @@ export class TcpClients {
         this.resumeAtMs = this.seams.nowMs() + ACCEPT_PAUSE_MS;
         return;
       }
-      this.admit(fd, index);
+      this.admit(fd, index, longestIdle);
     }
   }
 
-  private admit(fd: number, index: number): void {
+  private longestIdle(): ClientConnection | null {
+    for (const connection of this.connections) if (connection.isIdle) return connection;
+    return null;
+  }
+
+  /** `yielding` gives its place up for the new one. */
+  private admit(fd: number, index: number, yielding: ClientConnection | null): void {
     const client = remoteAddress(fd);
     const count = client === null ? Infinity : (this.perClient.get(client.address) ?? 0);
     if (client === null || count >= this.limits.connectionsPerClient) {
       closeFd(fd);
       return;
     }
-    this.perClient.set(client.address, count + 1);
+    yielding?.close();
+    this.perClient.set(client.address, (this.perClient.get(client.address) ?? 0) + 1);
     const connection = new ClientConnection(this.seams, this.path, {
       fd,
       listener: index,
       client,
       onSlot: (slot) => {
         this.ofSlot[slot] = connection;
+        this.progressed(connection);
       },
       onSlotsShort: () => this.short.add(connection),
+      onRoom: () => this.roomy.add(connection),
       onClosed: (slots) => this.removed(connection, client.address, slots),
     });
     this.connections.add(connection);
@@ -155,13 +183,24 @@ export class TcpClients {
     for (const slot of slots) this.ofSlot[slot] = null;
     this.connections.delete(connection);
     this.short.delete(connection);
+    this.roomy.delete(connection);
     const count = this.perClient.get(address)! - 1;
     if (count === 0) this.perClient.delete(address);
     else this.perClient.set(address, count);
+    this.madeRoom();
+  }
+
+  private progressed(connection: ClientConnection): void {
+    this.connections.delete(connection);
+    this.connections.add(connection);
+  }
+
+  /** A connection is idle or gone: a newcomer may have its place. */
+  private madeRoom(): void {
     if (!this.accepting && this.resumeAtMs === Infinity) this.setAccepting(true);
   }
 
-  /** At the limit of connections the kernel's backlog holds newcomers. */
+  /** Where every connection has queries under way, the kernel's backlog holds newcomers. */
   private setAccepting(accepting: boolean): void {
     this.accepting = accepting;
     this.resumeAtMs = Infinity;

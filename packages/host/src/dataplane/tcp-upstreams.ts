@@ -6,7 +6,7 @@
  * Failures are reported from `tick`, never from within `ask`.
  */
 import {
-  type AnswerSource, formatAddress, type QueryPath, SLOT, slotPayload, slotWord, STREAM_PORT,
+  type AnswerSource, formatAddress, type MonoMs, type QueryPath, SLOT, slotPayload, slotWord, STREAM_PORT,
 } from '@tandem/core';
 import { connectTcp, socketError, ReadyEvent } from 'node-reuseport';
 import { Stream } from './stream.js';
@@ -19,7 +19,10 @@ const QUESTIONS_BEFORE_NEXT = 16;
 const QUESTIONS_MAX = 1024;
 /** A connection without questions is closed after this long (RFC 7766 §6.2.3 leaves it to us). */
 const IDLE_MS = 8000;
-/** A connection that owes answers and brings none for longer than any try lasts is dead. */
+/**
+ * Longer than any try lasts. A connection that owes answers and brings none for so long is dead; where it brings others,
+ * a question so old is one that the query path has given up.
+ */
 const SILENT_MS = 3000;
 const MESSAGE_MAX = 65_535;
 const ID_BYTES = 2;
@@ -27,6 +30,7 @@ const ID_BYTES = 2;
 interface Question {
   readonly slot: number;
   readonly id: number;
+  readonly askedAtMs: MonoMs;
 }
 
 export class TcpUpstreams {
@@ -48,7 +52,7 @@ export class TcpUpstreams {
     const id = (memory.bytes[payload] << 8) | memory.bytes[payload + 1];
     const connection = this.connectionFor(word);
     const asked = connection?.ask(slot, id, payload, memory.words[word + SLOT.length]) ?? false;
-    if (!asked) this.failed.push({ slot, id });
+    if (!asked) this.failed.push({ slot, id, askedAtMs: this.seams.nowMs() });
   }
 
   nextDeadlineMs(): number {
@@ -123,8 +127,8 @@ class UpstreamConnection implements Watcher {
   private readonly onClosed: (unanswered: Question[]) => void;
   private readonly stream: Stream;
   private readonly source: AnswerSource;
-  /** Message ID → slot. */
-  private readonly underWay = new Map<number, number>();
+  /** By message ID; the oldest comes first. */
+  private readonly underWay = new Map<number, Question>();
   private connecting = true;
   private closed = false;
 
@@ -143,13 +147,14 @@ class UpstreamConnection implements Watcher {
   }
 
   ask(slot: number, id: number, offset: number, length: number): boolean {
+    this.forgetOld();
     if (this.closed || this.underWay.size >= QUESTIONS_MAX || this.underWay.has(id)) return false;
     if (this.stream.send(this.seams.memory.bytes, offset, length) === 'broken') {
       this.close();
       return false;
     }
     if (this.underWay.size === 0) this.deadlineMs = this.seams.nowMs() + SILENT_MS;
-    this.underWay.set(id, slot);
+    this.underWay.set(id, { slot, id, askedAtMs: this.seams.nowMs() });
     return true;
   }
 
@@ -177,7 +182,15 @@ class UpstreamConnection implements Watcher {
     this.closed = true;
     this.stream.close();
     this.seams.tokens.remove(this.stream.token);
-    this.onClosed(Array.from(this.underWay, ([id, slot]) => ({ slot, id })));
+    this.onClosed([...this.underWay.values()]);
+  }
+
+  private forgetOld(): void {
+    const askedBeforeMs = this.seams.nowMs() - SILENT_MS;
+    for (const { id, askedAtMs } of this.underWay.values()) {
+      if (askedAtMs > askedBeforeMs) break;
+      this.underWay.delete(id);
+    }
   }
 
   private takeAnswers(): void {
@@ -186,8 +199,10 @@ class UpstreamConnection implements Watcher {
       const { offset, length } = frame;
       reader.consume(frame);
       if (length < ID_BYTES) continue;
-      this.underWay.delete((reader.bytes[offset] << 8) | reader.bytes[offset + 1]);
-      this.deadlineMs = this.seams.nowMs() + (this.underWay.size === 0 ? IDLE_MS : SILENT_MS);
+      // What was not asked is no sign of life.
+      if (this.underWay.delete((reader.bytes[offset] << 8) | reader.bytes[offset + 1])) {
+        this.deadlineMs = this.seams.nowMs() + (this.underWay.size === 0 ? IDLE_MS : SILENT_MS);
+      }
       this.path.onAnswer(reader.bytes, offset, length, this.source);
     }
   }

@@ -1,0 +1,124 @@
+/** A data plane on loopback with an upstream in the same process, for tests. */
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { createServer, isIPv6 } from 'node:net';
+import { type EndpointRecord, ruleSetKey, type Settings, type Snapshot, snapshotHash, type SocketAddress } from '@tandem/core';
+import { DataPlane } from '../data-plane.js';
+import type { MappingRecord } from '../mapping-ring.js';
+import { addressFor } from './messages.js';
+import { until } from './wait.js';
+import { TestUpstream, type Zone } from './upstream.js';
+
+const FIRST_IDENTITY = 256;
+const TRIES = 20;
+const FIRST_TURN_MS = 2000;
+
+/** Endpoint 1 is 127.0.0.1, 2 is ::1, 3 is 127.0.0.3; with `denied`, 127.0.0.1 may ask nothing, else all may ask all. */
+export function snapshotOf(revision: number, options: { readonly denied?: boolean } = {}): Snapshot {
+  const endpoints = ['127.0.0.1', '::1', '127.0.0.3'].map((address, i): EndpointRecord => ({
+    id: i + 1, uid: `uid-${i + 1}`, namespace: 'shop', pod: `pod-${i + 1}`, identity: FIRST_IDENTITY, addresses: [address],
+    ruleSet: options.denied === true && i === 0 ? 0 : null,
+  }));
+  const content = {
+    nodeName: 'node',
+    endpoints,
+    identities: [{ identity: FIRST_IDENTITY, labels: ['k8s:app=shop'], addresses: ['127.0.0.1', '127.0.0.3', '::1'] }],
+    services: [],
+    ruleSets: options.denied === true ? [{ key: ruleSetKey([]), rules: [] }] : [],
+    fqdnSelectors: [],
+  };
+  return { revision, hash: snapshotHash(content), ...content };
+}
+
+export function settingsOf(listen: readonly SocketAddress[], upstreams: readonly SocketAddress[]): Settings {
+  return {
+    role: 'agent', listen, upstreams, policyPort: 53, manifestsDir: null, nodeName: 'node', runDir: '/nowhere', stateDir: '/nowhere',
+    httpListen: { address: '127.0.0.1', family: 4, port: 0 }, unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false,
+    slots: 1024, upstreamPorts: 64, tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128,
+    rejectResponseCode: 'refused', dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000, responseMaxDelayMs: 100,
+    concurrencyLimit: 0, concurrencyGraceMs: 0, logLevel: 'error', logFormat: 'json',
+  };
+}
+
+/** A port of the address that is free for UDP and TCP. */
+export async function freePort(address: string): Promise<SocketAddress> {
+  const family = isIPv6(address) ? 6 : 4;
+  for (let i = 1; ; i++) {
+    const udp = createSocket({ type: family === 6 ? 'udp6' : 'udp4', ipv6Only: family === 6 }).bind(0, address);
+    await once(udp, 'listening');
+    const { port } = udp.address();
+    const tcp = createServer();
+    try {
+      tcp.listen({ port, host: address, ipv6Only: family === 6 });
+      await once(tcp, 'listening');
+      tcp.close();
+      await once(tcp, 'close');
+      return { address, family, port };
+    } catch (error) {
+      if (i === TRIES) throw error;
+    } finally {
+      udp.close();
+    }
+  }
+}
+
+export interface RigOptions {
+  /** Addresses to listen at; a free port of each is taken. */
+  readonly listen?: readonly string[];
+  readonly settings?: Partial<Settings>;
+  readonly snapshot?: Snapshot | null;
+  /** Answers every question with an address unless said otherwise. */
+  readonly zone?: Zone;
+  readonly upstream?: string;
+}
+
+export class Rig {
+  readonly plane: DataPlane;
+  readonly upstream: TestUpstream;
+  readonly mappings: MappingRecord[];
+  readonly applied: number[];
+  readonly crashes: Error[];
+  /** Before the first query. */
+  readonly slotsFree: number;
+  private stopped: Promise<void> | null = null;
+
+  private constructor(plane: DataPlane, upstream: TestUpstream, seen: Pick<Rig, 'mappings' | 'applied' | 'crashes'>) {
+    this.plane = plane;
+    this.upstream = upstream;
+    this.mappings = seen.mappings;
+    this.applied = seen.applied;
+    this.crashes = seen.crashes;
+    this.slotsFree = plane.gauges().freeSlots;
+  }
+
+  static async start(options: RigOptions = {}): Promise<Rig> {
+    const upstream = await TestUpstream.start(options.upstream ?? '127.0.0.1', options.zone ?? ((asked) => asked.answer(addressFor(asked.query))));
+    const listen: SocketAddress[] = [];
+    for (const address of options.listen ?? ['127.0.0.1']) listen.push(await freePort(address));
+    const seen = { mappings: [] as MappingRecord[], applied: [] as number[], crashes: [] as Error[] };
+    const settings: Settings = { ...settingsOf(listen, [upstream.address]), ...options.settings };
+    const plane = await DataPlane.start(settings, options.snapshot === undefined ? snapshotOf(1) : options.snapshot, {
+      onMappings: (records) => seen.mappings.push(...records),
+      onPolicyApplied: (revision) => seen.applied.push(revision),
+      onCrash: (error) => seen.crashes.push(error),
+    });
+    // Any message makes it turn.
+    plane.forgetMappings();
+    await until('the first turn of the data plane', FIRST_TURN_MS, () => plane.gauges().heartbeatMs > 0);
+    return new Rig(plane, upstream, seen);
+  }
+
+  /** Where clients ask. */
+  get server(): SocketAddress {
+    return this.plane.addresses[0];
+  }
+
+  stopPlane(): Promise<void> {
+    return (this.stopped ??= this.plane.stop());
+  }
+
+  async stop(): Promise<void> {
+    await this.stopPlane();
+    await this.upstream.stop();
+  }
+}
