@@ -6,8 +6,8 @@ import { type EndpointRecord, ruleSetKey, type Settings, type Snapshot, snapshot
 import { DataPlane } from '../data-plane.js';
 import type { MappingRecord } from '../mapping-ring.js';
 import { addressFor } from './messages.js';
-import { until } from './wait.js';
 import { TestUpstream, type Zone } from './upstream.js';
+import { until } from './wait.js';
 
 const FIRST_IDENTITY = 256;
 const TRIES = 20;
@@ -70,6 +70,8 @@ export interface RigOptions {
   /** Answers every question with an address unless said otherwise. */
   readonly zone?: Zone;
   readonly upstream?: string;
+  /** Asked after the rig's own. */
+  readonly moreUpstreams?: readonly SocketAddress[];
 }
 
 export class Rig {
@@ -96,7 +98,7 @@ export class Rig {
     const listen: SocketAddress[] = [];
     for (const address of options.listen ?? ['127.0.0.1']) listen.push(await freePort(address));
     const seen = { mappings: [] as MappingRecord[], applied: [] as number[], crashes: [] as Error[] };
-    const settings: Settings = { ...settingsOf(listen, [upstream.address]), ...options.settings };
+    const settings: Settings = { ...settingsOf(listen, [upstream.address, ...(options.moreUpstreams ?? [])]), ...options.settings };
     const plane = await DataPlane.start(settings, options.snapshot === undefined ? snapshotOf(1) : options.snapshot, {
       onMappings: (records) => seen.mappings.push(...records),
       onPolicyApplied: (revision) => seen.applied.push(revision),
