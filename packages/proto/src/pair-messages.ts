@@ -2,7 +2,7 @@
  * Core's messages ↔ those of tandem.pair.v1. Everything that a peer sends is checked here: what does not fit the
  * stated shape or limits is an AppError LINK, never a crash.
  */
-import { AppError, MAPPINGS_PER_MESSAGE, monoMs, type Clean, type Mapping } from '@tandem/core';
+import { AppError, MAPPINGS_PER_MESSAGE, monoMs, SNAPSHOT_LIMITS, type Clean, type Mapping } from '@tandem/core';
 import type { Clean as WireClean, Hello, Mapping as WireMapping, Mappings } from './generated/tandem/pair/v1/pair.js';
 import { addressFromBytes, addressToBytes } from './address-bytes.js';
 
@@ -12,8 +12,11 @@ export const PROTOCOL_VERSION = 1;
 export const SNAPSHOT_BYTES_MAX = 32 * 1024 * 1024;
 
 const NAME_MAX = 1024;
-const UID_MAX = 512;
+/** What a snapshot may give an endpoint as its UID, in characters. */
+const UID_MAX = SNAPSHOT_LIMITS.textCharacters;
 const TTL_MAX = 0x7fff_ffff;
+/** Some hundred years: a later time is no time since boot, and none that could be shown as a date. */
+const TIME_MAX_MS = 2 ** 43;
 
 export function mappingToWire(mapping: Mapping): WireMapping {
   return {
@@ -49,15 +52,16 @@ function mappingFromWire(mapping: WireMapping): Mapping {
   const { endpointUid, name, lookupMs, expiryMs, ttlSeconds } = mapping;
   const address = addressFromBytes(mapping.address);
   if (address === null) throw refused('address', `${mapping.address.length} bytes`, '4 or 16 bytes');
-  if (endpointUid === '' || endpointUid.length > UID_MAX) throw refused('endpoint_uid', 'length', `1 to ${UID_MAX}`);
+  if (endpointUid === '' || endpointUid.length > UID_MAX) throw refused('endpoint_uid', `${endpointUid.length} characters long`, `1 to ${UID_MAX}`);
   if (!name.endsWith('.') || name.length > NAME_MAX) throw refused('name', JSON.stringify(name.slice(0, 80)), 'a name');
-  if (!isTime(lookupMs) || !isTime(expiryMs)) throw refused('lookup_ms, expiry_ms', 'value', 'times since boot');
+  if (!isTime(lookupMs)) throw refused('lookup_ms', String(lookupMs), 'a time since boot');
+  if (!isTime(expiryMs) || expiryMs < lookupMs) throw refused('expiry_ms', String(expiryMs), 'a time since boot, not before lookup_ms');
   if (ttlSeconds > TTL_MAX) throw refused('ttl_seconds', String(ttlSeconds), `0 to ${TTL_MAX}`);
   return { endpointUid, name, address, lookupMs: monoMs(lookupMs), ttlSeconds, expiryMs: monoMs(expiryMs) };
 }
 
 function isTime(ms: number): boolean {
-  return Number.isFinite(ms) && ms >= 0;
+  return ms >= 0 && ms <= TIME_MAX_MS;
 }
 
 function refused(field: string, value: string, allowed: string): AppError {
