@@ -25,6 +25,8 @@ export const COUNTERS = {
   learned: 'Mappings learned from answers.',
   learn_dropped: 'Mappings not passed on because the control thread was behind.',
   off_chain: 'Addresses in answers that are not on the alias chain from the question; not learned.',
+  taken: 'Queries taken over from the peer.',
+  taken_unparsed: 'Of these, answered SERVFAIL unread because they may be what ended the peer.',
   held: 'Answers held until the datapath was open.',
   hold_timeout: 'Answers released before the datapath was open.',
   hold_overflow: 'Answers released at once because too many were held.',

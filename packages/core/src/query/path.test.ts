@@ -124,6 +124,14 @@ class Rig implements Wire {
 
   /** A datagram arrives. */
   query(from: string, packet: Uint8Array, options: { tcp?: boolean } = {}): number {
+    const slot = this.place(from, packet, options);
+    this.path.startBatch(monoMs(this.nowMs));
+    this.path.onQuery(slot);
+    return slot;
+  }
+
+  /** Puts a datagram into a free slot. */
+  place(from: string, packet: Uint8Array, options: { tcp?: boolean } = {}): number {
     const slot = this.free.pop()!;
     const word = slotWord(this.memory, slot);
     this.memory.words.fill(0, word, word + PAYLOAD / 4);
@@ -131,8 +139,6 @@ class Rig implements Wire {
     this.memory.words[word + SLOT.flags] = options.tcp === true ? SLOT_FLAG.tcp : 0;
     this.memory.bytes.set(parseAddress(from)!, (word + SLOT.clientAddress) * 4);
     this.memory.bytes.set(packet, slotPayload(this.memory, slot));
-    this.path.startBatch(monoMs(this.nowMs));
-    this.path.onQuery(slot);
     return slot;
   }
 
@@ -505,5 +511,28 @@ t.test('a broken stream to the upstream counts as a try', (t) => {
   t.equal(rig.replies.length, 0, 'the first ID is not asked under any more');
   rig.path.onAskFailed(slot, idOf(rig.asks[1].bytes));
   t.equal(rcodeOf(rig.replies[0]), RCODE.servFail);
+  t.end();
+});
+
+t.test('a query taken over is asked anew under its own ID; one that may kill, or the second time, is answered unread', (t) => {
+  const rig = new Rig();
+  const taken = (steals: number, unparsed: boolean) => {
+    const slot = rig.place('127.0.1.1', queryPacket('echo.k8s.intra.', { id: 0x4321 }));
+    const word = slotWord(rig.memory, slot);
+    rig.memory.words[word + SLOT.steals] = steals;
+    rig.memory.words[word + SLOT.clientId] = 0x1_1234;
+    rig.path.onTaken(slot, unparsed);
+    return slot;
+  };
+  taken(1, false);
+  t.equal(rig.asks.length, 1);
+  rig.answer(answerPacket('echo.k8s.intra.', [A1]));
+  t.same([...rig.replies[0].bytes.subarray(0, 2)], [0x12, 0x34]);
+  taken(1, true);
+  taken(2, false);
+  t.equal(rig.asks.length, 1);
+  t.same(rig.replies.slice(1).map((r) => [...r.bytes]), new Array(2).fill([0x12, 0x34, 0x80, 2, 0, 0, 0, 0, 0, 0, 0, 0]));
+  t.equal(rig.count('taken'), 3);
+  t.equal(rig.count('taken_unparsed'), 2);
   t.end();
 });

@@ -15,7 +15,7 @@ import { Forwarder, type AnswerSource } from './forward.js';
 import { HeldAnswers } from './hold.js';
 import { Learner, type MappingSink } from './learn.js';
 import { NO_EDE, Replier } from './reply.js';
-import { TRIES, type PathSettings } from './settings.js';
+import { STEALS_MAX, TRIES, type PathSettings } from './settings.js';
 import { NO_SLOT, SlotList } from './slot-list.js';
 import { SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
 
@@ -142,6 +142,27 @@ export class QueryPath {
     counters.add(COUNTER.allowed);
     this.endpointIdOfSlot[slot] = index.endpoint(row).id;
     this.forward(slot, upstream);
+  }
+
+  /**
+   * A query that was another member's, which did not answer it. One that may be what ended its owner (`unparsed`), or
+   * that was taken over twice, is not read again.
+   */
+  onTaken(slot: number, unparsed: boolean): void {
+    const { memory, counters } = this;
+    const word = slotWord(memory, slot);
+    counters.add(COUNTER.taken);
+    if ((memory.words[word + SLOT.flags] & SLOT_FLAG.tcp) !== 0) {
+      // Its connection died with its owner.
+      this.wire.drop(slot);
+    } else if (unparsed || memory.words[word + SLOT.steals] > STEALS_MAX) {
+      counters.add(COUNTER.taken_unparsed);
+      this.replier.unparsed(slot, RCODE.servFail);
+    } else {
+      this.replier.restoreId(slot, memory.bytes, slotPayload(memory, slot));
+      memory.words[word + SLOT.clientId] = 0;
+      this.onQuery(slot);
+    }
   }
 
   /** A datagram from an upstream, or one message of a TCP stream. `bytes` is the slot memory for UDP. */

@@ -4,7 +4,7 @@
  * Invariant: the upstream's bytes go out unchanged but for the message ID, unless they are larger than the client
  * takes; then they are compressed, and if that does not help, cut with TC set (RFC 2181 §9).
  */
-import { buildReply, buildTruncated, recompress, scanAnswer, scanQuery, SCAN, AnswerView, QueryView } from '@tandem/dns';
+import { buildReply, buildTruncated, FLAG, HEADER_BYTES, recompress, scanAnswer, scanQuery, SCAN, AnswerView, QueryView } from '@tandem/dns';
 import { assert } from '../base/assert.js';
 import type { MonoMs } from '../base/seams.js';
 import { COUNTER, type Counters } from './counters.js';
@@ -49,6 +49,20 @@ export class Replier {
     this.small(slot, this.query, rcode, ede);
   }
 
+  /** An error without a look at the query: its header, the ID that the client sent, no question. */
+  unparsed(slot: number, rcode: number): void {
+    const { bytes } = this.memory;
+    const payload = slotPayload(this.memory, slot);
+    const offset = this.wire.scratch();
+    bytes.fill(0, offset, offset + HEADER_BYTES);
+    bytes[offset] = bytes[payload];
+    bytes[offset + 1] = bytes[payload + 1];
+    this.restoreId(slot, bytes, offset);
+    bytes[offset + 2] = FLAG.response >>> 8;
+    bytes[offset + 3] = rcode;
+    this.wire.reply(slot, bytes, offset, HEADER_BYTES);
+  }
+
   /** The upstream's answer at `offset` of `bytes` (for UDP the slot memory). `clientBytes` is what the client takes. */
   upstream(slot: number, bytes: Uint8Array, offset: number, length: number, clientBytes: number, nowMs: MonoMs): void {
     this.restoreId(slot, bytes, offset);
@@ -84,7 +98,8 @@ export class Replier {
     wire.reply(slot, memory.bytes, scratch, cut);
   }
 
-  private restoreId(slot: number, bytes: Uint8Array, offset: number): void {
+  /** Puts the client's message ID into the packet at `offset`, if the slot's own was overwritten. */
+  restoreId(slot: number, bytes: Uint8Array, offset: number): void {
     const kept = this.memory.words[slotWord(this.memory, slot) + SLOT.clientId];
     if (kept === 0) return;
     bytes[offset] = (kept >>> 8) & 0xff;

@@ -16,6 +16,8 @@ export interface DataPlaneEvents {
   readonly onMappings: (records: readonly MappingRecord[]) => void;
   /** The snapshot with this revision decides from now on. */
   readonly onPolicyApplied: (revision: number) => void;
+  /** Something that an operator should know. */
+  readonly onWarning?: (message: string) => void;
   /** The worker ended unasked. */
   readonly onCrash: (error: Error) => void;
 }
@@ -25,6 +27,10 @@ export interface Gauges {
   readonly tcpConnections: number;
   readonly freeSlots: number;
   readonly heartbeatMs: number;
+  /** 1: each of the two could answer for the other. */
+  readonly redundant: number;
+  /** Members that are being answered for. */
+  readonly adopted: number;
 }
 
 export class DataPlane {
@@ -70,8 +76,13 @@ export class DataPlane {
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data });
     const first = await new Promise<FromWorker>((resolve, reject) => {
       worker.once('error', reject);
-      worker.once('message', (message: FromWorker) => {
+      worker.on('message', function first(message: FromWorker) {
+        if (message.kind === 'warning') {
+          events.onWarning?.(message.message);
+          return;
+        }
         worker.off('error', reject);
+        worker.off('message', first);
         resolve(message);
       });
     });
@@ -95,6 +106,8 @@ export class DataPlane {
       tcpConnections: words[GAUGE.tcpConnections],
       freeSlots: words[GAUGE.freeSlots],
       heartbeatMs: words[GAUGE.heartbeatMs],
+      redundant: words[GAUGE.redundant],
+      adopted: words[GAUGE.adopted],
     };
   }
 
@@ -113,6 +126,7 @@ export class DataPlane {
 
   private onMessage(message: FromWorker): void {
     if (message.kind === 'mappings') this.readMappings();
+    else if (message.kind === 'warning') this.events.onWarning?.(message.message);
     else if (message.kind === 'policy-applied') this.events.onPolicyApplied(message.revision);
   }
 

@@ -5,14 +5,14 @@
  */
 import {
   type AnswerSource, AppError, assert, Counters, formatSocketAddress, type MappingSink, monoMs, type MonoMs, OPENING,
-  parseAddress, type PathSettings, PolicyIndex, QueryPath, type Settings, type SlotMemory, type Snapshot, SLOT, type SocketAddress,
+  parseAddress, PEER_TICK_MS, type PathSettings, PolicyIndex, QueryPath, type Settings, type SlotMemory, type Snapshot, SLOT, type SocketAddress,
 } from '@tandem/core';
 import { RCODE } from '@tandem/dns';
 import {
-  answerRowStride, bindSocket, bootTimeMs, closeFd, Control, Journal, listenSocket, localAddress, Meta, openSocket,
-  Reactor, readyStride,
+  answerRowStride, bootTimeMs, Control, Journal, Meta, Reactor, readyStride,
 } from 'node-reuseport';
-import { listenError } from './listen-error.js';
+import { Handover } from './handover.js';
+import { bindListener, closeListener, isWildcard, type Listener } from './listeners.js';
 import { MappingRingWriter } from './mapping-ring.js';
 import { type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
 import { SecureRandom } from './random.js';
@@ -24,14 +24,10 @@ import { ReactorWire } from './wire.js';
 
 /** Datagrams per receive call: enough that the system call's own cost does not count (reference: 63 per call under load). */
 const BATCH = 64;
-/** The loop turns at least this often, so that gauges and ports are never older. */
-const TURN_MS = 500;
 /** A query's promised time, and a little. */
 const STOP_MS = 2600;
 /** New mappings wake the control thread this often at most: a wake-up costs more than a query. */
 const NOTIFY_EVERY_MS = 5;
-const LISTEN_BACKLOG = 1024;
-const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** Of the slots: half is spare for taking over a peer's queries, and a tenth of the rest is for refusals. */
 const SPARE_SHARE = 0.5;
 const REFUSAL_SHARE = 0.1;
@@ -53,7 +49,9 @@ export class DataPlaneLoop {
   private readonly gauges: Float64Array;
   private readonly ring: MappingRingWriter;
   private readonly source: AnswerSource;
-  private readonly listeners: { readonly udp: number; readonly tcp: number }[] = [];
+  private readonly handover: Handover;
+  private readonly cursor: Int32Array;
+  private readonly listeners: readonly Listener[];
   private index: PolicyIndex | null = null;
   private nowMs: MonoMs = monoMs(bootTimeMs());
   private wroteMappings = false;
@@ -62,6 +60,7 @@ export class DataPlaneLoop {
   private notifyAtMs = 0;
   private stopping = false;
   private stopByMs = 0;
+  private isQuiet = false;
 
   /** Binds everything; throws the system's error when an address is not to be had. */
   constructor(data: WorkerData, say: (message: FromWorker) => void) {
@@ -96,13 +95,28 @@ export class DataPlaneLoop {
     this.path.setPorts(this.ports.numbers());
     this.source = { words: this.reactor.answers, addressAt: 0, fromPort: 0, port: 0 };
     if (data.snapshot !== null) this.enforce(data.snapshot);
-    const addresses = settings.listen.map((address, i) => this.listen(address, i));
-    this.say({ kind: 'listening', addresses, wakeFd: this.reactor.wakeFd });
+    this.handover = new Handover({
+      role: settings.role,
+      runDir: settings.runDir,
+      journal: this.journal,
+      seams: {
+        ...streams,
+        wire: this.wire,
+        clients: this.clients,
+        onTaken: (slot, unparsed) => {
+          this.path.onTaken(slot, unparsed);
+        },
+      },
+      warn: (message) => this.say({ kind: 'warning', message }),
+    });
+    this.cursor = new Int32Array(this.journal.buffer, this.journal.layout.cursorOffset, 1);
+    this.listeners = this.listen(settings.listen);
+    this.say({ kind: 'listening', addresses: this.listeners.map(({ address }) => address), wakeFd: this.reactor.wakeFd });
   }
 
   /** Turns until told to stop, and then until what is under way is answered. `nextMessage` gives what the control thread said, null when that is all. */
   run(nextMessage: () => ToWorker | null): void {
-    while (!this.stopping || (this.path.underWay > 0 && this.nowMs < this.stopByMs)) {
+    while (this.isNeeded()) {
       const { control } = this.reactor;
       this.reactor.step(this.wire.takeRows(), this.waitMs());
       this.nowMs = monoMs(control[Control.NOW_MS]);
@@ -117,7 +131,13 @@ export class DataPlaneLoop {
 
   private takeBatch(received: number, answers: number, ready: number): void {
     const { reactor, path, source } = this;
-    for (let i = 0; i < received; i++) path.onQuery(reactor.received[i]);
+    for (let i = 0; i < received; i++) {
+      const slot = reactor.received[i];
+      // Should reading this query end the process, the peer knows which one it was.
+      this.cursor[0] = slot + 1;
+      path.onQuery(slot);
+    }
+    this.cursor[0] = 0;
     for (let i = 0; i < answers; i++) {
       const row = i * answerRowStride;
       source.port = reactor.answers[row + 2];
@@ -135,6 +155,7 @@ export class DataPlaneLoop {
     path.onTick();
     this.clients.tick();
     this.upstreams.tick();
+    this.handover.tick();
     if (this.ports.tick(this.nowMs, this.isSilent())) path.setPorts(this.ports.numbers());
     if (this.wroteMappings && this.nowMs >= this.notifyAtMs) {
       this.wroteMappings = false;
@@ -145,6 +166,8 @@ export class DataPlaneLoop {
     gauges[GAUGE.tcpConnections] = this.clients.count;
     gauges[GAUGE.freeSlots] = this.reactor.control[Control.FREE_SLOTS];
     gauges[GAUGE.heartbeatMs] = this.nowMs;
+    gauges[GAUGE.redundant] = this.handover.isRedundant ? 1 : 0;
+    gauges[GAUGE.adopted] = this.handover.adopted;
   }
 
   /** Queries have timed out since an upstream last answered. */
@@ -163,9 +186,10 @@ export class DataPlaneLoop {
       this.path.nextDeadlineMs(),
       this.clients.nextDeadlineMs(),
       this.upstreams.nextDeadlineMs(),
+      this.handover.nextDeadlineMs(),
       this.wroteMappings ? this.notifyAtMs : Infinity,
     );
-    return Math.max(0, Math.min(TURN_MS, Math.ceil(deadline - this.nowMs)));
+    return Math.max(0, Math.min(PEER_TICK_MS, Math.ceil(deadline - this.nowMs)));
   }
 
   private readMessages(nextMessage: () => ToWorker | null): void {
@@ -185,10 +209,24 @@ export class DataPlaneLoop {
     }
   }
 
-  /** Takes no new queries; the ones under way end by themselves within the time that a query has. */
+  /** Until told to stop; then until the peer reads our sockets, and what is under way is answered. */
+  private isNeeded(): boolean {
+    if (!this.stopping) return true;
+    if (this.nowMs >= this.stopByMs) return false;
+    return !this.isQuiet || this.path.underWay > 0;
+  }
+
   private startStopping(): void {
     this.stopping = true;
     this.stopByMs = this.nowMs + STOP_MS;
+    // Reading goes on until the peer has taken over; without a peer the queries in the sockets have nobody.
+    if (!this.handover.drain(() => this.quieten())) this.quieten();
+  }
+
+  /** Takes no new queries. */
+  private quieten(): void {
+    if (this.isQuiet) return;
+    this.isQuiet = true;
     this.listeners.forEach((_, index) => this.reactor.pauseListener(index));
     this.clients.stop();
   }
@@ -204,29 +242,15 @@ export class DataPlaneLoop {
     return OPENING.open;
   }
 
-  private listen(address: SocketAddress, index: number): SocketAddress {
-    const wildcard = address.address === '0.0.0.0' || address.address === '::';
-    const shared = {
-      family: address.family,
-      reusePort: true,
-      // Where a query came in is only asked for where the address alone does not say it.
-      packetInfo: wildcard,
-      ...(address.family === 6 ? { v6Only: true } : {}),
-    };
-    const udp = openSocket({ type: 'udp', ...shared, receiveBufferBytes: RECEIVE_BUFFER_BYTES });
-    // A restart must not wait for the former owner's connections to leave TIME_WAIT.
-    const tcp = openSocket({ type: 'tcp', ...shared, reuseAddress: true });
-    this.listeners.push({ udp, tcp });
-    try {
-      bindSocket(udp, address.address, address.port);
-      bindSocket(tcp, address.address, address.port);
-      listenSocket(tcp, LISTEN_BACKLOG);
-    } catch (error) {
-      throw listenError(address, error);
-    }
-    this.reactor.addListener(udp, index, { replyFromServerAddress: wildcard });
-    this.clients.addListener(tcp, index);
-    return localAddress(udp);
+  private listen(addresses: readonly SocketAddress[]): readonly Listener[] {
+    const { listeners, isInherited } = this.handover.acquire(addresses);
+    const bound = isInherited ? listeners : listeners.map(bindListener);
+    bound.forEach(({ udp, tcp, address }, index) => {
+      this.reactor.addListener(udp, index, { replyFromServerAddress: isWildcard(address) });
+      this.clients.addListener(tcp, index);
+    });
+    this.handover.reading(bound);
+    return bound;
   }
 
   private close(): void {
@@ -234,10 +258,9 @@ export class DataPlaneLoop {
     this.clients.closeAll();
     this.upstreams.closeAll();
     this.ports.closeAll();
-    this.listeners.forEach(({ udp, tcp }, index) => {
+    this.listeners.forEach((listener, index) => {
       this.reactor.removeListener(index);
-      closeFd(udp);
-      closeFd(tcp);
+      closeListener(listener);
     });
     this.reactor.close();
     this.journal.release();

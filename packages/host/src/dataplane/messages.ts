@@ -12,8 +12,8 @@ export interface WorkerData {
 }
 
 /** Float64 words of `WorkerData.gauges`. */
-export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3 } as const;
-export const GAUGE_WORDS = 4;
+export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3, redundant: 4, adopted: 5 } as const;
+export const GAUGE_WORDS = 6;
 
 export type ToWorker =
   | { readonly kind: 'policy'; readonly snapshot: Snapshot }
@@ -25,6 +25,8 @@ export type FromWorker =
   /** Sockets are bound. `wakeFd` makes the worker look at its messages. */
   | { readonly kind: 'listening'; readonly addresses: readonly SocketAddress[]; readonly wakeFd: number }
   | { readonly kind: 'policy-applied'; readonly revision: number }
+  /** Something that an operator should know. */
+  | { readonly kind: 'warning'; readonly message: string }
   /** The mapping ring has something to read. */
   | { readonly kind: 'mappings' }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string };

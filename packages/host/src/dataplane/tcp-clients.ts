@@ -69,6 +69,15 @@ export class TcpClients {
     this.seams.reactor.watch(fd, token, ReadyEvent.IN);
   }
 
+  /** Connections that wait there are another's to accept. */
+  removeListener(fd: number): void {
+    const at = this.listeners.findIndex((listener) => listener.fd === fd);
+    if (at < 0) return;
+    this.seams.reactor.unwatch(fd);
+    this.seams.tokens.remove(this.listeners[at].token);
+    this.listeners.splice(at, 1);
+  }
+
   /** When `tick` has something to do. */
   nextDeadlineMs(): number {
     if (this.roomy.size > 0) return 0;

@@ -55,6 +55,11 @@ export class ReactorWire implements Wire {
     else this.list(TransmitKind.REPLY, slot, offset, length, 0);
   }
 
+  /** An answer that the owner of a slot taken over had ready. */
+  replyTaken(slot: number, offset: number, length: number): void {
+    this.list(TransmitKind.REPLY, slot, offset, length, 0);
+  }
+
   drop(slot: number): void {
     if (this.isTcp(slot)) this.clients!.drop(slot);
     else this.reactor.freeSlot(slot);
@@ -82,7 +87,8 @@ export class ReactorWire implements Wire {
     this.transmit[row + 4] = port;
   }
 
-  private flush(): void {
+  /** Sends what is listed now. */
+  flush(): void {
     this.reactor.flush(this.takeRows());
   }
 

@@ -180,6 +180,11 @@ function metricsOf(member: Member): Metrics {
     () => member.dataPlane?.gauges().tcpConnections ?? 0,
   );
   metrics.registerGauge({ name: 'tandem_slots_free', help: 'Slots without a query.' }, () => member.dataPlane?.gauges().freeSlots ?? 0);
+  metrics.registerGauge(
+    { name: 'tandem_redundant', help: '1 while each member could answer for the other.' },
+    () => member.dataPlane?.gauges().redundant ?? 0,
+  );
+  metrics.registerGauge({ name: 'tandem_adopted', help: 'Members that are being answered for.' }, () => member.dataPlane?.gauges().adopted ?? 0);
   metrics.registerGauge({ name: 'tandem_heartbeat_age_seconds', help: 'Since the last turn of the data plane.' }, () => {
     const gauges = member.dataPlane?.gauges();
     return gauges === undefined ? 0 : Math.max(0, bootTimeMs() - gauges.heartbeatMs) / MS_PER_SECOND;

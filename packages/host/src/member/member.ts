@@ -121,6 +121,7 @@ export class Member {
     this.plane = await DataPlane.start(this.settings, snapshot, {
       onMappings: (records) => this.learned(records),
       onPolicyApplied: (revision) => this.applied(revision),
+      onWarning: (message) => this.log.warn(message),
       onCrash: (error) => this.fail(error),
     });
     if (snapshot !== null) this.applied(snapshot.revision);

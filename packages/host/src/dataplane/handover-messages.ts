@@ -1,0 +1,99 @@
+/**
+ * What two members say to each other when they hand sockets over: one JSON text per message of a Unix seqpacket socket,
+ * descriptors beside it. Each member connects to RUN_DIR/ROLE-handover.sock of the other and *gives* there; it *holds* what
+ * comes in on its own socket.
+ *
+ *   giver                                   holder
+ *   hello (role, layout, addresses)   ->
+ *                                     <-    welcome + the sockets of the giver's predecessor, if held
+ *   share + journal and sockets       ->
+ *                                     <-    taken          (only now the giver binds)
+ *   reading                           ->                   (the holder stops reading the giver's sockets)
+ *   drain                             ->                   (the giver wants to leave)
+ *                                     <-    adopted        (the holder reads the giver's sockets again)
+ *
+ * Invariant: whatever does not fit this shape ends the connection and nothing else.
+ */
+import { join } from 'node:path';
+import { AppError, parseSocketAddress, type Role } from '@tandem/core';
+import { receiveWithFds, sendWithFds } from 'node-reuseport';
+
+export const HANDOVER_PROTOCOL = 1;
+
+/** Shared addresses are at most 16 (`--listen`), a UDP and a TCP socket each, and the journal. */
+export const DESCRIPTORS_MAX = 33;
+const MESSAGE_BYTES_MAX = 16 * 1024;
+
+export type HandoverMessage =
+  | { readonly kind: 'hello'; readonly protocol: number; readonly role: Role; readonly layout: number; readonly listen: readonly string[] }
+  /** Descriptors: a UDP and a TCP socket per address, or none. */
+  | { readonly kind: 'welcome'; readonly listen: readonly string[] }
+  /** Descriptors: the journal, then a UDP and a TCP socket per address. */
+  | { readonly kind: 'share'; readonly listen: readonly string[] }
+  | { readonly kind: 'taken' }
+  | { readonly kind: 'reading' }
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'adopted' };
+
+export interface Received {
+  readonly message: HandoverMessage;
+  /** Ours from now on. */
+  readonly fds: readonly number[];
+}
+
+export function handoverSocketPath(runDir: string, role: Role): string {
+  return join(runDir, `${role}-handover.sock`);
+}
+
+/** False when the other side is gone or so far behind that it is as good as gone. */
+export function sendHandover(fd: number, message: HandoverMessage, fds: readonly number[] = []): boolean {
+  return sendWithFds(fd, new TextEncoder().encode(JSON.stringify(message)), fds) > 0;
+}
+
+/** The next message, 'none' for now, or 'end'. @throws AppError LINK for what is no message or lost its descriptors. */
+export function receiveHandover(fd: number): Received | 'none' | 'end' {
+  const raw = receiveWithFds(fd, MESSAGE_BYTES_MAX, DESCRIPTORS_MAX);
+  if (raw === null) return 'none';
+  if (raw.end) return 'end';
+  if (raw.fdsLost) {
+    throw new AppError('LINK', 'a security module or the limit of open files took descriptors from the handover; see seLinuxOptions and ulimit -n');
+  }
+  if (raw.truncated) throw new AppError('LINK', 'a handover message is too long');
+  return { message: parse(new TextDecoder().decode(raw.data)), fds: raw.fds };
+}
+
+function parse(text: string): HandoverMessage {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new AppError('LINK', 'a handover message is no JSON', { cause: error });
+  }
+  if (typeof value !== 'object' || value === null) throw new AppError('LINK', 'a handover message is no object');
+  const { kind, protocol, role, layout, listen } = value as Readonly<Record<string, unknown>>;
+  switch (kind) {
+    case 'taken':
+    case 'reading':
+    case 'drain':
+    case 'adopted':
+      return { kind };
+    case 'welcome':
+    case 'share':
+      return { kind, listen: addresses(listen) };
+    case 'hello':
+      if (protocol !== HANDOVER_PROTOCOL) throw new AppError('LINK', `handover protocol ${String(protocol)} is not ${HANDOVER_PROTOCOL}`);
+      if (role !== 'agent' && role !== 'dns-proxy') throw new AppError('LINK', `no role: ${String(role)}`);
+      if (typeof layout !== 'number') throw new AppError('LINK', 'a hello without layout version');
+      return { kind, protocol, role, layout, listen: addresses(listen) };
+    default:
+      throw new AppError('LINK', `no handover message: ${String(kind).slice(0, 40)}`);
+  }
+}
+
+function addresses(value: unknown): string[] {
+  const fits = Array.isArray(value) && value.length <= (DESCRIPTORS_MAX - 1) / 2;
+  if (!fits || !value.every((text) => typeof text === 'string' && parseSocketAddress(text) !== null)) {
+    throw new AppError('LINK', 'a handover message without addresses');
+  }
+  return value as string[];
+}
