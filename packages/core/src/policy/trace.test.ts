@@ -3,7 +3,7 @@ import { AppError } from '../base/app-error.js';
 import { compileSnapshot } from './compile.js';
 import { PolicyIndex } from './decide.js';
 import { NO_OBJECTS, type EgressSpec, type PodObject, type PolicyObjects } from './objects.js';
-import { trace, type TraceRequest } from './trace.js';
+import { trace, underSettings, type TraceRequest } from './trace.js';
 
 const pod = (namespace: string, name: string, labels: Record<string, string>, address: string): PodObject => ({
   namespace, name, uid: null, labels, nodeName: null, hostNetwork: false, serviceAccount: null, phase: null, addresses: [address], ports: [],
@@ -81,6 +81,21 @@ t.test('requests that make no sense are refused', (t) => {
       if (!(error instanceof AppError)) throw error;
       t.same([error.code, error.message], [code, message]);
     }
+  }
+  t.end();
+});
+
+t.test('settings decide about strangers and in audit mode, as they do about queries', (t) => {
+  const stranger = { from: '192.0.2.1' };
+  const denied = { name: 'b.io' };
+  const cases: readonly (readonly [Partial<TraceRequest>, 'refuse' | 'allow', boolean, string])[] = [
+    [stranger, 'refuse', false, 'refused'], [stranger, 'allow', false, 'allowed'], [stranger, 'refuse', true, 'audit'], [stranger, 'allow', true, 'allowed'],
+    [denied, 'allow', false, 'refused'], [denied, 'refuse', true, 'audit'], [{}, 'refuse', true, 'allowed'],
+  ];
+  for (const [change, unknownEndpoint, auditMode, verdict] of cases) {
+    const told = underSettings(trace(index, { ...ASK, ...change }), { unknownEndpoint, auditMode });
+    t.equal(told.verdict, verdict, JSON.stringify([change, unknownEndpoint, auditMode]));
+    t.equal(told.near.length > 0, change === denied, 'what rules lacked is still told');
   }
   t.end();
 });

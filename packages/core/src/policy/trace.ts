@@ -3,7 +3,7 @@
  * the server is, which rule and pattern decided, and on a refusal what each rule lacked, the nearest first.
  *
  * Shape: plain JSON, part of the stable output of `tandem policy trace -o json`.
- * Does not know: unknown-endpoint and audit settings, which the caller applies to a `null` endpoint or a refusal.
+ * `trace` judges by policy alone; `underSettings` puts the member's `--unknown-endpoint` and `--policy-audit-mode` on top.
  */
 import { QueryView, nameFromString, nameToString, scanName } from '@tandem/dns';
 import { AppError } from '../base/app-error.js';
@@ -59,7 +59,8 @@ export interface TraceServer {
 }
 
 export interface TraceResult {
-  readonly verdict: 'allowed' | 'refused';
+  /** `audit`: would be refused, but `--policy-audit-mode` lets it pass. */
+  readonly verdict: 'allowed' | 'refused' | 'audit';
   /** `no-policy`: no egress policy selects the endpoint. `unknown-endpoint`: the address is no local pod's. */
   readonly reason: 'rule' | 'no-policy' | 'no-rule' | 'unknown-endpoint';
   readonly endpoint: EndpointRecord | null;
@@ -70,7 +71,7 @@ export interface TraceResult {
   readonly name: string;
   /** The rule that allows; null on a refusal or without policy. */
   readonly rule: { readonly origin: RuleOrigin; /** null: the rule allows any name. */ readonly pattern: string | null } | null;
-  /** On a refusal: rules of the endpoint and what each lacked, nearest first; at most `TRACE_NEAR_MAX`. */
+  /** On a refusal or audit: rules of the endpoint and what each lacked, nearest first; at most `TRACE_NEAR_MAX`. */
   readonly near: readonly TraceNear[];
   readonly revision: number;
 }
@@ -112,6 +113,18 @@ export function trace(index: PolicyIndex, request: TraceRequest): TraceResult {
   const near = rules.flatMap((rule) => nearest(rule, targets, request.protocol, { wire, view, name: base.name }) ?? []);
   near.sort((a, b) => MISS_DISTANCE[a.missed] - MISS_DISTANCE[b.missed]);
   return { ...base, verdict: 'refused', reason: 'no-rule', rule: null, near: near.slice(0, TRACE_NEAR_MAX) };
+}
+
+export interface TraceSettings {
+  readonly unknownEndpoint: 'refuse' | 'allow';
+  readonly auditMode: boolean;
+}
+
+/** What the member does with such a query: the settings' say on top of policy's. */
+export function underSettings(result: TraceResult, settings: TraceSettings): TraceResult {
+  if (result.verdict !== 'refused') return result;
+  if (result.reason === 'unknown-endpoint' && settings.unknownEndpoint === 'allow') return { ...result, verdict: 'allowed' };
+  return settings.auditMode ? { ...result, verdict: 'audit' } : result;
 }
 
 function findEndpoint(index: PolicyIndex, from: string): number {

@@ -163,6 +163,16 @@ t.test('a trace has its rules spread out and its reason as a sentence', async (t
   });
   Object.assign(view, { trace: () => ({ ...result, verdict: 'allowed', reason: 'rule', rule: { origin, pattern: '*.a' }, near: [] }) });
   t.match(JSON.parse((await ask(tcp, 'GET', path)).text), { verdict: 'allow', rule: { ...origin, pattern: '*.a' }, nearest: [] });
+  const reasons: readonly [Partial<TraceResult>, string, RegExp][] = [
+    [{ verdict: 'audit' }, 'audit', /no rule allows this; --policy-audit-mode lets it pass$/],
+    [{ reason: 'unknown-endpoint' }, 'refuse', /no local endpoint, and --unknown-endpoint is "refuse"$/],
+    [{ reason: 'unknown-endpoint', verdict: 'allowed' }, 'allow', /no local endpoint, and --unknown-endpoint is "allow"$/],
+    [{ reason: 'unknown-endpoint', verdict: 'audit' }, 'audit', /is "refuse"; --policy-audit-mode lets it pass$/],
+  ];
+  for (const [change, verdict, reason] of reasons) {
+    Object.assign(view, { trace: () => ({ ...result, ...change }) });
+    t.match(JSON.parse((await ask(tcp, 'GET', path)).text), { verdict, reason });
+  }
 });
 
 t.test('unknown paths, methods and our own faults are told apart', async (t) => {

@@ -2,7 +2,8 @@
 import type { RuleOrigin, TraceMiss, TraceResult, TraceServer } from '@tandem/core';
 
 export interface TraceView {
-  readonly verdict: 'allow' | 'refuse';
+  /** As the member acts, its settings included; `audit`: refused by policy, but let pass by `--policy-audit-mode`. */
+  readonly verdict: 'allow' | 'refuse' | 'audit';
   readonly cause: TraceResult['reason'];
   /** `cause` as a sentence. */
   readonly reason: string;
@@ -15,25 +16,31 @@ export interface TraceView {
   readonly name: string;
   /** The rule that allows, and its pattern that matched (null: any name); null on a refusal or without policy. */
   readonly rule: (RuleOrigin & { readonly pattern: string | null }) | null;
-  /** On a refusal: what each rule of the endpoint lacked, nearest first. */
+  /** On a refusal or audit: what each rule of the endpoint lacked, nearest first. */
   readonly nearest: readonly (RuleOrigin & { readonly missed: TraceMiss; readonly explanation: string })[];
   /** Of the snapshot that was asked. */
   readonly revision: number;
 }
 
+const VERDICTS: Readonly<Record<TraceResult['verdict'], TraceView['verdict']>> = { allowed: 'allow', refused: 'refuse', audit: 'audit' };
 const REASONS: Readonly<Record<TraceResult['reason'], string>> = {
   'rule': 'a rule allows it',
   'no-policy': 'no egress policy selects the endpoint: it may ask anything',
   'no-rule': 'egress policy selects the endpoint, and no rule allows this',
-  'unknown-endpoint': 'the address is no local endpoint; --unknown-endpoint decides',
+  'unknown-endpoint': 'the address is no local endpoint, and --unknown-endpoint is "refuse"',
 };
+
+function sentenceOf({ verdict, reason }: TraceResult): string {
+  if (reason === 'unknown-endpoint' && verdict === 'allowed') return REASONS[reason].replace('"refuse"', '"allow"');
+  return verdict === 'audit' ? `${REASONS[reason]}; --policy-audit-mode lets it pass` : REASONS[reason];
+}
 
 export function traceViewOf(result: TraceResult): TraceView {
   const { endpoint, rule } = result;
   return {
-    verdict: result.verdict === 'allowed' ? 'allow' : 'refuse',
+    verdict: VERDICTS[result.verdict],
     cause: result.reason,
-    reason: REASONS[result.reason],
+    reason: sentenceOf(result),
     endpoint: endpoint === null
       ? null
       : { id: endpoint.id, identity: endpoint.identity, namespace: endpoint.namespace, pod: endpoint.pod },

@@ -1,7 +1,7 @@
 /** A member as its HTTP API and CLI show it. */
 import {
   AppError, COUNTERS, formatSocketAddress, LATENCY_BUCKETS_MS, type Mapping, monoMs, type Role, trace, type TraceRequest,
-  type TraceResult,
+  type TraceResult, underSettings,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
 import type {
@@ -130,7 +130,7 @@ export class MemberView implements DaemonView {
   trace(request: TraceRequest): TraceResult {
     const { index } = this.member;
     if (index === null) throw new AppError('UNAVAILABLE', 'no policy snapshot is enforced yet');
-    return trace(index, request);
+    return underSettings(trace(index, request), this.member.settings);
   }
 
   metricsText(): Promise<string> {
