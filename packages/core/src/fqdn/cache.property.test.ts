@@ -1,7 +1,7 @@
 import t from 'tap';
 import fc from 'fast-check';
 import { monoMs } from '../base/seams.js';
-import { FqdnCache, type Clean, type Mapping } from './cache.js';
+import { FqdnCache, MAPPINGS_PER_ENDPOINT_MAX, type Clean, type Mapping } from './cache.js';
 
 const LIMIT = 3;
 
@@ -112,5 +112,26 @@ t.test('a clean removes what was looked up before it and stops late copies of it
   t.equal(cache.clean({ matchPattern: 'a.test.', atMs: monoMs(2000) }), 1);
   t.notOk(cache.merge(early), 'a copy still on its way');
   t.ok(cache.merge({ ...early, lookupMs: monoMs(3000), expiryMs: monoMs(63_000) }), 'a later look-up');
+  t.end();
+});
+
+t.test('the latest expiry stays whatever came before it, and names without end take only their own endpoint\'s room', (t) => {
+  const base = { endpointUid: 'u', name: 'a.test.', address: '192.0.2.1', ttlSeconds: 5 };
+  const shrinking = Array.from({ length: 12 }, (_, i) => ({ ...base, lookupMs: monoMs(i * 100), expiryMs: monoMs(100_000 - i * 100) }));
+  for (const order of [shrinking, [...shrinking].reverse()]) {
+    const cache = newCache(LIMIT);
+    for (const m of order) cache.merge(m);
+    t.same([...cache.mappings()].map((m) => m.expiryMs), [100_000]);
+    t.equal([...cache.everything()].length, 8);
+  }
+  const cache = newCache(LIMIT);
+  cache.merge({ ...base, endpointUid: 'other', lookupMs: monoMs(0), expiryMs: monoMs(1) });
+  for (let i = 0; i < MAPPINGS_PER_ENDPOINT_MAX + 10; i++) {
+    cache.merge({ ...base, name: `n${i}.test.`, lookupMs: monoMs(0), expiryMs: monoMs(10_000 + i) });
+  }
+  t.ok(cache.size <= MAPPINGS_PER_ENDPOINT_MAX + 1);
+  t.ok(cache.evictedCount > 0);
+  t.ok([...cache.mappings()].some((m) => m.endpointUid === 'other'));
+  t.ok([...cache.mappings()].some((m) => m.name === `n${MAPPINGS_PER_ENDPOINT_MAX}.test.`), 'the latest stays');
   t.end();
 });

@@ -36,6 +36,12 @@ export interface FqdnCacheOptions {
   readonly matcher: (matchPattern: string) => (name: string) => boolean;
 }
 
+interface Names {
+  readonly byName: Map<string, Mapping[]>;
+  /** Addresses over all names. */
+  count: number;
+}
+
 /** The true expiry may be this much later than the one that was passed on. */
 const COLLECT_GRACE_MS = EXTENSION_MAX_MS;
 
@@ -44,8 +50,15 @@ interface KeptClean {
   readonly matches: (name: string) => boolean;
 }
 
-/** Later look-ups with ever earlier expiries that are kept per key; a further one is not learned until others expire. */
+/** Mappings kept per address at most: the latest expiry always, of the others the latest look-ups. */
 const KNOWN_MAX = 8;
+
+/**
+ * Mappings per endpoint at most. A pod can make up names without end; what it then loses is its own, an eighth at a time,
+ * the earliest expiries first. A member that merged in another order may lose others: this is a defence, not a rule.
+ */
+export const MAPPINGS_PER_ENDPOINT_MAX = 32_768;
+const EVICTED_SHARE = 8;
 
 /** Cleans remembered; beyond that the oldest is forgotten, which only matters to a member that was away since. */
 const CLEANS_MAX = 256;
@@ -56,9 +69,10 @@ export class FqdnCache {
    * Endpoint UID → name → what is known of the name's addresses, in no order. Of one address there is nearly always one
    * mapping; there are more where a later look-up expires earlier, see README.md.
    */
-  private readonly endpoints = new Map<string, Map<string, Mapping[]>>();
+  private readonly endpoints = new Map<string, Names>();
   private readonly cleans: KeptClean[] = [];
   private count = 0;
+  private evicted = 0;
 
   constructor(options: FqdnCacheOptions) {
     this.options = options;
@@ -72,7 +86,8 @@ export class FqdnCache {
   /** Joins a mapping in; true when the cache now says something new. */
   merge(mapping: Mapping): boolean {
     if (this.cleans.some(({ clean, matches }) => mapping.lookupMs <= clean.atMs && matches(mapping.name))) return false;
-    const list = this.listOf(mapping.endpointUid, mapping.name);
+    const names = this.namesOf(mapping.endpointUid);
+    const list = listOf(names, mapping.name);
     let same = 0;
     let dominated = 0;
     let lastAt = -1;
@@ -83,9 +98,8 @@ export class FqdnCache {
       same++;
       lastAt = i;
     }
+    if (same === 0) return this.insert(names, list, mapping);
     if (same === 1 && dominated === 1) list[lastAt] = mapping;
-    else if (same === 0) return this.insert(list, mapping);
-    else if (same - dominated >= KNOWN_MAX) return false;
     else replaceDominated(list, mapping);
     return true;
   }
@@ -126,46 +140,75 @@ export class FqdnCache {
     for (const list of this.lists()) yield* list;
   }
 
+  /** Mappings that MAPPINGS_PER_ENDPOINT_MAX took. */
+  get evictedCount(): number {
+    return this.evicted;
+  }
+
   private *lists(): Generator<Mapping[]> {
-    for (const names of this.endpoints.values()) yield* names.values();
+    for (const { byName } of this.endpoints.values()) yield* byName.values();
   }
 
-  private listOf(endpointUid: string, name: string): Mapping[] {
+  private namesOf(endpointUid: string): Names {
     let names = this.endpoints.get(endpointUid);
-    if (names === undefined) this.endpoints.set(endpointUid, (names = new Map<string, Mapping[]>()));
-    let list = names.get(name);
-    if (list === undefined) names.set(name, (list = []));
-    return list;
+    if (names === undefined) this.endpoints.set(endpointUid, (names = { byName: new Map<string, Mapping[]>(), count: 0 }));
+    return names;
   }
 
-  /** A mapping of an address that the name did not have; false if the limit takes it away again. */
-  private insert(list: Mapping[], mapping: Mapping): boolean {
+  /** A mapping of an address that the name did not have; false if a limit takes it away again. */
+  private insert(names: Names, list: Mapping[], mapping: Mapping): boolean {
     list.push(mapping);
-    this.count++;
-    if (list.length <= this.options.maxAddressesPerName) return true;
-    const holding = current(list);
-    if (holding.length <= this.options.maxAddressesPerName) return true;
-    const { address } = earliest(holding);
-    const kept = list.filter((other) => other.address !== address);
-    list.splice(0, list.length, ...kept);
-    this.count--;
-    return address !== mapping.address;
+    this.add(names, 1);
+    if (list.length > this.options.maxAddressesPerName) {
+      const holding = current(list);
+      if (holding.length > this.options.maxAddressesPerName) {
+        const { address } = earliest(holding);
+        list.splice(0, list.length, ...list.filter((other) => other.address !== address));
+        this.add(names, -1);
+        return address !== mapping.address;
+      }
+    }
+    if (names.count > MAPPINGS_PER_ENDPOINT_MAX) this.evict(names);
+    return true;
+  }
+
+  private evict(names: Names): void {
+    const expiries = Float64Array.from([...names.byName.values()].flatMap((list) => list.map((mapping) => mapping.expiryMs))).sort();
+    const lastMs = expiries[Math.floor(expiries.length / EVICTED_SHARE)];
+    const before = names.count;
+    this.removeFrom(names, (mapping) => mapping.expiryMs <= lastMs);
+    this.evicted += before - names.count;
   }
 
   private removeWhere(condition: (mapping: Mapping) => boolean): number {
     const before = this.count;
     for (const [uid, names] of this.endpoints) {
-      for (const [name, list] of names) {
-        const kept = list.filter((mapping) => !condition(mapping));
-        if (kept.length === list.length) continue;
-        this.count -= current(list).length - current(kept).length;
-        if (kept.length === 0) names.delete(name);
-        else names.set(name, kept);
-      }
-      if (names.size === 0) this.endpoints.delete(uid);
+      this.removeFrom(names, condition);
+      if (names.byName.size === 0) this.endpoints.delete(uid);
     }
     return before - this.count;
   }
+
+  private removeFrom(names: Names, condition: (mapping: Mapping) => boolean): void {
+    for (const [name, list] of names.byName) {
+      const kept = list.filter((mapping) => !condition(mapping));
+      if (kept.length === list.length) continue;
+      this.add(names, current(kept).length - current(list).length);
+      if (kept.length === 0) names.byName.delete(name);
+      else names.byName.set(name, kept);
+    }
+  }
+
+  private add(names: Names, count: number): void {
+    names.count += count;
+    this.count += count;
+  }
+}
+
+function listOf(names: Names, name: string): Mapping[] {
+  let list = names.byName.get(name);
+  if (list === undefined) names.byName.set(name, (list = []));
+  return list;
 }
 
 /** Of each address in the list the mapping with the latest expiry. */
@@ -180,8 +223,11 @@ function current(list: readonly Mapping[]): readonly Mapping[] {
 }
 
 function replaceDominated(list: Mapping[], mapping: Mapping): void {
-  const kept = list.filter((other) => other.address !== mapping.address || !dominates(mapping, other));
-  list.splice(0, list.length, ...kept, mapping);
+  const others = list.filter((other) => other.address !== mapping.address);
+  const same = list.filter((other) => other.address === mapping.address && !dominates(mapping, other));
+  // Look-ups ascend, expiries descend: the first is the one that holds.
+  const [first, ...later] = [...same, mapping].sort((a, b) => a.lookupMs - b.lookupMs);
+  list.splice(0, list.length, ...others, first, ...later.slice(-(KNOWN_MAX - 1)));
 }
 
 /** Equal times are told apart by the TTL, so that two different mappings never dominate each other both ways. */

@@ -5,6 +5,7 @@
  * When slots are short, the client that holds most of them pays first.
  */
 import { OPCODE, type QueryView, RCODE, SCAN, scanQuery, TYPE } from '@tandem/dns';
+import type { Random } from '../base/seams.js';
 import { SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory } from './slots.js';
 
 /** What `admit` says besides an RCODE to answer with. */
@@ -33,32 +34,46 @@ export function admit(memory: SlotMemory, slot: number, view: QueryView): number
 }
 
 const BUCKETS = 4096;
+const BUCKET_SHIFT = 20;
+const ADDRESS_WORDS = 4;
 
-/** Counts queries under way per client address (hashed: colliding clients share their fate). */
+/** Counts queries under way per client address (hashed, with a seed: colliding clients share their fate, nobody can aim). */
 export class ClientShares {
   private readonly counts = new Int32Array(BUCKETS);
   private readonly bucketOf: Uint16Array;
+  private readonly seed: number;
   private heaviest = 0;
 
-  constructor(slotCount: number) {
+  constructor(slotCount: number, random: Random) {
     this.bucketOf = new Uint16Array(slotCount);
+    this.seed = random.int(0x1_0000_0000);
   }
 
   enter(memory: SlotMemory, slot: number): void {
     const at = slotWord(memory, slot) + SLOT.clientAddress;
     const { words } = memory;
-    const mixed = Math.imul(words[at] ^ words[at + 1] ^ Math.imul(words[at + 2], 31) ^ words[at + 3], 0x9e3779b1);
-    const bucket = mixed >>> 20;
+    let mixed = this.seed;
+    for (let i = 0; i < ADDRESS_WORDS; i++) {
+      mixed = Math.imul(mixed ^ words[at + i], 0x9e3779b1);
+      mixed ^= mixed >>> 15;
+    }
+    const bucket = mixed >>> BUCKET_SHIFT;
     this.bucketOf[slot] = bucket;
-    const count = ++this.counts[bucket];
-    if (count > this.counts[this.heaviest]) this.heaviest = bucket;
+    this.counts[bucket]++;
   }
 
   leave(slot: number): void {
     this.counts[this.bucketOf[slot]]--;
   }
 
-  /** True when no other client is known to hold more slots than the client of `slot`. */
+  /** Looks up who holds most; for when slots are short. */
+  findHeaviest(): void {
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      if (this.counts[bucket] > this.counts[this.heaviest]) this.heaviest = bucket;
+    }
+  }
+
+  /** True when the client of `slot` holds as many slots as any, by the last `findHeaviest`. */
   isHeaviest(slot: number): boolean {
     return this.counts[this.bucketOf[slot]] >= this.counts[this.heaviest];
   }

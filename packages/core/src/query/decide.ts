@@ -24,12 +24,15 @@ export class Decider {
   /** Each upstream's server row in `index`. */
   private serverRows: number[] = [];
   private readonly upstreamOfSlot: Uint8Array;
+  /** Upstreams that can be reached now; another is chosen only where policy leaves no other. */
+  private reachable: readonly boolean[];
   private index: PolicyIndex | null = null;
 
   constructor(memory: SlotMemory, settings: PathSettings) {
     this.memory = memory;
     this.policyPort = settings.policyPort;
     this.upstreamOfSlot = new Uint8Array(memory.slotCount);
+    this.reachable = settings.upstreams.map(() => true);
     const bytes = new Uint8Array(settings.upstreams.length * ADDRESS_WORDS * 4);
     settings.upstreams.forEach((upstream, i) => {
       bytes.set(upstream.address, i * ADDRESS_WORDS * 4);
@@ -41,6 +44,10 @@ export class Decider {
   setIndex(index: PolicyIndex): void {
     this.index = index;
     this.serverRows = this.ports.map((_, i) => index.serverAt(this.addresses, i * ADDRESS_WORDS));
+  }
+
+  setReachable(reachable: readonly boolean[]): void {
+    this.reachable = reachable;
   }
 
   /** Writes the slot's upstream and returns its index (transparent mode: 0), or REFUSED. */
@@ -76,13 +83,14 @@ export class Decider {
       const verdict = index.decide(endpointRow, server, words[word + SLOT.serverPort], protocol, bytes, view);
       return verdict === DENY ? REFUSED : this.useOwnChoice(slot);
     }
+    let allowed = REFUSED;
     for (let step = 0; step < count; step++) {
       const i = (first + step) % count;
-      if (index.decide(endpointRow, this.serverRows[i], this.policyPort, protocol, bytes, view) !== DENY) {
-        return this.use(slot, i);
-      }
+      if (index.decide(endpointRow, this.serverRows[i], this.policyPort, protocol, bytes, view) === DENY) continue;
+      if (this.reachable[i]) return this.use(slot, i);
+      if (allowed === REFUSED) allowed = i;
     }
-    return REFUSED;
+    return allowed === REFUSED ? REFUSED : this.use(slot, allowed);
   }
 
   private use(slot: number, i: number): number {

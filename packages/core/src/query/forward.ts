@@ -13,9 +13,15 @@ import { ASKS_PER_PORT, TRY_TIMEOUT_MS } from './settings.js';
 const IDS = 65536;
 const HEADER_BYTES = 12;
 const TYPE_AND_CLASS_BYTES = 4;
+const NO_ID = -1;
+/** Address and port as they stand in a slot. */
+const UPSTREAM_WORDS = SLOT.upstreamPort - SLOT.upstreamAddress + 1;
 
 /** Stands for the source port of every question that goes by TCP. */
 export const STREAM_PORT = 0xffff;
+
+/** There is no way to the upstream now: the question waits out its time like an unanswered one. */
+const NO_PORT = 0xfffe;
 
 /** Whom an answer came from, and to which of our ports. */
 export interface AnswerSource {
@@ -35,6 +41,11 @@ export class Forwarder {
   private readonly idOfSlot: Uint16Array;
   private readonly portOfSlot: Uint16Array;
   private readonly triesOfSlot: Uint8Array;
+  /** The try before the present one; its answer counts as well. ID -1: there is none. */
+  private readonly earlierId: Int32Array;
+  private readonly earlierPort: Uint16Array;
+  /** Five words per slot: upstream address and port. */
+  private readonly earlierUpstream: Uint32Array;
   private readonly questionBytesOfSlot: Uint16Array;
   private readonly waiting: SlotList;
   /** Per upstream: the source port numbers that reach it. */
@@ -50,14 +61,16 @@ export class Forwarder {
     this.idOfSlot = new Uint16Array(memory.slotCount);
     this.portOfSlot = new Uint16Array(memory.slotCount);
     this.triesOfSlot = new Uint8Array(memory.slotCount);
+    this.earlierId = new Int32Array(memory.slotCount).fill(NO_ID);
+    this.earlierPort = new Uint16Array(memory.slotCount);
+    this.earlierUpstream = new Uint32Array(memory.slotCount * UPSTREAM_WORDS);
     this.questionBytesOfSlot = new Uint16Array(memory.slotCount);
     this.waiting = new SlotList(memory.slotCount);
     assert(memory.slotCount < IDS / 2, 'too many slots for 16-bit message IDs');
   }
 
-  /** The pool's source port numbers that new questions may use, per upstream. */
+  /** The pool's source port numbers that new questions may use, per upstream; none where it cannot be reached now. */
   setPorts(ports: readonly (readonly number[])[]): void {
-    assert(ports.length > 0 && ports.every((numbers) => numbers.length > 0), 'an upstream without source port');
     this.ports = ports;
     this.asksOnPort = ASKS_PER_PORT;
   }
@@ -102,10 +115,20 @@ export class Forwarder {
     this.ask(slot, upstream, nowMs);
   }
 
-  /** Another try, under a new ID and from another port. */
+  /** Before the slot's upstream changes for another try: the answer to the present one still counts. */
+  keepTry(slot: number): void {
+    this.forgetEarlier(slot);
+    this.earlierId[slot] = this.idOfSlot[slot];
+    this.earlierPort[slot] = this.portOfSlot[slot];
+    const at = slotWord(this.memory, slot) + SLOT.upstreamAddress;
+    for (let i = 0; i < UPSTREAM_WORDS; i++) {
+      this.earlierUpstream[slot * UPSTREAM_WORDS + i] = this.memory.words[at + i];
+    }
+  }
+
+  /** Another try, under a new ID and from another port; after `keepTry`. */
   again(slot: number, upstream: number, nowMs: MonoMs): void {
     this.waiting.remove(slot);
-    this.slotOfId[this.idOfSlot[slot]] = NO_SLOT;
     this.asksOnPort = ASKS_PER_PORT;
     this.ask(slot, upstream, nowMs);
   }
@@ -115,36 +138,48 @@ export class Forwarder {
     assert(this.waiting.has(slot), 'slot is not under way');
     this.waiting.remove(slot);
     this.slotOfId[this.idOfSlot[slot]] = NO_SLOT;
+    this.forgetEarlier(slot);
   }
 
   /** True while the slot's question is under way under this ID. */
   asksUnder(slot: number, id: number): boolean {
-    return this.slotOfId[id] === slot;
+    return this.slotOfId[id] === slot && this.idOfSlot[slot] === id;
   }
 
   /** The slot that the answer at `offset` belongs to, or NO_SLOT. */
   match(bytes: Uint8Array, offset: number, length: number, source: AnswerSource): number {
     if (length < HEADER_BYTES || (bytes[offset + 2] & 0x80) === 0) return NO_SLOT;
-    const slot = this.slotOfId[(bytes[offset] << 8) | bytes[offset + 1]];
-    if (slot === NO_SLOT || this.portOfSlot[slot] !== source.port) return NO_SLOT;
-    const { words } = this.memory;
-    const at = slotWord(this.memory, slot) + SLOT.upstreamAddress;
-    if (
-      words[at] !== source.words[source.addressAt] ||
-      words[at + 1] !== source.words[source.addressAt + 1] ||
-      words[at + 2] !== source.words[source.addressAt + 2] ||
-      words[at + 3] !== source.words[source.addressAt + 3] ||
-      words[at + SLOT.upstreamPort - SLOT.upstreamAddress] !== source.fromPort
-    ) {
-      return NO_SLOT;
-    }
+    const id = (bytes[offset] << 8) | bytes[offset + 1];
+    const slot = this.slotOfId[id];
+    if (slot === NO_SLOT || !this.isFrom(slot, id, source)) return NO_SLOT;
     return this.sameQuestion(slot, bytes, offset, length) ? slot : NO_SLOT;
+  }
+
+  /** Is the source whom the slot asked under this ID, and did it answer to where that came from? */
+  private isFrom(slot: number, id: number, source: AnswerSource): boolean {
+    const isPresent = this.idOfSlot[slot] === id;
+    if ((isPresent ? this.portOfSlot[slot] : this.earlierPort[slot]) !== source.port) return false;
+    const words = isPresent ? this.memory.words : this.earlierUpstream;
+    const at = isPresent ? slotWord(this.memory, slot) + SLOT.upstreamAddress : slot * UPSTREAM_WORDS;
+    return (
+      words[at] === source.words[source.addressAt] &&
+      words[at + 1] === source.words[source.addressAt + 1] &&
+      words[at + 2] === source.words[source.addressAt + 2] &&
+      words[at + 3] === source.words[source.addressAt + 3] &&
+      words[at + UPSTREAM_WORDS - 1] === source.fromPort
+    );
+  }
+
+  private forgetEarlier(slot: number): void {
+    const id = this.earlierId[slot];
+    if (id === NO_ID) return;
+    this.slotOfId[id] = NO_SLOT;
+    this.earlierId[slot] = NO_ID;
   }
 
   private ask(slot: number, upstream: number, nowMs: MonoMs): void {
     if (this.asksOnPort >= ASKS_PER_PORT || this.upstream !== upstream) {
-      const ports = this.ports[upstream];
-      this.port = ports[this.random.int(ports.length)];
+      this.port = this.choosePort(this.ports[upstream], slot);
       this.upstream = upstream;
       this.asksOnPort = 0;
     }
@@ -160,7 +195,17 @@ export class Forwarder {
     this.memory.bytes[payload] = id >>> 8;
     this.memory.bytes[payload + 1] = id & 0xff;
     this.waiting.append(slot, nowMs + TRY_TIMEOUT_MS);
-    this.wire.ask(slot, this.portOfSlot[slot]);
+    if (this.portOfSlot[slot] !== NO_PORT) this.wire.ask(slot, this.portOfSlot[slot]);
+  }
+
+  /** At random; for a second try not the port of the first. */
+  private choosePort(ports: readonly number[], slot: number): number {
+    if (ports.length === 0) return NO_PORT;
+    let port = ports[this.random.int(ports.length)];
+    while (ports.length > 1 && this.earlierId[slot] !== NO_ID && port === this.earlierPort[slot]) {
+      port = ports[this.random.int(ports.length)];
+    }
+    return port;
   }
 
   /** Letter case aside, the question sections agree; an error answer may leave its own out (RFC 1035 §4.1.1). */

@@ -16,6 +16,7 @@ export interface AnswerBytes {
 }
 
 interface Held {
+  readonly answer: number;
   readonly copy: Uint8Array;
   openings: number;
 }
@@ -46,18 +47,19 @@ export class HeldAnswers {
     return this.deadlines.firstDeadlineMs();
   }
 
-  /** Keeps the answer until `openings` mappings are open; false when no more can be kept. */
-  hold(slot: number, bytes: Uint8Array, offset: number, length: number, openings: number, nowMs: MonoMs): boolean {
+  /** Keeps the answer with this number until `openings` mappings are open; false when no more can be kept. */
+  hold(slot: number, answer: number, copy: Uint8Array, openings: number, nowMs: MonoMs): boolean {
     if (this.bySlot.size >= HELD_ANSWERS_MAX) return false;
-    this.bySlot.set(slot, { copy: bytes.slice(offset, offset + length), openings });
+    this.bySlot.set(slot, { answer, copy, openings });
     this.deadlines.append(slot, nowMs + this.delayMs);
     return true;
   }
 
   /** One mapping is open; true when it was the last that the slot's answer waited for. */
-  opened(slot: number): boolean {
+  opened(slot: number, answer: number): boolean {
     const held = this.bySlot.get(slot);
-    return held !== undefined && --held.openings === 0;
+    // The slot may hold a later query's answer by now.
+    return held?.answer === answer && --held.openings === 0;
   }
 
   /** The held answer, where the wire can send it from; null when no buffer is free now (the slot stays held). */

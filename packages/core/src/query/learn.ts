@@ -15,7 +15,7 @@ import { ALIAS_LINKS_MAX } from './settings.js';
 export const OPENING = {
   /** The datapath is open, or has nothing to open. */
   open: 0,
-  /** It is being opened: `QueryPath.onOpened(slot)` will follow, once per mapping. */
+  /** It is being opened: `QueryPath.onOpened` with the mapping's slot and answer will follow, once per mapping. */
   pending: 1,
   /** There was no room to pass it on: it is neither learned nor opened. */
   full: 2,
@@ -25,6 +25,8 @@ export type Opening = (typeof OPENING)[keyof typeof OPENING];
 /** One learned address. The object is reused: whoever keeps it copies it. */
 export interface LearnedMapping {
   readonly slot: number;
+  /** Which answer taught it: no two have the same number. */
+  readonly answer: number;
   readonly endpointId: number;
   /** Wire form of the name asked, in the letter case of the answer. */
   readonly bytes: Uint8Array;
@@ -43,6 +45,7 @@ export interface MappingSink {
 
 const V4_MAPPED = new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
 const TTL_MAX = 0x7fff_ffff;
+const TTL_USED_MAX = 604_800;
 const ADDRESS_BYTES = { v4: 4, v6: 16 } as const;
 
 export class Learner {
@@ -54,6 +57,7 @@ export class Learner {
   private readonly addressBytes = new Uint8Array(ADDRESS_BYTES.v6);
   private readonly mapping = {
     slot: 0,
+    answer: 0,
     endpointId: 0,
     bytes: new Uint8Array(0) as Uint8Array,
     nameOffset: 0,
@@ -76,11 +80,17 @@ export class Learner {
     this.recent.clear();
   }
 
+  /** The number of the answer that was learned from last. */
+  get answer(): number {
+    return this.mapping.answer;
+  }
+
   /** Learns from the answer to the slot's query; returns how many mappings are still being opened. */
   learn(slot: number, endpointId: number, bytes: Uint8Array, start: number, view: AnswerView, nowMs: MonoMs): number {
     if (view.rcode !== RCODE.noError || view.recordCount === 0 || !asksForAddresses(view.type)) return 0;
     this.pending = 0;
     this.mapping.slot = slot;
+    this.mapping.answer++;
     this.mapping.endpointId = endpointId;
     this.mapping.bytes = bytes;
     this.mapping.nameOffset = view.nameStart;
@@ -96,7 +106,6 @@ export class Learner {
       const onChain =
         chain.owner >= 0 &&
         view.recordClass[i] === CLASS.IN &&
-        (view.type === type || view.type === TYPE.ANY) &&
         nameEquals(bytes, start, start + view.owner[i], bytes, start, chain.owner);
       if (!onChain) {
         if (isAddress) this.counters.add(COUNTER.off_chain);
@@ -147,9 +156,9 @@ function asksForAddresses(type: number): boolean {
   return type === TYPE.A || type === TYPE.AAAA || type === TYPE.HTTPS || type === TYPE.SVCB || type === TYPE.ANY;
 }
 
-/** A TTL with its highest bit set counts as 0 (RFC 2181 §8). */
+/** A TTL with its highest bit set counts as 0 (RFC 2181 §8), a longer one than a week as a week (RFC 8767 §4). */
 function readTtl(view: AnswerView, record: number): number {
-  return view.ttl[record] > TTL_MAX ? 0 : view.ttl[record];
+  return view.ttl[record] > TTL_MAX ? 0 : Math.min(view.ttl[record], TTL_USED_MAX);
 }
 
 /** The end of the alias chain. Reused: read it before the next call. */

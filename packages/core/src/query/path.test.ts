@@ -57,6 +57,7 @@ class Rig implements Wire {
   readonly path: QueryPath;
   readonly settings: PathSettings;
   opening: Opening = OPENING.open;
+  lastAnswer = 0;
   nowMs = 1000;
   private readonly free = Array.from({ length: SLOTS }, (_, slot) => SLOTS - 1 - slot);
   private draws = 0;
@@ -172,6 +173,7 @@ class Rig implements Wire {
     if (this.opening === OPENING.full) return OPENING.full;
     const bytes = new Uint8Array(mapping.address.slice().buffer);
     const address = bytes[10] === 0xff ? bytes.subarray(12).join('.') : [...bytes].join(':');
+    this.lastAnswer = mapping.answer;
     this.learned.push({ endpointId, address, ttlSeconds });
     return this.opening;
   }
@@ -321,6 +323,57 @@ t.test('a broken answer is not passed on; the true one is awaited', (t) => {
   t.end();
 });
 
+t.test('bytes behind an answer do no harm, and one that is cut with TC set sends the client to TCP', (t) => {
+  const rig = new Rig();
+  const packet = answerPacket('echo.k8s.intra.', [A1]);
+  rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
+  rig.answer(Uint8Array.from([...packet, 0]));
+  t.equal(rig.replies.length, 1);
+  rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
+  rig.answer(packet.slice(0, packet.length - 2).map((byte, i) => (i === 2 ? byte | 2 : byte)));
+  t.equal(rig.replies.length, 2);
+  t.equal(rig.replies[1].bytes[2] & 2, 2, 'TC');
+  t.same(rig.replies[1].bytes.subarray(12), queryPacket('echo.k8s.intra.').subarray(12), 'the question');
+  t.same([...rig.replies[1].bytes.subarray(4, 12)], [0, 1, 0, 0, 0, 0, 0, 0]);
+  t.equal(rig.learned.length, 1);
+  t.end();
+});
+
+t.test('the answer to the first try counts while the second one is under way', (t) => {
+  const upstreams = ['192.0.2.53', '192.0.2.54'].map((a) => ({ address: parseAddress(a)!, port: 53 }));
+  const rig = new Rig({ upstreams });
+  rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
+  rig.pass(TRY_TIMEOUT_MS);
+  const [first, second] = rig.asks;
+  t.not(first.port, second.port);
+  const packet = answerPacket('echo.k8s.intra.', [A1]);
+  const idOf = (bytes: Uint8Array) => (bytes[0] << 8) | bytes[1];
+  rig.answer(packet, { id: idOf(first.bytes), from: '192.0.2.54', port: first.port });
+  rig.answer(packet, { id: idOf(first.bytes), from: '192.0.2.53', port: second.port });
+  t.equal(rig.replies.length, 0, 'each try has its own server and port');
+  rig.answer(packet, { id: idOf(first.bytes), from: '192.0.2.53', port: first.port });
+  t.equal(rig.replies.length, 1);
+  rig.answer(packet, { id: idOf(second.bytes), from: '192.0.2.54', port: second.port });
+  t.equal(rig.replies.length, 1);
+  t.equal(rig.path.underWay, 0);
+  t.end();
+});
+
+t.test('an upstream that cannot be reached is passed over', (t) => {
+  const upstreams = ['192.0.2.53', '192.0.2.54'].map((a) => ({ address: parseAddress(a)!, port: 53 }));
+  const rig = new Rig({ upstreams });
+  rig.path.setPorts([[], [7]]);
+  rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
+  t.same(rig.asks.map((ask) => ask.upstream), ['192.0.2.54:53']);
+  rig.path.setPorts([[], []]);
+  rig.query('127.0.1.1', queryPacket('b.k8s.intra.'));
+  t.equal(rig.asks.length, 1, 'nobody to ask');
+  rig.pass(TRY_TIMEOUT_MS);
+  rig.pass(TRY_TIMEOUT_MS);
+  t.equal(rig.replies.length, 2, 'and still an answer');
+  t.end();
+});
+
 t.test('an error answer without a question is passed on', (t) => {
   const rig = new Rig();
   rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
@@ -372,7 +425,8 @@ t.test('only what stands on the alias chain from the question is learned', (t) =
     { says: 'other owner', records: [A1, ['evil.test.', TYPE.A, 9, [6, 6, 6, 6]]], learned: ['172.17.0.2 30'], offChain: 1 },
     { says: 'address at a link in between', records: [cname('echo.k8s.intra.', 'b.test.', 5), A1], learned: [], offChain: 1 },
     { says: 'loop', records: [cname('echo.k8s.intra.', 'b.test.', 5), cname('b.test.', 'echo.k8s.intra.', 5), A1], learned: [], offChain: 1 },
-    { says: 'type not asked', records: [['echo.k8s.intra.', TYPE.AAAA, 9, new Array<number>(16).fill(1)]], learned: [], offChain: 1 },
+    { says: 'the other family', records: [['echo.k8s.intra.', TYPE.AAAA, 9, new Array<number>(16).fill(1)]], learned: [`${new Array(16).fill(1).join(':')} 9`], offChain: 0 },
+    { says: 'a TTL of a year', records: [['echo.k8s.intra.', TYPE.A, 31_536_000, [1, 1, 1, 1]]], learned: ['1.1.1.1 604800'], offChain: 0 },
     { says: 'data of another length', records: [['echo.k8s.intra.', TYPE.A, 9, new Array<number>(16).fill(1)]], learned: [], offChain: 0 },
     { says: 'TTL with its highest bit set', records: [['echo.k8s.intra.', TYPE.A, 0x80000001, [1, 1, 1, 1]]], learned: ['1.1.1.1 0'], offChain: 0 },
   ];
@@ -430,7 +484,9 @@ t.test('an answer waits for the datapath, but no longer than the deadline', (t) 
   const slot = rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
   rig.answer(answerPacket('echo.k8s.intra.', [A1]));
   t.equal(rig.replies.length, 0);
-  rig.path.onOpened(slot);
+  rig.path.onOpened(slot, rig.lastAnswer - 1);
+  t.equal(rig.replies.length, 0, 'the opening of an earlier answer');
+  rig.path.onOpened(slot, rig.lastAnswer);
   t.equal(rig.replies.length, 1);
 
   rig.path.forgetMappings();
@@ -476,6 +532,8 @@ t.test('over the concurrency limit a query waits for its grace period, then gets
   rig.nowMs += 100;
   rig.answer(answerPacket('a.k8s.intra.', [A1]));
   t.equal(rig.asks.length, 2, 'the longest waiting goes next');
+  rig.query('127.0.1.1', queryPacket('d.k8s.intra.'));
+  t.equal(rig.asks.length, 2, 'nobody overtakes');
   rig.pass(100);
   t.equal(rig.replies.length, 2);
   t.equal(rcodeOf(rig.replies[1]), RCODE.servFail);

@@ -5,7 +5,7 @@
  * calls back into it. Every query that enters leaves by exactly one `Wire.reply` or `Wire.drop`, within
  * TRIES × TRY_TIMEOUT_MS plus the waits that the settings allow.
  */
-import { AnswerView, EDE, QueryView, RCODE, SCAN, scanAnswer, scanQuery } from '@tandem/dns';
+import { AnswerView, EDE, FLAG, QueryView, RCODE, SCAN, scanAnswer, scanQuery } from '@tandem/dns';
 import { monoMs, type MonoMs, type Random } from '../base/seams.js';
 import type { PolicyIndex } from '../policy/decide.js';
 import { ADMITTED, admit, ClientShares, NOT_A_QUERY } from './admit.js';
@@ -58,7 +58,7 @@ export class QueryPath {
     this.memory = memory;
     this.wire = wire;
     this.counters = counters;
-    this.shares = new ClientShares(memory.slotCount);
+    this.shares = new ClientShares(memory.slotCount, random);
     this.decider = new Decider(memory, settings);
     this.forwarder = new Forwarder(memory, wire, random);
     this.learner = new Learner(seams.sink, counters, random, settings.minTtlSeconds);
@@ -79,6 +79,7 @@ export class QueryPath {
   /** Source port numbers that new questions may use, per upstream (transparent mode: one list). */
   setPorts(ports: readonly (readonly number[])[]): void {
     this.forwarder.setPorts(ports);
+    this.decider.setReachable(ports.map((numbers) => numbers.length > 0));
   }
 
   /** After a forced clean of the cache: every answer is news again. */
@@ -173,18 +174,27 @@ export class QueryPath {
       counters.add(COUNTER.upstream_unmatched);
       return;
     }
-    if (scanAnswer(bytes, offset, length, answer) !== SCAN.ok && answer.questionCount !== 0) {
+    const scan = scanAnswer(bytes, offset, length, answer);
+    const isWhole = scan === SCAN.ok || scan === SCAN.trailingBytes || answer.questionCount === 0;
+    if (!isWhole && (answer.flags & FLAG.truncated) === 0) {
       // Right ID, question and address, but broken: it may be forged, so the true one is still awaited.
       counters.add(COUNTER.upstream_malformed);
       return;
     }
     this.forwarder.finish(slot);
+    if (!isWhole) {
+      this.shares.leave(slot);
+      this.replier.cut(slot, bytes, offset, answer.nameStart === 0 ? 0 : answer.questionEnd - answer.nameStart);
+      this.startQueued();
+      return;
+    }
     const endpointId = this.endpointIdOfSlot[slot];
     const opening =
       endpointId === STRANGER_ID ? 0 : this.learner.learn(slot, endpointId, bytes, offset, answer, this.nowMs);
     if (opening > 0) {
-      if (this.held.hold(slot, bytes, offset, length, opening, this.nowMs)) {
+      if (this.held.hold(slot, this.learner.answer, bytes.slice(offset, offset + length), opening, this.nowMs)) {
         counters.add(COUNTER.held);
+        this.startQueued();
         return;
       }
       counters.add(COUNTER.hold_overflow);
@@ -197,9 +207,9 @@ export class QueryPath {
     if (this.forwarder.asksUnder(slot, id)) this.tryAgain(slot);
   }
 
-  /** The datapath is open for one more mapping of the slot's held answer. */
-  onOpened(slot: number): void {
-    if (this.held.opened(slot)) this.release(slot);
+  /** The datapath is open for one more mapping that this answer (`LearnedMapping.answer`) to the slot's query taught. */
+  onOpened(slot: number, answer: number): void {
+    if (this.held.opened(slot, answer)) this.release(slot);
   }
 
   /** Time has passed: silent upstreams, full waiting rooms, late datapaths. */
@@ -236,9 +246,10 @@ export class QueryPath {
   private forward(slot: number, upstream: number): void {
     this.clientBytesOfSlot[slot] = this.replier.clientBytes(slot, this.view);
     this.shares.enter(this.memory, slot);
+    const questionBytes = this.view.questionEnd - this.view.nameStart;
     if (this.underWay >= this.settings.slotsForQueries && !this.makeRoom(slot)) return;
-    if (this.forwarder.underWay < this.underWayMax) {
-      this.ask(slot, upstream);
+    if (this.queued.size === 0 && this.forwarder.underWay < this.underWayMax) {
+      this.ask(slot, upstream, questionBytes);
     } else if (this.settings.concurrencyGraceMs > 0) {
       this.queued.append(slot, this.nowMs + this.settings.concurrencyGraceMs);
     } else {
@@ -250,6 +261,7 @@ export class QueryPath {
   /** Slots are short: the client that holds most of them loses a query; false if that is the new one. */
   private makeRoom(slot: number): boolean {
     this.counters.add(COUNTER.shed);
+    this.shares.findHeaviest();
     const victim = this.shares.isHeaviest(slot)
       ? NO_SLOT
       : this.forwarder.oldest((candidate) => this.shares.ofHeaviest(candidate));
@@ -262,9 +274,8 @@ export class QueryPath {
     return true;
   }
 
-  private ask(slot: number, upstream: number): void {
+  private ask(slot: number, upstream: number, questionBytes: number): void {
     this.counters.add(COUNTER.asked);
-    const questionBytes = this.view.questionEnd - this.view.nameStart;
     this.forwarder.start(slot, upstream, questionBytes, this.nowMs);
   }
 
@@ -278,6 +289,7 @@ export class QueryPath {
     this.counters.add(COUNTER.retried);
     this.counters.add(COUNTER.asked);
     this.scanAgain(slot);
+    this.forwarder.keepTry(slot);
     const row = this.rowOf(slot);
     let upstream = row === STRANGER_ROW ? REFUSED : this.decider.elsewhere(slot, row, this.memory.bytes, this.view);
     // Policy may have changed since; a question under way keeps the verdict that it got.
@@ -304,13 +316,14 @@ export class QueryPath {
     this.startQueued();
   }
 
-  /** A place under the concurrency limit is free: the query that waits longest gets it. */
+  /** Places under the concurrency limit may be free: the queries that wait longest get them. */
   private startQueued(): void {
-    if (this.queued.size === 0 || this.forwarder.underWay >= this.underWayMax) return;
-    const slot = this.queued.first();
-    this.queued.remove(slot);
-    this.scanAgain(slot);
-    this.ask(slot, this.decider.current(slot));
+    while (this.queued.size > 0 && this.forwarder.underWay < this.underWayMax) {
+      const slot = this.queued.first();
+      this.queued.remove(slot);
+      this.scanAgain(slot);
+      this.ask(slot, this.decider.current(slot), this.view.questionEnd - this.view.nameStart);
+    }
   }
 
   private scanAgain(slot: number): void {

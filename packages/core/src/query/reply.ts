@@ -14,6 +14,9 @@ import { receivedAtMs, SCRATCH_BYTES, SLOT, SLOT_FLAG, slotPayload, slotWord, ty
 const UDP_BYTES = 512;
 const TCP_BYTES = 65_535;
 
+/** Offset of QDCOUNT; the other counts follow (RFC 1035 §4.1.1). */
+const QUESTION_COUNT_AT = 4;
+
 /** No Extended DNS Error. */
 export const NO_EDE = -1;
 
@@ -90,12 +93,33 @@ export class Replier {
         return;
       }
     }
-    this.counters.add(COUNTER.truncated);
     const scratch = wire.scratch();
-    const readable = scanAnswer(bytes, offset, length, this.answer) === SCAN.ok;
-    const cut = readable ? buildTruncated(bytes, offset, length, this.answer, memory.bytes, scratch) : 0;
-    assert(cut > 0 && cut <= SCRATCH_BYTES, 'a truncated answer fits its buffer');
+    const readable = scanAnswer(bytes, offset, length, this.answer);
+    const isReadable = readable === SCAN.ok || readable === SCAN.trailingBytes;
+    const cut = isReadable
+      ? buildTruncated(bytes, offset, length, this.answer, memory.bytes, scratch, SCRATCH_BYTES)
+      : 0;
+    if (cut === 0) {
+      this.cut(slot, bytes, offset, 0);
+      return;
+    }
+    this.counters.add(COUNTER.truncated);
     wire.reply(slot, memory.bytes, scratch, cut);
+  }
+
+  /** Header and question of an answer that is cut somewhere, with TC set: the client comes back by TCP. */
+  cut(slot: number, bytes: Uint8Array, offset: number, questionBytes: number): void {
+    this.counters.add(COUNTER.truncated);
+    const at = this.wire.scratch();
+    const own = this.memory.bytes;
+    const length = HEADER_BYTES + Math.min(questionBytes, SCRATCH_BYTES - HEADER_BYTES);
+    own.set(bytes.subarray(offset, offset + length), at);
+    this.restoreId(slot, own, at);
+    own[at + 2] |= FLAG.truncated >>> 8;
+    own[at + QUESTION_COUNT_AT] = 0;
+    own[at + QUESTION_COUNT_AT + 1] = questionBytes > 0 ? 1 : 0;
+    own.fill(0, at + QUESTION_COUNT_AT + 2, at + HEADER_BYTES);
+    this.wire.reply(slot, own, at, length);
   }
 
   /** Puts the client's message ID into the packet at `offset`, if the slot's own was overwritten. */
