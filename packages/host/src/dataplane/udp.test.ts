@@ -1,19 +1,22 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import t, { type Test } from 'tap';
 import { AppError, type Snapshot } from '@tandem/core';
 import { EDE, RCODE } from '@tandem/dns';
-import { DataPlane } from './data-plane.js';
+import { DataPlane, type DataPlaneEvents } from './data-plane.js';
 import { TcpClient, UdpClient } from './testing/clients.js';
 import { addressFor, answerTo, extendedError, query, read } from './testing/messages.js';
-import { freePort, Rig, type RigOptions, settingsOf, snapshotOf } from './testing/rig.js';
+import { freePort, newDir, Rig, type RigOptions, settingsOf, snapshotOf } from './testing/rig.js';
 import { type Asked, TestUpstream } from './testing/upstream.js';
 import { until } from './testing/wait.js';
 
 const DEADLINE_MS = 5000;
 /** What a client is promised (DESIGN §4.4). */
 const ANSWER_MS = 2500;
+
+const deaf: DataPlaneEvents = { onMappings: () => undefined, onPolicyApplied: () => undefined, onWarning: () => undefined, onCrash: () => undefined };
 
 async function started(t: Test, options: RigOptions = {}): Promise<Rig> {
   const rig = await Rig.start(options);
@@ -221,6 +224,8 @@ t.test('an address that is not to be had is named, with what to do', async (t) =
   });
   const free = await freePort('127.0.0.1');
   const tcpPort = (tcp.address() as { readonly port: number }).port;
+  const dir = newDir();
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const cases = [
     [`127.0.0.1:${udp.address().port}`, 4, 'EADDRINUSE', /is taken; .*another/],
     [`127.0.0.1:${tcpPort}`, 4, 'EADDRINUSE', /is taken; .*another/],
@@ -229,8 +234,8 @@ t.test('an address that is not to be had is named, with what to do', async (t) =
   ] as const;
   for (const [text, family, errno, why] of cases) {
     const [, address, port] = /^\[?(.*?)\]?:(\d+)$/.exec(text)!;
-    const settings = settingsOf([free, { address, family, port: Number(port) }], [upstream]);
-    const error = await DataPlane.start(settings, null, { onMappings: () => undefined, onPolicyApplied: () => undefined, onCrash: () => undefined })
+    const settings = settingsOf(dir, [free, { address, family, port: Number(port) }], [upstream]);
+    const error = await DataPlane.start(settings, null, deaf)
       .then(() => null, (reason: unknown) => reason);
     t.ok(error instanceof AppError, text);
     if (!(error instanceof AppError)) return;
@@ -240,12 +245,13 @@ t.test('an address that is not to be had is named, with what to do', async (t) =
   }
 });
 
-t.test('a thread that ends unasked is reported', async () => {
+t.test('a thread that ends unasked is reported', async (t) => {
   const upstream = await freePort('127.0.0.1');
   const crashes: Error[] = [];
-  const plane = await DataPlane.start(settingsOf([await freePort('127.0.0.1')], [upstream]), null, {
-    onMappings: () => undefined, onPolicyApplied: () => undefined, onCrash: (error) => crashes.push(error),
-  });
+  const dir = newDir();
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  const settings = settingsOf(dir, [await freePort('127.0.0.1')], [upstream]);
+  const plane = await DataPlane.start(settings, null, { ...deaf, onCrash: (error) => crashes.push(error) });
   plane.setPolicy({ revision: 1 } as Snapshot);
   await until('reported', DEADLINE_MS, () => crashes.length > 0);
 });

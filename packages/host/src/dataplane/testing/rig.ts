@@ -1,7 +1,11 @@
 /** A data plane on loopback with an upstream in the same process, for tests. */
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, isIPv6 } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type EndpointRecord, ruleSetKey, type Settings, type Snapshot, snapshotHash, type SocketAddress } from '@tandem/core';
 import { DataPlane } from '../data-plane.js';
 import type { MappingRecord } from '../mapping-ring.js';
@@ -11,6 +15,9 @@ import { until } from './wait.js';
 
 const FIRST_IDENTITY = 256;
 const TRIES = 20;
+/** Below the range that the kernel chooses from (ip_local_port_range). */
+const FIRST_PORT = 10_240;
+const PORTS = 10_000;
 const FIRST_TURN_MS = 2000;
 
 /** Endpoint 1 is 127.0.0.1, 2 is ::1, 3 is 127.0.0.3; with `denied`, 127.0.0.1 may ask nothing, else all may ask all. */
@@ -30,9 +37,15 @@ export function snapshotOf(revision: number, options: { readonly denied?: boolea
   return { revision, hash: snapshotHash(content), ...content };
 }
 
-export function settingsOf(listen: readonly SocketAddress[], upstreams: readonly SocketAddress[]): Settings {
+/** A folder of the test's own; remove it with `rmSync`. */
+export function newDir(): string {
+  return mkdtempSync(join(tmpdir(), 'tandem-'));
+}
+
+/** `dir` is run-dir and state-dir. */
+export function settingsOf(dir: string, listen: readonly SocketAddress[], upstreams: readonly SocketAddress[]): Settings {
   return {
-    role: 'agent', listen, upstreams, policyPort: 53, manifestsDir: null, nodeName: 'node', runDir: '/nowhere', stateDir: '/nowhere',
+    role: 'agent', listen, upstreams, policyPort: 53, manifestsDir: null, nodeName: 'node', runDir: dir, stateDir: dir,
     httpListen: { address: '127.0.0.1', family: 4, port: 0 }, unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false,
     slots: 1024, upstreamPorts: 64, tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128,
     rejectResponseCode: 'refused', dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000, responseMaxDelayMs: 100,
@@ -40,15 +53,19 @@ export function settingsOf(listen: readonly SocketAddress[], upstreams: readonly
   };
 }
 
-/** A port of the address that is free for UDP and TCP. */
+/**
+ * A port of the address that is free for UDP and TCP, and that the kernel gives to nobody who asks for any: the data
+ * plane itself opens many of those before it listens.
+ */
 export async function freePort(address: string): Promise<SocketAddress> {
   const family = isIPv6(address) ? 6 : 4;
   for (let i = 1; ; i++) {
-    const udp = createSocket({ type: family === 6 ? 'udp6' : 'udp4', ipv6Only: family === 6 }).bind(0, address);
-    await once(udp, 'listening');
-    const { port } = udp.address();
+    const port = FIRST_PORT + randomInt(PORTS);
+    const udp = createSocket({ type: family === 6 ? 'udp6' : 'udp4', ipv6Only: family === 6 });
     const tcp = createServer();
     try {
+      udp.bind(port, address);
+      await once(udp, 'listening');
       tcp.listen({ port, host: address, ipv6Only: family === 6 });
       await once(tcp, 'listening');
       tcp.close();
@@ -80,16 +97,20 @@ export class Rig {
   readonly mappings: MappingRecord[];
   readonly applied: number[];
   readonly crashes: Error[];
+  readonly warnings: string[];
   /** Before the first query. */
   readonly slotsFree: number;
+  private readonly dir: string;
   private stopped: Promise<void> | null = null;
 
-  private constructor(plane: DataPlane, upstream: TestUpstream, seen: Pick<Rig, 'mappings' | 'applied' | 'crashes'>) {
+  private constructor(plane: DataPlane, upstream: TestUpstream, seen: Pick<Rig, 'mappings' | 'applied' | 'crashes' | 'warnings'> & { readonly dir: string }) {
     this.plane = plane;
     this.upstream = upstream;
     this.mappings = seen.mappings;
     this.applied = seen.applied;
     this.crashes = seen.crashes;
+    this.warnings = seen.warnings;
+    this.dir = seen.dir;
     this.slotsFree = plane.gauges().freeSlots;
   }
 
@@ -97,11 +118,13 @@ export class Rig {
     const upstream = await TestUpstream.start(options.upstream ?? '127.0.0.1', options.zone ?? ((asked) => asked.answer(addressFor(asked.query))));
     const listen: SocketAddress[] = [];
     for (const address of options.listen ?? ['127.0.0.1']) listen.push(await freePort(address));
-    const seen = { mappings: [] as MappingRecord[], applied: [] as number[], crashes: [] as Error[] };
-    const settings: Settings = { ...settingsOf(listen, [upstream.address, ...(options.moreUpstreams ?? [])]), ...options.settings };
+    const dir = newDir();
+    const seen = { mappings: [] as MappingRecord[], applied: [] as number[], crashes: [] as Error[], warnings: [] as string[], dir };
+    const settings: Settings = { ...settingsOf(dir, listen, [upstream.address, ...(options.moreUpstreams ?? [])]), ...options.settings };
     const plane = await DataPlane.start(settings, options.snapshot === undefined ? snapshotOf(1) : options.snapshot, {
       onMappings: (records) => seen.mappings.push(...records),
       onPolicyApplied: (revision) => seen.applied.push(revision),
+      onWarning: (message) => seen.warnings.push(message),
       onCrash: (error) => seen.crashes.push(error),
     });
     // Any message makes it turn.
@@ -122,5 +145,6 @@ export class Rig {
   async stop(): Promise<void> {
     await this.stopPlane();
     await this.upstream.stop();
+    rmSync(this.dir, { recursive: true, force: true });
   }
 }
