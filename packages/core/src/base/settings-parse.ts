@@ -27,16 +27,27 @@ export interface ParsedSettings {
   readonly notices: readonly string[];
 }
 
-interface Complaint {
-  readonly code: AppErrorCode;
+/** What is wrong with one piece of configuration; the message names the place. */
+export interface Complaint {
+  readonly code: Extract<AppErrorCode, 'USAGE' | 'CONFIGURATION' | 'UNAVAILABLE'>;
   readonly message: string;
 }
 
+/** Of several complaints the first of these gives the exit code. */
+const GRAVEST_FIRST: readonly Complaint['code'][] = ['USAGE', 'CONFIGURATION', 'UNAVAILABLE'];
+
+/** An IPv6 socket here takes IPv6 alone, so each covers its own family. */
+const WILDCARDS: readonly string[] = ['0.0.0.0', '::'];
+const LOOPBACK = { 4: '127.0.0.1', 6: '::1' } as const;
+
 type Value = string | number | boolean | SocketAddress | readonly SocketAddress[] | null;
 
-/** @throws AppError USAGE, CONFIGURATION, or UNAVAILABLE for settings of later versions; its message has one line per complaint. */
-export function parseSettings(raws: readonly RawSetting[], facts: SettingFacts): ParsedSettings {
-  const complaints: Complaint[] = [];
+/**
+ * `earlier`: what was wrong before there were raw values, such as an unknown key in a file; it comes first in the list.
+ * @throws AppError USAGE, CONFIGURATION, or UNAVAILABLE for settings of later versions; its message has one line per complaint.
+ */
+export function parseSettings(raws: readonly RawSetting[], facts: SettingFacts, earlier: readonly Complaint[] = []): ParsedSettings {
+  const complaints: Complaint[] = [...earlier];
   const notices: string[] = [];
   const fields: Record<string, Value> = {};
   const byName = new Map(raws.map((raw) => [raw.name, raw]));
@@ -50,21 +61,22 @@ export function parseSettings(raws: readonly RawSetting[], facts: SettingFacts):
       if (row.field !== undefined) fields[row.field] = null;
       continue;
     }
-    if (raw !== undefined && row.status === 'later') {
-      const complaint = refuseLater(row, raw);
+    if (row.field === undefined) {
+      const complaint = raw === undefined ? null : refuseWithoutField(row, raw);
       if (complaint !== null) complaints.push(complaint);
-    } else if (raw !== undefined && row.status === 'notice') {
-      notices.push(`${raw.where} is accepted and changes nothing: ${row.why}`);
-    } else if (row.field !== undefined) {
-      const value = valueOf(row, raw, facts);
-      if (isComplaint(value)) complaints.push(value);
-      else fields[row.field] = value.value;
+      else if (raw !== undefined && row.status === 'notice') notices.push(`${raw.where} is accepted and changes nothing: ${row.why}`);
+      continue;
     }
+    const value = valueOf(row, raw, facts);
+    if (!isComplaint(value)) fields[row.field] = value.value;
+    // Where a file could not be read, what is missing may stand in it.
+    else if (raw !== undefined || earlier.length === 0) complaints.push(value);
   }
   const settings = { role: facts.role, ...fields } as unknown as Settings;
-  if (complaints.length === 0) complaints.push(...contradictions(settings));
+  if (complaints.length === 0) complaints.push(...contradictions(settings, facts));
   if (complaints.length > 0) {
-    throw new AppError(complaints[0].code, complaints.map((complaint) => complaint.message).join('\n'));
+    const code = GRAVEST_FIRST.find((one) => complaints.some((complaint) => complaint.code === one))!;
+    throw new AppError(code, complaints.map((complaint) => complaint.message).join('\n'));
   }
   return { settings: Object.freeze(settings), notices };
 }
@@ -77,10 +89,15 @@ function appliesTo(row: SettingRow, role: Role): boolean {
   return row.roles === undefined || row.roles.includes(role);
 }
 
-function refuseLater(row: SettingRow, raw: RawSetting): Complaint | null {
+/** A setting that is kept nowhere: its value must make sense, and one of a later version must be at its default. */
+function refuseWithoutField(row: SettingRow, raw: RawSetting): Complaint | null {
   const text = raw.texts.join(',');
-  if (text === row.default || (text === '' && row.default === null)) return null;
-  const allowed = typeof row.default === 'string' ? `only ${row.default} is` : 'leave it out';
+  const atDefault = typeof row.default === 'string' ? row.default : null;
+  if (text === '' && atDefault === null) return null;
+  const value = readValue(row, raw);
+  if (isComplaint(value)) return value;
+  if (row.status !== 'later' || (atDefault !== null && value.value === readOne(row, atDefault))) return null;
+  const allowed = atDefault === null ? 'leave it out' : `only ${atDefault} is`;
   return { code: 'UNAVAILABLE', message: `${raw.where}: ${JSON.stringify(text)} is not in this version (${row.why}); ${allowed}` };
 }
 
@@ -122,6 +139,8 @@ function readOne(row: SettingRow, text: string): Value {
       const address = parseSocketAddress(text);
       return address !== null && inRange(row, address.port) ? address : null;
     }
+    case 'address or socket':
+      return /^unix:[^\p{Cc}]{1,107}$/u.test(text) ? text : readOne({ ...row, kind: 'address' }, text);
   }
 }
 
@@ -151,20 +170,33 @@ function inRange(row: SettingRow, value: number): boolean {
   return value >= (row.min ?? -Infinity) && value <= (row.max ?? Infinity);
 }
 
-function contradictions(settings: Settings): Complaint[] {
-  const listening = new Set(settings.listen.map(formatSocketAddress));
-  const complaints: Complaint[] = settings.upstreams
-    .filter((upstream) => listening.has(formatSocketAddress(upstream)))
-    .map((upstream) => ({
-      code: 'CONFIGURATION',
-      message: `--upstream ${formatSocketAddress(upstream)} is also a --listen address: queries would go in a circle`,
-    }));
+function contradictions(settings: Settings, facts: SettingFacts): Complaint[] {
+  const complaints: Complaint[] = settings.upstreams.flatMap((upstream) => {
+    const listen = settings.listen.find((at) => reaches(upstream, at, facts));
+    if (listen === undefined) return [];
+    const [from, to] = [formatSocketAddress(upstream), formatSocketAddress(listen)];
+    const why = from === to ? 'is also a --listen address' : `is answered by --listen ${to}`;
+    return [{ code: 'CONFIGURATION', message: `--upstream ${from} ${why}: queries would go in a circle` }];
+  });
   const sockets = settings.upstreams.length * settings.upstreamPorts;
   if (sockets > UPSTREAM_SOCKETS_MAX) {
     const message = `${settings.upstreams.length} upstreams with ${settings.upstreamPorts} ports each (--upstream-ports) need ${sockets} sockets; allowed: at most ${UPSTREAM_SOCKETS_MAX}`;
     complaints.push({ code: 'CONFIGURATION', message });
   }
   return complaints;
+}
+
+/** Whether what is sent to `upstream` arrives at `listen`, here. */
+function reaches(upstream: SocketAddress, listen: SocketAddress, facts: SettingFacts): boolean {
+  if (upstream.port !== listen.port || upstream.family !== listen.family) return false;
+  // What is sent to the unspecified address goes to the loopback one.
+  const to = WILDCARDS.includes(upstream.address) ? LOOPBACK[upstream.family] : upstream.address;
+  if (to === listen.address) return true;
+  return WILDCARDS.includes(listen.address) && (isLoopback(to) || facts.localAddresses.includes(to));
+}
+
+function isLoopback(address: string): boolean {
+  return address === LOOPBACK[6] || address.startsWith('127.');
 }
 
 function isComplaint(value: { value: Value } | Complaint): value is Complaint {

@@ -55,10 +55,12 @@ export interface SettingFacts {
   readonly stateDir: string;
   /** First server of /etc/resolv.conf as `ADDR:53`; null if there is none. */
   readonly resolver: string | null;
+  /** Canonical texts of the addresses of this host's interfaces; 127.0.0.0/8 and ::1 need not be among them. */
+  readonly localAddresses: readonly string[];
 }
 
 /** How the text of a value is read. `addresses` is a list (the flag may be repeated), all others are single. */
-export type SettingKind = 'addresses' | 'address' | 'integer' | 'duration' | 'boolean' | 'choice' | 'text';
+export type SettingKind = 'addresses' | 'address' | 'address or socket' | 'integer' | 'duration' | 'boolean' | 'choice' | 'text';
 
 export interface SettingRow {
   /** Without dashes in front; the key in a `--config` file. */
@@ -71,7 +73,7 @@ export interface SettingRow {
   /** Text form. null: no value. A function: depends on the host or role, and `defaultText` describes it. */
   readonly default: string | null | ((facts: SettingFacts) => string | null);
   readonly defaultText?: string;
-  /** Integers: in `unit`; durations: milliseconds; addresses: the port; text: length in characters. */
+  /** Integers: in `unit`; durations: milliseconds; addresses: the port; text and socket paths: length in characters. */
   readonly min?: number;
   readonly max?: number;
   readonly choices?: readonly string[];
@@ -87,6 +89,8 @@ export interface SettingRow {
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
 const PORT_MAX = 65_535;
 const YEAR_SECONDS = 365 * 24 * 3_600;
 const PATH_MAX = 4_096;
@@ -94,6 +98,9 @@ const PATH_MAX = 4_096;
 const RUN_DIR_MAX = 80;
 /** A query's own deadline: no wait inside it can be longer. */
 const QUERY_DEADLINE_MS = 2_500;
+
+/** A slot takes up to two of the 65,536 message IDs, for its try and the one before, and one ID must stay free. */
+const SLOTS_MAX = 32_767;
 
 export const LISTEN_ADDRESSES_MAX = 16;
 /** UDP sockets towards upstreams in use at once; the data plane has numbers for 1024, replaced ones among them. */
@@ -150,7 +157,7 @@ const honoured = [
     why: 'nothing is refused by policy; the verdict is AUDIT',
   },
   {
-    name: 'slots', field: 'slots', kind: 'integer', unit: 'N', default: '8192', min: 64, max: 32_768,
+    name: 'slots', field: 'slots', kind: 'integer', unit: 'N', default: '8192', min: 64, max: SLOTS_MAX,
     status: 'honoured', why: 'unanswered queries at most; about 2 KiB of shared memory each',
   },
   {
@@ -208,35 +215,47 @@ const honoured = [
   },
 ] as const satisfies readonly SettingRow[];
 
-function later(name: string, atDefault: string | null, why: string): SettingRow {
-  return { name, kind: 'text', unit: 'VALUE', default: atDefault, status: 'later', why };
+/** What a row of a later version, or one without effect, allows: nonsense is refused there, too. */
+type Values = Pick<SettingRow, 'kind' | 'unit'> & Partial<Pick<SettingRow, 'min' | 'max' | 'choices' | 'roles'>>;
+
+const BOOLEAN: Values = { kind: 'boolean', unit: '' };
+const DURATION: Values = { kind: 'duration', unit: 'DURATION', min: 0, max: DAY_MS };
+const ADDRESS: Values = { kind: 'address', unit: 'ADDR:PORT', min: 1, max: PORT_MAX };
+
+function integer(unit: string, max: number): Values {
+  return { kind: 'integer', unit, min: 0, max };
 }
 
-function notice(name: string, atDefault: string, why: string): SettingRow {
-  return { name, kind: 'text', unit: 'VALUE', default: atDefault, status: 'notice', why };
+function choice(unit: string, ...choices: readonly string[]): Values {
+  return { kind: 'choice', unit, choices };
+}
+
+function later(name: string, values: Values, atDefault: string | null, why: string): SettingRow {
+  return { name, ...values, default: atDefault, status: 'later', why };
+}
+
+function notice(name: string, values: Values, atDefault: string, why: string): SettingRow {
+  return { name, ...values, default: atDefault, status: 'notice', why };
 }
 
 const others: readonly SettingRow[] = [
-  later('mode', 'explicit', 'transparent: TPROXY, the original destination is kept'),
-  { ...later('kubernetes', 'false', 'objects from the API server'), kind: 'boolean', roles: ['agent'] },
-  later('hubble-listen', null, 'Hubble Observer API'),
-  later('datapath', 'none', 'nftables: who may connect where'),
-  later('grant-scope', 'node', 'endpoint: a learned address opens for the pod that learned it alone'),
-  later('stale-source-limit', '0', 'how long label grants for remote pods outlive their source'),
-  { ...later('cilium-agent', null, 'take policy from a Cilium agent'), roles: ['dns-proxy'] },
-  later('tofqdns-pre-cache', null, 'mappings loaded at the start'),
-  later('tofqdns-idle-connection-grace-period', '0s', 'how long a mapping outlives its last connection'),
-  later('tofqdns-max-deferred-connection-deletes', '10000', 'expired addresses kept for live connections'),
-  {
-    ...later('dnsproxy-enable-transparent-mode', 'false', "queries leave with the pod's own address"),
-    kind: 'boolean',
-  },
-  notice('tofqdns-preallocate-identities', 'true', 'there are no identities per address here'),
-  notice('tofqdns-proxy-port', '0', 'the port is that of --listen'),
-  notice('dnsproxy-lock-count', '131', 'there are no locks here'),
-  notice('dnsproxy-lock-timeout', '500ms', 'there are no locks here'),
-  notice('dnsproxy-insecure-skip-transparent-mode-check', 'false', 'there is no such check here'),
-  notice('dnsproxy-socket-linger-timeout', '10', 'upstream sockets are shared and stay open'),
+  later('mode', choice('MODE', 'explicit', 'transparent'), 'explicit', 'transparent: TPROXY, the original destination is kept'),
+  later('kubernetes', { ...BOOLEAN, roles: ['agent'] }, 'false', 'objects from the API server'),
+  later('hubble-listen', { ...ADDRESS, kind: 'address or socket', unit: 'ADDR:PORT|unix:PATH' }, null, 'Hubble Observer API'),
+  later('datapath', choice('KIND', 'none', 'nftables'), 'none', 'nftables: who may connect where'),
+  later('grant-scope', choice('SCOPE', 'node', 'endpoint'), 'node', 'endpoint: a learned address opens for the pod that learned it alone'),
+  later('stale-source-limit', integer('SECONDS', YEAR_SECONDS), '0', 'how long label grants for remote pods outlive their source'),
+  later('cilium-agent', { ...ADDRESS, roles: ['dns-proxy'] }, null, 'take policy from a Cilium agent'),
+  later('tofqdns-pre-cache', { kind: 'text', unit: 'FILE', min: 0, max: PATH_MAX }, null, 'mappings loaded at the start'),
+  later('tofqdns-idle-connection-grace-period', DURATION, '0s', 'how long a mapping outlives its last connection'),
+  later('tofqdns-max-deferred-connection-deletes', integer('N', 1_000_000), '10000', 'expired addresses kept for live connections'),
+  later('dnsproxy-enable-transparent-mode', BOOLEAN, 'false', "queries leave with the pod's own address"),
+  notice('tofqdns-preallocate-identities', BOOLEAN, 'true', 'there are no identities per address here'),
+  notice('tofqdns-proxy-port', integer('PORT', PORT_MAX), '0', 'the port is that of --listen'),
+  notice('dnsproxy-lock-count', integer('N', 1_000_000), '131', 'there are no locks here'),
+  notice('dnsproxy-lock-timeout', DURATION, '500ms', 'there are no locks here'),
+  notice('dnsproxy-insecure-skip-transparent-mode-check', BOOLEAN, 'false', 'there is no such check here'),
+  notice('dnsproxy-socket-linger-timeout', integer('SECONDS', YEAR_SECONDS), '10', 'upstream sockets are shared and stay open'),
 ];
 
 /** In the order of help and reference page. */
@@ -269,6 +288,8 @@ export function rangeTextOf(row: SettingRow): string {
     case 'addresses':
     case 'address':
       return `an IP address with a port from ${row.min} to ${row.max}, such as 127.0.0.1:53 or [::1]:53`;
+    case 'address or socket':
+      return `an IP address with a port from ${row.min} to ${row.max}, or unix:PATH`;
     case 'text':
       return `${row.min} to ${row.max} characters`;
   }
@@ -277,6 +298,7 @@ export function rangeTextOf(row: SettingRow): string {
 /** `1500` → `1.5s`. */
 export function durationText(ms: number): string {
   if (ms === 0) return '0s';
+  if (ms % HOUR_MS === 0) return `${ms / HOUR_MS}h`;
   if (ms % MINUTE_MS === 0) return `${ms / MINUTE_MS}m`;
   return ms >= SECOND_MS ? `${ms / SECOND_MS}s` : `${ms}ms`;
 }

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { AppError, environmentNameOf, flagOf, SETTINGS, type Settings } from '@tandem/core';
@@ -62,7 +62,9 @@ t.test('wrong flags are refused in one line that names the remedy', (t) => {
     [['--slot', '5'], /^unknown option '--slot'; did you mean --slots\? \(see tandem-agent --help\)$/],
     [['--zzzzzz'], /^unknown option '--zzzzzz' \(see/],
     [['--slots'], /argument missing/],
-    [['start'], /too many arguments/],
+    [['start'], /^unexpected argument 'start' \(see/],
+    [['--slot=5', 'x'], /^unknown option '--slot'; did you mean --slots\? \(see tandem-agent --help\)$/],
+    [['-x'], /^unknown option '-x' \(see/],
     [['--slots', '1', '--slots', '2'], /allowed: one value/],
     [['--cilium-agent', '127.0.0.1:1'], /a setting of dns-proxy, not of agent/],
   ];
@@ -75,7 +77,7 @@ t.test('a complaint about a file names file, line and the nearest key', (t) => {
   const table: readonly [string, RegExp][] = [
     ['listen: 127.0.0.1:1\n\nslotz: 5\n', /tandem\.yaml:3: unknown setting "slotz"; did you mean slots\?$/],
     ['a: 1\nb: 2\n', /tandem\.yaml:1: unknown setting "a"\n.*tandem\.yaml:2: unknown setting "b"/],
-    ['\nslots: 5\n', /tandem\.yaml:2: slots: "5" is not allowed; allowed: 64 to 32768$/],
+    ['\nslots: 5\n', /tandem\.yaml:2: slots: "5" is not allowed; allowed: 64 to 32767$/],
     ['slots: 0x100\n', /"0x100" is not allowed/],
     ['slots: [64, 65]\n', /allowed: one value/],
     ['slots:\n', /tandem\.yaml:1: slots: a single value or a list of values is expected/],
@@ -99,7 +101,36 @@ t.test('a complaint about a file names file, line and the nearest key', (t) => {
 
 t.test('a complaint about the environment names the variable', (t) => {
   t.match(refusal({ env: { TANDEM_SLOTS: '' } }), { code: 'CONFIGURATION', message: /^TANDEM_SLOTS: "" is not allowed/ });
-  t.equal(load({ env: { TANDEM_MEMBER: 'agent' } }).slots, 8192, 'variables of the CLI are no settings');
+  t.end();
+});
+
+t.test('one start shows what is wrong in flags, file and environment', (t) => {
+  const config = configFile('slotz: 5\nlog-level: loud\nmode: transparent\n');
+  const { code, message } = refusal({ argv: ['--zzzzzz', '--policy-port=0', '--config', config], env: { TANDEM_SLOTS: '1' } });
+  t.equal(code, 'USAGE');
+  t.match(message.split('\n'), [/--zzzzzz/, /tandem\.yaml:1: unknown setting "slotz"/, /--policy-port: "0"/, /TANDEM_SLOTS: "1"/, /tandem\.yaml:2: log-level: "loud"/, /tandem\.yaml:3: mode/]);
+  t.equal(message.split('\n').length, 6);
+  t.end();
+});
+
+t.test('a variable of our prefix that is no setting is told', (t) => {
+  const noticesOf = (env: Readonly<Record<string, string>>): readonly string[] => {
+    const loaded = loadSettings({ role: 'agent', version: '1', argv: [], env, resolvConfPath });
+    return loaded.kind === 'settings' ? loaded.notices : [];
+  };
+  t.strictSame(noticesOf({ TANDEM_SLOTZ: '5', TANDEM_SLOTS: '64', TANDEMX: '', PATH: '' }), ['TANDEM_SLOTZ is in the environment and no setting; did you mean TANDEM_SLOTS?']);
+  t.strictSame(noticesOf({ TANDEM_RUN_DIR: '/run/x', TANDEM_CONFIG: configFile(''), TANDEM_CILIUM_AGENT: '' }), [], "the CLI's, and the other role's");
+  const many = noticesOf(Object.fromEntries(Array.from({ length: 15 }, (_, i) => [`TANDEM_${'Q'.repeat(30 + i)}`, ''])));
+  t.equal(many.length, 11);
+  t.equal(many.at(-1), '5 more variables TANDEM_… are no settings');
+  t.end();
+});
+
+t.test("an upstream at one of this host's own addresses is a circle under a wildcard --listen", (t) => {
+  const own = Object.values(networkInterfaces()).flatMap((rows) => rows ?? []).find(({ family, internal }) => family === 'IPv4' && !internal);
+  for (const address of ['127.0.0.9', ...own === undefined ? [] : [own.address]]) {
+    t.match(refusal({ argv: ['--listen=0.0.0.0:5353', `--upstream=${address}:5353`] }), { code: 'CONFIGURATION', message: /circle/ }, address);
+  }
   t.end();
 });
 

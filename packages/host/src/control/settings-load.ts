@@ -3,11 +3,11 @@
  * resolv.conf; what the texts mean is core's. Every complaint names the place: flag, variable, or file and line.
  */
 import { readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { hostname, networkInterfaces } from 'node:os';
 import { resolve } from 'node:path';
 import {
-  AppError, canonicalAddress, defaultTextOf, environmentNameOf, flagOf, formatSocketAddress, parseSettings, rangeTextOf,
-  SETTINGS, type ParsedSettings, type RawSetting, type Role, type SettingFacts, type SettingRow,
+  canonicalAddress, defaultTextOf, environmentNameOf, flagOf, formatSocketAddress, parseSettings, rangeTextOf,
+  SETTINGS, type Complaint, type ParsedSettings, type RawSetting, type Role, type SettingFacts, type SettingRow,
 } from '@tandem/core';
 import { Command, CommanderError, Option } from 'commander';
 import { readConfigFile } from './config-file.js';
@@ -36,35 +36,56 @@ export type Loaded =
     readonly given: readonly RawSetting[];
   } & ParsedSettings);
 
+const VARIABLE_PREFIX = 'TANDEM_';
 const CONFIG_VARIABLE = 'TANDEM_CONFIG';
+const VARIABLES_SHOWN_MAX = 10;
 const RESOLVER_PORT = 53;
 const HELP_WIDTH = 100;
 
-/** @throws AppError USAGE (flags), CONFIGURATION (environment, file), UNAVAILABLE (settings of later versions). */
+/** @throws AppError with all that is wrong in flags, environment, file and values: one line each. */
 export function loadSettings(request: LoadRequest): Loaded {
-  const command = commandFor(request.role, request.version);
-  const output: string[] = [];
-  command.configureOutput({ writeOut: (text) => output.push(text), writeErr: () => undefined });
-  try {
-    command.parse(request.argv, { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return { kind: 'text', text: output.join('') };
-    throw new AppError('USAGE', usageMessage(error.message, request.role), { cause: error });
-  }
-  const given = command.opts<Record<string, string[] | undefined>>();
-  const configFile = given.config?.at(-1) ?? request.env[CONFIG_VARIABLE] ?? null;
-  const raws = new Map<string, RawSetting>();
-  if (configFile !== null) for (const raw of readConfigFile(resolve(configFile))) raws.set(raw.name, raw);
-  for (const raw of fromEnvironment(request.env)) raws.set(raw.name, raw);
+  const flags = readFlags(request);
+  if (typeof flags === 'string') return { kind: 'text', text: flags };
+  const configFile = flags.given.config?.at(-1) ?? request.env[CONFIG_VARIABLE] ?? null;
+  const file = configFile === null ? { raws: [], complaints: [] } : readConfigFile(resolve(configFile));
+  const raws = new Map([...file.raws, ...fromEnvironment(request.env)].map((raw) => [raw.name, raw]));
   for (const row of SETTINGS) {
-    const texts = given[row.name];
+    const texts = flags.given[row.name];
     if (texts !== undefined) raws.set(row.name, { name: row.name, texts, where: flagOf(row), from: 'argv' });
   }
   const written = [...raws.values()];
   const fallbacks = Object.entries(request.fallbacks ?? {}).filter(([name]) => !raws.has(name))
     .map(([name, text]): RawSetting => ({ name, texts: [text], where: `--${name}`, from: 'file' }));
-  return { kind: 'settings', configFile, given: written, ...parseSettings([...written, ...fallbacks], factsOf(request)) };
+  const parsed = parseSettings([...written, ...fallbacks], factsOf(request), [...flags.complaints, ...file.complaints]);
+  return {
+    kind: 'settings', configFile, given: written, settings: parsed.settings,
+    notices: [...unknownVariables(request.env), ...parsed.notices],
+  };
+}
+
+interface Flags {
+  readonly given: Readonly<Record<string, readonly string[] | undefined>>;
+  readonly complaints: readonly Complaint[];
+}
+
+/** The flags as written, or the text of `--help` or `--version`. */
+function readFlags({ role, version, argv }: LoadRequest): Flags | string {
+  const command = commandFor(role, version);
+  const output: string[] = [];
+  command.configureOutput({ writeOut: (text) => output.push(text), writeErr: () => undefined });
+  const complaints: Complaint[] = [];
+  try {
+    command.parse(argv, { from: 'user' });
+    // What is no known flag, and after it perhaps its value, is left over.
+    const unknown = command.args.filter((arg) => arg.startsWith('-') && arg !== '-');
+    const left = unknown.length > 0 ? unknown : command.args.slice(0, 1);
+    for (const arg of left) complaints.push({ code: 'USAGE', message: usageMessage(arg, role) });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return output.join('');
+    complaints.push({ code: 'USAGE', message: `${error.message.replace(/^error: /, '')} (see tandem-${role} --help)` });
+  }
+  return { given: command.opts(), complaints };
 }
 
 /** The first `nameserver` of a resolv.conf text as `ADDR:53`; null if there is none. */
@@ -84,8 +105,15 @@ function factsOf(request: LoadRequest): SettingFacts {
     hostname: hostname(),
     runDir: defaultRunDir(request.env),
     stateDir: defaultStateDir(request.role, request.env),
+    localAddresses: localAddresses(),
     resolver: systemResolver(request.resolvConfPath ?? '/etc/resolv.conf'),
   };
+}
+
+function localAddresses(): string[] {
+  // A zone (fe80::1%eth0) is no part of an address in a setting.
+  return Object.values(networkInterfaces()).flatMap((rows) => rows ?? [])
+    .flatMap(({ address }) => canonicalAddress(address.replace(/%.*$/, '')) ?? []);
 }
 
 function systemResolver(path: string): string | null {
@@ -96,7 +124,6 @@ function systemResolver(path: string): string | null {
   }
 }
 
-/** Variables that are no setting's are left alone: some are the CLI's. */
 function fromEnvironment(env: Environment): RawSetting[] {
   const raws: RawSetting[] = [];
   for (const row of SETTINGS) {
@@ -107,12 +134,25 @@ function fromEnvironment(env: Environment): RawSetting[] {
   return raws;
 }
 
+/** A misspelt variable is told, not refused: the environment may be meant for another program of ours. */
+function unknownVariables(env: Environment): string[] {
+  const known = [CONFIG_VARIABLE, ...SETTINGS.map(environmentNameOf)];
+  const unknown = Object.keys(env).filter((name) => name.startsWith(VARIABLE_PREFIX) && !known.includes(name)).sort();
+  const notices = unknown.slice(0, VARIABLES_SHOWN_MAX).map((name) => {
+    const nearest = nearestName(name, known);
+    return `${name.slice(0, 80)} is in the environment and no setting${nearest === null ? '' : `; did you mean ${nearest}?`}`;
+  });
+  const more = unknown.length - notices.length;
+  return more > 0 ? [...notices, `${more} more variables ${VARIABLE_PREFIX}… are no settings`] : notices;
+}
+
 function commandFor(role: Role, version: string): Command {
   const command = new Command(`tandem-${role}`)
     .description(`The ${role} half of a Tandem DNS proxy pair. Each setting is a flag, an environment variable (TANDEM_…) and a key of --config.`)
     .version(version, '--version', 'print the version')
     .helpOption('-h, --help', 'print this text')
-    .allowExcessArguments(false)
+    .allowExcessArguments(true)
+    .allowUnknownOption(true)
     .exitOverride()
     .configureHelp({ helpWidth: HELP_WIDTH })
     .addOption(collecting(new Option('--config <FILE>', 'settings as YAML, keys as the flags without dashes')))
@@ -135,7 +175,7 @@ function collecting(option: Option): Option {
 }
 
 function describe(row: SettingRow): string {
-  const range = row.kind === 'boolean' || row.kind === 'text' || row.unit === 'ADDR:PORT' ? '' : `; allowed: ${rangeTextOf(row)}`;
+  const range = row.kind === 'boolean' || row.kind === 'text' || row.kind === 'address' || row.kind === 'addresses' ? '' : `; allowed: ${rangeTextOf(row)}`;
   const fallback = defaultTextOf(row);
   return `${row.why}${range}${fallback === '–' ? '' : ` (default: ${fallback})`}`;
 }
@@ -155,10 +195,11 @@ Example:
 `;
 }
 
-function usageMessage(message: string, role: Role): string {
-  const flag = /unknown option '--([^'=]+)/.exec(message)?.[1];
-  const nearest = flag === undefined ? null : nearestName(flag, SETTINGS.map((row) => row.name));
-  const plain = flag === undefined ? message.replace(/^error: /, '') : `unknown option '--${flag}'`;
+/** `arg`: what commander had no use for. */
+function usageMessage(arg: string, role: Role): string {
+  const shown = arg.replace(/=.*$/s, '').slice(0, 80);
+  if (!arg.startsWith('-')) return `unexpected argument '${shown}' (see tandem-${role} --help)`;
+  const nearest = nearestName(shown.replace(/^-+/, ''), SETTINGS.map((row) => row.name));
   const hint = nearest === null ? '' : `; did you mean --${nearest}?`;
-  return `${plain}${hint} (see tandem-${role} --help)`;
+  return `unknown option '${shown}'${hint} (see tandem-${role} --help)`;
 }
