@@ -89,7 +89,7 @@ t.test('endpoints, policies and status are shown', async (t) => {
   const { runDir } = await pair(t);
   t.equal((await tandem(runDir, ['endpoint', 'list'])).out,
     'Endpoint   Identity   Egress     Pod        Addresses   Labels\n7          300        enforced   demo/web   127.0.1.1   k8s:app=web\n');
-  t.match((await tandem(runDir, ['policy', 'list'])).out, /^Kind +Namespace +Name +Rules +Endpoints\nCiliumNetworkPolicy +demo +web-egress +2 +demo\/web\n$/);
+  t.match((await tandem(runDir, ['policy', 'list'])).out, /^Kind +Namespace +Name +Rules +Denies +Endpoints\nCiliumNetworkPolicy +demo +web-egress +2 +rest +demo\/web\n$/);
   const { out } = await tandem(runDir, ['status']);
   t.match(out, /up 1h2m\n/);
   t.match(out, /Policy +revision 4 \(0123456789ab\), 2 endpoints/);
@@ -105,7 +105,7 @@ t.test('a trace is explained', async (t) => {
   t.match(out, /^Verdict +allow: a rule allows it\nFrom +demo\/web \(endpoint 7, identity 300\)\nServer +127\.0\.0\.153 port 53\/TCP: pod\n +identity 301, port 53, namespace kube-system, k8s:k8s-app=kube-dns\n/);
   t.match(out, /Rule +CiliumNetworkPolicy demo\/web-egress spec\.egress\[0\]\.toPorts\[0\]: pattern \*\.shop\.example\.\n$/);
   t.match(views[0].asked, [{ from: 'demo/web', server: '127.0.0.153', port: 53, protocol: PROTOCOL.tcp, name: 'www.shop.example' }]);
-  t.match(await tandem(runDir, asking('x', '[::1]:53')), { code: 0, out: /Verdict +refuse: .*\n[^]*Nearest +CiliumNetworkPolicy .*: the rule allows/ });
+  t.match(await tandem(runDir, asking('x', '[::1]:53')), { code: 0, out: /Verdict +refuse: .*\n[^]*Nearest +CiliumNetworkPolicy .*: the rule allows.*\nDenied by +CiliumNetworkPolicy demo\/web-egress spec\n/ });
   t.match(views[0].asked.at(-1), { server: '::1', protocol: PROTOCOL.udp });
   t.match(JSON.parse((await tandem(runDir, [...asking('x'), '-o', 'json'])).out), { verdict: 'refuse', nearest: [{ missed: 'name', name: 'web-egress' }] });
   t.match(await tandem(runDir, asking('x', '127.0.0.1:53', 'demo/nobody')), { code: 64, out: '', err: 'tandem: agent: no local pod is called "demo/nobody"\n' });

@@ -7,7 +7,7 @@ import type { Io } from '../io.js';
 import { columns, render } from '../output.js';
 
 export function policyListCommand(io: Io): Command {
-  return memberCommand('list', 'List the policies in force that select local endpoints.', ['tandem policy list', 'tandem policy list -o yaml'])
+  return memberCommand('list', 'List the policies in force, and the local endpoints that they select.', ['tandem policy list', 'tandem policy list -o yaml'])
     .action(async (options: CommonOptions) => {
       const rows = await ask<PolicyView[]>(targetOf(options, io.env), { method: 'GET', path: '/api/v1/policies' });
       io.out(render(rows, options.output, () => tableOf(rows)));
@@ -16,7 +16,7 @@ export function policyListCommand(io: Io): Command {
 
 function tableOf(rows: readonly PolicyView[]): string {
   return columns([
-    ['Kind', 'Namespace', 'Name', 'Rules', 'Endpoints'],
-    ...rows.map((row) => [row.kind, row.namespace === '' ? '-' : row.namespace, row.name, String(row.rules), row.endpoints.join(',') || '-']),
+    ['Kind', 'Namespace', 'Name', 'Rules', 'Denies', 'Endpoints'],
+    ...rows.map((row) => [row.kind, row.namespace === '' ? '-' : row.namespace, row.name, String(row.rules), row.defaultDeny ? 'rest' : '-', row.endpoints.join(',') || '-']),
   ]);
 }

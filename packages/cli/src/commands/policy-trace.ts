@@ -58,6 +58,7 @@ function textOf(trace: TraceView): string {
     rows.push(['Rule', `${ruleText(trace.rule)}: ${pattern === null ? 'any name' : `pattern ${pattern}`}`]);
   }
   rows.push(...trace.nearest.map((rule, i) => [i === 0 ? 'Nearest' : '', `${ruleText(rule)}: ${rule.explanation}`]));
+  rows.push(...trace.deniedBy.map((spec, i) => [i === 0 ? 'Denied by' : '', ruleText(spec)]));
   return columns(rows);
 }
 

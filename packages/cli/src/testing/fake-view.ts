@@ -52,7 +52,7 @@ export class FakeView implements DaemonView {
   }
 
   policies(): PolicyView[] {
-    return [{ kind: 'CiliumNetworkPolicy', namespace: 'demo', name: 'web-egress', rules: 2, endpoints: ['demo/web'] }];
+    return [{ kind: 'CiliumNetworkPolicy', namespace: 'demo', name: 'web-egress', rules: 2, defaultDeny: true, endpoints: ['demo/web'] }];
   }
 
   trace(request: TraceRequest): TraceResult {
@@ -66,7 +66,8 @@ export class FakeView implements DaemonView {
       server: { address: request.server, kind: 'pod', services: [], targets: [{ identity: 301, labels: ['k8s:io.cilium.k8s.policy.cluster=default', 'k8s:io.kubernetes.pod.namespace=kube-system', 'k8s:k8s-app=kube-dns'], ports: [53] }] },
       port: request.port, protocol: request.protocol === PROTOCOL.tcp ? 'tcp' : 'udp', name: request.name,
       rule: isAllowed ? { origin, pattern: '*.shop.example.' } : null,
-      near: isAllowed ? [] : [{ origin, missed: 'name', explanation: 'the rule allows *.shop.example.' }], revision: 4,
+      near: isAllowed ? [] : [{ origin, missed: 'name', explanation: 'the rule allows *.shop.example.' }],
+      deniedBy: isAllowed ? [] : [{ ...origin, path: 'spec' }], revision: 4,
     };
   }
 

@@ -189,3 +189,21 @@ t.test('pods with equal rules share one rule set', (t) => {
   t.same(snapshot.endpoints.map(({ ruleSet }) => ruleSet), [0, 0]);
   t.end();
 });
+
+t.test('every policy is told of, whom it selects and whether it closes', (t) => {
+  const spec = { path: 'spec', endpointSelector: select({ app: 'net' }), egress: null, defaultDenyEgress: null };
+  const policies = [
+    policy('none', select({ app: 'nobody' }), [ALLOW_DNS]),
+    policy('deny-all', select({}), []),
+    policy('ingress', select({ app: 'free' }), null),
+    policy('open', select({ app: 'net' }), null, { specs: [{ ...spec, egress: [ALLOW_DNS], defaultDenyEgress: false }, { ...spec, path: 'specs[1]', endpointSelector: null }] }),
+  ];
+  const told = (enablePolicy: CompileOptions['enablePolicy']) =>
+    compileSnapshot({ ...OBJECTS, policies }, { ...OPTIONS, enablePolicy }).snapshot.policies.map(({ name, specs }) =>
+      [name, ...specs.map(({ path, rules, defaultDeny, endpoints }) => `${path} ${rules} ${defaultDeny} ${endpoints.join()}`)]);
+  t.same(told('default'), [
+    ['deny-all', 'spec 0 true 1,2'], ['ingress', 'spec 0 false 2'], ['none', 'spec 1 true '], ['open', 'spec 1 false 1', 'specs[1] 0 false '],
+  ]);
+  t.same(told('never')[0], ['deny-all', 'spec 0 false 1,2']);
+  t.end();
+});

@@ -12,6 +12,7 @@ import { Allotter, NO_ALLOTMENT, type Allotment } from './allotment.js';
 import { flattenPolicies, type FlatSpec } from './flatten.js';
 import { IdentityDirectory } from './identity-directory.js';
 import type { NamespaceObject, PodObject, PolicyObjects } from './objects.js';
+import { policyRecords } from './policy-records.js';
 import { LabelSet, matchesAll, podLabels } from './selector.js';
 import { compileServices } from './services.js';
 import {
@@ -53,7 +54,9 @@ export function compileSnapshot(objects: PolicyObjects, options: CompileOptions)
   const owned = new OwnedAddresses(pods, notices);
   const identityNumbers = new Allotter(before, 'identity');
   const directory = identityDirectory(pods, objects.namespaces, { owned, identityNumbers, nodeName: options.nodeName });
-  const specs = flattenPolicies(objects.policies, directory);
+  const specs = flattenPolicies(objects.policies, directory).map((spec) =>
+    options.enablePolicy === 'never' ? { ...spec, defaultDeny: false } : spec,
+  );
   const endpointNumbers = new Allotter(before, 'endpoint');
   const sets = new RuleSets(specs, directory, options.enablePolicy);
   const endpoints = pods
@@ -69,16 +72,18 @@ export function compileSnapshot(objects: PolicyObjects, options: CompileOptions)
         identity,
         addresses: owned.ofEndpoint(pod),
         key: sets.keyFor(identity),
+        specs: sets.selecting(identity),
       };
     });
   const { ruleSets, rowOf } = sets.finish();
   const content = {
     nodeName: options.nodeName,
-    endpoints: endpoints.map(({ key, ...record }): EndpointRecord => ({ ...record, ruleSet: key === null ? null : rowOf(key) })),
+    endpoints: endpoints.map(({ key, specs: _, ...record }): EndpointRecord => ({ ...record, ruleSet: key === null ? null : rowOf(key) })),
     identities: directory.records(),
     services: compileServices(objects, pods),
     ruleSets,
     fqdnSelectors: distinctSelectors(ruleSets),
+    policies: policyRecords(specs, endpoints),
   };
   // What a peer would refuse is refused here, before it is published.
   const snapshot = validateSnapshot({ revision: options.revision, hash: snapshotHash(content), ...content });
@@ -196,6 +201,7 @@ class RuleSets {
   readonly #specs: readonly FlatSpec[];
   readonly #directory: IdentityDirectory;
   readonly #mode: EnforcementMode;
+  readonly #selecting = new Map<number, readonly number[]>();
   readonly #keyByIdentity = new Map<number, string | null>();
   readonly #keyBySpecs = new Map<string, string>();
   readonly #rules = new Map<string, readonly EgressRule[]>();
@@ -206,10 +212,22 @@ class RuleSets {
     this.#mode = mode;
   }
 
+  /** Indexes of the specs that select the identity, rising. */
+  selecting(identity: number): readonly number[] {
+    let selected = this.#selecting.get(identity);
+    if (selected === undefined) {
+      const labels = this.#directory.labelsOf(identity);
+      selected = this.#specs.flatMap(({ subject }, index) => (subject !== null && matchesAll(subject, labels) ? [index] : []));
+      this.#selecting.set(identity, selected);
+    }
+    return selected;
+  }
+
+  /** null: the identity may ask anything. */
   keyFor(identity: number): string | null {
     let key = this.#keyByIdentity.get(identity);
     if (key === undefined) {
-      key = this.#compute(this.#directory.labelsOf(identity));
+      key = this.#compute(this.selecting(identity));
       this.#keyByIdentity.set(identity, key);
     }
     return key;
@@ -222,16 +240,9 @@ class RuleSets {
     return { ruleSets, rowOf: (key) => rows.get(key)! };
   }
 
-  #compute(labels: LabelSet): string | null {
+  #compute(selected: readonly number[]): string | null {
     if (this.#mode === 'never') return null;
-    const selected: number[] = [];
-    let denies = this.#mode === 'always';
-    this.#specs.forEach((spec, index) => {
-      if (!matchesAll(spec.subject, labels)) return;
-      selected.push(index);
-      denies ||= spec.defaultDeny;
-    });
-    if (!denies) return null;
+    if (this.#mode === 'default' && !selected.some((index) => this.#specs[index].defaultDeny)) return null;
     const specsKey = selected.join();
     let key = this.#keyBySpecs.get(specsKey);
     if (key === undefined) {

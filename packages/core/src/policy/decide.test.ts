@@ -35,6 +35,7 @@ function snapshot(rules: readonly EgressRule[]): Snapshot {
     ],
     ruleSets: [{ key: ruleSetKey(rules), rules }],
     fqdnSelectors: [],
+    policies: [],
   };
 }
 

@@ -3,7 +3,8 @@
  * that of the policies' kind, namespace and name, then as written: traces and hashes do not depend on the source's order.
  *
  * What an egress entry means: without L3 part and without `toPorts` it allows nothing (`egress: [{}]`); with `toPorts`
- * alone, any server; with an L3 part alone, every port. An empty L3 list selects nothing.
+ * alone, any server; with an L3 part alone, every port. An empty L3 list selects nothing. A spec that says nothing about
+ * egress is kept, without rules: people ask for it.
  */
 import type { IdentityDirectory } from './identity-directory.js';
 import type { EgressSpec, LabelSelector, PolicyObject, PolicySpec, PortSpec } from './objects.js';
@@ -12,8 +13,10 @@ import type { DnsPattern, EgressRule, FqdnSelector, PortRange, RuleOrigin } from
 import { byText, sortedDistinct } from './sort.js';
 
 export interface FlatSpec {
-  /** Which endpoints it applies to. */
-  readonly subject: readonly Requirement[];
+  /** `path` is the spec's own. */
+  readonly origin: RuleOrigin;
+  /** Which endpoints it applies to; null for a host policy: none. */
+  readonly subject: readonly Requirement[] | null;
   /** Whether selecting an endpoint closes its egress to all that no rule allows. */
   readonly defaultDeny: boolean;
   readonly rules: readonly EgressRule[];
@@ -25,21 +28,16 @@ export function flattenPolicies(policies: readonly PolicyObject[], directory: Id
   );
   const flat: FlatSpec[] = [];
   for (const policy of sorted) {
-    for (const spec of policy.specs) {
-      if (spec.endpointSelector === null || (spec.egress === null && spec.defaultDenyEgress === null)) continue;
-      flat.push(flattenSpec(policy, spec, spec.endpointSelector, directory));
-    }
+    for (const spec of policy.specs) flat.push(flattenSpec(policy, spec, directory));
   }
   return flat;
 }
 
-function flattenSpec(
-  policy: PolicyObject,
-  spec: PolicySpec,
-  selector: LabelSelector,
-  directory: IdentityDirectory,
-): FlatSpec {
+function flattenSpec(policy: PolicyObject, spec: PolicySpec, directory: IdentityDirectory): FlatSpec {
   const { kind, namespace, name } = policy;
+  const specOrigin: RuleOrigin = { kind, namespace, name, path: spec.path };
+  const selector = spec.endpointSelector;
+  if (selector === null) return { origin: specOrigin, subject: null, defaultDeny: false, rules: [] };
   const rules: EgressRule[] = [];
   (spec.egress ?? []).forEach((entry, index) => {
     const servers = serversOf(entry, namespace, selector, directory);
@@ -55,6 +53,7 @@ function flattenSpec(
     });
   });
   return {
+    origin: specOrigin,
     subject: subjectRequirements(selector, namespace),
     defaultDeny: spec.defaultDenyEgress ?? spec.egress !== null,
     rules,

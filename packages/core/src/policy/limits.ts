@@ -15,6 +15,10 @@ export const SNAPSHOT_LIMITS = {
   /** Cilium's limit per `toPorts` entry. */
   portsPerRule: 40,
   fqdnSelectors: 65536,
+  policies: 16384,
+  specsPerPolicy: 16384,
+  /** Pairs of a policy's spec and a local endpoint that it selects, over all. */
+  policyEndpoints: 1_048_576,
   /** Any text in a snapshot: a label is the longest (prefix, key of 317, value of 63). */
   textCharacters: 1024,
 } as const;

@@ -4,8 +4,8 @@ import type { EgressRule, Snapshot } from './snapshot.js';
 
 /** Hash of a snapshot's content: all but `revision` and `hash`, as canonical JSON, SHA-256, 64 lower-case hex digits. */
 export function snapshotHash(snapshot: Omit<Snapshot, 'revision' | 'hash'>): string {
-  const { nodeName, endpoints, identities, services, ruleSets, fqdnSelectors } = snapshot;
-  return contentHash({ nodeName, endpoints, identities, services, ruleSets, fqdnSelectors });
+  const { nodeName, endpoints, identities, services, ruleSets, fqdnSelectors, policies } = snapshot;
+  return contentHash({ nodeName, endpoints, identities, services, ruleSets, fqdnSelectors, policies });
 }
 
 /** Key of a rule set: equal keys mean equal rules. */

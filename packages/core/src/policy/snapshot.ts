@@ -25,6 +25,27 @@ export interface Snapshot {
   readonly ruleSets: readonly RuleSet[];
   /** Every distinct toFQDNs selector of local endpoints, sorted. */
   readonly fqdnSelectors: readonly FqdnSelector[];
+  /** Every policy, whomever it selects, by kind, namespace and name: for lists and traces; verdicts come from the rule sets. */
+  readonly policies: readonly PolicyRecord[];
+}
+
+export interface PolicyRecord {
+  readonly kind: RuleOrigin['kind'];
+  /** '' for a clusterwide policy. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly specs: readonly PolicySpecRecord[];
+}
+
+export interface PolicySpecRecord {
+  /** Field path within the object: `spec` or `specs[2]`. */
+  readonly path: string;
+  /** Flattened egress rules; 0 where the spec allows nothing. */
+  readonly rules: number;
+  /** Whether it closes the egress of the endpoints that it selects to all that no rule allows. */
+  readonly defaultDeny: boolean;
+  /** Ids of the local endpoints that it selects, rising. */
+  readonly endpoints: readonly number[];
 }
 
 /** A local pod. */

@@ -99,3 +99,18 @@ t.test('settings decide about strangers and in audit mode, as they do about quer
   }
   t.end();
 });
+
+t.test('a refusal names the policies that close the endpoint, those without rules too', (t) => {
+  const closing = { path: 'spec', endpointSelector: { matchLabels: { app: 'free' }, matchExpressions: [] }, egress: [], defaultDenyEgress: null };
+  const objects: PolicyObjects = {
+    ...OBJECTS, policies: [...OBJECTS.policies, { kind: 'CiliumNetworkPolicy', namespace: 'one', name: 'deny-all', specs: [closing] }],
+  };
+  const built = (enablePolicy: 'default' | 'always') =>
+    PolicyIndex.build(compileSnapshot(objects, { nodeName: 'n', enablePolicy, allotment: null, revision: 1 }).snapshot, null);
+  const told = (from: string, mode: 'default' | 'always' = 'default') => trace(built(mode), { ...ASK, from, name: 'b.io' });
+  t.match(told('one/free'), { reason: 'no-rule', near: [], deniedBy: [{ kind: 'CiliumNetworkPolicy', namespace: 'one', name: 'deny-all', path: 'spec' }] });
+  t.same(told('one/a').deniedBy.map(({ name }) => name), ['p']);
+  t.same(told('two/free').deniedBy, []);
+  t.match(told('two/free', 'always'), { reason: 'no-rule', near: [], deniedBy: [] });
+  t.end();
+});

@@ -73,10 +73,16 @@ export interface TraceResult {
   readonly rule: { readonly origin: RuleOrigin; /** null: the rule allows any name. */ readonly pattern: string | null } | null;
   /** On a refusal or audit: rules of the endpoint and what each lacked, nearest first; at most `TRACE_NEAR_MAX`. */
   readonly near: readonly TraceNear[];
+  /**
+   * On a refusal or audit: the policies' specs that close the endpoint's egress, at most `TRACE_DENYING_MAX`. Empty for a known
+   * endpoint where `--enable-policy always` alone closes it.
+   */
+  readonly deniedBy: readonly RuleOrigin[];
   readonly revision: number;
 }
 
 export const TRACE_NEAR_MAX = 20;
+export const TRACE_DENYING_MAX = 20;
 
 const MISS_DISTANCE: Readonly<Record<TraceMiss, number>> = { name: 0, protocol: 1, port: 2, server: 3 };
 
@@ -101,18 +107,33 @@ export function trace(index: PolicyIndex, request: TraceRequest): TraceResult {
     protocol: request.protocol === PROTOCOL.tcp ? ('tcp' as const) : ('udp' as const),
     name: nameToString(wire, 0, 0),
     revision: index.snapshot.revision,
+    rule: null,
+    near: [],
+    deniedBy: [],
   };
-  if (row < 0) return { ...base, verdict: 'refused', reason: 'unknown-endpoint', rule: null, near: [] };
+  if (row < 0) return { ...base, verdict: 'refused', reason: 'unknown-endpoint' };
   const verdict = index.decide(row, serverRow, request.port, request.protocol, wire, view);
-  if (verdict === ALLOW_NO_POLICY) return { ...base, verdict: 'allowed', reason: 'no-policy', rule: null, near: [] };
+  if (verdict === ALLOW_NO_POLICY) return { ...base, verdict: 'allowed', reason: 'no-policy' };
   const { rules } = index.snapshot.ruleSets[index.endpoint(row).ruleSet!];
   if (verdict >= 0) {
     const rule = { origin: rules[verdict].origin, pattern: matchingPattern(rules[verdict], wire, view) };
-    return { ...base, verdict: 'allowed', reason: 'rule', rule, near: [] };
+    return { ...base, verdict: 'allowed', reason: 'rule', rule };
   }
   const near = rules.flatMap((rule) => nearest(rule, targets, request.protocol, { wire, view, name: base.name }) ?? []);
   near.sort((a, b) => MISS_DISTANCE[a.missed] - MISS_DISTANCE[b.missed]);
-  return { ...base, verdict: 'refused', reason: 'no-rule', rule: null, near: near.slice(0, TRACE_NEAR_MAX) };
+  return { ...base, verdict: 'refused', reason: 'no-rule', near: near.slice(0, TRACE_NEAR_MAX), deniedBy: denying(index, row) };
+}
+
+function denying(index: PolicyIndex, row: number): RuleOrigin[] {
+  const { id } = index.endpoint(row);
+  const found: RuleOrigin[] = [];
+  for (const { kind, namespace, name, specs } of index.snapshot.policies) {
+    for (const { path, defaultDeny, endpoints } of specs) {
+      if (found.length === TRACE_DENYING_MAX) return found;
+      if (defaultDeny && endpoints.includes(id)) found.push({ kind, namespace, name, path });
+    }
+  }
+  return found;
 }
 
 export interface TraceSettings {

@@ -11,6 +11,8 @@ const RULE: EgressRule = {
   origin: { kind: 'CiliumNetworkPolicy', namespace: 'default', name: 'p', path: 'spec.egress[0]' },
 };
 
+const SPEC = { path: 'spec', rules: 1, defaultDeny: true, endpoints: [1] };
+
 function draft(rule: unknown = RULE): Draft {
   const rules = [rule] as EgressRule[];
   return {
@@ -22,6 +24,7 @@ function draft(rule: unknown = RULE): Draft {
     services: [{ namespace: 'x', name: 'y', addresses: ['10.96.0.10'], ports: [{ port: 53, protocol: 17, backends: [{ address: '10.0.0.1', port: 53 }] }] }],
     ruleSets: [{ key: ruleSetKey(rules), rules }],
     fqdnSelectors: [{ matchName: 'cilium.io.', matchPattern: null }],
+    policies: [{ kind: 'CiliumNetworkPolicy', namespace: 'default', name: 'p', specs: [SPEC] }],
   };
 }
 
@@ -58,6 +61,12 @@ const REFUSED: readonly (readonly [string, unknown, string])[] = [
   ['a range that ends before it begins', sealed(draft({ ...RULE, ports: [{ first: 53, last: 52, protocol: null }] })), 'ports[0].last is 52; allowed are 53 to 65535'],
   ['an odd protocol', sealed(draft({ ...RULE, ports: [{ first: 53, last: 53, protocol: 132 }] })), 'ports[0].protocol is neither TCP (6) nor UDP (17)'],
   ['too many ports', sealed(draft({ ...RULE, ports: Array(41).fill(RULE.ports[0]) })), 'ports has 41 entries; the limit is 40'],
+  ['a policy twice', sealed({ ...draft(), policies: [...draft().policies, ...draft().policies] }), 'policies has the policy CiliumNetworkPolicy default/p twice'],
+  ['a policy of an odd kind', withSpec(SPEC, { kind: 'NetworkPolicy' }), 'policies[0].kind is no kind of policy'],
+  ['a policy that selects a stranger', withSpec({ ...SPEC, endpoints: [1, 2] }), 'policies[0].specs[0].endpoints has 2, which is no endpoint'],
+  ['selected endpoints out of order', withSpec({ ...SPEC, endpoints: [1, 1] }), 'policies[0].specs[0].endpoints is not rising'],
+  ['a policy without its word on denial', withSpec({ ...SPEC, defaultDeny: 1 }), 'specs[0].defaultDeny is neither true nor false'],
+  ['a hash without the policies', { ...sealed(draft()), policies: [] }, 'hash is'],
   ['an odd kind', sealed(draft({ ...RULE, origin: { ...RULE.origin, kind: 'NetworkPolicy' } })), 'origin.kind is no kind of policy'],
 ];
 
@@ -78,6 +87,11 @@ t.test('what is not a snapshot is refused with the field that is wrong', (t) => 
 function withEndpoint(change: Record<string, unknown>): Draft {
   const value = draft();
   return sealed({ ...value, endpoints: [{ ...value.endpoints[0], ...change }] });
+}
+
+function withSpec(spec: unknown, change: Record<string, unknown> = {}): Draft {
+  const policies = [{ kind: 'CiliumNetworkPolicy', namespace: 'default', name: 'p', specs: [spec], ...change }];
+  return sealed({ ...draft(), policies: policies as unknown as Snapshot['policies'] });
 }
 
 function twoEndpoints(): Draft {

@@ -16,6 +16,8 @@ import {
   type EndpointRecord,
   type FqdnSelector,
   type IdentityRecord,
+  type PolicyRecord,
+  type PolicySpecRecord,
   type PortRange,
   type Protocol,
   type RuleOrigin,
@@ -31,7 +33,7 @@ const NUMBER_MAX = 65535;
 /** Throws AppError SNAPSHOT_REFUSED; its message names the field, its detail `field` holds the path. */
 export function validateSnapshot(value: unknown): Snapshot {
   const root = record(value, 'snapshot', [
-    'revision', 'hash', 'nodeName', 'endpoints', 'identities', 'services', 'ruleSets', 'fqdnSelectors',
+    'revision', 'hash', 'nodeName', 'endpoints', 'identities', 'services', 'ruleSets', 'fqdnSelectors', 'policies',
   ]);
   const ruleSets = list(root.ruleSets, 'ruleSets', LIMITS.ruleSets, ruleSet);
   const content = {
@@ -41,6 +43,7 @@ export function validateSnapshot(value: unknown): Snapshot {
     services: list(root.services, 'services', LIMITS.services, service),
     ruleSets,
     fqdnSelectors: list(root.fqdnSelectors, 'fqdnSelectors', LIMITS.fqdnSelectors, selector),
+    policies: list(root.policies, 'policies', LIMITS.policies, policy),
   };
   distinct(content.endpoints.map(({ id }) => String(id)), 'endpoints', 'id');
   distinct(content.endpoints.map(({ uid }) => uid), 'endpoints', 'uid');
@@ -48,6 +51,8 @@ export function validateSnapshot(value: unknown): Snapshot {
   distinct(content.identities.map((one) => String(one.identity)), 'identities', 'identity');
   distinct(content.identities.flatMap(({ addresses }) => addresses), 'identities', 'address');
   distinct(ruleSets.map(({ key }) => key), 'ruleSets', 'key');
+  distinct(content.policies.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`), 'policies', 'policy');
+  selectedOnes(content.policies, new Set(content.endpoints.map(({ id }) => id)));
   const revision = integer(root.revision, 'revision', 0, Number.MAX_SAFE_INTEGER);
   const hash = text(root.hash, 'hash');
   const own = snapshotHash(content);
@@ -133,6 +138,42 @@ function rule(value: unknown, at: string): EgressRule {
   };
 }
 
+function policy(value: unknown, at: string): PolicyRecord {
+  const item = record(value, at, ['kind', 'namespace', 'name', 'specs']);
+  return {
+    kind: policyKind(item.kind, `${at}.kind`),
+    namespace: text(item.namespace, `${at}.namespace`),
+    name: text(item.name, `${at}.name`),
+    specs: list(item.specs, `${at}.specs`, LIMITS.specsPerPolicy, policySpec),
+  };
+}
+
+function policySpec(value: unknown, at: string): PolicySpecRecord {
+  const item = record(value, at, ['path', 'rules', 'defaultDeny', 'endpoints']);
+  if (typeof item.defaultDeny !== 'boolean') refuse(`${at}.defaultDeny`, 'is neither true nor false');
+  return {
+    path: text(item.path, `${at}.path`),
+    rules: integer(item.rules, `${at}.rules`, 0, Number.MAX_SAFE_INTEGER),
+    defaultDeny: item.defaultDeny,
+    endpoints: list(item.endpoints, `${at}.endpoints`, LIMITS.endpoints, (one, where) => integer(one, where, 1, NUMBER_MAX)),
+  };
+}
+
+function selectedOnes(policies: readonly PolicyRecord[], ids: ReadonlySet<number>): void {
+  let total = 0;
+  policies.forEach(({ specs }, p) => {
+    specs.forEach(({ endpoints }, s) => {
+      const at = `policies[${p}].specs[${s}].endpoints`;
+      total += endpoints.length;
+      if (total > LIMITS.policyEndpoints) refuse(at, `brings the selected endpoints above ${LIMITS.policyEndpoints} in all`);
+      endpoints.forEach((id, i) => {
+        if (i > 0 && id <= endpoints[i - 1]) refuse(at, 'is not rising');
+        if (!ids.has(id)) refuse(at, `has ${id}, which is no endpoint`);
+      });
+    });
+  });
+}
+
 function portRange(value: unknown, at: string): PortRange {
   const item = record(value, at, ['first', 'last', 'protocol']);
   const first = integer(item.first, `${at}.first`, 0, NUMBER_MAX);
@@ -162,15 +203,17 @@ function admitted(value: unknown, at: string, admit: typeof admitMatchName): str
 
 function origin(value: unknown, at: string): RuleOrigin {
   const item = record(value, at, ['kind', 'namespace', 'name', 'path']);
-  if (item.kind !== 'CiliumNetworkPolicy' && item.kind !== 'CiliumClusterwideNetworkPolicy') {
-    refuse(`${at}.kind`, 'is no kind of policy');
-  }
   return {
-    kind: item.kind,
+    kind: policyKind(item.kind, `${at}.kind`),
     namespace: text(item.namespace, `${at}.namespace`),
     name: text(item.name, `${at}.name`),
     path: text(item.path, `${at}.path`),
   };
+}
+
+function policyKind(value: unknown, at: string): RuleOrigin['kind'] {
+  if (value !== 'CiliumNetworkPolicy' && value !== 'CiliumClusterwideNetworkPolicy') refuse(at, 'is no kind of policy');
+  return value;
 }
 
 function protocol(value: unknown, at: string): Protocol {

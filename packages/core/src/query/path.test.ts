@@ -39,6 +39,7 @@ const SNAPSHOT: Snapshot = {
   services: [],
   ruleSets: [{ key: 'k', rules: [RULE] }],
   fqdnSelectors: [],
+  policies: [],
 };
 
 interface Reply {

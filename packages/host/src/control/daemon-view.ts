@@ -15,6 +15,7 @@ export interface DaemonView {
   /** Forgets mappings, here and (by tombstone) at the peer; null: all. @throws AppError USAGE for a bad pattern. */
   cacheClean(matchPattern: string | null): CacheCleaned;
   endpoints(): readonly EndpointView[];
+  /** All of the snapshot, by kind, namespace and name. */
   policies(): readonly PolicyView[];
   /** @throws AppError NOT_FOUND for an unknown pod, UNAVAILABLE without a snapshot. */
   trace(request: TraceRequest): TraceResult;
@@ -135,8 +136,10 @@ export interface PolicyView {
   /** Empty for a clusterwide policy. */
   readonly namespace: string;
   readonly name: string;
-  /** Egress rules that act on local endpoints. */
+  /** Egress rules, one per `toPorts` entry; 0 for a policy that allows nothing. */
   readonly rules: number;
-  /** `namespace/pod` of the local endpoints it selects. */
+  /** Whether it closes the egress of those it selects to all that no rule allows. */
+  readonly defaultDeny: boolean;
+  /** `namespace/pod` of the local endpoints it selects; may be none. */
   readonly endpoints: readonly string[];
 }

@@ -153,18 +153,19 @@ t.test('a trace has its rules spread out and its reason as a sentence', async (t
   const origin = { kind: 'CiliumNetworkPolicy', namespace: 'demo', name: 'web', path: 'spec.egress[0]' } as const;
   const result: TraceResult = {
     verdict: 'refused', reason: 'no-rule', endpoint: null, server: { address: '::1', kind: 'world', services: [], targets: [] },
-    port: 53, protocol: 'udp', name: 'a.', rule: null, near: [{ origin, missed: 'name', explanation: 'x' }], revision: 3,
+    port: 53, protocol: 'udp', name: 'a.', rule: null, near: [{ origin, missed: 'name', explanation: 'x' }], deniedBy: [{ ...origin, path: 'spec' }], revision: 3,
   };
   const view = new RecordingView();
   const { tcp } = await served(t, Object.assign(view, { trace: () => result }));
   const path = '/api/v1/policy/trace?from=a&server=::1&name=a';
   t.match(JSON.parse((await ask(tcp, 'GET', path)).text), {
-    verdict: 'refuse', cause: 'no-rule', reason: /no rule allows/, rule: null, nearest: [{ ...origin, missed: 'name', explanation: 'x' }], revision: 3,
+    verdict: 'refuse', cause: 'no-rule', reason: /no rule allows/, rule: null, nearest: [{ ...origin, missed: 'name', explanation: 'x' }], deniedBy: [{ name: 'web', path: 'spec' }], revision: 3,
   });
   Object.assign(view, { trace: () => ({ ...result, verdict: 'allowed', reason: 'rule', rule: { origin, pattern: '*.a' }, near: [] }) });
   t.match(JSON.parse((await ask(tcp, 'GET', path)).text), { verdict: 'allow', rule: { ...origin, pattern: '*.a' }, nearest: [] });
   const reasons: readonly [Partial<TraceResult>, string, RegExp][] = [
     [{ verdict: 'audit' }, 'audit', /no rule allows this; --policy-audit-mode lets it pass$/],
+    [{ deniedBy: [] }, 'refuse', /no policy closes the endpoint, but --enable-policy is "always"/],
     [{ reason: 'unknown-endpoint' }, 'refuse', /no local endpoint, and --unknown-endpoint is "refuse"$/],
     [{ reason: 'unknown-endpoint', verdict: 'allowed' }, 'allow', /no local endpoint, and --unknown-endpoint is "allow"$/],
     [{ reason: 'unknown-endpoint', verdict: 'audit' }, 'audit', /is "refuse"; --policy-audit-mode lets it pass$/],

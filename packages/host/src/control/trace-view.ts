@@ -18,6 +18,8 @@ export interface TraceView {
   readonly rule: (RuleOrigin & { readonly pattern: string | null }) | null;
   /** On a refusal or audit: what each rule of the endpoint lacked, nearest first. */
   readonly nearest: readonly (RuleOrigin & { readonly missed: TraceMiss; readonly explanation: string })[];
+  /** On a refusal or audit: the policies' specs that close the endpoint, so that what no rule allows is refused. */
+  readonly deniedBy: readonly RuleOrigin[];
   /** Of the snapshot that was asked. */
   readonly revision: number;
 }
@@ -26,13 +28,16 @@ const VERDICTS: Readonly<Record<TraceResult['verdict'], TraceView['verdict']>> =
 const REASONS: Readonly<Record<TraceResult['reason'], string>> = {
   'rule': 'a rule allows it',
   'no-policy': 'no egress policy selects the endpoint: it may ask anything',
-  'no-rule': 'egress policy selects the endpoint, and no rule allows this',
+  'no-rule': 'default deny: egress policy selects the endpoint, and no rule allows this',
   'unknown-endpoint': 'the address is no local endpoint, and --unknown-endpoint is "refuse"',
 };
 
-function sentenceOf({ verdict, reason }: TraceResult): string {
+const ALWAYS = 'no policy closes the endpoint, but --enable-policy is "always", and no rule allows this';
+
+function sentenceOf({ verdict, reason, deniedBy }: TraceResult): string {
   if (reason === 'unknown-endpoint' && verdict === 'allowed') return REASONS[reason].replace('"refuse"', '"allow"');
-  return verdict === 'audit' ? `${REASONS[reason]}; --policy-audit-mode lets it pass` : REASONS[reason];
+  const text = reason === 'no-rule' && deniedBy.length === 0 ? ALWAYS : REASONS[reason];
+  return verdict === 'audit' ? `${text}; --policy-audit-mode lets it pass` : text;
 }
 
 export function traceViewOf(result: TraceResult): TraceView {
@@ -50,6 +55,7 @@ export function traceViewOf(result: TraceResult): TraceView {
     name: result.name,
     rule: rule === null ? null : { ...rule.origin, pattern: rule.pattern },
     nearest: result.near.map(({ origin, missed, explanation }) => ({ ...origin, missed, explanation })),
+    deniedBy: result.deniedBy,
     revision: result.revision,
   };
 }

@@ -110,20 +110,15 @@ export class MemberView implements DaemonView {
 
   policies(): readonly PolicyView[] {
     const { snapshot } = this.member;
-    const views = new Map<string, { kind: string; namespace: string; name: string; rules: Set<string>; pods: Set<string> }>();
-    snapshot?.ruleSets.forEach((ruleSet, row) => {
-      const pods = snapshot.endpoints.filter((endpoint) => endpoint.ruleSet === row);
-      for (const { origin } of ruleSet.rules) {
-        const { kind, namespace, name, path } = origin;
-        const key = `${kind} ${namespace}/${name}`;
-        const view = views.get(key) ?? { kind, namespace, name, rules: new Set<string>(), pods: new Set<string>() };
-        view.rules.add(path);
-        for (const pod of pods) view.pods.add(`${pod.namespace}/${pod.pod}`);
-        views.set(key, view);
-      }
-    });
-    return [...views.values()].map(({ kind, namespace, name, rules, pods }) => ({
-      kind, namespace, name, rules: rules.size, endpoints: [...pods].sort(),
+    if (snapshot === null) return [];
+    const podOf = new Map(snapshot.endpoints.map(({ id, namespace, pod }) => [id, `${namespace}/${pod}`]));
+    return snapshot.policies.map(({ kind, namespace, name, specs }) => ({
+      kind,
+      namespace,
+      name,
+      rules: specs.reduce((sum, { rules }) => sum + rules, 0),
+      defaultDeny: specs.some(({ defaultDeny }) => defaultDeny),
+      endpoints: [...new Set(specs.flatMap(({ endpoints }) => endpoints.map((id) => podOf.get(id)!)))].sort(),
     }));
   }
 

@@ -33,6 +33,7 @@ export function snapshotOf(revision: number, options: { readonly denied?: boolea
     services: [],
     ruleSets: options.denied === true ? [{ key: ruleSetKey([]), rules: [] }] : [],
     fqdnSelectors: [],
+    policies: [],
   };
   return { revision, hash: snapshotHash(content), ...content };
 }
