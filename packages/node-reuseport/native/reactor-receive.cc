@@ -55,19 +55,29 @@ void Reactor::pollListeners() {
   }
 }
 
-void Reactor::receiveFrom(uint32_t listener) {
+void Reactor::receiveReady() {
   const uint32_t batch = journal_.layout.batch;
-  if (listener >= listeners_.size() || listeners_[listener].fd < 0 || first_ == batch) return;
+  readyListeners_.serve([&] { return batch - first_; },
+                        [&](uint32_t listener, uint32_t share) { return receiveFrom(listener, share); });
+  readyUpstreams_.serve([&] { return batch - answerCount_; },
+                        [&](uint32_t upstream, uint32_t share) { return answersFrom(upstream, share); });
+}
+
+// Up to `share` datagrams; true if there may be more.
+bool Reactor::receiveFrom(uint32_t listener, uint32_t share) {
+  const uint32_t room = journal_.layout.batch - first_;
+  if (listener >= listeners_.size() || !listeners_[listener].receiving || room == 0) return false;
+  const uint32_t length = share < room ? share : room;
   uint32_t* owners = journal_.receiveListener();
-  for (uint32_t entry = first_; entry < batch; entry++) owners[entry] = listener;
+  for (uint32_t entry = first_; entry < first_ + length; entry++) owners[entry] = listener;
   points_.hit(Point::BeforeReceive);
-  int count = recvmmsg(listeners_[listener].fd, journal_.receiveHeaders() + first_, batch - first_, MSG_DONTWAIT, nullptr);
+  int count = recvmmsg(listeners_[listener].fd, journal_.receiveHeaders() + first_, length, MSG_DONTWAIT, nullptr);
   if (count <= 0) {
     if (count < 0 && errno != EAGAIN && errno != EINTR) {
       views_.control[kLastErrno] = errno;
       this->count(kReceiveErrors);
     }
-    return;
+    return false;
   }
   points_.hit(Point::AfterReceive);
   for (int i = 0; i < count; i++) {
@@ -76,6 +86,7 @@ void Reactor::receiveFrom(uint32_t listener) {
   }
   first_ += static_cast<uint32_t>(count);
   points_.hit(Point::AfterTake);
+  return static_cast<uint32_t>(count) == length;
 }
 
 void Reactor::acceptEntry(uint32_t entry, uint32_t listener) {
@@ -115,17 +126,18 @@ void Reactor::prepareAnswerHeaders() {
   }
 }
 
-void Reactor::answersFrom(uint32_t upstream) {
-  const uint32_t batch = journal_.layout.batch;
-  if (upstream >= upstreams_.size() || upstreams_[upstream].fd < 0 || answerCount_ == batch) return;
+bool Reactor::answersFrom(uint32_t upstream, uint32_t share) {
+  const uint32_t room = journal_.layout.batch - answerCount_;
+  if (upstream >= upstreams_.size() || upstreams_[upstream].fd < 0 || room == 0) return false;
+  const uint32_t length = share < room ? share : room;
   mmsghdr* headers = answerHeaders_.data() + answerCount_;
-  int count = recvmmsg(upstreams_[upstream].fd, headers, batch - answerCount_, MSG_DONTWAIT, nullptr);
+  int count = recvmmsg(upstreams_[upstream].fd, headers, length, MSG_DONTWAIT, nullptr);
   if (count <= 0) {
     if (count < 0 && errno != EAGAIN && errno != EINTR) {
       views_.control[kLastErrno] = errno;
       this->count(kUpstreamErrors);
     }
-    return;
+    return false;
   }
   for (int i = 0; i < count; i++, answerCount_++) {
     mmsghdr& header = headers[i];
@@ -141,6 +153,7 @@ void Reactor::answersFrom(uint32_t upstream) {
     header.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
     header.msg_hdr.msg_flags = 0;
   }
+  return static_cast<uint32_t>(count) == length;
 }
 
 }  // namespace reuseport

@@ -117,12 +117,14 @@ int Reactor::setReceiving(uint32_t index, bool on) {
     l.polled = poll;
   }
   l.receiving = on;
+  if (!on) readyListeners_.remove(index);
   return 0;
 }
 
 int Reactor::removeListener(uint32_t index) {
   int result = setReceiving(index, false);
   if (result == -ENOENT && (index >= listeners_.size() || listeners_[index].fd < 0)) return result;
+  readyListeners_.remove(index);
   listeners_[index] = Listener();
   return 0;
 }
@@ -147,6 +149,7 @@ int Reactor::addUpstream(int fd, uint32_t index, bool connected, bool segment) {
 int Reactor::removeUpstream(uint32_t index) {
   if (index >= upstreams_.size() || upstreams_[index].fd < 0) return -ENOENT;
   control(epollFd_, EPOLL_CTL_DEL, upstreams_[index].fd, 0, 0);
+  readyUpstreams_.remove(index);
   upstreams_[index] = Upstream();
   return 0;
 }
@@ -250,10 +253,10 @@ int Reactor::step(uint32_t transmitCount, int timeoutMs) {
         break;
       }
       case kListenerEvent:
-        receiveFrom(index);
+        readyListeners_.add(index);
         break;
       case kUpstreamEvent:
-        answersFrom(index);
+        readyUpstreams_.add(index);
         break;
       default: {
         int32_t* row = views_.ready + readyCount_++ * kReadyWords;
@@ -264,6 +267,7 @@ int Reactor::step(uint32_t transmitCount, int timeoutMs) {
       }
     }
   }
+  receiveReady();
   double* c = views_.control;
   c[kReceived] = receivedCount_;
   c[kAnswers] = answerCount_;

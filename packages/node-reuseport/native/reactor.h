@@ -13,6 +13,7 @@
 #include "code-points.h"
 #include "journal.h"
 #include "metadata.h"
+#include "ready-set.h"
 
 namespace reuseport {
 
@@ -98,9 +99,10 @@ class Reactor {
   void arm();
   void armEntry(uint32_t entry, uint32_t slot);
   void pollListeners();
-  void receiveFrom(uint32_t listener);
+  void receiveReady();
+  bool receiveFrom(uint32_t listener, uint32_t share);
   void acceptEntry(uint32_t entry, uint32_t listener);
-  void answersFrom(uint32_t upstream);
+  bool answersFrom(uint32_t upstream, uint32_t share);
   void prepareAnswerHeaders();
 
   // reactor-transmit.cc
@@ -153,6 +155,7 @@ class Reactor {
 
   std::vector<Listener> listeners_;
   std::vector<Upstream> upstreams_;
+  ReadySet readyListeners_, readyUpstreams_;
   std::vector<epoll_event> events_;
   std::vector<mmsghdr> answerHeaders_;
   std::vector<iovec> answerVectors_;

@@ -49,9 +49,9 @@ export class Side {
   readonly words: Uint32Array;
   readonly bytes: Uint8Array;
 
-  constructor(slots: number, batch: number) {
+  constructor(slots: number, batch: number, readyCapacity = 256) {
     this.journal = Journal.create({ slots, batch });
-    this.reactor = new Reactor(this.journal);
+    this.reactor = new Reactor(this.journal, { readyCapacity });
     this.words = new Uint32Array(this.journal.buffer);
     this.bytes = new Uint8Array(this.journal.buffer);
   }
