@@ -227,8 +227,8 @@ t.test('an address that is not to be had is named, with what to do', async (t) =
   const dir = newDir();
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const cases = [
-    [`127.0.0.1:${udp.address().port}`, 4, 'EADDRINUSE', /is taken; .*another/],
-    [`127.0.0.1:${tcpPort}`, 4, 'EADDRINUSE', /is taken; .*another/],
+    [`127.0.0.1:${udp.address().port}`, 4, 'EADDRINUSE', /another program holds 127\.0\.0\.1:\d+: find it with `ss -lntup` .*another --listen$/],
+    [`127.0.0.1:${tcpPort}`, 4, 'EADDRINUSE', /another program holds 127\.0\.0\.1:\d+: find it with `ss -lntup` .*another --listen$/],
     ['192.0.2.77:5353', 4, 'EADDRNOTAVAIL', /no such address; /],
     ['[2001:db8::77]:5353', 6, 'EADDRNOTAVAIL', /no such address; /],
   ] as const;
