@@ -196,6 +196,6 @@ t.test('the reference table has a row of five cells per setting', (t) => {
   const lines = referenceTable().trimEnd().split('\n');
   t.equal(lines.length, SETTINGS.length + 2);
   for (const line of lines) t.equal(line.split(/(?<!\\)\|/).length, 7, line);
-  t.match(lines, [/Flag/, /---/, /^\| `--listen` \| `TANDEM_LISTEN` \| 127\.0\.0\.1:10053 \|/]);
+  t.match(lines, [/Flag/, /---/, /^\| `--listen ADDR:PORT` \| `TANDEM_LISTEN` \| 127\.0\.0\.1:10053 \|/]);
   t.end();
 });

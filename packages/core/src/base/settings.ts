@@ -311,7 +311,7 @@ export function referenceTable(): string {
     if (row.roles !== undefined) notes.push(`${row.roles.join(', ')} only`);
     if (row.status === 'notice') notes.push("accepted for the sake of Cilium's configuration, without effect");
     if (row.status === 'later') notes.push('not in this version: refused unless at its default');
-    const cells = [`\`${flagOf(row)}\``, `\`${environmentNameOf(row)}\``, defaultTextOf(row), range === '' ? 'any' : range, notes.join('; ')];
+    const cells = [`\`${`${flagOf(row)} ${row.unit}`.trimEnd()}\``, `\`${environmentNameOf(row)}\``, defaultTextOf(row), range === '' ? 'any' : range, notes.join('; ')];
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   });
   return ['| Flag | Environment | Default | Allowed | Meaning |', '|---|---|---|---|---|', ...rows, ''].join('\n');
