@@ -38,17 +38,20 @@ void Reactor::armEntry(uint32_t entry, uint32_t slot) {
 }
 
 // Without an armed entry a readable socket would make epoll_wait return at once, again and again: the
-// listeners leave the interest set, and the sockets' queues hold.
+// listeners leave the interest set, and the sockets' queues hold. One that epoll refuses (its watches have a
+// limit per user) is tried again at every step: it would else be silent for ever.
 void Reactor::pollListeners() {
-  bool pause = first_ == journal_.layout.batch;
-  if (pause == listenersPaused_) return;
+  const bool pause = first_ == journal_.layout.batch;
+  if (pause == listenersPaused_ && !pollRefused_) return;
+  if (pause && !listenersPaused_) count(kPauses);
   listenersPaused_ = pause;
+  pollRefused_ = false;
   views_.control[kPaused] = pause ? 1 : 0;
-  if (pause) count(kPauses);
   for (uint32_t i = 0; i < listeners_.size(); i++) {
     if (listeners_[i].fd < 0 || !listeners_[i].receiving) continue;
     int result = setReceiving(i, true);
     if (result != 0) {
+      pollRefused_ = true;
       views_.control[kLastErrno] = -result;
       count(kReceiveErrors);
     }

@@ -152,6 +152,7 @@ class Reactor {
   uint32_t receivedCount_ = 0, answerCount_ = 0, readyCount_ = 0;
   double nowMs_ = 0;
   bool listenersPaused_ = false;
+  bool pollRefused_ = false;  // epoll did not do what it was asked for some listener
 
   std::vector<Listener> listeners_;
   std::vector<Upstream> upstreams_;
