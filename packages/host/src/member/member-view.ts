@@ -1,6 +1,6 @@
 /** A member as its HTTP API and CLI show it. */
 import {
-  AppError, COUNTERS, formatSocketAddress, LATENCY_BUCKETS_MS, type Mapping, monoMs, type Role, trace, type TraceRequest,
+  AppError, COUNTERS, formatSocketAddress, LATENCY_BUCKETS_MS, type Mapping, type Role, trace, type TraceRequest,
   type TraceResult, underSettings,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
@@ -45,7 +45,7 @@ export class MemberView implements DaemonView {
       uptimeSeconds: Math.floor((Date.now() - member.startedAtMs) / MS_PER_SECOND),
       listen: (member.dataPlane?.addresses ?? settings.listen).map(formatSocketAddress),
       upstreams: settings.upstreams.map(formatSocketAddress),
-      httpListen: formatSocketAddress(settings.httpListen),
+      httpListen: formatSocketAddress(member.httpListen),
       readiness: this.ready(),
       policy: {
         revision: enforced?.revision ?? null,
@@ -61,7 +61,7 @@ export class MemberView implements DaemonView {
         since: peer.sinceMs === null ? null : time(peer.sinceMs),
         incarnation: peer.incarnation,
         revision: peer.revision,
-        lag: member.exchange.lag,
+        lag: member.lag,
       },
       counters: this.counters(),
       cache: { names: names.size, mappings: member.cache.size },
@@ -71,6 +71,8 @@ export class MemberView implements DaemonView {
   cacheList(filter: CacheFilter): readonly CacheRow[] {
     if (filter.source === 'connection') return [];
     const matches = filter.matchPattern === null ? () => true : nameMatcher(filter.matchPattern);
+    // One reading of both clocks: times of one row must fit each other.
+    const bootedAtMs = Date.now() - bootTimeMs();
     const rows = new Map<string, CacheRow & { readonly ips: string[] }>();
     for (const mapping of this.member.cache.mappings()) {
       if (!matches(mapping.name)) continue;
@@ -79,7 +81,7 @@ export class MemberView implements DaemonView {
       // One row per look-up, as Cilium has it.
       const key = `${id} ${mapping.name} ${mapping.lookupMs} ${mapping.ttlSeconds}`;
       const row = rows.get(key);
-      if (row === undefined) rows.set(key, rowOf(mapping, id));
+      if (row === undefined) rows.set(key, rowOf(mapping, id, bootedAtMs));
       else row.ips.push(mapping.address);
     }
     for (const row of rows.values()) row.ips.sort();
@@ -144,13 +146,14 @@ export class MemberView implements DaemonView {
   }
 }
 
-function rowOf(mapping: Mapping, endpointId: number): CacheRow & { readonly ips: string[] } {
+/** `bootedAtMs` is the time of day at boot. */
+function rowOf(mapping: Mapping, endpointId: number, bootedAtMs: number): CacheRow & { readonly ips: string[] } {
   return {
     'fqdn': mapping.name,
     'ips': [mapping.address],
-    'lookup-time': wallTime(mapping.lookupMs),
+    'lookup-time': time(bootedAtMs + mapping.lookupMs),
     'ttl': mapping.ttlSeconds,
-    'expiration-time': wallTime(mapping.expiryMs),
+    'expiration-time': time(bootedAtMs + mapping.expiryMs),
     'endpoint-id': endpointId,
     'source': 'lookup',
   };
@@ -186,15 +189,10 @@ function metricsOf(member: Member): Metrics {
   });
   metrics.registerGauge({ name: 'tandem_mappings', help: 'Mappings in the FQDN cache.' }, () => member.cache.size);
   metrics.registerGauge({ name: 'tandem_peer_connected', help: '1 while the pair link is up.' }, () => (member.peer.connected ? 1 : 0));
-  metrics.registerGauge({ name: 'tandem_peer_lag_mappings', help: 'Mappings not yet acknowledged by the peer.' }, () => member.exchange.lag);
+  metrics.registerGauge({ name: 'tandem_peer_lag_mappings', help: 'Mappings not yet acknowledged by the peer.' }, () => member.lag);
   metrics.registerGauge({ name: 'tandem_policy_revision', help: 'Snapshot in force; 0 for none.' }, () => member.enforced?.revision ?? 0);
   metrics.registerGauge({ name: 'cilium_fqdn_selectors', help: 'toFQDNs selectors.' }, () => member.snapshot?.fqdnSelectors.length ?? 0);
   return metrics;
-}
-
-/** Time since boot as a time of day. */
-function wallTime(ms: number): string {
-  return time(Date.now() - (monoMs(bootTimeMs()) - ms));
 }
 
 function time(wallMs: number): string {

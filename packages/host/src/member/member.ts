@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import {
   type Clean, type EndpointRecord, FqdnCache, type Log, type Mapping, MappingExchange, monoMs, PolicyIndex, type Settings,
-  type Snapshot, validateSnapshot,
+  type Snapshot, type SocketAddress, validateSnapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
 import { DataPlane, type MappingRecord } from '../dataplane/index.js';
@@ -26,6 +26,12 @@ export interface PeerState {
   readonly revision: number | null;
 }
 
+/** A link to a peer that is up. */
+export interface PeerLink {
+  readonly exchange: MappingExchange;
+  peer: PeerState;
+}
+
 const NO_PEER: PeerState = { connected: false, sinceMs: null, incarnation: null, revision: null };
 
 export class Member {
@@ -36,16 +42,19 @@ export class Member {
   readonly incarnation = randomBytes(8).toString('hex');
   readonly startedAtMs = Date.now();
   readonly cache: FqdnCache;
-  readonly exchange: MappingExchange;
+  /** As bound, once it is. */
+  httpListen: SocketAddress;
   /** Complaints of the policy source, one line each. */
   problems: readonly string[] = [];
-  peer: PeerState = NO_PEER;
   /** Called when there may be something to send to the peer. */
   onExchange: () => void = () => undefined;
   /** Called with a clean that was made here. */
   onClean: (clean: Clean) => void = () => undefined;
   /** Mappings that collection removed, as expired or their pod gone. */
   collected = 0;
+  /** The newest comes last: during a rolling update there are two for a moment. */
+  private readonly links = new Set<PeerLink>();
+  private formerPeer = NO_PEER;
   private readonly store: StateFile<Snapshot>;
   private readonly fail: (error: Error) => void;
   private readonly awaitingApply = new Map<number, (() => void)[]>();
@@ -64,7 +73,7 @@ export class Member {
     this.log = options.log;
     this.fail = options.fail;
     this.cache = new FqdnCache({ maxAddressesPerName: options.settings.maxIpsPerHostname, matcher: nameMatcher });
-    this.exchange = new MappingExchange(this.cache);
+    this.httpListen = options.settings.httpListen;
     this.store = new StateFile(join(options.settings.stateDir, 'snapshot.json'), {
       bytesMax: SNAPSHOT_FILE_BYTES_MAX,
       parse: validateSnapshot,
@@ -94,6 +103,28 @@ export class Member {
   get enforced(): { readonly revision: number; readonly atMs: number } | null {
     if (this.enforcedRevision === null || this.enforcedAt === null) return null;
     return { revision: this.enforcedRevision, atMs: this.enforcedAt };
+  }
+
+  /** Of the newest link that is up, else of the last one. */
+  get peer(): PeerState {
+    return [...this.links].at(-1)?.peer ?? this.formerPeer;
+  }
+
+  /** Mappings that a peer has not acknowledged yet. */
+  get lag(): number {
+    let lag = 0;
+    for (const { exchange } of this.links) lag = Math.max(lag, exchange.lag);
+    return lag;
+  }
+
+  linkUp(link: PeerLink): void {
+    this.links.add(link);
+    link.exchange.linkUp();
+  }
+
+  linkDown(link: PeerLink): void {
+    this.links.delete(link);
+    this.formerPeer = { ...link.peer, connected: false, sinceMs: Date.now() };
   }
 
   /** The last good snapshot on disk; null when there is none. */
@@ -166,7 +197,8 @@ export class Member {
     this.awaitingApply.delete(revision);
   }
 
-  private learned(records: readonly MappingRecord[]): void {
+  /** What the data plane has learned. */
+  learned(records: readonly MappingRecord[]): void {
     for (const record of records) {
       const endpoint = this.endpointsById.get(record.endpointId);
       if (endpoint === undefined) continue;
@@ -179,7 +211,7 @@ export class Member {
         ttlSeconds,
         expiryMs: monoMs(record.lookupMs + ttlSeconds * 1000),
       };
-      if (this.cache.merge(mapping)) this.exchange.offer(mapping);
+      if (this.cache.merge(mapping)) for (const { exchange } of this.links) exchange.offer(mapping);
     }
     this.onExchange();
   }

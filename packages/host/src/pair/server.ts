@@ -102,16 +102,19 @@ function isOwnUser(socket: Socket): boolean {
 }
 
 async function listen(listener: NetServer, path: string): Promise<void> {
-  // The API's socket of this role is held already, so what lies here is a dead process's.
-  rmSync(path, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    listener.once('error', (error) => {
-      reject(new AppError('UNAVAILABLE', `cannot listen at ${path}: ${error.message}; check --run-dir`, { cause: error }));
+  try {
+    // The API's socket of this role is held already, so what lies here is a dead process's.
+    rmSync(path, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      listener.once('error', reject);
+      const before = process.umask(PRIVATE_UMASK);
+      listener.listen({ path }, () => resolve());
+      process.umask(before);
     });
-    const before = process.umask(PRIVATE_UMASK);
-    listener.listen({ path }, () => resolve());
-    process.umask(before);
-  });
-  chmodSync(path, 0o600);
+    chmodSync(path, 0o600);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new AppError('UNAVAILABLE', `cannot listen at ${path}: ${why}; check --run-dir`, { cause: error });
+  }
 }
 

@@ -4,9 +4,9 @@
  *
  * Invariant: nothing that a peer sends can do more than end the link.
  */
-import { AppError, type Clean, type Role, type Snapshot, validateSnapshot } from '@tandem/core';
+import { AppError, type Clean, MappingExchange, type Role, type Snapshot, validateSnapshot } from '@tandem/core';
 import { checkHello, cleanFromWire, mappingsFromWire, mappingToWire, type pairV1, PROTOCOL_VERSION, SNAPSHOT_BYTES_MAX } from '@tandem/proto';
-import type { Member } from '../member/member.js';
+import type { Member, PeerLink } from '../member/member.js';
 
 type Incoming = NonNullable<pairV1.LinkRequest['message']> | NonNullable<pairV1.LinkResponse['message']>;
 export type Outgoing = Incoming;
@@ -31,6 +31,7 @@ export interface SessionOptions {
 export class PairSession {
   private readonly options: SessionOptions;
   private readonly member: Member;
+  private readonly link: PeerLink;
   private open = false;
   private closed = false;
   private writable = true;
@@ -42,6 +43,7 @@ export class PairSession {
   constructor(options: SessionOptions) {
     this.options = options;
     this.member = options.member;
+    this.link = { exchange: new MappingExchange(this.member.cache), peer: this.member.peer };
     this.timer = setTimeout(() => this.fail('the peer said no Hello in time'), HELLO_TIMEOUT_MS);
     const snapshot = this.member.snapshot;
     this.send({
@@ -82,7 +84,7 @@ export class PairSession {
     if (!this.open || this.closed) return;
     this.offerSnapshot();
     while (this.writable) {
-      const next = this.member.exchange.next();
+      const next = this.link.exchange.next();
       if (next === null) return;
       this.send({
         $case: 'mappings',
@@ -104,8 +106,7 @@ export class PairSession {
     if (this.awaiting !== null) clearTimeout(this.awaiting.timer);
     if (!this.open) return;
     this.open = false;
-    this.member.exchange.linkDown();
-    this.member.peer = { connected: false, sinceMs: Date.now(), incarnation: this.member.peer.incarnation, revision: this.member.peer.revision };
+    this.member.linkDown(this.link);
     this.member.log.warn('the pair link is down');
   }
 
@@ -120,7 +121,7 @@ export class PairSession {
         this.send({ $case: 'mappingsAck', value: { sequence: message.value.sequence } });
         break;
       case 'mappingsAck':
-        this.member.exchange.acknowledged(Number(message.value.sequence));
+        this.link.exchange.acknowledged(Number(message.value.sequence));
         this.pump();
         break;
       case 'clean':
@@ -144,13 +145,13 @@ export class PairSession {
     this.open = true;
     this.peerHash = hello.snapshotHash;
     const revision = Number(hello.snapshotRevision);
-    member.peer = { connected: true, sinceMs: Date.now(), incarnation: hello.incarnation, revision: revision === 0 ? null : revision };
+    this.link.peer = { connected: true, sinceMs: Date.now(), incarnation: hello.incarnation, revision: revision === 0 ? null : revision };
     member.log.info('the pair link is up', { peerVersion: hello.version, peerIncarnation: hello.incarnation });
     if (hello.snapshotHash !== '' && hello.snapshotHash !== member.snapshot?.hash) {
       this.options.onForeignSnapshot?.(revision, hello.snapshotHash);
     }
     for (const clean of member.cache.pastCleans()) this.sendClean(clean);
-    member.exchange.linkUp();
+    member.linkUp(this.link);
     this.pump();
   }
 
@@ -180,7 +181,7 @@ export class PairSession {
     clearTimeout(this.awaiting?.timer);
     this.awaiting = null;
     const { member } = this;
-    if (result.refusal === '') member.peer = { ...member.peer, revision: Number(result.revision) };
+    if (result.refusal === '') this.link.peer = { ...this.link.peer, revision: Number(result.revision) };
     else member.log.error('the peer refused a snapshot', { revision: Number(result.revision), reason: result.refusal });
     this.pump();
   }
@@ -202,7 +203,7 @@ export class PairSession {
       return;
     }
     void onSnapshot(snapshot).then(() => {
-      this.member.peer = { ...this.member.peer, revision: snapshot.revision };
+      this.link.peer = { ...this.link.peer, revision: snapshot.revision };
       reply('');
     });
   }
