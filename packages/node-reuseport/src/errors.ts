@@ -11,12 +11,15 @@ export interface SystemError extends Error {
   readonly syscall: string;
 }
 
+/** By the errno's name, or by call and name where the call gives it a meaning of its own. */
 const remedies: Readonly<Record<string, string>> = {
   EADDRINUSE:
     'another socket holds the address; to share it every socket needs reusePort before its bind, and the same effective user',
   EACCES: 'a port below net.ipv4.ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE; a path needs its permissions',
   EPERM: 'transparent and mark need CAP_NET_ADMIN (or CAP_NET_RAW); run with that capability or leave the option out',
-  EADDRNOTAVAIL: 'the address is not assigned to this host: assign it, or use transparent',
+  EADDRNOTAVAIL: 'no interface of this host has the address: assign it, or choose another',
+  'connect EADDRNOTAVAIL':
+    'this host has no address to send from, or every local port towards there is taken (net.ipv4.ip_local_port_range)',
   EAFNOSUPPORT: 'the address family is off in this kernel or does not fit the socket',
   ENOPROTOOPT: 'this kernel is too old for the option; leave it out or use a newer kernel',
   EMFILE: 'too many open files in this process: raise its limit (ulimit -n)',
@@ -38,7 +41,7 @@ names.set(constants.errno.EAGAIN, 'EAGAIN');
 /** Makes the error of a refused call. `errno` is positive; `detail` says what was asked for. */
 export function systemError(errno: number, syscall: string, detail: string): SystemError {
   const code = names.get(errno) ?? `E${String(errno)}`;
-  const remedy = remedies[code];
+  const remedy = remedies[`${syscall} ${code}`] ?? remedies[code];
   const error = new Error(`${syscall} ${code}: ${detail}${remedy === undefined ? '' : ` (${remedy})`}`);
   return Object.assign(error, { code, errno, syscall });
 }

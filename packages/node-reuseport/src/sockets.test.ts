@@ -11,6 +11,7 @@ import {
   socketError,
   type SocketOptions,
 } from './index.js';
+import { systemError } from './errors.js';
 
 t.test('sockets of one user share an address only when each has reusePort', (t) => {
   const shared = [0, 1].map(() => openSocket({ type: 'udp', family: 4, reusePort: true }));
@@ -86,12 +87,23 @@ t.test('arguments are checked before the kernel sees them', (t) => {
 
 t.test('refusals carry code, syscall and a remedy', (t) => {
   const fd = openSocket({ type: 'udp', family: 4 });
-  t.throws(() => { bindSocket(fd, '192.0.2.1', 0); }, { code: 'EADDRNOTAVAIL', message: /transparent/ });
+  t.throws(() => { bindSocket(fd, '192.0.2.1', 0); }, {
+    code: 'EADDRNOTAVAIL',
+    message: 'bind EADDRNOTAVAIL: 192.0.2.1:0 (no interface of this host has the address: assign it, or choose another)',
+  });
   t.throws(() => { bindSocket(fd, '::1', 0); }, { code: 'EAFNOSUPPORT' });
   t.throws(() => { listenSocket(fd, 1); }, { code: 'EOPNOTSUPP', syscall: 'listen' });
   closeFd(fd);
   t.throws(() => { closeFd(fd); }, { code: 'EBADF', syscall: 'close' });
   t.throws(() => localAddress(fd), { code: 'EBADF' });
+  t.end();
+});
+
+t.test('a remedy fits the call: an address that is not to be had means something else on connect', (t) => {
+  const errno = 99;
+  t.match(systemError(errno, 'bind', 'x').message, /choose another/);
+  t.match(systemError(errno, 'connect', 'x'), { code: 'EADDRNOTAVAIL', message: /local port/ });
+  t.equal(systemError(11, 'connect', 'x').message, 'connect EAGAIN: x', 'and none is better than a wrong one');
   t.end();
 });
 
