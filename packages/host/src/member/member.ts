@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import {
-  type Clean, type EndpointRecord, FqdnCache, type Log, type Mapping, MappingExchange, monoMs, PolicyIndex, type Settings,
+  type Clean, type EndpointRecord, FqdnCache, type Log, type Mapping, type MappingExchange, monoMs, PolicyIndex, type Settings,
   type Snapshot, type SocketAddress, validateSnapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
