@@ -42,7 +42,7 @@ t.test('aliases that multiply end in one complaint', (t) => {
   const list = (name: string) => Array<string>(300).fill(`*${name}`).join(', ');
   const bomb = `apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
-metadata: {name: a}
+metadata: {name: a, namespace: d}
 status:
   d: &d {matchName: a}
   dd: &dd [${list('d')}]
@@ -79,10 +79,14 @@ t.test('a mapping of very many keys takes linear time', (t) => {
 });
 
 t.test('more than 1,000 problems are counted, not shown', (t) => {
-  const items = Array.from({ length: 1500 }, () => '- {apiVersion: v1, kind: Pod, metadata: {}}').join('\n');
+  const items = Array.from({ length: 1500 }, () => '- {apiVersion: v1, kind: Pod, metadata: {namespace: d}}').join('\n');
   const found = complaints(`apiVersion: v1\nkind: List\nitems:\n${items}`);
   t.equal(found.length, 1001);
   t.equal(found[1000], 'error: 500 more problems are not shown');
+  const warned = Array.from({ length: 1500 }, (_, i) => `- {apiVersion: v1, kind: Pod, metadata: {name: p${i}}}`).join('\n');
+  const mixed = complaints(`apiVersion: v1\nkind: List\nitems:\n${warned}\n- {apiVersion: v1, kind: Pod, metadata: {namespace: d}}`);
+  t.ok(mixed.some((one) => one.endsWith('error: has no name')), 'an error is not hidden behind warnings');
+  t.equal(mixed[1000], 'error: 501 more problems are not shown');
   t.end();
 });
 

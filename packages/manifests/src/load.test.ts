@@ -112,12 +112,12 @@ items:
     containers:
     - {name: c, image: x, ports: [{name: dns, containerPort: 1053, protocol: UDP}, {containerPort: 80}, {name: sctp, containerPort: 1, protocol: SCTP}]}
   status: {phase: Running, podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}, {ip: "FD00::0:1"}]}
-- {apiVersion: v1, kind: Pod, metadata: {name: bare}}
+- {apiVersion: v1, kind: Pod, metadata: {name: bare, namespace: default}}
 - apiVersion: v1
   kind: Service
   metadata: {name: dns, namespace: shop}
   spec: {clusterIP: 10.96.0.10, clusterIPs: [10.96.0.10, "fd00::10"], externalIPs: [192.0.2.7], selector: {app: web}, ports: [{name: dns, port: 53, protocol: UDP, targetPort: dns}, {name: tcp, port: 53, targetPort: 1053}]}
-- {apiVersion: v1, kind: Service, metadata: {name: headless}, spec: {clusterIP: None, ports: [{port: 1}]}}
+- {apiVersion: v1, kind: Service, metadata: {name: headless, namespace: default}, spec: {clusterIP: None, ports: [{port: 1}]}}
 - apiVersion: discovery.k8s.io/v1
   kind: EndpointSlice
   metadata: {name: dns-1, namespace: shop, labels: {kubernetes.io/service-name: dns}}
@@ -147,7 +147,7 @@ items:
 t.test('JSON is read like YAML, tabs and all', (t) => {
   const text = '{\n\t"apiVersion": "v1",\n\t"kind": "Pod",\n\t"metadata": {"name": "a\\u002db"}\n}\n';
   t.equal(loadManifests([{ path: 'a.json', text }]).objects?.pods[0].name, 'a-b');
-  t.same(complaints('{\n\t"apiVersion": "v1",\n\t"kind": "Pod",\n\t"metadata": {"name": 5}\n}\n', 'a.json'), [
+  t.same(complaints('{\n\t"apiVersion": "v1",\n\t"kind": "Pod",\n\t"metadata": {"name": 5, "namespace": "d"}\n}\n', 'a.json'), [
     'a.json:4:23: metadata.name: error: is the number 5; a string is wanted: write "5" in quotes',
   ]);
   t.end();
@@ -206,17 +206,31 @@ const BAD: readonly (readonly [string, string, readonly string[]])[] = [
     'a.yaml:11:7: spec.endpointSelector.matchExpressions[3]: error: has no key',
   ]],
   ['a misspelt kind of policy', 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolcy\nmetadata: {name: a}', ['a.yaml:2:1: kind: error: cilium.io/v2 CiliumNetworkPolcy is unknown; did you mean "CiliumNetworkPolicy"?']],
-  ['a wrong version of a kind', 'apiVersion: cilium.io/v1\nkind: CiliumNetworkPolicy\nmetadata: {name: a}', ['a.yaml:1:13: apiVersion: error: is "cilium.io/v1"; for CiliumNetworkPolicy it is "cilium.io/v2"']],
+  ['a wrong version of a kind', 'apiVersion: cilium.io/v1\nkind: CiliumNetworkPolicy\nmetadata: {name: a, namespace: d}', ['a.yaml:1:13: apiVersion: error: is "cilium.io/v1"; for CiliumNetworkPolicy it is "cilium.io/v2"']],
   ['a typed list', 'apiVersion: v1\nkind: PodList\nitems: []', ['a.yaml:2:1: kind: error: PodList is not read; write a v1 List, or one document for each object']],
   ['no kind', 'apiVersion: v1', ['a.yaml:1:1: error: has no kind']],
   ['no object', '- a', ['a.yaml:1:1: error: is a list; a mapping is wanted']],
-  ['no name', 'apiVersion: v1\nkind: Pod\nmetadata: {}', ['a.yaml:3:11: metadata: error: has no name']],
-  ['a name that is none', 'apiVersion: v1\nkind: Pod\nmetadata: {name: A_b}', ['a.yaml:3:18: metadata.name: error: "A_b" is no name: lower-case letters, digits, "-" and "." are allowed']],
-  ['a bad address', 'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nstatus: {podIP: 10.0.0.256}', ['a.yaml:4:17: status.podIP: error: "10.0.0.256" is not an IP address']],
-  ['an object twice', 'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Pod\nmetadata: {namespace: default, name: a}', ['a.yaml:7:38: metadata.name: error: Pod default/a is already written at a.yaml:3:18']],
-  ['a key twice', 'apiVersion: v1\nkind: Pod\nkind: Pod\nmetadata: {name: a}', ['a.yaml:3:1: error: the key "kind" comes twice in one mapping']],
-  ['a merge key', 'apiVersion: v1\nkind: Pod\nmetadata: &m {name: a}\nspec: {<<: *m}', ['a.yaml:4:8: error: merge keys (<<) are not supported; write the fields out']],
-  ['broken YAML next to a sound document', 'a: [1\n---\napiVersion: v1\nkind: Pod\nmetadata: {}', [
+  ['no name', 'apiVersion: v1\nkind: Pod\nmetadata: {namespace: d}', ['a.yaml:3:11: metadata: error: has no name']],
+  ['a name that is none', 'apiVersion: v1\nkind: Pod\nmetadata: {name: A_b, namespace: d}', ['a.yaml:3:18: metadata.name: error: "A_b" is no name: lower-case letters, digits, "-" and "." are allowed']],
+  ['a misspelt namespace', 'apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespac: t}', [
+    'a.yaml:3:11: metadata: warning: has no namespace: the object is taken to be in "default"',
+    'a.yaml:3:21: metadata.namespac: error: is unknown; did you mean "namespace"?',
+  ]],
+  ['a misspelt field in the metadata of a clusterwide policy', 'apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: a, label: {}}\nspec: {endpointSelector: {}}', ['a.yaml:3:21: metadata.label: error: is unknown; did you mean "labels"?']],
+  ['a namespace without a value', 'apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  namespace:', ['a.yaml:5:3: metadata.namespace: error: has no value; leave the field out or give it one']],
+  ['mistakes in metadata and below, all of them', 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: A_b, namespace: T!, uid: 5}\nspec: {endpointSelector: {}, egres: []}', [
+    'a.yaml:3:18: metadata.name: error: "A_b" is no name: lower-case letters, digits, "-" and "." are allowed',
+    'a.yaml:3:34: metadata.namespace: error: "T!" is no namespace: lower-case letters, digits and "-" are allowed, 63 at most',
+    'a.yaml:3:43: metadata.uid: error: is the number 5; a string is wanted: write "5" in quotes',
+    'a.yaml:4:30: spec.egres: error: is unknown; did you mean "egress"?',
+  ]],
+  ['no metadata, and mistakes below', 'apiVersion: v1\nkind: Pod\nstatus: {podIP: x}', ['a.yaml:1:1: error: has no metadata', 'a.yaml:3:17: status.podIP: error: "x" is not an IP address']],
+  ['two objects without a usable name', 'apiVersion: v1\nkind: Pod\nmetadata: {namespace: d}\n---\napiVersion: v1\nkind: Pod\nmetadata: {namespace: d}', ['a.yaml:3:11: metadata: error: has no name', 'a.yaml:7:11: metadata: error: has no name']],
+  ['a bad address', 'apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: d}\nstatus: {podIP: 10.0.0.256}', ['a.yaml:4:17: status.podIP: error: "10.0.0.256" is not an IP address']],
+  ['an object twice', 'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Pod\nmetadata: {namespace: default, name: a}', ['a.yaml:3:11: metadata: warning: has no namespace: the object is taken to be in "default"', 'a.yaml:7:38: metadata.name: error: Pod default/a is already written at a.yaml:3:18']],
+  ['a key twice', 'apiVersion: v1\nkind: Pod\nkind: Pod\nmetadata: {name: a, namespace: d}', ['a.yaml:3:1: error: the key "kind" comes twice in one mapping']],
+  ['a merge key', 'apiVersion: v1\nkind: Pod\nmetadata: &m {name: a, namespace: d}\nspec: {<<: *m}', ['a.yaml:4:8: error: merge keys (<<) are not supported; write the fields out']],
+  ['broken YAML next to a sound document', 'a: [1\n---\napiVersion: v1\nkind: Pod\nmetadata: {namespace: d}', [
     'a.yaml:2:1: error: Flow sequence in block collection must be sufficiently indented and end with a ]',
     'a.yaml:5:11: metadata: error: has no name',
   ]],
@@ -233,7 +247,8 @@ t.test('every mistake is named with file, line, column and field', (t) => {
 
 /** Text, and all warnings; objects come out all the same. */
 const WARNED: readonly (readonly [string, string, readonly string[]])[] = [
-  ['NetworkPolicy', 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}', ['a.yaml:2:1: kind: warning: NetworkPolicy is known, but not enforced by this version']],
+  ['NetworkPolicy', 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a, namespace: d}', ['a.yaml:2:1: kind: warning: NetworkPolicy is known, but not enforced by this version']],
+  ['no namespace', 'apiVersion: v1\nkind: Pod\nmetadata: {name: a, creationTimestamp: null, ownerReferences: []}', ['a.yaml:3:11: metadata: warning: has no namespace: the object is taken to be in "default"']],
   ['another kind', 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}', ['a.yaml:2:1: kind: warning: v1 ConfigMap is unknown and ignored']],
   ['ingress', policy('  endpointSelector: {}\n  ingress: [{}]'), ['a.yaml:6:3: spec.ingress: warning: is not enforced by this version; it has no effect on DNS']],
   ['an empty egress list', policy('  endpointSelector: {}\n  egress: []'), ['a.yaml:6:11: spec.egress: warning: an empty list denies all egress here, while Cilium takes it for absent; write [{}] to deny all in both']],
@@ -252,8 +267,8 @@ t.test('what is known but not enforced is a warning, and objects come out', (t) 
 });
 
 t.test('problems of several files come out in one order, whatever the order of the files', (t) => {
-  const files = [{ path: 'b.yaml', text: 'kind: Pod' }, { path: 'a.yaml', text: 'apiVersion: v1\nkind: Pod\nmetadata: {name: x}' }, { path: 'c.yaml', text: 'apiVersion: v1\nkind: Pod\nmetadata: {name: x}' }];
-  const expected = ['b.yaml:1:1: error: has no apiVersion', 'c.yaml:3:18: metadata.name: error: Pod default/x is already written at a.yaml:3:18'];
+  const files = [{ path: 'b.yaml', text: 'kind: Pod' }, { path: 'a.yaml', text: 'apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: d}' }, { path: 'c.yaml', text: 'apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: d}' }];
+  const expected = ['b.yaml:1:1: error: has no apiVersion', 'c.yaml:3:18: metadata.name: error: Pod d/x is already written at a.yaml:3:18'];
   t.same(loadManifests(files).problems.map(formatProblem), expected);
   t.same(loadManifests([...files].reverse()).problems.map(formatProblem), expected);
   t.end();

@@ -128,7 +128,6 @@ function loadObject(root: Field, loading: Loading): void {
     return;
   }
   const metadata = readMetadata(object, kind.namespaced);
-  if (metadata === null) return;
   if (!isFirst(kindName, metadata, loading)) return;
   kind.read(object, metadata, loading.objects);
 }
@@ -154,6 +153,7 @@ function unknownKind(object: MapField, apiVersion: string, kind: string): void {
 }
 
 function isFirst(kind: string, { namespace: space, name, nameField }: Metadata, loading: Loading): boolean {
+  if (nameField === null) return true;
   const key = `${kind} ${space === '' ? '' : `${space}/`}${name}`;
   const first = loading.seen.get(key);
   if (first === undefined) {

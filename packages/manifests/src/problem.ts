@@ -17,28 +17,29 @@ export interface Problem {
 const PROBLEMS_MAX = 1000;
 
 export class ProblemList {
-  readonly #problems: Problem[] = [];
-  #errors = 0;
-  #dropped = 0;
+  readonly #errors: Problem[] = [];
+  readonly #warnings: Problem[] = [];
+  #count = 0;
 
   add(problem: Problem): void {
-    if (problem.severity === 'error') this.#errors++;
-    if (this.#problems.length < PROBLEMS_MAX) this.#problems.push(problem);
-    else this.#dropped++;
+    this.#count++;
+    const list = problem.severity === 'error' ? this.#errors : this.#warnings;
+    if (list.length < PROBLEMS_MAX) list.push(problem);
   }
 
   /** About a file as a whole. */
-  addFile(file: string, message: string): void {
-    this.add({ file, line: 0, column: 0, field: '', message, severity: 'error' });
+  addFile(file: string, message: string, severity: Problem['severity'] = 'error'): void {
+    this.add({ file, line: 0, column: 0, field: '', message, severity });
   }
 
   get hasErrors(): boolean {
-    return this.#errors > 0;
+    return this.#errors.length > 0;
   }
 
-  /** By file, line, column, field and message. */
+  /** Warnings make room for errors. By file, line, column, field and message. */
   sorted(): Problem[] {
-    const sorted = [...this.#problems].sort(
+    const shown = [...this.#errors, ...this.#warnings].slice(0, PROBLEMS_MAX);
+    const sorted = shown.sort(
       (a, b) =>
         byText(a.file, b.file) ||
         a.line - b.line ||
@@ -46,8 +47,9 @@ export class ProblemList {
         byText(a.field, b.field) ||
         byText(a.message, b.message),
     );
-    if (this.#dropped > 0) {
-      const message = `${this.#dropped} more problems are not shown`;
+    const dropped = this.#count - sorted.length;
+    if (dropped > 0) {
+      const message = `${dropped} more problems are not shown`;
       sorted.push({ file: '', line: 0, column: 0, field: '', message, severity: this.hasErrors ? 'error' : 'warning' });
     }
     return sorted;
