@@ -207,3 +207,20 @@ t.test('every policy is told of, whom it selects and whether it closes', (t) => 
   t.same(told('never')[0], ['deny-all', 'spec 0 false 1,2']);
   t.end();
 });
+
+t.test('a selector that matches no pod is noticed, within bounds, unless there are no pods at all', (t) => {
+  const policies = [
+    policy('typo', select({ app: 'nett' }), [ALLOW_DNS]), policy('elsewhere', select({ app: 'net' }), [ALLOW_DNS], { namespace: 'other' }),
+    policy('host', select({}), null, { kind: 'CiliumClusterwideNetworkPolicy', namespace: '', specs: [{ path: 'spec', endpointSelector: null, egress: null, defaultDenyEgress: null }] }),
+    policy('all', select({}), null), policy('remote', select({ app: 'far' }), null),
+  ];
+  const pods = [...PODS, pod('default/far', { app: 'far' }, ['10.0.0.50'], { nodeName: 'n2' })];
+  t.same(compileSnapshot({ ...OBJECTS, pods, policies }, OPTIONS).notices, [
+    'CiliumNetworkPolicy default/typo: spec.endpointSelector matches no pod', 'CiliumNetworkPolicy other/elsewhere: spec.endpointSelector matches no pod',
+  ]);
+  t.same(compileSnapshot({ ...NO_OBJECTS, policies }, OPTIONS).notices, []);
+  const many = Array.from({ length: 1200 }, (_, i) => policy(`p${i}`, select({ app: 'nobody' }), null));
+  const { notices } = compileSnapshot({ ...OBJECTS, policies: many }, OPTIONS);
+  t.same([notices.length, notices.at(-1)], [1000, '201 more notices are not shown']);
+  t.end();
+});

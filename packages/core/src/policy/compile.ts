@@ -16,6 +16,7 @@ import { policyRecords } from './policy-records.js';
 import { LabelSet, matchesAll, podLabels } from './selector.js';
 import { compileServices } from './services.js';
 import {
+  FIRST_POD_IDENTITY,
   RESERVED_IDENTITY,
   type EgressRule,
   type EndpointRecord,
@@ -42,9 +43,11 @@ export interface CompileOptions {
 export interface CompileResult {
   readonly snapshot: Snapshot;
   readonly allotment: Allotment;
-  /** What was left out and why, one sentence each, sorted: for logs and `status`. */
+  /** What was left out or does nothing, and why, one sentence each, sorted, at most `NOTICES_MAX`: for logs and `status`. */
   readonly notices: readonly string[];
 }
+
+export const NOTICES_MAX = 1000;
 
 /** Throws AppError: SNAPSHOT_REFUSED where the objects exceed `SNAPSHOT_LIMITS`, LIMIT where numbers run out. */
 export function compileSnapshot(objects: PolicyObjects, options: CompileOptions): CompileResult {
@@ -57,6 +60,7 @@ export function compileSnapshot(objects: PolicyObjects, options: CompileOptions)
   const specs = flattenPolicies(objects.policies, directory).map((spec) =>
     options.enablePolicy === 'never' ? { ...spec, defaultDeny: false } : spec,
   );
+  noticeIdleSpecs(specs, directory, notices);
   const endpointNumbers = new Allotter(before, 'endpoint');
   const sets = new RuleSets(specs, directory, options.enablePolicy);
   const endpoints = pods
@@ -97,8 +101,24 @@ export function compileSnapshot(objects: PolicyObjects, options: CompileOptions)
       nextEndpointId: endpointResult.next,
       nextIdentity: identityResult.next,
     },
-    notices: notices.sort(),
+    notices: boundedNotices(notices),
   };
+}
+
+/** A selector that matches nobody is mostly a misspelt one. Without pods (policies looked at by themselves) nobody could match. */
+function noticeIdleSpecs(specs: readonly FlatSpec[], directory: IdentityDirectory, notices: string[]): void {
+  if (!directory.hasPods) return;
+  for (const { origin, subject } of specs) {
+    if (subject === null || directory.select(subject).some((identity) => identity >= FIRST_POD_IDENTITY)) continue;
+    const name = origin.namespace === '' ? origin.name : `${origin.namespace}/${origin.name}`;
+    notices.push(`${origin.kind} ${name}: ${origin.path}.endpointSelector matches no pod`);
+  }
+}
+
+function boundedNotices(notices: readonly string[]): string[] {
+  const sorted = [...notices].sort(byText);
+  const more = sorted.length - NOTICES_MAX;
+  return more <= 0 ? sorted : [...sorted.slice(0, NOTICES_MAX - 1), `${more + 1} more notices are not shown`];
 }
 
 function uidOf(pod: PodObject): string {

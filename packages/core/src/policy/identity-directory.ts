@@ -40,6 +40,11 @@ export class IdentityDirectory {
     return this.#ofPod.get(pod)!;
   }
 
+  /** Whether any pod has an identity of its own. */
+  get hasPods(): boolean {
+    return this.#ofPod.size > 0;
+  }
+
   labelsOf(identity: number): LabelSet {
     return this.#entries.get(identity)!.labels;
   }
