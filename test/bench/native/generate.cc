@@ -120,11 +120,13 @@ class Generator {
     for (const Client& client : clients_) polled.push_back({client.fd, POLLIN, 0});
     int64_t sweepNs = startNs_;
     for (;;) {
-      int open = 0;
-      for (Client& client : clients_) {
-        sendBacklog(client);
-        open += client.open;
+      if (rate_ > 0) {
+        sendInTurn();
+      } else {
+        for (Client& client : clients_) sendBacklog(client, INT64_MAX);
       }
+      int open = 0;
+      for (const Client& client : clients_) open += client.open;
       if (open == 0 && finished()) break;
       poll(polled.data(), polled.size(), rate_ > 0 ? 1 : kPollMs);
       for (size_t i = 0; i < clients_.size(); i++) {
@@ -162,9 +164,21 @@ class Generator {
     return std::max<int64_t>(0, left);
   }
 
-  void sendBacklog(Client& client) {
-    while (client.backlog > 0) {
-      const int n = static_cast<int>(std::min<int64_t>({client.backlog, kBatch, allowance()}));
+  // At a rate every client has its turn, one query each: the first ones would send all otherwise, and a few ports are
+  // no fair sample of a group of sockets that the kernel chooses from by port.
+  void sendInTurn() {
+    for (size_t idle = 0; idle < clients_.size() && allowance() > 0; turn_++) {
+      Client& client = clients_[turn_ % clients_.size()];
+      const int64_t before = client.backlog;
+      sendBacklog(client, 1);
+      idle = client.backlog == before ? idle + 1 : 0;
+    }
+  }
+
+  // `most`: of one call, at least 1.
+  void sendBacklog(Client& client, int64_t most) {
+    for (int64_t left = most; client.backlog > 0 && left > 0;) {
+      const int n = static_cast<int>(std::min<int64_t>({client.backlog, kBatch, left, allowance()}));
       if (n == 0) return;
       const int64_t now = bench::nowNs();
       for (int i = 0; i < n; i++) {
@@ -183,6 +197,7 @@ class Generator {
       bench::sendAll(client.fd, out_.headers, n);
       client.open += n;
       client.backlog -= n;
+      left -= n;
       totals_.sent += n;
     }
   }
@@ -246,6 +261,7 @@ class Generator {
   Batch in_, out_;
   uint32_t next_ = 0;
   int64_t startNs_ = 0, endNs_ = 0, limit_ = 0, rate_ = 0, lastAnswerNs_ = 0;
+  size_t turn_ = 0;
   double seconds_ = 0;
 };
 

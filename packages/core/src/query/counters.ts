@@ -25,6 +25,7 @@ export const COUNTERS = {
   learned: 'Mappings learned from answers.',
   learn_dropped: 'Mappings not passed on because the control thread was behind.',
   off_chain: 'Addresses in answers that are not on the alias chain from the question; not learned.',
+  takeovers: 'Times that this member began to answer for the peer: dead, leaving, or without a heartbeat.',
   taken: 'Queries taken over from the peer.',
   taken_unparsed: 'Of these, answered SERVFAIL unread because they may be what ended the peer.',
   held: 'Answers held until the datapath was open.',

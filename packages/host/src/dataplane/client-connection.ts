@@ -40,6 +40,7 @@ export class ClientConnection implements Watcher {
   private readonly slots = new Set<number>();
   private ended = false;
   private heldBack = false;
+  private finishing = false;
   private closed = false;
 
   constructor(seams: TcpSeams, path: QueryPath, options: ConnectionOptions) {
@@ -53,12 +54,23 @@ export class ClientConnection implements Watcher {
     this.serverPort = server.port;
     this.interfaceIndex = connectionInterface(options.fd);
     const token = seams.tokens.add(this);
-    this.stream = new Stream(seams.reactor, options.fd, token, seams.reactor.journal.layout.payloadCapacity, false);
+    this.stream = new Stream(seams, options.fd, token, seams.reactor.journal.layout.payloadCapacity, false);
   }
 
   /** No query under way. */
   get isIdle(): boolean {
     return this.slots.size === 0;
+  }
+
+  /** Nothing is owed to the client. */
+  get isSettled(): boolean {
+    return this.slots.size === 0 && this.stream.pendingBytes === 0;
+  }
+
+  /** Takes no more queries; what is under way is answered. */
+  finish(): void {
+    this.finishing = true;
+    this.stream.setInput(false);
   }
 
   onReady(events: number): void {
@@ -111,7 +123,7 @@ export class ClientConnection implements Watcher {
 
   /** Gives whole queries to the path, as far as the bounds allow; the rest stays in the buffer and the socket. */
   private take(): void {
-    if (this.closed) return;
+    if (this.closed || this.finishing) return;
     const full = this.takeFrames();
     if (this.isClosed()) return;
     this.heldBack = full;

@@ -5,7 +5,7 @@
  * Invariant: a slot has one owner at any time (the addon's compare-and-swap), so adopting a member that lives after all
  * is harmless. Does not know how it came to hold them: see handover.ts.
  */
-import { type MonoMs, PeerWatch } from '@tandem/core';
+import { COUNTER, type Counters, type MonoMs, PeerWatch } from '@tandem/core';
 import { closeFd, type Journal, type Reactor, scan, scanStride, Take } from 'node-reuseport';
 import { isWildcard, type Listener } from './listeners.js';
 import type { TcpClients } from './tcp-clients.js';
@@ -18,6 +18,7 @@ export interface HeldSeams {
   readonly reactor: Reactor;
   readonly wire: ReactorWire;
   readonly clients: TcpClients;
+  readonly counters: Counters;
   /** A query that was another's; `unparsed`: it may be what killed its owner. */
   readonly onTaken: (slot: number, unparsed: boolean) => void;
 }
@@ -114,6 +115,7 @@ export class HeldMember {
   private startReading(): void {
     if (this.isReading) return;
     this.isReading = true;
+    this.seams.counters.add(COUNTER.takeovers);
     this.listeners.forEach(({ tcp }, i) => {
       this.seams.reactor.resumeListener(this.base + i);
       this.seams.clients.addListener(tcp, this.base + i);

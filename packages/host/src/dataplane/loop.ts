@@ -16,6 +16,7 @@ import { bindListener, closeListener, isWildcard, type Listener } from './listen
 import { MappingRingWriter } from './mapping-ring.js';
 import { type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
 import { SecureRandom } from './random.js';
+import { UnsentBudget } from './stream.js';
 import { TcpClients } from './tcp-clients.js';
 import { TcpUpstreams } from './tcp-upstreams.js';
 import { Tokens } from './tokens.js';
@@ -83,7 +84,7 @@ export class DataPlaneLoop {
       random,
       counters: this.counters,
     });
-    const streams = { reactor: this.reactor, memory: this.memory, tokens: this.tokens, nowMs: () => this.nowMs };
+    const streams = { reactor: this.reactor, memory: this.memory, tokens: this.tokens, unsent: new UnsentBudget(), nowMs: () => this.nowMs };
     this.clients = new TcpClients(streams, this.path, {
       connections: settings.tcpConnections,
       connectionsPerClient: settings.tcpConnectionsPerClient,
@@ -103,6 +104,7 @@ export class DataPlaneLoop {
         ...streams,
         wire: this.wire,
         clients: this.clients,
+        counters: this.counters,
         onTaken: (slot, unparsed) => {
           this.path.onTaken(slot, unparsed);
         },
@@ -213,7 +215,7 @@ export class DataPlaneLoop {
   private isNeeded(): boolean {
     if (!this.stopping) return true;
     if (this.nowMs >= this.stopByMs) return false;
-    return !this.isQuiet || this.path.underWay > 0;
+    return !this.isQuiet || this.path.underWay > 0 || !this.clients.isSettled;
   }
 
   private startStopping(): void {
@@ -254,6 +256,7 @@ export class DataPlaneLoop {
   }
 
   private close(): void {
+    if (this.wroteMappings) this.say({ kind: 'mappings' });
     this.reactor.flush(this.wire.takeRows());
     this.clients.closeAll();
     this.upstreams.closeAll();

@@ -8,6 +8,7 @@ function learned(i: number, name: string): LearnedMapping {
   const address = parseAddress(`10.0.${i >> 8}.${i & 255}`)!.slice();
   return {
     slot: 0,
+    answer: 0,
     endpointId: i & 0xffff,
     bytes: wire,
     nameOffset: 0,

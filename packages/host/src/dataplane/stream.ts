@@ -10,11 +10,22 @@ const INTERRUPTED = -4;
 
 const LENGTH_BYTES = 2;
 const MESSAGE_MAX = 65_535;
-/** Bytes that may wait for a reader that does not read; beyond that the connection is closed. */
+/** Bytes that may wait for a reader that does not read, on one connection and on all; beyond that it is closed. */
 const UNSENT_MAX = 4 * (LENGTH_BYTES + MESSAGE_MAX);
+const UNSENT_IN_ALL_MAX = 16 * 1024 * 1024;
 
 /** What a read or write came to. */
 export type StreamResult = 'ok' | 'end' | 'broken';
+
+/** What all connections of one data plane share. */
+export class UnsentBudget {
+  bytes = 0;
+}
+
+export interface StreamSeams {
+  readonly reactor: Reactor;
+  readonly unsent: UnsentBudget;
+}
 
 /** One frame is put together here before it is sent; used within one call only. */
 const frameBuffer = new Uint8Array(LENGTH_BYTES + MESSAGE_MAX);
@@ -24,6 +35,7 @@ export class Stream {
   readonly token: number;
   readonly reader: FrameReader;
   private readonly reactor: Reactor;
+  private readonly budget: UnsentBudget;
   private unsent: Uint8Array[] = [];
   private unsentBytes = 0;
   private wantsInput = true;
@@ -31,8 +43,10 @@ export class Stream {
   private watched: number;
 
   /** `connecting`: wait for the connection to be made before anything is sent. */
-  constructor(reactor: Reactor, fd: number, token: number, capacity: number, connecting: boolean) {
+  constructor(seams: StreamSeams, fd: number, token: number, capacity: number, connecting: boolean) {
+    const { reactor } = seams;
     this.reactor = reactor;
+    this.budget = seams.unsent;
     this.fd = fd;
     this.token = token;
     this.reader = new FrameReader(capacity);
@@ -70,9 +84,10 @@ export class Stream {
       sent = Math.max(count, 0);
     }
     if (sent === total) return 'ok';
-    if (this.unsentBytes + total - sent > UNSENT_MAX) return 'broken';
+    const rest = total - sent;
+    if (this.unsentBytes + rest > UNSENT_MAX || this.budget.bytes + rest > UNSENT_IN_ALL_MAX) return 'broken';
     this.unsent.push(frameBuffer.slice(sent, total));
-    this.unsentBytes += total - sent;
+    this.count(rest);
     this.setOutput(true);
     return 'ok';
   }
@@ -84,7 +99,7 @@ export class Stream {
       const count = sendFrom(this.fd, first, 0, first.length);
       if (count === WOULD_BLOCK || count === INTERRUPTED) return 'ok';
       if (count < 0) return 'broken';
-      this.unsentBytes -= count;
+      this.count(-count);
       if (count < first.length) this.unsent[0] = first.subarray(count);
       else this.unsent.shift();
     }
@@ -99,10 +114,16 @@ export class Stream {
   }
 
   close(): void {
+    this.count(-this.unsentBytes);
     this.reactor.unwatch(this.fd);
     // A duplicate of the descriptor elsewhere would keep the connection open.
     shutdownFd(this.fd, 'both');
     closeFd(this.fd);
+  }
+
+  private count(bytes: number): void {
+    this.unsentBytes += bytes;
+    this.budget.bytes += bytes;
   }
 
   private setOutput(wanted: boolean): void {

@@ -4,9 +4,10 @@
  *
  * Invariant: each query takes a slot and gives it back once, also when its connection is gone by then.
  */
-import { type MonoMs, type QueryPath, type SlotMemory } from '@tandem/core';
+import type { MonoMs, QueryPath, SlotMemory, SocketAddress } from '@tandem/core';
 import { acceptConnection, closeFd, EAGAIN, type Reactor, remoteAddress, ReadyEvent } from 'node-reuseport';
 import { ClientConnection } from './client-connection.js';
+import type { UnsentBudget } from './stream.js';
 import type { Tokens, Watcher } from './tokens.js';
 
 /** Connections accepted per readiness event, so that a flood of them does not starve UDP. */
@@ -29,6 +30,7 @@ export interface TcpSeams {
   readonly reactor: Reactor;
   readonly memory: SlotMemory;
   readonly tokens: Tokens;
+  readonly unsent: UnsentBudget;
   /** The batch's time. */
   readonly nowMs: () => MonoMs;
 }
@@ -112,10 +114,17 @@ export class TcpClients {
     this.release(slot)?.forget(slot);
   }
 
-  /** Takes no more connections. */
+  /** Nothing is owed to any client. */
+  get isSettled(): boolean {
+    for (const connection of this.connections) if (!connection.isSettled) return false;
+    return true;
+  }
+
+  /** Takes no more connections and queries. */
   stop(): void {
     for (const { fd } of this.listeners) this.seams.reactor.unwatch(fd);
     this.listeners.length = 0;
+    for (const connection of this.connections) connection.finish();
   }
 
   closeAll(): void {
@@ -150,8 +159,7 @@ export class TcpClients {
       if (fd === -EAGAIN) return;
       if (fd === -ECONNABORTED) continue;
       if (fd < 0) {
-        this.setAccepting(false);
-        this.resumeAtMs = this.seams.nowMs() + ACCEPT_PAUSE_MS;
+        this.pauseAccepting();
         return;
       }
       this.admit(fd, index, longestIdle);
@@ -172,8 +180,21 @@ export class TcpClients {
       return;
     }
     yielding?.close();
+    let connection: ClientConnection;
+    try {
+      connection = this.connectionOf(fd, index, client);
+    } catch {
+      // The kernel has no room to watch one more: as with descriptors.
+      closeFd(fd);
+      this.pauseAccepting();
+      return;
+    }
     this.perClient.set(client.address, (this.perClient.get(client.address) ?? 0) + 1);
-    const connection = new ClientConnection(this.seams, this.path, {
+    this.connections.add(connection);
+  }
+
+  private connectionOf(fd: number, index: number, client: SocketAddress): ClientConnection {
+    const connection: ClientConnection = new ClientConnection(this.seams, this.path, {
       fd,
       listener: index,
       client,
@@ -185,7 +206,12 @@ export class TcpClients {
       onRoom: () => this.roomy.add(connection),
       onClosed: (slots) => this.removed(connection, client.address, slots),
     });
-    this.connections.add(connection);
+    return connection;
+  }
+
+  private pauseAccepting(): void {
+    this.setAccepting(false);
+    this.resumeAtMs = this.seams.nowMs() + ACCEPT_PAUSE_MS;
   }
 
   private removed(connection: ClientConnection, address: string, slots: Iterable<number>): void {

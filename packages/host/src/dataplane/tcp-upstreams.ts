@@ -8,7 +8,7 @@
 import {
   type AnswerSource, formatAddress, type MonoMs, type QueryPath, SLOT, slotPayload, slotWord, STREAM_PORT,
 } from '@tandem/core';
-import { connectTcp, socketError, ReadyEvent } from 'node-reuseport';
+import { closeFd, connectTcp, socketError, ReadyEvent } from 'node-reuseport';
 import { Stream } from './stream.js';
 import type { TcpSeams } from './tcp-clients.js';
 import type { Watcher } from './tokens.js';
@@ -93,21 +93,34 @@ export class TcpUpstreams {
     }
     const questions = best?.questions ?? Infinity;
     if (questions < QUESTIONS_BEFORE_NEXT || connections.size >= CONNECTIONS_PER_SERVER_MAX) return best;
-    const fd = tryConnect(address, port);
-    if (fd < 0) return best;
+    const connection = this.connect(word, address, connections, key);
+    if (connection === null) return best;
     this.servers.set(key, connections);
-    const connection: UpstreamConnection = new UpstreamConnection(this.seams, this.path, {
-      fd,
-      addressAt: word + SLOT.upstreamAddress,
-      port,
-      onClosed: (questions) => {
-        connections.delete(connection);
-        if (connections.size === 0) this.servers.delete(key);
-        this.failed.push(...questions);
-      },
-    });
     connections.add(connection);
     return connection;
+  }
+
+  /** Null where the kernel refuses at once. */
+  private connect(word: number, address: string, connections: Set<UpstreamConnection>, key: string): UpstreamConnection | null {
+    const port = this.seams.memory.words[word + SLOT.upstreamPort];
+    let fd = -1;
+    try {
+      fd = connectTcp({ address, port });
+      const connection: UpstreamConnection = new UpstreamConnection(this.seams, this.path, {
+        fd,
+        addressAt: word + SLOT.upstreamAddress,
+        port,
+        onClosed: (questions) => {
+          connections.delete(connection);
+          if (connections.size === 0) this.servers.delete(key);
+          this.failed.push(...questions);
+        },
+      });
+      return connection;
+    } catch {
+      if (fd >= 0) closeFd(fd);
+      return null;
+    }
   }
 }
 
@@ -139,7 +152,7 @@ class UpstreamConnection implements Watcher {
     this.deadlineMs = seams.nowMs() + IDLE_MS;
     const words = seams.memory.words.slice(options.addressAt, options.addressAt + 4);
     this.source = { words, addressAt: 0, fromPort: options.port, port: STREAM_PORT };
-    this.stream = new Stream(seams.reactor, options.fd, seams.tokens.add(this), MESSAGE_MAX, true);
+    this.stream = new Stream(seams, options.fd, seams.tokens.add(this), MESSAGE_MAX, true);
   }
 
   get questions(): number {
@@ -205,14 +218,5 @@ class UpstreamConnection implements Watcher {
       }
       this.path.onAnswer(reader.bytes, offset, length, this.source);
     }
-  }
-}
-
-/** A connection under way, or a negative number where the kernel refuses at once. */
-function tryConnect(address: string, port: number): number {
-  try {
-    return connectTcp({ address, port });
-  } catch {
-    return -1;
   }
 }

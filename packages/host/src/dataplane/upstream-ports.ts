@@ -27,15 +27,19 @@ export class UpstreamPorts {
   private readonly active: Port[][];
   private readonly retired: { readonly port: Port; readonly untilMs: number }[] = [];
   private readonly free: number[] = [];
+  private readonly count: number;
+  private firstError: unknown = null;
   private replaced = 0;
   private replaceAtMs = 0;
 
-  /** `count` sockets per upstream. */
+  /** `count` sockets per upstream. @throws the system's error when no upstream can be reached; later ones are tried again. */
   constructor(reactor: Reactor, upstreams: readonly SocketAddress[], count: number) {
     this.reactor = reactor;
     this.upstreams = upstreams;
     for (let number = upstreamsMax - 1; number >= 0; number--) this.free.push(number);
-    this.active = upstreams.map((upstream) => Array.from({ length: count }, () => this.open(upstream)));
+    this.count = count;
+    this.active = upstreams.map((upstream) => this.openAll(upstream));
+    if (this.active.every((ports) => ports.length === 0)) throw this.firstError;
   }
 
   /** Per upstream, as `QueryPath.setPorts` takes them. */
@@ -53,8 +57,11 @@ export class UpstreamPorts {
     const isFirst = this.replaceAtMs === 0;
     this.replaceAtMs = nowMs + REPLACE_EVERY_MS;
     if (isFirst) return false;
-    const turns = silent && this.retired.length <= this.upstreams.length * ORDINARY_RETIRED ? this.active[0].length : 1;
-    for (let turn = 0; turn < turns; turn++) if (!this.replaceOne(nowMs)) break;
+    for (const [i, upstream] of this.upstreams.entries()) {
+      if (this.active[i].length === 0) this.active[i] = this.openAll(upstream);
+      else this.replace(i, nowMs, silent);
+    }
+    this.replaced++;
     return true;
   }
 
@@ -64,23 +71,37 @@ export class UpstreamPorts {
     this.retired.length = 0;
   }
 
-  /** One socket per upstream; false when the kernel has none for us now: the old ones stay. */
-  private replaceOne(nowMs: MonoMs): boolean {
-    const at = this.replaced++ % this.active[0].length;
-    for (const [i, ports] of this.active.entries()) {
+  /** One socket of the upstream, or all of them; where the kernel has none for us now, the old ones stay. */
+  private replace(i: number, nowMs: MonoMs, all: boolean): void {
+    const ports = this.active[i];
+    // All at once only while few are retired: a long silence must not use up the numbers.
+    const turns = all && this.retired.length <= this.upstreams.length * ORDINARY_RETIRED ? ports.length : 1;
+    for (let turn = 0; turn < turns; turn++) {
+      const at = (this.replaced + turn) % ports.length;
       const port = this.tryOpen(this.upstreams[i]);
-      if (port === null) return false;
+      if (port === null) return;
       this.retired.push({ port: ports[at], untilMs: nowMs + RETIRED_FOR_MS });
       ports[at] = port;
     }
-    return true;
+  }
+
+  /** As many as can be had: all or, where the upstream cannot be reached now, none. */
+  private openAll(upstream: SocketAddress): Port[] {
+    const ports: Port[] = [];
+    for (let n = 0; n < this.count; n++) {
+      const port = this.tryOpen(upstream);
+      if (port === null) break;
+      ports.push(port);
+    }
+    return ports;
   }
 
   private tryOpen(upstream: SocketAddress): Port | null {
     if (this.free.length === 0) return null;
     try {
       return this.open(upstream);
-    } catch {
+    } catch (error) {
+      this.firstError ??= error;
       return null;
     }
   }
