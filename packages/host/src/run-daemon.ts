@@ -64,7 +64,8 @@ function readSettings(role: Role, version: string): { settings: Settings; notice
     process.stdout.write(loaded.text);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    process.stderr.write(`tandem-${role}: ${error.message}\n`);
+    // One line per complaint.
+    for (const line of error.message.split('\n')) process.stderr.write(`tandem-${role}: ${line}\n`);
     process.exitCode = exitCodeOf(error);
   }
   return null;
