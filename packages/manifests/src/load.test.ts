@@ -153,6 +153,15 @@ t.test('JSON is read like YAML, tabs and all', (t) => {
   t.end();
 });
 
+t.test('what is called JSON has to be JSON', (t) => {
+  t.same(complaints('{\n\t"apiVersion": "v1",\n\t"kind": "Namespace",\n\t"metadata": {"name": "a"},\n}\n', 'a.json'), [
+    'a.json:5:1: error: "}" where JSON wants a key in double quotes (a comma stands before it)',
+  ]);
+  t.same(complaints('apiVersion: v1\nkind: Namespace\nmetadata: {name: a}', 'a.json'), ['a.json:1:1: error: "a" where JSON wants a value']);
+  t.same(complaints('\ufeff{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}', 'a.json'), []);
+  t.end();
+});
+
 /** Text, and all complaints about it. */
 const BAD: readonly (readonly [string, string, readonly string[]])[] = [
   ['an unknown field in a spec', policy('  endpointSelctor: {}'), [
@@ -274,11 +283,13 @@ t.test('problems of several files come out in one order, whatever the order of t
   t.end();
 });
 
-t.test('empty files and comments are nothing', (t) => {
+t.test('empty files and comments are nothing, which is said', (t) => {
   for (const text of ['', '\n', '# only this\n', '---\n---\n', '~\n', '\ufeff']) {
     const { objects, problems } = loadManifests([{ path: 'a.yaml', text }]);
-    t.same(problems, [], JSON.stringify(text));
+    t.same(problems.map(formatProblem), ['a.yaml: warning: holds no object'], JSON.stringify(text));
     t.same(objects?.pods, []);
   }
+  t.same(complaints('\n', 'a.json'), ['a.json: warning: holds no object']);
+  t.same(complaints('a: [1'), ['a.yaml:1:6: error: Flow sequence in block collection must be sufficiently indented and end with a ]'], 'a broken file is not called empty');
   t.end();
 });

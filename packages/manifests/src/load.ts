@@ -92,16 +92,20 @@ export function loadManifests(files: readonly SourceFile[]): LoadResult {
 function loadFile(file: SourceFile, loading: Loading): void {
   const source = parseSource(file, loading.problems);
   if (source === null) return;
+  let isBlank = true;
   try {
     for (const { contents, range } of source.documents) {
       if (contents === null) continue;
       const root = new Field(source, contents, { path: '', offset: range[0] });
-      if (!root.isNull) loadObject(root, loading);
+      if (root.isNull) continue;
+      isBlank = false;
+      loadObject(root, loading);
     }
   } catch (error) {
     if (!(error instanceof VisitLimit)) throw error;
     loading.problems.addFile(file.path, 'its aliases stand for more than can be read; write the fields out');
   }
+  if (isBlank && !source.hasFaults) loading.problems.addFile(file.path, 'holds no object', 'warning');
 }
 
 function loadObject(root: Field, loading: Loading): void {

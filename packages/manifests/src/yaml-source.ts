@@ -18,6 +18,7 @@ import {
   type Document,
   type Node,
 } from 'yaml';
+import { jsonFault } from './json-fault.js';
 import type { Problem, ProblemList } from './problem.js';
 
 /** Kubernetes refuses objects above 3 MiB; a folder's file may hold several. */
@@ -29,6 +30,8 @@ const SYNTAX_ERRORS_MAX = 20;
 /** Brackets open at one time, strings included: far above any use, low enough for the parser's time. */
 const OPEN_BRACKETS_MAX = 10_000;
 const ALIASES_MAX = 1000;
+const JSON_SUFFIX = '.json';
+const BYTE_ORDER_MARK = '\ufeff';
 /** Nodes that readers may visit in one file, aliases followed. */
 const VISITS_MAX = 1_000_000;
 
@@ -41,6 +44,8 @@ export interface SourceFile {
 export class YamlSource {
   readonly file: string;
   readonly documents: readonly Document.Parsed[];
+  /** Whether some of its documents could not be read at all: reported. */
+  readonly hasFaults: boolean;
   readonly #problems: ProblemList;
   readonly #lines: LineCounter;
   readonly #targets: ReadonlyMap<Alias, Node>;
@@ -50,6 +55,7 @@ export class YamlSource {
     file: string,
     parts: {
       readonly documents: readonly Document.Parsed[];
+      readonly hasFaults: boolean;
       readonly problems: ProblemList;
       readonly lines: LineCounter;
       readonly targets: ReadonlyMap<Alias, Node>;
@@ -57,6 +63,7 @@ export class YamlSource {
   ) {
     this.file = file;
     this.documents = parts.documents;
+    this.hasFaults = parts.hasFaults;
     this.#problems = parts.problems;
     this.#lines = parts.lines;
     this.#targets = parts.targets;
@@ -84,7 +91,8 @@ export class VisitLimit extends Error {
 }
 
 /** What can be read of the file; the rest is reported to `problems`. null when nothing can. */
-export function parseSource({ path, text }: SourceFile, problems: ProblemList): YamlSource | null {
+export function parseSource({ path, text: bytes }: SourceFile, problems: ProblemList): YamlSource | null {
+  const text = bytes.startsWith(BYTE_ORDER_MARK) ? bytes.slice(1) : bytes;
   if (text.length > FILE_CHARACTERS_MAX) {
     problems.addFile(path, `has ${text.length} characters; the limit is ${FILE_CHARACTERS_MAX}`);
     return null;
@@ -97,6 +105,7 @@ export function parseSource({ path, text }: SourceFile, problems: ProblemList): 
     problems.addFile(path, TOO_DEEP);
     return null;
   }
+  if (path.endsWith(JSON_SUFFIX) && reportJson(path, text, problems)) return null;
   const lines = new LineCounter();
   const documents = parseText(path, text, lines, problems);
   if (documents === null) return null;
@@ -112,7 +121,18 @@ export function parseSource({ path, text }: SourceFile, problems: ProblemList): 
     }
     return document.contents === null || new DocumentCheck(targets, report).run(document.contents);
   });
-  return new YamlSource(path, { documents: readable, problems, lines, targets });
+  return new YamlSource(path, { documents: readable, hasFaults: readable.length < documents.length, problems, lines, targets });
+}
+
+/** Whether the text is no JSON: reported. A blank one is left to the caller. */
+function reportJson(path: string, text: string, problems: ProblemList): boolean {
+  const fault = text.trim() === '' ? null : jsonFault(text);
+  if (fault === null) return false;
+  const before = text.slice(0, fault.offset);
+  const line = before.split('\n').length;
+  const column = fault.offset - before.lastIndexOf('\n');
+  problems.add({ file: path, line, column, field: '', message: fault.message, severity: 'error' });
+  return true;
 }
 
 /** One broken bracket can break every line after it: the same complaint is made once, and a few are enough. */
@@ -129,7 +149,7 @@ function reportSyntax(document: Document.Parsed, report: (offset: number, messag
 
 function parseText(path: string, text: string, lines: LineCounter, problems: ProblemList): Document.Parsed[] | null {
   // JSON has no tabs inside strings, and YAML takes none as indentation: blanks of the same width lose nothing.
-  const source = path.endsWith('.json') ? text.replaceAll('\t', ' ') : text;
+  const source = path.endsWith(JSON_SUFFIX) ? text.replaceAll('\t', ' ') : text;
   try {
     const parsed = parseAllDocuments(source, {
       lineCounter: lines,
