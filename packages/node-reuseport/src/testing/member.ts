@@ -4,10 +4,14 @@
  * owner POINT COUNTDOWN SIGNAL: opens a listener and a journal, passes both, binds, and answers each query by its own
  * bytes, but only when `heldMax` newer ones wait behind it, as if the upstream were slow.
  * thief POINT COUNTDOWN: gets a listener and a journal, passes its own journal, and takes what the journal owes.
+ *
+ * racer: gets a journal; for each order, waits until the first word of the journal's application area is the number
+ * ordered, then takes whatever it can as fast as it can, and says which.
  */
 import {
   armKillPoint,
   bindSocket,
+  bootTimeMs,
   type CodePoint,
   Control,
   Journal,
@@ -26,6 +30,7 @@ const link = 3;
 const slots = 2048;
 const batch = 32;
 const heldMax = 48;
+const startWaitMs = 20_000;
 
 function say(text: string, fds: readonly number[] = []): void {
   sendWithFds(link, new TextEncoder().encode(text), fds);
@@ -102,5 +107,35 @@ function steal(): void {
   for (;;) waitFor(side);
 }
 
+function race(): void {
+  const side = new Side(slots, batch);
+  side.reactor.watch(link, 0, ReadyEvent.IN);
+  const peer = Journal.open(waitFor(side).fds[0]);
+  const { layout } = peer;
+  const shared = new Uint32Array(peer.buffer);
+  for (;;) {
+    const round = Number(waitFor(side).text);
+    const giveUpMs = bootTimeMs() + startWaitMs;
+    say('ready');
+    while (Atomics.load(shared, layout.applicationOffset / 4) !== round) {
+      if (bootTimeMs() > giveUpMs) throw new Error('the race does not start');
+    }
+    const taken = new Uint8Array(Math.ceil(layout.slots / 8));
+    const codes = new Array<number>(Object.keys(Take).length).fill(0);
+    for (let slot = 0; slot < layout.slots; slot++) {
+      const code = side.reactor.take(peer, slot);
+      codes[code]++;
+      if (code !== Take.QUERY) continue;
+      const own = side.reactor.taken[0];
+      // What was taken is what the slot held, not what it might hold.
+      const id = side.id(own);
+      taken[id >> 3] |= 1 << (id & 7);
+      side.reactor.freeSlot(own);
+    }
+    say(JSON.stringify({ taken: Buffer.from(taken).toString('base64'), codes }));
+  }
+}
+
 if (process.argv[2] === 'owner') own();
-else steal();
+else if (process.argv[2] === 'thief') steal();
+else race();
