@@ -86,14 +86,16 @@ export class Pair {
     return this.listen[0];
   }
 
-  launch(role: Role): Child {
+  /** `flags`: further ones for this start alone. */
+  launch(role: Role, flags: readonly string[] = []): Child {
     const http = { address: ownAddress, port: ownPort() };
     const args = [
       ...this.listen.flatMap((one) => ['--listen', formatServer(one)]),
       ...this.#options.upstreams.flatMap((one) => ['--upstream', formatServer(one)]),
       '--run-dir', this.runDir, '--state-dir', join(this.folder, role), '--http-listen', formatServer(http), '--node-name', NODE_NAME,
-      ...(role === 'agent' ? ['--manifests', this.manifestsDir] : []),
+      ...(role === 'agent' && !flags.includes('--manifests') ? ['--manifests', this.manifestsDir] : []),
       ...(this.#options.flags ?? []),
+      ...flags,
     ];
     const [command, ...rest] = [...(this.#options.prefix ?? []), launcherOf(role), ...args];
     const child = new Child(command, rest);

@@ -3,27 +3,15 @@ import { join } from 'node:path';
 import t from 'tap';
 import { ownAddress, ownPort } from '../harness/address.js';
 import { run } from '../harness/child.js';
-import { UdpClient } from '../harness/clients.js';
 import { CLIENT_A, CLIENT_B } from '../harness/manifests.js';
 import { launcherOf, Pair, ROLES } from '../harness/pair.js';
 import { until, within } from '../harness/until.js';
-import { addressA, buildAnswer, buildQuery, RCODE, readMessage, TYPE } from '../harness/wire.js';
+import { addressA, buildAnswer, RCODE } from '../harness/wire.js';
+import { rcodes } from './rcodes.js';
 import { startBench } from './start.js';
 
 const START_DEADLINE_MS = 20_000;
 const answerAll = ({ query }: { query: Buffer }): Buffer => buildAnswer(query, [addressA('192.0.2.7')]);
-
-async function rcodes(pair: Pair, from: string, name: string, clients: number): Promise<Set<number>> {
-  const seen = await Promise.all(Array.from({ length: clients }, async () => {
-    const client = await UdpClient.open(from, pair.server);
-    try {
-      return readMessage(await client.ask(buildQuery({ name, type: TYPE.A }))).rcode;
-    } finally {
-      client.close();
-    }
-  }));
-  return new Set(seen);
-}
 
 t.test('SIGTERM ends each daemon with exit code 0, and the other goes on', async (t) => {
   const { pair } = await startBench(t, answerAll);
@@ -70,7 +58,7 @@ t.test('after the agent comes back both work on one policy again', async (t) => 
 t.test('what a daemon cannot start with is said in one line, with an exit code of its own', async (t) => {
   const pair = await Pair.start({ upstreams: [], manifests: {}, roles: [] });
   t.teardown(() => pair.stop());
-  const base = ['--run-dir', pair.runDir, '--state-dir', join(pair.folder, 'state'), '--upstream', `${ownAddress}:53`, '--http-listen', `${ownAddress}:${String(ownPort())}`];
+  const base = ['--run-dir', pair.runDir, '--state-dir', join(pair.folder, 'state'), '--upstream', `${ownAddress}:53`, '--manifests', pair.manifestsDir, '--http-listen', `${ownAddress}:${String(ownPort())}`];
   writeFileSync(join(pair.folder, 'bad.yaml'), 'listen: [127.0.0.1:10053\nslots: many\n');
   const cases: [number, RegExp, string[]][] = [
     [64, /--frobnicate/, ['--frobnicate']],

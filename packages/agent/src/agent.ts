@@ -2,44 +2,77 @@
  * The wire-up of `tandem-agent`.
  *
  * Order matters: policy first, then the shared addresses. A member that joins the group without policy would refuse
- * what its peer allows.
+ * what its peer allows. So policy comes from the manifests, else from the last start, else from the peer; only where
+ * none of them has any for `POLICY_FROM_ANYWHERE_MS` are the addresses bound without.
  */
+import { statSync } from 'node:fs';
+import { AppError } from '@tandem/core';
 import {
-  apiSocketPath, type DaemonContext, Member, MemberView, type PairServer, type Running, startHttpServers, startPairServer,
+  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, startHttpServers, startPairServer,
 } from '@tandem/host';
-import { loadManifestFolder, watchManifestFolder } from './manifest-folder.js';
+import { type LoadedManifests, type ManifestFolder, watchManifestFolder } from './manifest-folder.js';
 import { Publisher } from './publisher.js';
 
-export async function startAgent({ settings, version, log, fail }: DaemonContext): Promise<Running> {
+export async function startAgent({ settings, version, log, fail, onStop }: DaemonContext): Promise<Running> {
+  const { manifestsDir } = settings;
+  checkManifests(manifestsDir);
   const member = new Member({ settings, version, log, fail });
   const http = await startHttpServers(
     { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log },
     new MemberView(member),
   );
+  onStop(() => http.close());
+  member.httpListen = http.listen;
 
   // The stored policy stands until the source has said something better.
   const stored = member.storedSnapshot();
-  if (stored !== null) await member.enforce(stored, { store: false });
-  let pair: PairServer | null = null;
-  const publisher = new Publisher(member, () => pair?.pump());
-  const { manifestsDir } = settings;
-  if (manifestsDir !== null) await publisher.publish(await loadManifestFolder(manifestsDir));
+  if (stored !== null) {
+    await member.enforce(stored);
+    log.info('stored policy in force', { revision: stored.revision, hash: stored.hash });
+  }
+  const publisher = new Publisher(member);
+  const publishing = (work: Promise<void>): Promise<void> => work.catch((error: unknown) => {
+    if (error instanceof AppError) log.warn('a newer policy was not applied', { reason: error.message });
+    else fail(error instanceof Error ? error : new Error(String(error)));
+  });
+  const folder = manifestsDir === null ? null : await watched(manifestsDir, (loaded) => publishing(publisher.publish(loaded)));
+  if (folder !== null) onStop(() => folder.close());
+
+  const pair = await startPairServer({
+    member,
+    onForeignSnapshot: (revision) => void publishing(publisher.outrun(revision)),
+    onSnapshot: (snapshot) => publisher.adopt(snapshot),
+  });
+  onStop(() => pair.close());
+  if (member.snapshot === null) {
+    log.warn("there is no policy yet: waiting for the peer's", { atMostMs: POLICY_FROM_ANYWHERE_MS });
+    await member.policyWithin(POLICY_FROM_ANYWHERE_MS);
+  }
   if (member.snapshot === null) {
     const remedy = manifestsDir === null ? 'give --manifests DIR' : `mend the problems above in ${manifestsDir}`;
-    log.warn(`there is no policy: every query is refused; ${remedy}`);
+    log.warn(`there is no policy, and the peer has none: every query is refused; ${remedy}`);
   }
-
-  pair = await startPairServer({ member, onForeignSnapshot: (revision) => void publisher.outrun(revision) });
+  onStop(() => member.stop());
   const plane = await member.serve();
-  const folder = manifestsDir === null ? null : watchManifestFolder(manifestsDir, (loaded) => void publisher.publish(loaded));
   log.info('serving', { listen: plane.addresses, http: http.listen });
-  return {
-    stop: async () => {
-      folder?.close();
-      await member.stop();
-      await pair.close();
-      await http.close();
-    },
-    reload: () => folder?.reload(),
-  };
+  // Closed first: while the sockets are given up, no newer policy can be applied here.
+  if (folder !== null) onStop(() => folder.close());
+  return { reload: () => folder?.reload() };
+}
+
+/** Resolves once the folder's first state was published. */
+function watched(dir: string, publish: (loaded: LoadedManifests) => Promise<void>): Promise<ManifestFolder> {
+  return new Promise((resolve) => {
+    const folder = watchManifestFolder(dir, (loaded) => {
+      void publish(loaded).then(() => resolve(folder));
+    });
+  });
+}
+
+/** A folder that is absent may come; what is there and is no folder is a mistake. */
+function checkManifests(dir: string | null): void {
+  if (dir === null) return;
+  const found = statSync(dir, { throwIfNoEntry: false });
+  if (found === undefined || found.isDirectory()) return;
+  throw new AppError('CONFIGURATION', `--manifests ${dir} is a file, not a folder; name the folder that it lies in`);
 }

@@ -27,7 +27,7 @@ const SETTLE_MS = 60;
 /** But no longer than this, or a writer that never rests would keep a change from being seen. */
 const SETTLE_MAX_MS = 300;
 
-/** Calls back once soon after the start, and then after each change. Errors thrown by the callback are not caught. */
+/** Calls back once soon after the start, and then after each change. An error thrown by the callback is nobody's: an unhandled rejection. */
 export function watchManifestFolder(dir: string, onLoaded: (loaded: LoadedManifests) => void): ManifestFolder {
   const folder = new WatchedFolder(dir, onLoaded);
   folder.start();
@@ -38,10 +38,13 @@ export function watchManifestFolder(dir: string, onLoaded: (loaded: LoadedManife
 export async function loadManifestFolder(dir: string): Promise<LoadedManifests> {
   const { files, complaints } = await readManifestFolder(dir);
   const loaded = loadManifests(files);
-  const unread = complaints.map(({ path, message }): Problem => ({
-    file: path, line: 0, column: 0, field: '', message, severity: 'error',
+  const unread = complaints.map(({ path, message, severity }): Problem => ({
+    file: path, line: 0, column: 0, field: '', message, severity,
   }));
   const problems = [...unread, ...loaded.problems];
+  if (files.length === 0 && problems.length === 0) {
+    problems.push({ file: dir, line: 0, column: 0, field: '', message: 'no manifests here: every client is a stranger', severity: 'warning' });
+  }
   return { objects: problems.some(({ severity }) => severity === 'error') ? null : loaded.objects, problems };
 }
 
@@ -54,6 +57,8 @@ class WatchedFolder implements ManifestFolder {
   #timer: NodeJS.Timeout | null = null;
   #isBusy = false;
   #isAgain = false;
+  /** Read even where nothing seems changed. */
+  #isForced = false;
   #isClosed = false;
 
   constructor(dir: string, onLoaded: (loaded: LoadedManifests) => void) {
@@ -66,7 +71,7 @@ class WatchedFolder implements ManifestFolder {
   }
 
   reload(): void {
-    this.#reported = null;
+    this.#isForced = true;
     this.#look();
   }
 
@@ -94,7 +99,8 @@ class WatchedFolder implements ManifestFolder {
   async #lookOnce(): Promise<void> {
     this.#ensureWatcher();
     let print = await manifestFingerprint(this.#dir);
-    if (print === this.#reported) return;
+    if (print === this.#reported && !this.#isForced) return;
+    this.#isForced = false;
     print = await this.#settled(print);
     const loaded = await loadManifestFolder(this.#dir);
     // What changed while it was read has a print of its own, and is read by the next look.

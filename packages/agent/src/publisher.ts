@@ -2,11 +2,14 @@
  * Objects from the policy source → snapshots in force, one revision per change. Keeps the numbers that it allots, so
  * that endpoints and identities are the same after a restart.
  *
- * Invariant: with any error in the source the snapshot before stays; revisions only grow.
+ * Invariant: with any error in the source the snapshot before stays. A revision is larger than every one that this
+ * agent has enforced or its peers have named since they last lost their state.
  */
 import { join } from 'node:path';
-import { type Allotment, AppError, compileSnapshot, type Log, parseAllotment, type PolicyObjects, type Settings } from '@tandem/core';
-import { type Member, StateFile } from '@tandem/host';
+import {
+  type Allotment, AppError, compileSnapshot, type Log, parseAllotment, type PolicyObjects, type Settings, type Snapshot,
+} from '@tandem/core';
+import { KeptState, type Member, SNAPSHOT_BYTES_MAX, StateFile } from '@tandem/host';
 import { formatProblem } from '@tandem/manifests';
 import type { LoadedManifests } from './manifest-folder.js';
 
@@ -16,18 +19,19 @@ export class Publisher {
   private readonly member: Member;
   private readonly settings: Settings;
   private readonly log: Log;
-  private readonly store: StateFile<Allotment>;
-  private readonly onPublished: () => void;
+  private readonly store: KeptState<Allotment>;
   private allotment: Allotment | null;
   private objects: PolicyObjects | null = null;
+  /** The newest that a peer named. */
   private revisionSeen = 0;
+  private hasErrors = false;
+  private notices: readonly string[] = [];
 
-  constructor(member: Member, onPublished: () => void) {
+  constructor(member: Member) {
     this.member = member;
     this.settings = member.settings;
     this.log = member.log;
-    this.onPublished = onPublished;
-    this.store = new StateFile(join(member.settings.stateDir, 'allotment.json'), {
+    const file = new StateFile<Allotment>(join(member.settings.stateDir, 'allotment.json'), {
       bytesMax: ALLOTMENT_FILE_BYTES_MAX,
       parse: (content) => {
         const allotment = parseAllotment(content);
@@ -36,29 +40,43 @@ export class Publisher {
       },
       log: member.log,
     });
+    this.store = member.keeps(new KeptState(file, { isSame: () => false }));
     this.allotment = this.store.read();
   }
 
   /** What the policy source says now. */
   async publish(loaded: LoadedManifests): Promise<void> {
-    this.member.problems = loaded.problems.map(formatProblem);
-    for (const problem of this.member.problems) this.log.warn(problem);
+    const problems = loaded.problems.map(formatProblem);
+    this.member.sourceProblems = problems;
+    for (const problem of problems) this.log.warn(problem);
     if (loaded.objects === null) {
+      this.hasErrors = true;
       this.log.error('the manifests have errors; the policy before them stays', { problems: loaded.problems.length });
       return;
     }
+    if (this.hasErrors) this.log.info('the manifests are good again');
+    this.hasErrors = false;
     this.objects = loaded.objects;
-    await this.compile();
+    await this.compile(problems);
   }
 
   /** The peer enforces another snapshot with this revision: ours must be newer, or it would look older. */
   async outrun(revision: number): Promise<void> {
     if (revision <= this.revisionSeen) return;
     this.revisionSeen = revision;
-    if (this.objects !== null && (this.member.snapshot?.revision ?? 0) <= revision) await this.compile();
+    if (this.objects !== null && (this.member.snapshot?.revision ?? 0) <= revision) await this.compile(this.member.sourceProblems);
   }
 
-  private async compile(): Promise<void> {
+  /** The peer's policy, for as long as there is none of our own. @throws AppError SNAPSHOT_REFUSED when there is. */
+  async adopt(snapshot: Snapshot): Promise<void> {
+    if (this.member.snapshot !== null) throw new AppError('SNAPSHOT_REFUSED', 'the agent has a policy of its own');
+    this.revisionSeen = Math.max(this.revisionSeen, snapshot.revision);
+    await this.member.enforce(snapshot);
+    this.log.warn("the peer's policy is in force until the manifests say better", { revision: snapshot.revision, hash: snapshot.hash });
+  }
+
+  /** `problems`: of the source, to which the compiler's are added. */
+  private async compile(problems: readonly string[]): Promise<void> {
     const before = this.member.snapshot;
     const revision = Math.max(before?.revision ?? 0, this.revisionSeen) + 1;
     const { nodeName, enablePolicy } = this.settings;
@@ -66,17 +84,19 @@ export class Publisher {
     let result;
     try {
       result = compileSnapshot(this.objects!, { nodeName, enablePolicy, allotment: this.allotment, revision });
+      checkSize(result.snapshot);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      this.member.problems = [...this.member.problems, error.message];
+      this.hasErrors = true;
+      this.member.sourceProblems = [...problems, `error: ${error.message}`];
       this.log.error('the policy cannot be compiled; the one before stays', { reason: error.message });
       return;
     }
-    for (const notice of result.notices) this.log.warn(notice);
+    this.notice(problems, result.notices);
     const { snapshot } = result;
     if (snapshot.hash === before?.hash && before.revision > this.revisionSeen) return;
     this.allotment = result.allotment;
-    this.store.write(result.allotment);
+    this.store.keep(result.allotment);
     await this.member.enforce(snapshot);
     this.log.info('policy is in force', {
       revision,
@@ -85,6 +105,19 @@ export class Publisher {
       ruleSets: snapshot.ruleSets.length,
       tookMs: Math.round(performance.now() - startedAtMs),
     });
-    this.onPublished();
   }
+
+  /** Shown for as long as they hold, logged once. */
+  private notice(problems: readonly string[], notices: readonly string[]): void {
+    for (const notice of notices) if (!this.notices.includes(notice)) this.log.warn(notice);
+    this.notices = notices;
+    this.member.sourceProblems = [...new Set([...problems, ...notices.map((notice) => `warning: ${notice}`)])];
+  }
+}
+
+/** What the peer could not take is not enforced here either: the two would judge by different policies. */
+function checkSize(snapshot: Snapshot): void {
+  const bytes = Buffer.byteLength(JSON.stringify(snapshot));
+  if (bytes <= SNAPSHOT_BYTES_MAX) return;
+  throw new AppError('LIMIT', `the compiled policy has ${bytes} bytes; ${SNAPSHOT_BYTES_MAX} are the most`);
 }

@@ -1,9 +1,11 @@
 /** The one door of `host`. */
 export * from './control/index.js';
 export * from './dataplane/index.js';
-export { Member } from './member/member.js';
+export { Member, POLICY_FROM_ANYWHERE_MS } from './member/member.js';
 export { MemberView } from './member/member-view.js';
 export { type PairClient, startPairClient } from './pair/client.js';
 export { type PairServer, startPairServer } from './pair/server.js';
 export { type DaemonContext, type Running, runDaemon } from './run-daemon.js';
+export { KeptState } from './state/kept-state.js';
 export { StateFile } from './state/state-file.js';
+export { SNAPSHOT_BYTES_MAX } from '@tandem/proto';

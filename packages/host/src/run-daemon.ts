@@ -1,15 +1,15 @@
 /**
  * A daemon's outermost layer: settings in, signals and exit codes out. What runs inside is the caller's.
+ *
+ * Invariant: from the first line of `start` on, a signal to end is obeyed, and what was opened is closed before the end.
  */
-import { AppError, type AppErrorCode, EXIT, exitCodeOf, type Log, type Role, type Settings } from '@tandem/core';
+import { AppError, type AppErrorCode, EXIT, exitCodeOf, type Log, type Role, SETTINGS, type Settings } from '@tandem/core';
 import { ensurePrivateDir } from './control/paths.js';
-import { createLog } from './control/log.js';
+import { createLog, type DaemonLog } from './control/log.js';
 import { loadSettings } from './control/settings-load.js';
 
 export interface Running {
-  /** Finishes what is under way and gives everything back. */
-  stop(): Promise<void>;
-  /** SIGHUP. */
+  /** SIGHUP: rereads what may have changed. */
   reload(): void;
 }
 
@@ -19,47 +19,37 @@ export interface DaemonContext {
   readonly log: Log;
   /** Ends the process: an invariant is broken. */
   readonly fail: (error: Error) => void;
+  /**
+   * Closes something that was opened; the last opened goes first, one after another. Called once, also when the start
+   * fails. Throws, and closes it at once, when the end has begun: the start then goes no further.
+   */
+  readonly onStop: (close: () => void | Promise<void>) => void;
 }
 
 export type StartDaemon = (context: DaemonContext) => Promise<Running>;
 
 const LOGGED_CODE: AppErrorCode = 'UNAVAILABLE';
 
+type Closer = () => void | Promise<void>;
+
 /** Runs until a signal or a fault; sets the process's exit code. */
 export async function runDaemon(role: Role, version: string, start: StartDaemon): Promise<void> {
-  const loaded = readSettings(role, version);
+  const load = (): ReturnType<typeof loadSettings> => loadSettings({ role, version, argv: process.argv.slice(2), env: process.env });
+  const loaded = readSettings(role, load);
   if (loaded === null) return;
-  const { settings, notices } = loaded;
-  const log = createLog({ role, level: settings.logLevel, format: settings.logFormat });
-  const exit = (code: number): never => {
-    log.flush();
-    process.exit(code);
-  };
-  const fail = (error: Error): void => {
-    log.error('an invariant is broken; the peer goes on serving', { error });
-    exit(EXIT.invariant);
-  };
-  process.on('uncaughtException', fail);
-  process.on('unhandledRejection', (reason) => {
-    fail(reason instanceof Error ? reason : new Error(String(reason)));
+  const log = createLog({ role, level: loaded.settings.logLevel, format: loaded.settings.logFormat });
+  const daemon = new Daemon(loaded.settings, version, log);
+  daemon.install(() => {
+    const next = load();
+    return next.kind === 'settings' ? next.settings : null;
   });
-  for (const notice of notices) log.warn(notice);
-  try {
-    ensurePrivateDir(settings.runDir, '--run-dir');
-    ensurePrivateDir(settings.stateDir, '--state-dir');
-    const running = await start({ settings, version, log, fail });
-    onSignals(log, running, exit);
-  } catch (error) {
-    log.error(error instanceof Error ? error.message : String(error), {
-      code: error instanceof AppError ? error.code : LOGGED_CODE,
-    });
-    exit(error instanceof AppError ? exitCodeOf(error) : EXIT.invariant);
-  }
+  for (const notice of loaded.notices) log.warn(notice);
+  await daemon.run(start);
 }
 
-function readSettings(role: Role, version: string): { settings: Settings; notices: readonly string[] } | null {
+function readSettings(role: Role, load: () => ReturnType<typeof loadSettings>): { settings: Settings; notices: readonly string[] } | null {
   try {
-    const loaded = loadSettings({ role, version, argv: process.argv.slice(2), env: process.env });
+    const loaded = load();
     if (loaded.kind === 'settings') return loaded;
     process.stdout.write(loaded.text);
   } catch (error) {
@@ -71,24 +61,110 @@ function readSettings(role: Role, version: string): { settings: Settings; notice
   return null;
 }
 
-function onSignals(log: Log, running: Running, exit: (code: number) => never): void {
-  let stopping = false;
-  const stop = (signal: NodeJS.Signals): void => {
-    if (stopping) exit(EXIT.ok);
-    stopping = true;
-    log.info('draining', { signal });
-    running.stop().then(
-      () => exit(EXIT.ok),
+class Daemon {
+  private readonly settings: Settings;
+  private readonly version: string;
+  private readonly log: DaemonLog;
+  private readonly closers: Closer[] = [];
+  private running: Running | null = null;
+  private isEnding = false;
+  /** A SIGHUP came before there was anything to reload. */
+  private isReloadOwed = false;
+
+  constructor(settings: Settings, version: string, log: DaemonLog) {
+    this.settings = settings;
+    this.version = version;
+    this.log = log;
+  }
+
+  /** `reread`: the settings as they are written now; throws AppError where they cannot be used. */
+  install(reread: () => Settings | null): void {
+    process.on('uncaughtException', (error) => this.fail(error));
+    process.on('unhandledRejection', (reason) => {
+      this.fail(reason instanceof Error ? reason : new Error(String(reason)));
+    });
+    const end = (signal: NodeJS.Signals): void => this.end(signal);
+    process.on('SIGTERM', end);
+    process.on('SIGINT', end);
+    process.on('SIGHUP', () => this.reload(reread));
+  }
+
+  async run(start: StartDaemon): Promise<void> {
+    const { settings, version, log } = this;
+    try {
+      ensurePrivateDir(settings.runDir, '--run-dir');
+      ensurePrivateDir(settings.stateDir, '--state-dir');
+      this.running = await start({ settings, version, log, fail: (error) => this.fail(error), onStop: (close) => this.onStop(close) });
+      if (this.isReloadOwed) this.running.reload();
+    } catch (error) {
+      // Ended by a signal: what the start says of that is no news.
+      if (this.isEnding) return;
+      this.isEnding = true;
+      log.error(error instanceof Error ? error.message : String(error), {
+        code: error instanceof AppError ? error.code : LOGGED_CODE,
+      });
+      await this.close().catch(() => undefined);
+      this.exit(error instanceof AppError ? exitCodeOf(error) : EXIT.invariant);
+    }
+  }
+
+  private onStop(close: Closer): void {
+    if (!this.isEnding) {
+      this.closers.push(close);
+      return;
+    }
+    Promise.resolve(close()).catch(() => undefined);
+    throw new AppError('UNAVAILABLE', 'the start was broken off');
+  }
+
+  private end(signal: NodeJS.Signals): void {
+    if (this.isEnding) this.exit(EXIT.ok);
+    this.isEnding = true;
+    this.log.info('draining', { signal });
+    this.close().then(
+      () => this.exit(EXIT.ok),
       (error: unknown) => {
-        log.error('draining failed', { error: String(error) });
-        exit(EXIT.invariant);
+        this.log.error('draining failed', { error: String(error) });
+        this.exit(EXIT.invariant);
       },
     );
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  process.on('SIGHUP', () => {
+  }
+
+  private async close(): Promise<void> {
+    for (let close = this.closers.pop(); close !== undefined; close = this.closers.pop()) await close();
+  }
+
+  private reload(reread: () => Settings | null): void {
+    const { log } = this;
     log.info('rereading the configuration');
-    running.reload();
-  });
+    try {
+      const next = reread();
+      if (next !== null) this.adopt(next);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      log.error('the configuration has errors; the one before stays', { reason: error.message });
+    }
+    if (this.running === null) this.isReloadOwed = true;
+    else if (!this.isEnding) this.running.reload();
+  }
+
+  private adopt(next: Settings): void {
+    const { log } = this;
+    log.setLevel(next.logLevel);
+    const changed = SETTINGS.filter(({ field }) => (
+      field !== undefined && field !== 'logLevel' && JSON.stringify(next[field]) !== JSON.stringify(this.settings[field])
+    ));
+    if (changed.length === 0) return;
+    log.warn('some settings changed that need a restart', { settings: changed.map(({ name }) => `--${name}`) });
+  }
+
+  private fail(error: Error): void {
+    this.log.error('an invariant is broken; the peer goes on serving', { error });
+    this.exit(EXIT.invariant);
+  }
+
+  private exit(code: number): never {
+    this.log.flush();
+    process.exit(code);
+  }
 }

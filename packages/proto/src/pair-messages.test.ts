@@ -85,13 +85,18 @@ t.test('a clean names a pattern, or all, and a time', (t) => {
 });
 
 t.test('a peer of the expected role and version is welcome, others are not', (t) => {
-  const hello: Hello = { protocol: PROTOCOL_VERSION, role: 'agent', incarnation: 'i', version: '1', snapshotRevision: 0n, snapshotHash: '' };
+  const hello: Hello = { protocol: PROTOCOL_VERSION, role: 'agent', incarnation: 'i', version: '1', snapshotRevision: 0n, snapshotHash: '', verdictSettings: {} };
   t.equal(errorOf(() => checkHello(hello, 'agent')), null);
   t.match(errorOf(() => checkHello(hello, 'dns-proxy')), { code: 'LINK', details: { field: 'role' } });
   for (const protocol of [0, PROTOCOL_VERSION + 1, 0xffff_ffff]) {
     t.match(errorOf(() => checkHello({ ...hello, protocol }, 'agent')), { code: 'LINK', details: { field: 'protocol' } });
   }
   t.match(errorOf(() => checkHello({ ...hello, role: '' }, 'agent')), { code: 'LINK', details: { field: 'role' } });
+  const many = (count: number, text: string): Hello['verdictSettings'] => Object.fromEntries(Array.from({ length: count }, (_, i) => [`s${i}`, text]));
+  t.equal(errorOf(() => checkHello({ ...hello, verdictSettings: many(64, 'x'.repeat(2048)) }, 'agent')), null);
+  for (const verdictSettings of [many(65, ''), many(1, 'x'.repeat(2049)), { ['n'.repeat(81)]: '' }]) {
+    t.match(errorOf(() => checkHello({ ...hello, verdictSettings }, 'agent')), { code: 'LINK', details: { field: 'verdict_settings' } });
+  }
   t.end();
 });
 

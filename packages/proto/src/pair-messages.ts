@@ -14,6 +14,9 @@ export const SNAPSHOT_BYTES_MAX = 32 * 1024 * 1024;
 const NAME_MAX = 1024;
 /** What a snapshot may give an endpoint as its UID, in characters. */
 const UID_MAX = SNAPSHOT_LIMITS.textCharacters;
+const HELLO_SETTINGS_MAX = 64;
+const SETTING_NAME_MAX = 80;
+const SETTING_TEXT_MAX = 2048;
 const TTL_MAX = 0x7fff_ffff;
 /** Some hundred years: a later time is no time since boot, and none that could be shown as a date. */
 const TIME_MAX_MS = 2 ** 43;
@@ -46,6 +49,10 @@ export function checkHello(hello: Hello, expectedRole: string): void {
     throw refused('protocol', String(hello.protocol), `version ${PROTOCOL_VERSION}`);
   }
   if (hello.role !== expectedRole) throw refused('role', JSON.stringify(hello.role), expectedRole);
+  const settings = Object.entries(hello.verdictSettings);
+  if (settings.length > HELLO_SETTINGS_MAX) throw refused('verdict_settings', `${settings.length} settings`, `at most ${HELLO_SETTINGS_MAX}`);
+  const long = settings.find(([name, text]) => name.length > SETTING_NAME_MAX || text.length > SETTING_TEXT_MAX);
+  if (long !== undefined) throw refused('verdict_settings', `longer for ${JSON.stringify(long[0].slice(0, 80))}`, `${SETTING_TEXT_MAX} characters`);
 }
 
 function mappingFromWire(mapping: WireMapping): Mapping {

@@ -43,6 +43,7 @@ export class DataPlane {
   private readonly ring: MappingRingReader;
   private readonly gaugeWords: Float64Array;
   private stopped: (() => void) | null = null;
+  private isTold = false;
 
   private constructor(worker: Worker, data: WorkerData, listening: Extract<FromWorker, { kind: 'listening' }>, events: DataPlaneEvents) {
     this.worker = worker;
@@ -59,6 +60,8 @@ export class DataPlane {
       events.onCrash(error instanceof Error ? error : new Error(String(error)));
     });
     worker.on('exit', (code) => {
+      // What it learned last, and told nobody of.
+      for (let isMore = true; isMore; ) isMore = this.readOnce();
       if (this.stopped !== null) this.stopped();
       else events.onCrash(new Error(`the data plane's thread ended with code ${code}`));
     });
@@ -119,7 +122,10 @@ export class DataPlane {
     });
   }
 
+  /** Nothing more once it was told to stop: the wake descriptor is closed then, and its number may be another's. */
   private tell(message: ToWorker): void {
+    if (this.isTold) return;
+    this.isTold = message.kind === 'stop';
     this.worker.postMessage(message);
     wake(this.wakeFd);
   }
@@ -131,8 +137,13 @@ export class DataPlane {
   }
 
   private readMappings(): void {
+    if (this.readOnce()) setImmediate(() => this.readMappings());
+  }
+
+  /** True when there may be more. */
+  private readOnce(): boolean {
     const records = this.ring.read(MAPPINGS_PER_TURN);
     if (records.length > 0) this.events.onMappings(records);
-    if (records.length === MAPPINGS_PER_TURN) setImmediate(() => this.readMappings());
+    return records.length === MAPPINGS_PER_TURN;
   }
 }

@@ -49,7 +49,7 @@ export class MemberView implements DaemonView {
       readiness: this.ready(),
       policy: {
         revision: enforced?.revision ?? null,
-        hash: enforced === null ? null : (snapshot?.hash ?? null),
+        hash: enforced?.hash ?? null,
         appliedAt: enforced === null ? null : time(enforced.atMs),
         endpoints: snapshot?.endpoints.length ?? 0,
         ruleSets: snapshot?.ruleSets.length ?? 0,
@@ -191,6 +191,14 @@ function metricsOf(member: Member): Metrics {
   metrics.registerGauge({ name: 'tandem_peer_connected', help: '1 while the pair link is up.' }, () => (member.peer.connected ? 1 : 0));
   metrics.registerGauge({ name: 'tandem_peer_lag_mappings', help: 'Mappings not yet acknowledged by the peer.' }, () => member.lag);
   metrics.registerGauge({ name: 'tandem_policy_revision', help: 'Snapshot in force; 0 for none.' }, () => member.enforced?.revision ?? 0);
+  metrics.registerGauge(
+    { name: 'tandem_state_write_failed', help: '1 while the disk does not take what must survive a restart.' },
+    () => (member.isStateBehind ? 1 : 0),
+  );
+  metrics.registerGauge(
+    { name: 'tandem_settings_mismatch', help: 'Settings in which the peer contradicts this member.' },
+    () => member.mismatches.length,
+  );
   metrics.registerGauge({ name: 'cilium_fqdn_selectors', help: 'toFQDNs selectors.' }, () => member.snapshot?.fqdnSelectors.length ?? 0);
   return metrics;
 }

@@ -2,22 +2,30 @@
  * What both daemons are: a data plane, the policy that it enforces, an FQDN cache, and the mappings to exchange with
  * the peer. The agent adds a policy source, the DNS proxy takes its policy over the pair link.
  *
- * Invariant: a snapshot is enforced whole or not at all, and stored before it is acknowledged.
+ * Invariant: a snapshot is enforced whole or not at all. It is stored before it is acknowledged, unless the disk does not
+ * take it: then that is shown as a problem, and tried again until it does.
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import {
-  type Clean, type EndpointRecord, FqdnCache, type Log, type Mapping, type MappingExchange, monoMs, PolicyIndex, type Settings,
+  AppError, type Clean, type EndpointRecord, FqdnCache, type Log, type Mapping, type MappingExchange, monoMs, PolicyIndex, type Settings,
   type Snapshot, type SocketAddress, validateSnapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
 import { DataPlane, type MappingRecord } from '../dataplane/index.js';
+import { KeptState } from '../state/kept-state.js';
 import { StateFile } from '../state/state-file.js';
 import { nameMatcher } from './name-matcher.js';
+import type { SettingMismatch } from './verdict-settings.js';
 
 /** Cilium collects once a minute, too (reference: cilium-semantics §3.3). */
 const COLLECT_EVERY_MS = 60_000;
+/** A member without any policy waits so long for its peer's before it binds, and refuses everything. */
+export const POLICY_FROM_ANYWHERE_MS = 5000;
 const SNAPSHOT_FILE_BYTES_MAX = 64 * 1024 * 1024;
+/** What was learned last is handed to the peer before the end, if it takes it so fast. */
+const HAND_OVER_MS = 500;
+const HAND_OVER_LOOK_MS = 5;
 
 export interface PeerState {
   readonly connected: boolean;
@@ -26,10 +34,26 @@ export interface PeerState {
   readonly revision: number | null;
 }
 
+/** What the data plane decides by. */
+export interface Enforced {
+  readonly revision: number;
+  readonly hash: string;
+  /** Time of day. */
+  readonly atMs: number;
+}
+
+interface Application {
+  readonly snapshot: Snapshot;
+  readonly resolve: () => void;
+  readonly reject: (error: AppError) => void;
+}
+
 /** A link to a peer that is up. */
 export interface PeerLink {
   readonly exchange: MappingExchange;
   peer: PeerState;
+  /** Settings in which the peer contradicts this member. */
+  mismatches: readonly SettingMismatch[];
 }
 
 const NO_PEER: PeerState = { connected: false, sinceMs: null, incarnation: null, revision: null };
@@ -45,8 +69,8 @@ export class Member {
   /** As bound, once it is. */
   httpListen: SocketAddress;
   /** Complaints of the policy source, one line each. */
-  problems: readonly string[] = [];
-  /** Called when there may be something to send to the peer. */
+  sourceProblems: readonly string[] = [];
+  /** Called when there may be something to send to the peer: mappings, or another policy. */
   onExchange: () => void = () => undefined;
   /** Called with a clean that was made here. */
   onClean: (clean: Clean) => void = () => undefined;
@@ -55,16 +79,23 @@ export class Member {
   /** The newest comes last: during a rolling update there are two for a moment. */
   private readonly links = new Set<PeerLink>();
   private formerPeer = NO_PEER;
-  private readonly store: StateFile<Snapshot>;
+  private readonly store: KeptState<Snapshot>;
+  private readonly kept: { readonly isBehind: boolean; readonly path: string; close(): void }[] = [];
   private readonly fail: (error: Error) => void;
-  private readonly awaitingApply = new Map<number, (() => void)[]>();
+  /** Told to the data plane, and not yet confirmed; it confirms in this order. */
+  private readonly applying: Application[] = [];
   private readonly timer: NodeJS.Timeout;
   private endpointsById = new Map<number, EndpointRecord>();
   private current: Snapshot | null = null;
   private currentIndex: PolicyIndex | null = null;
-  private enforcedRevision: number | null = null;
-  private enforcedAt: number | null = null;
+  private inForce: Enforced | null = null;
   private plane: DataPlane | null = null;
+  private starting: Promise<DataPlane> | null = null;
+  private isStopping = false;
+  private firstPolicy: () => void = () => undefined;
+  private readonly hasPolicy = new Promise<void>((resolve) => {
+    this.firstPolicy = resolve;
+  });
 
   /** `fail` ends the process: the data plane is gone. */
   constructor(options: { settings: Settings; version: string; log: Log; fail: (error: Error) => void }) {
@@ -74,11 +105,15 @@ export class Member {
     this.fail = options.fail;
     this.cache = new FqdnCache({ maxAddressesPerName: options.settings.maxIpsPerHostname, matcher: nameMatcher });
     this.httpListen = options.settings.httpListen;
-    this.store = new StateFile(join(options.settings.stateDir, 'snapshot.json'), {
-      bytesMax: SNAPSHOT_FILE_BYTES_MAX,
-      parse: validateSnapshot,
-      log: options.log,
-    });
+    this.store = this.keeps(new KeptState(
+      // With the role in its name: both members may have one state-dir.
+      new StateFile(join(options.settings.stateDir, `${options.settings.role}-snapshot.json`), {
+        bytesMax: SNAPSHOT_FILE_BYTES_MAX,
+        parse: validateSnapshot,
+        log: options.log,
+      }),
+      { isSame: (a, b) => a.revision === b.revision && a.hash === b.hash },
+    ));
     this.timer = setInterval(() => this.collect(), COLLECT_EVERY_MS);
     this.timer.unref();
   }
@@ -99,10 +134,29 @@ export class Member {
     return this.plane;
   }
 
-  /** Revision and time since which the data plane decides by it. */
-  get enforced(): { readonly revision: number; readonly atMs: number } | null {
-    if (this.enforcedRevision === null || this.enforcedAt === null) return null;
-    return { revision: this.enforcedRevision, atMs: this.enforcedAt };
+  get enforced(): Enforced | null {
+    return this.inForce;
+  }
+
+  /** All that an operator should mend, one line each. */
+  get problems(): readonly string[] {
+    const behind = this.kept.filter(({ isBehind }) => isBehind).map(({ path }) => (
+      `${path}: error: cannot be written: a restart would start from older state; make room, or choose another --state-dir`
+    ));
+    const contradictions = this.mismatches.map(({ name, own, peers }) => (
+      `--${name}: error: this member has ${own}, its peer ${peers}: clients get one verdict or the other; give both the same`
+    ));
+    return [...this.sourceProblems, ...behind, ...contradictions];
+  }
+
+  /** Settings in which the peer contradicts this member. */
+  get mismatches(): readonly SettingMismatch[] {
+    return [...this.links].at(-1)?.mismatches ?? [];
+  }
+
+  /** True while something that must survive a restart is not on disk. */
+  get isStateBehind(): boolean {
+    return this.kept.some(({ isBehind }) => isBehind);
   }
 
   /** Of the newest link that is up, else of the last one. */
@@ -110,8 +164,9 @@ export class Member {
     return [...this.links].at(-1)?.peer ?? this.formerPeer;
   }
 
-  /** Mappings that a peer has not acknowledged yet. */
+  /** Mappings that a peer has not acknowledged yet; without a peer all of them. */
   get lag(): number {
+    if (this.links.size === 0) return this.cache.size;
     let lag = 0;
     for (const { exchange } of this.links) lag = Math.max(lag, exchange.lag);
     return lag;
@@ -127,38 +182,58 @@ export class Member {
     this.formerPeer = { ...link.peer, connected: false, sinceMs: Date.now() };
   }
 
+  /** Has the state shown among the problems while the disk does not take it. */
+  keeps<T>(state: KeptState<T>): KeptState<T> {
+    this.kept.push(state);
+    return state;
+  }
+
   /** The last good snapshot on disk; null when there is none. */
   storedSnapshot(): Snapshot | null {
     return this.store.read();
   }
 
-  /** Stores and enforces; resolves when the data plane decides by it (at once while it is not started yet). */
-  async enforce(snapshot: Snapshot, options: { readonly store: boolean } = { store: true }): Promise<void> {
+  /** Resolves once there is a policy, but no later than in so long. */
+  async policyWithin(ms: number): Promise<void> {
+    let timer: NodeJS.Timeout | null = null;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    });
+    await Promise.race([this.hasPolicy, late]);
+    if (timer !== null) clearTimeout(timer);
+  }
+
+  /**
+   * Stores and enforces; resolves when the data plane decides by it (at once while it is not started yet).
+   * @throws AppError UNAVAILABLE while draining: the data plane listens no more.
+   */
+  async enforce(snapshot: Snapshot): Promise<void> {
+    if (this.isStopping) throw draining();
     this.current = snapshot;
     this.currentIndex = null;
     this.endpointsById = new Map(snapshot.endpoints.map((endpoint) => [endpoint.id, endpoint]));
-    if (options.store) this.store.write(snapshot);
-    if (this.plane === null) return;
-    const applied = new Promise<void>((resolve) => {
-      this.awaitingApply.set(snapshot.revision, [...(this.awaitingApply.get(snapshot.revision) ?? []), resolve]);
-    });
-    this.plane.setPolicy(snapshot);
-    await applied;
+    this.store.keep(snapshot);
+    this.firstPolicy();
+    if (this.plane !== null) await this.apply(this.plane, snapshot);
+    this.onExchange();
   }
 
-  /** Binds the shared addresses and answers queries from here on. */
+  /** Binds the shared addresses and answers queries from here on. @throws AppError UNAVAILABLE, also when stopped meanwhile. */
   async serve(): Promise<DataPlane> {
     const snapshot = this.current;
-    this.plane = await DataPlane.start(this.settings, snapshot, {
+    this.starting = DataPlane.start(this.settings, snapshot, {
       onMappings: (records) => this.learned(records),
-      onPolicyApplied: (revision) => this.applied(revision),
+      onPolicyApplied: () => this.applied(),
       onWarning: (message) => this.log.warn(message),
       onCrash: (error) => this.fail(error),
     });
-    if (snapshot !== null) this.applied(snapshot.revision);
+    const plane = await this.starting;
+    if (this.isStopping) throw draining();
+    this.plane = plane;
+    if (snapshot !== null) this.inForce = inForceNow(snapshot);
     // A snapshot that came while the sockets were being bound.
-    if (this.current !== null && this.current !== snapshot) await this.enforce(this.current, { store: false });
-    return this.plane;
+    if (this.current !== null && this.current !== snapshot) await this.apply(plane, this.current);
+    return plane;
   }
 
   /** Mappings from the peer; merging is a join, so repeats are harmless. */
@@ -185,16 +260,36 @@ export class Member {
     return this.current?.endpoints.find((endpoint) => endpoint.uid === uid) ?? null;
   }
 
+  /** Answers what is under way and hands what was learned to the peer. The pair link must still be there. */
   async stop(): Promise<void> {
+    this.isStopping = true;
     clearInterval(this.timer);
-    await this.plane?.stop();
+    const plane = await this.starting?.catch(() => null);
+    for (const { reject } of this.applying.splice(0)) reject(draining());
+    await plane?.stop();
+    await this.handOver();
+    for (const state of this.kept) state.close();
   }
 
-  private applied(revision: number): void {
-    this.enforcedRevision = revision;
-    this.enforcedAt = Date.now();
-    for (const resolve of this.awaitingApply.get(revision) ?? []) resolve();
-    this.awaitingApply.delete(revision);
+  private async handOver(): Promise<void> {
+    this.onExchange();
+    for (let waitedMs = 0; waitedMs < HAND_OVER_MS && this.links.size > 0 && this.lag > 0; waitedMs += HAND_OVER_LOOK_MS) {
+      await new Promise((resolve) => { setTimeout(resolve, HAND_OVER_LOOK_MS); });
+    }
+  }
+
+  private apply(plane: DataPlane, snapshot: Snapshot): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.applying.push({ snapshot, resolve, reject });
+      plane.setPolicy(snapshot);
+    });
+  }
+
+  private applied(): void {
+    const application = this.applying.shift();
+    if (application === undefined) return;
+    this.inForce = inForceNow(application.snapshot);
+    application.resolve();
   }
 
   /** What the data plane has learned. */
@@ -222,4 +317,12 @@ export class Member {
     const present = new Set(this.current.endpoints.map((endpoint) => endpoint.uid));
     this.collected += this.cache.retainEndpoints((uid) => present.has(uid));
   }
+}
+
+function inForceNow(snapshot: Snapshot): Enforced {
+  return { revision: snapshot.revision, hash: snapshot.hash, atMs: Date.now() };
+}
+
+function draining(): AppError {
+  return new AppError('UNAVAILABLE', 'this member is draining');
 }

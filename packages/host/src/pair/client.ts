@@ -58,7 +58,7 @@ class Dialler {
     this.call = call;
     const session = new PairSession({
       member,
-      send: (message: Outgoing) => call.write({ message: message as pairV1.LinkRequest['message'] }),
+      send: (message: Outgoing) => call.write({ message: message }),
       close: () => call.cancel(),
       onSnapshot,
     });

@@ -5,7 +5,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
-import { AppError } from '@tandem/core';
+import { AppError, type Snapshot } from '@tandem/core';
 import { pairV1, SNAPSHOT_BYTES_MAX } from '@tandem/proto';
 import { peerCredentials } from 'node-reuseport';
 import type { Member } from '../member/member.js';
@@ -22,14 +22,14 @@ export function pairSocketPath(runDir: string): string {
 }
 
 export interface PairServer {
-  /** The snapshot or the exchange has something new. */
-  pump(): void;
   close(): Promise<void>;
 }
 
 export interface PairServerOptions {
   readonly member: Member;
   readonly onForeignSnapshot: (revision: number, hash: string) => void;
+  /** The peer's policy came, for a member without any. Rejects where it is not to be enforced. */
+  readonly onSnapshot: (snapshot: Snapshot) => Promise<void>;
 }
 
 /** @throws AppError UNAVAILABLE when the socket cannot be made. */
@@ -56,7 +56,6 @@ export async function startPairServer(options: PairServerOptions): Promise<PairS
   member.onExchange = () => sessions.forEach((session) => session.pump());
   member.onClean = (clean) => sessions.forEach((session) => session.sendClean(clean));
   return {
-    pump: () => sessions.forEach((session) => session.pump()),
     close: async () => {
       injector.destroy();
       server.forceShutdown();
@@ -72,12 +71,13 @@ function link(
 ): void {
   const session = new PairSession({
     member: options.member,
-    send: (message: Outgoing) => call.write({ message: message as pairV1.LinkResponse['message'] }),
+    send: (message: Outgoing) => call.write({ message: message }),
     close: (error) => {
       if (error === null) call.end();
       else call.emit('error', { code: status.FAILED_PRECONDITION, details: error.message });
     },
     onForeignSnapshot: options.onForeignSnapshot,
+    onSnapshot: options.onSnapshot,
   });
   sessions.add(session);
   const end = (): void => {

@@ -1,12 +1,13 @@
 /**
  * One pair link, from Hello to its end, the same on both sides: mappings both ways, cleans both ways, policy from the
- * agent to the DNS proxy. Holds no transport: it is given messages and a way to send them.
+ * agent to the DNS proxy, and back to an agent that has none. Holds no transport: it is given messages and a way to send them.
  *
- * Invariant: nothing that a peer sends can do more than end the link.
+ * Invariant: a message that cannot be used ends the link (a snapshot: is refused) and changes nothing.
  */
 import { AppError, type Clean, MappingExchange, type Role, type Snapshot, validateSnapshot } from '@tandem/core';
 import { checkHello, cleanFromWire, mappingsFromWire, mappingToWire, type pairV1, PROTOCOL_VERSION, SNAPSHOT_BYTES_MAX } from '@tandem/proto';
 import type { Member, PeerLink } from '../member/member.js';
+import { settingMismatches, verdictSettings } from '../member/verdict-settings.js';
 
 type Incoming = NonNullable<pairV1.LinkRequest['message']> | NonNullable<pairV1.LinkResponse['message']>;
 export type Outgoing = Incoming;
@@ -24,8 +25,8 @@ export interface SessionOptions {
   readonly close: (error: AppError | null) => void;
   /** The agent's side: the peer enforces a snapshot with this revision and hash, which is not ours. */
   readonly onForeignSnapshot?: (revision: number, hash: string) => void;
-  /** A snapshot came (DNS proxy). */
-  readonly onSnapshot?: (snapshot: Snapshot) => Promise<void>;
+  /** A snapshot came. Rejects where it is not to be enforced. */
+  readonly onSnapshot: (snapshot: Snapshot) => Promise<void>;
 }
 
 export class PairSession {
@@ -39,11 +40,13 @@ export class PairSession {
   private requests = 0;
   private awaiting: { readonly requestId: string; readonly timer: NodeJS.Timeout } | null = null;
   private peerHash = '';
+  /** The peer is an agent without policy: it may be given ours. */
+  private isPeerBare = false;
 
   constructor(options: SessionOptions) {
     this.options = options;
     this.member = options.member;
-    this.link = { exchange: new MappingExchange(this.member.cache), peer: this.member.peer };
+    this.link = { exchange: new MappingExchange(this.member.cache), peer: this.member.peer, mismatches: [] };
     this.timer = setTimeout(() => this.fail('the peer said no Hello in time'), HELLO_TIMEOUT_MS);
     const snapshot = this.member.snapshot;
     this.send({
@@ -55,6 +58,7 @@ export class PairSession {
         version: this.member.version,
         snapshotRevision: BigInt(snapshot?.revision ?? 0),
         snapshotHash: snapshot?.hash ?? '',
+        verdictSettings: { ...verdictSettings(this.member.settings) },
       },
     });
   }
@@ -144,22 +148,30 @@ export class PairSession {
     clearTimeout(this.timer);
     this.open = true;
     this.peerHash = hello.snapshotHash;
+    this.isPeerBare = hello.role === 'agent' && hello.snapshotRevision === 0n;
     const revision = Number(hello.snapshotRevision);
     this.link.peer = { connected: true, sinceMs: Date.now(), incarnation: hello.incarnation, revision: revision === 0 ? null : revision };
+    this.link.mismatches = settingMismatches(verdictSettings(member.settings), hello.verdictSettings);
     member.log.info('the pair link is up', { peerVersion: hello.version, peerIncarnation: hello.incarnation });
     if (hello.snapshotHash !== '' && hello.snapshotHash !== member.snapshot?.hash) {
       this.options.onForeignSnapshot?.(revision, hello.snapshotHash);
+    }
+    for (const { name, own, peers } of this.link.mismatches) {
+      member.log.error('the members contradict each other in a setting', { setting: `--${name}`, own, peers });
     }
     for (const clean of member.cache.pastCleans()) this.sendClean(clean);
     member.linkUp(this.link);
     this.pump();
   }
 
-  /** The agent's policy goes out one snapshot at a time; what changes meanwhile goes with the next one. */
+  /**
+   * The agent's policy goes out one snapshot at a time; what changes meanwhile goes with the next one. An agent without
+   * policy is given the DNS proxy's once.
+   */
   private offerSnapshot(): void {
     const { member } = this;
     const snapshot = member.snapshot;
-    if (member.settings.role !== 'agent' || snapshot === null) return;
+    if ((member.settings.role !== 'agent' && !this.isPeerBare) || snapshot === null) return;
     if (this.awaiting !== null || this.peerHash === snapshot.hash) return;
     const content = Buffer.from(JSON.stringify(snapshot));
     if (content.length > SNAPSHOT_BYTES_MAX) {
@@ -170,6 +182,7 @@ export class PairSession {
     const requestId = String(++this.requests);
     const timer = setTimeout(() => this.fail('the peer neither took nor refused a snapshot in time'), SNAPSHOT_TIMEOUT_MS);
     this.awaiting = { requestId, timer };
+    this.isPeerBare = false;
     this.peerHash = snapshot.hash;
     this.send({ $case: 'snapshot', value: { requestId, revision: BigInt(snapshot.revision), hash: snapshot.hash, content } });
   }
@@ -182,13 +195,12 @@ export class PairSession {
     this.awaiting = null;
     const { member } = this;
     if (result.refusal === '') this.link.peer = { ...this.link.peer, revision: Number(result.revision) };
+    else if (member.settings.role === 'dns-proxy') member.log.info('the agent did without this policy', { reason: result.refusal });
     else member.log.error('the peer refused a snapshot', { revision: Number(result.revision), reason: result.refusal });
     this.pump();
   }
 
   private snapshot(message: pairV1.Snapshot): void {
-    const { onSnapshot } = this.options;
-    if (onSnapshot === undefined) throw new AppError('LINK', 'only the agent sends snapshots');
     const reply = (refusal: string): void => {
       this.send({ $case: 'snapshotResult', value: { requestId: message.requestId, revision: message.revision, refusal } });
     };
@@ -202,10 +214,15 @@ export class PairSession {
       reply(reason);
       return;
     }
-    void onSnapshot(snapshot).then(() => {
-      this.link.peer = { ...this.link.peer, revision: snapshot.revision };
-      reply('');
-    });
+    this.isPeerBare = false;
+    this.peerHash = snapshot.hash;
+    this.options.onSnapshot(snapshot).then(
+      () => {
+        this.link.peer = { ...this.link.peer, revision: snapshot.revision };
+        reply('');
+      },
+      (error: unknown) => reply(error instanceof Error ? error.message : String(error)),
+    );
   }
 
   private send(message: Outgoing): void {

@@ -18,7 +18,7 @@ interface Envelope {
 }
 
 export class StateFile<T> {
-  private readonly path: string;
+  readonly path: string;
   private readonly bytesMax: number;
   private readonly parse: (content: unknown) => T;
   private readonly log: Log;

@@ -30,6 +30,9 @@ export interface LinkRequest {
     | { $case: "mappingsAck"; value: MappingsAck }
     | { $case: "snapshotResult"; value: SnapshotResult }
     | { $case: "clean"; value: Clean }
+    | //
+    /** Only to an agent whose Hello said revision 0. */
+    { $case: "snapshot"; value: Snapshot }
     | undefined;
 }
 
@@ -41,6 +44,7 @@ export interface LinkResponse {
     | { $case: "mappingsAck"; value: MappingsAck }
     | { $case: "snapshot"; value: Snapshot }
     | { $case: "clean"; value: Clean }
+    | { $case: "snapshotResult"; value: SnapshotResult }
     | undefined;
 }
 
@@ -57,6 +61,16 @@ export interface Hello {
   /** Revision of the snapshot that the member enforces, 0 for none. */
   snapshotRevision: bigint;
   snapshotHash: string;
+  /**
+   * Settings by which a verdict may differ, name to text: both members should have the same. A name that only one of them
+   * has says nothing. At most 64, texts of at most 2048 characters.
+   */
+  verdictSettings: { [key: string]: string };
+}
+
+export interface Hello_VerdictSettingsEntry {
+  key: string;
+  value: string;
 }
 
 /** A whole policy snapshot. Answered by exactly one SnapshotResult with the same request_id. */
@@ -129,6 +143,9 @@ export const LinkRequest: MessageFns<LinkRequest> = {
       case "clean":
         Clean.encode(message.message.value, writer.uint32(42).fork()).join();
         break;
+      case "snapshot":
+        Snapshot.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -186,6 +203,14 @@ export const LinkRequest: MessageFns<LinkRequest> = {
             message.message = { $case: "clean", value: Clean.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "snapshot", value: Snapshot.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -214,6 +239,8 @@ export const LinkRequest: MessageFns<LinkRequest> = {
         ? { $case: "snapshotResult", value: SnapshotResult.fromJSON(object.snapshot_result) }
         : isSet(object.clean)
         ? { $case: "clean", value: Clean.fromJSON(object.clean) }
+        : isSet(object.snapshot)
+        ? { $case: "snapshot", value: Snapshot.fromJSON(object.snapshot) }
         : undefined,
     };
   },
@@ -230,6 +257,8 @@ export const LinkRequest: MessageFns<LinkRequest> = {
       obj.snapshotResult = SnapshotResult.toJSON(message.message.value);
     } else if (message.message?.$case === "clean") {
       obj.clean = Clean.toJSON(message.message.value);
+    } else if (message.message?.$case === "snapshot") {
+      obj.snapshot = Snapshot.toJSON(message.message.value);
     }
     return obj;
   },
@@ -270,6 +299,12 @@ export const LinkRequest: MessageFns<LinkRequest> = {
         }
         break;
       }
+      case "snapshot": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "snapshot", value: Snapshot.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -296,6 +331,9 @@ export const LinkResponse: MessageFns<LinkResponse> = {
         break;
       case "clean":
         Clean.encode(message.message.value, writer.uint32(42).fork()).join();
+        break;
+      case "snapshotResult":
+        SnapshotResult.encode(message.message.value, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -354,6 +392,14 @@ export const LinkResponse: MessageFns<LinkResponse> = {
             message.message = { $case: "clean", value: Clean.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "snapshotResult", value: SnapshotResult.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -380,6 +426,10 @@ export const LinkResponse: MessageFns<LinkResponse> = {
         ? { $case: "snapshot", value: Snapshot.fromJSON(object.snapshot) }
         : isSet(object.clean)
         ? { $case: "clean", value: Clean.fromJSON(object.clean) }
+        : isSet(object.snapshotResult)
+        ? { $case: "snapshotResult", value: SnapshotResult.fromJSON(object.snapshotResult) }
+        : isSet(object.snapshot_result)
+        ? { $case: "snapshotResult", value: SnapshotResult.fromJSON(object.snapshot_result) }
         : undefined,
     };
   },
@@ -396,6 +446,8 @@ export const LinkResponse: MessageFns<LinkResponse> = {
       obj.snapshot = Snapshot.toJSON(message.message.value);
     } else if (message.message?.$case === "clean") {
       obj.clean = Clean.toJSON(message.message.value);
+    } else if (message.message?.$case === "snapshotResult") {
+      obj.snapshotResult = SnapshotResult.toJSON(message.message.value);
     }
     return obj;
   },
@@ -436,13 +488,27 @@ export const LinkResponse: MessageFns<LinkResponse> = {
         }
         break;
       }
+      case "snapshotResult": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "snapshotResult", value: SnapshotResult.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
 };
 
 function createBaseHello(): Hello {
-  return { protocol: 0, role: "", incarnation: "", version: "", snapshotRevision: 0n, snapshotHash: "" };
+  return {
+    protocol: 0,
+    role: "",
+    incarnation: "",
+    version: "",
+    snapshotRevision: 0n,
+    snapshotHash: "",
+    verdictSettings: {},
+  };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -468,6 +534,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.snapshotHash !== "") {
       writer.uint32(50).string(message.snapshotHash);
     }
+    globalThis.Object.entries(message.verdictSettings).forEach(([key, value]: [string, string]) => {
+      Hello_VerdictSettingsEntry.encode({ key: key as any, value }, writer.uint32(58).fork()).join();
+    });
     return writer;
   },
 
@@ -532,6 +601,17 @@ export const Hello: MessageFns<Hello> = {
             message.snapshotHash = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            const entry7 = Hello_VerdictSettingsEntry.decode(reader, reader.uint32());
+            if (entry7.value !== undefined) {
+              message.verdictSettings[entry7.key] = entry7.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -560,6 +640,33 @@ export const Hello: MessageFns<Hello> = {
         : isSet(object.snapshot_hash)
         ? globalThis.String(object.snapshot_hash)
         : "",
+      verdictSettings: isObject(object.verdictSettings)
+        ? (globalThis.Object.entries(object.verdictSettings) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.verdict_settings)
+        ? (globalThis.Object.entries(object.verdict_settings) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -583,6 +690,15 @@ export const Hello: MessageFns<Hello> = {
     if (message.snapshotHash !== "") {
       obj.snapshotHash = message.snapshotHash;
     }
+    if (message.verdictSettings) {
+      const entries = globalThis.Object.entries(message.verdictSettings) as [string, string][];
+      if (entries.length > 0) {
+        obj.verdictSettings = {};
+        entries.forEach(([k, v]) => {
+          obj.verdictSettings[k] = v;
+        });
+      }
+    }
     return obj;
   },
 
@@ -599,6 +715,100 @@ export const Hello: MessageFns<Hello> = {
       ? BigInt(object.snapshotRevision)
       : 0n;
     message.snapshotHash = object.snapshotHash ?? "";
+    message.verdictSettings = (globalThis.Object.entries(object.verdictSettings ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseHello_VerdictSettingsEntry(): Hello_VerdictSettingsEntry {
+  return { key: "", value: "" };
+}
+
+export const Hello_VerdictSettingsEntry: MessageFns<Hello_VerdictSettingsEntry> = {
+  encode(message: Hello_VerdictSettingsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Hello_VerdictSettingsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHello_VerdictSettingsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Hello_VerdictSettingsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: Hello_VerdictSettingsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Hello_VerdictSettingsEntry>): Hello_VerdictSettingsEntry {
+    return Hello_VerdictSettingsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Hello_VerdictSettingsEntry>): Hello_VerdictSettingsEntry {
+    const message = createBaseHello_VerdictSettingsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -1307,6 +1517,10 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;
