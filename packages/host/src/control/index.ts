@@ -9,5 +9,5 @@ export { firstResolver, loadSettings, type Loaded, type LoadRequest } from './se
 export type { TraceView } from './trace-view.js';
 export {
   MANIFEST_BYTES_MAX, MANIFEST_FILES_MAX, MANIFEST_TOTAL_BYTES_MAX, manifestFingerprint, manifestPathsIn, readManifestFiles,
-  readManifestFolder, type ManifestFile, type ManifestFiles,
+  readManifestFolder, subfolderWarning, type ManifestComplaint, type ManifestFile, type ManifestFiles,
 } from './manifest-files.js';

@@ -1,6 +1,6 @@
 /**
- * The manifest files of a folder, as text: what `--manifests` and `policy validate` read. Not recursive; hidden entries are
- * left out, symbolic links are followed (a mounted ConfigMap is links into `..data`). Bounded in number, size of each and size
+ * The manifest files of a folder, as text: what `--manifests` and `policy validate` read. Not recursive, which is said where
+ * there are subfolders; hidden entries are left out, symbolic links are followed (a mounted ConfigMap is links into `..data`). Bounded in number, size of each and size
  * of all; what is over a bound is complained about and not read. Knows no YAML.
  */
 import { open, readdir, stat } from 'node:fs/promises';
@@ -14,8 +14,14 @@ export interface ManifestFile {
 export interface ManifestFiles {
   /** Sorted by path. */
   readonly files: readonly ManifestFile[];
-  /** Why a file or the folder could not be read. */
-  readonly complaints: readonly { readonly path: string; readonly message: string }[];
+  readonly complaints: readonly ManifestComplaint[];
+}
+
+/** `error`: a file or the folder could not be read; `warning`: something is left out on purpose. */
+export interface ManifestComplaint {
+  readonly path: string;
+  readonly message: string;
+  readonly severity: 'error' | 'warning';
 }
 
 export const MANIFEST_FILES_MAX = 1_000;
@@ -23,12 +29,31 @@ export const MANIFEST_BYTES_MAX = 4 * 1024 * 1024;
 /** All together: bounds the memory of a load. */
 export const MANIFEST_TOTAL_BYTES_MAX = 32 * 1024 * 1024;
 
+const SUBFOLDERS_SHOWN_MAX = 5;
 const MANIFEST_NAME = /^[^.].*\.(?:yaml|yml|json)$/;
 
 /** Paths of the folder's manifests, sorted. Rejects with Node's own error if it cannot be listed. */
 export async function manifestPathsIn(dir: string): Promise<string[]> {
   const names = (await readdir(dir)).filter((name) => MANIFEST_NAME.test(name));
   return names.sort().map((name) => join(dir, name));
+}
+
+/** A warning if the folder has subfolders (hidden ones aside); none otherwise. Rejects as `manifestPathsIn`. */
+export async function subfolderWarning(dir: string): Promise<ManifestComplaint[]> {
+  const names: string[] = [];
+  for (const entry of await readdir(dir, { withFileTypes: true })) {
+    // A folder with a manifest's name is complained about as a file.
+    if (entry.name.startsWith('.') || MANIFEST_NAME.test(entry.name)) continue;
+    if (entry.isDirectory() || (entry.isSymbolicLink() && (await isFolder(join(dir, entry.name))))) names.push(entry.name);
+  }
+  if (names.length === 0) return [];
+  const shown = names.sort().slice(0, SUBFOLDERS_SHOWN_MAX).map((name) => join(dir, name)).join(', ');
+  const more = names.length - SUBFOLDERS_SHOWN_MAX;
+  return [{ path: dir, message: `subfolders are not read: ${shown}${more > 0 ? ` and ${more} more` : ''}`, severity: 'warning' }];
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then((found) => found.isDirectory(), () => false);
 }
 
 /** Changes whenever a file comes, goes or is written; '' if the folder cannot be listed. */
@@ -50,30 +75,32 @@ export async function readManifestFolder(dir: string): Promise<ManifestFiles> {
   try {
     const paths = await manifestPathsIn(dir);
     if (paths.length > MANIFEST_FILES_MAX) {
-      return { files: [], complaints: [{ path: dir, message: `the folder has ${paths.length} manifest files; ${MANIFEST_FILES_MAX} are the most` }] };
+      return { files: [], complaints: [{ path: dir, message: `the folder has ${paths.length} manifest files; ${MANIFEST_FILES_MAX} are the most`, severity: 'error' }] };
     }
-    return await readManifestFiles(paths);
+    const warnings = await subfolderWarning(dir);
+    const { files, complaints } = await readManifestFiles(paths);
+    return { files, complaints: [...warnings, ...complaints] };
   } catch (error) {
-    return { files: [], complaints: [{ path: dir, message: `the folder cannot be read: ${(error as Error).message}` }] };
+    return { files: [], complaints: [{ path: dir, message: `the folder cannot be read: ${(error as Error).message}`, severity: 'error' }] };
   }
 }
 
 /** Never rejects: what cannot be read is a complaint. */
 export async function readManifestFiles(paths: readonly string[]): Promise<ManifestFiles> {
   const files: ManifestFile[] = [];
-  const complaints: { path: string; message: string }[] = [];
+  const complaints: ManifestComplaint[] = [];
   let totalBytes = 0;
   for (const path of paths) {
     const bytes = await readBounded(path, Math.min(MANIFEST_BYTES_MAX, MANIFEST_TOTAL_BYTES_MAX - totalBytes)).catch((error: unknown) => `cannot be read: ${(error as Error).message}`);
     if (typeof bytes === 'string') {
-      complaints.push({ path, message: bytes });
+      complaints.push({ path, message: bytes, severity: 'error' });
       continue;
     }
     totalBytes += bytes.length;
     try {
       files.push({ path, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) });
     } catch {
-      complaints.push({ path, message: 'the file is not UTF-8 text' });
+      complaints.push({ path, message: 'the file is not UTF-8 text', severity: 'error' });
     }
   }
   return { files, complaints };
