@@ -29,6 +29,38 @@ export function offlineCommand(name: string, summary: string, examples: readonly
   return command;
 }
 
+const VALUED = ['-o', '--output', '--member', '--run-dir'];
+
+/**
+ * The same arguments with those common options that stand before the command's last word moved behind it: `tandem --run-dir D
+ * cache -o json list` is `tandem cache list --run-dir D -o json`.
+ */
+export function hoistOptions(program: Command, argv: readonly string[]): string[] {
+  const words: string[] = [];
+  const moved: string[] = [];
+  let command = program;
+  let at = 0;
+  while (at < argv.length && command.commands.length > 0) {
+    const text = argv[at];
+    const next = command.commands.find((one) => one.name() === text);
+    if (next !== undefined) {
+      command = next;
+      words.push(text);
+      at++;
+    } else if (VALUED.includes(text) && at + 1 < argv.length) {
+      moved.push(text, argv[at + 1]);
+      at += 2;
+    } else if (/^(?:-o.|--(?:output|member|run-dir)=)/s.test(text)) {
+      moved.push(text);
+      at++;
+    } else {
+      break;
+    }
+  }
+  // Without a command there is nothing that takes them: what is said then is about the command.
+  return [...words, ...(command.commands.length > 0 ? [] : moved), ...argv.slice(at)];
+}
+
 export function targetOf(options: CommonOptions, env: Environment): Target {
   return { runDir: options.runDir ?? env.TANDEM_RUN_DIR ?? defaultRunDir(env), member: options.member ?? null };
 }

@@ -8,6 +8,8 @@ export interface Io {
   out(text: string): void;
   /** To standard error, as it is. */
   err(text: string): void;
+  /** Standard input to its end; null when it is longer than that. */
+  readInput(bytesMax: number): Promise<Uint8Array | null>;
   /** Whether a person sits in front of it: then Ctrl-C reaches the whole process group. */
   readonly isTerminal: boolean;
   /** Asks on the terminal; null where there is none. */
@@ -22,6 +24,16 @@ export function processIo(): Io {
     isTerminal: process.stdin.isTTY,
     out: (text) => { process.stdout.write(text); },
     err: (text) => { process.stderr.write(text); },
+    readInput: async (bytesMax) => {
+      const pieces: Uint8Array[] = [];
+      let bytes = 0;
+      for await (const piece of process.stdin as AsyncIterable<Uint8Array>) {
+        bytes += piece.length;
+        if (bytes > bytesMax) return null;
+        pieces.push(piece);
+      }
+      return Buffer.concat(pieces);
+    },
     confirm: async (question) => {
       if (!process.stdin.isTTY) return null;
       const terminal = createInterface({ input: process.stdin, output: process.stderr });

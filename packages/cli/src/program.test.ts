@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -16,13 +16,14 @@ interface Result {
   readonly questions: readonly string[];
 }
 
-async function tandem(runDir: string, argv: readonly string[], says: boolean | null = null): Promise<Result> {
+async function tandem(runDir: string, argv: readonly string[], says: boolean | null = null, input = ''): Promise<Result> {
   const result = { out: '', err: '', code: 0, questions: [] as string[] };
   const io: Io = {
     env: { TANDEM_RUN_DIR: runDir },
     out: (text) => { result.out += text; },
     err: (text) => { result.err += text; },
     isTerminal: false,
+    readInput: (bytesMax) => Promise.resolve(input.length > bytesMax ? null : Buffer.from(input, 'latin1')),
     confirm: (question) => {
       result.questions.push(question);
       return Promise.resolve(says);
@@ -116,16 +117,59 @@ t.test('validate tells every problem of files and folders', async (t) => {
   const dir = folder(t);
   const good = 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: demo\n';
   writeFileSync(join(dir, 'good.yaml'), good);
-  t.match(await tandem(dir, ['policy', 'validate', join(dir, 'good.yaml'), '--run-dir', dir]), { code: 0, out: '1 files, 0 errors, 0 warnings\n' });
+  t.match(await tandem(dir, ['policy', 'validate', join(dir, 'good.yaml'), '--run-dir', dir]), { code: 0, out: '1 file, 0 errors, 0 warnings\n' });
   writeFileSync(join(dir, 'bad.yaml'), 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata:\n  name: x\n  namespace: demo\nspec:\n  endpointSelector: {}\n  egres: []\n');
   writeFileSync(join(dir, 'text.json'), Uint8Array.of(0xff, 0xfe));
   const { out, code } = await tandem(dir, ['policy', 'validate', dir]);
   t.equal(code, 65);
   t.match(out, /bad\.yaml:8:3: .*egres/);
   t.match(out, /text\.json: error: the file is not UTF-8 text/);
-  t.match(out, /3 files, \d errors, \d warnings\n$/);
+  t.match(out, /3 files, \d errors?, \d warnings?\n$/);
   t.match(JSON.parse((await tandem(dir, ['policy', 'validate', dir, '-o', 'json'])).out), [{ severity: 'error' }]);
   t.match(await tandem(dir, ['policy', 'validate', join(dir, 'none.yaml')]), { code: 64, err: /no such file/ });
+});
+
+t.test('validate warns of what is not looked at, and of what shows only between objects', async (t) => {
+  const dir = folder(t);
+  t.match(await tandem(dir, ['policy', 'validate', dir]), { code: 0, out: `${dir}: warning: the folder has no manifests (*.yaml, *.yml, *.json)\n0 files, 0 errors, 1 warning\n` });
+  mkdirSync(join(dir, 'more'));
+  writeFileSync(join(dir, 'blank.yaml'), '# nothing\n');
+  t.match(await tandem(dir, ['policy', 'validate', dir]), { code: 0, out: `${dir}: warning: subfolders are not read: ${dir}/more\n${dir}/blank.yaml: warning: holds no object\n1 file, 0 errors, 2 warnings\n` });
+  const pod = (name: string): string => `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: demo, labels: {app: web}}\nstatus: {podIP: 127.0.1.1}\n---\n`;
+  writeFileSync(join(dir, 'pods.yaml'), pod('a') + pod('b'));
+  const policy = 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: demo}\nspec: {endpointSelector: {matchLabels: {app: wob}}, egress: [{}]}\n';
+  t.match(await tandem(dir, ['policy', 'validate', join(dir, 'pods.yaml'), '-'], null, policy), {
+    code: 0, out: [
+      'warning: CiliumNetworkPolicy demo/p: spec.endpointSelector matches no pod',
+      'warning: address 127.0.1.1 is claimed by 2 pods (demo/a, demo/b): it belongs to none of them', '2 files, 0 errors, 2 warnings', '',
+    ].join('\n'),
+  });
+});
+
+t.test('validate reads standard input within bounds', async (t) => {
+  const dir = folder(t);
+  t.match(await tandem(dir, ['policy', 'validate', '-'], null, 'apiVersion: v1\nkind: Pod\nmetadata: {namespace: d}\n'), { code: 65, out: 'standard input:3:11: metadata: error: has no name\n1 file, 1 error, 0 warnings\n' });
+  t.match(await tandem(dir, ['policy', 'validate', '-'], null, 'x'.repeat(4 * 1024 * 1024 + 1)), { code: 64, out: '', err: /longer than 4194304 bytes/ });
+  t.match(await tandem(dir, ['policy', 'validate', '-'], null, '\xff'), { code: 65, err: /not UTF-8/ });
+});
+
+t.test('the common options may stand before the command or between its words', async (t) => {
+  const { runDir, views } = await pair(t);
+  for (const argv of [['--run-dir', runDir, '-o', 'json', 'cache', 'list'], ['-ojson', 'cache', `--run-dir=${runDir}`, 'list'], ['--output=json', 'cache', 'list', '--run-dir', runDir]]) {
+    t.strictSame(JSON.parse((await tandem('/nowhere', argv)).out), [ROW], argv.join(' '));
+  }
+  t.match(await tandem('/nowhere', ['--run-dir', runDir, '--member', 'dns-proxy', 'status']), { code: 0, out: /Member +dns-proxy/ });
+  t.equal(views[0].asked.length, 3);
+  t.match(await tandem(runDir, ['-o', 'json', 'stat']), { code: 64, err: /unknown command 'stat'/ });
+  t.match(await tandem(runDir, ['status', '--run-dir']), { code: 64, err: /argument missing/ });
+});
+
+t.test('commands that are not there yet say so', async (t) => {
+  const dir = folder(t);
+  for (const words of ['observe', 'drain', 'drill agent-killed', 'bugtool --clean-datapath', 'cache export -o json', 'cache import x.json']) {
+    t.match(await tandem(dir, words.split(' ')), { code: 69, out: '', err: /^tandem: [a-z ]+: not in this version\n$/ }, words);
+  }
+  t.notMatch((await tandem(dir, ['--help'])).out, 'observe');
 });
 
 t.test('wrong use is one line with the way to the help text, and exit code 64', async (t) => {

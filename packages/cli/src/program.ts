@@ -3,7 +3,9 @@ import { Command, CommanderError } from 'commander';
 import { AppError, EXIT, exitCodeOf, type Role } from '@tandem/core';
 import { cacheCleanCommand } from './commands/cache-clean.js';
 import { cacheListCommand } from './commands/cache-list.js';
+import { hoistOptions } from './common-options.js';
 import { endpointListCommand } from './commands/endpoint-list.js';
+import { addNotYet } from './commands/not-yet.js';
 import { policyListCommand } from './commands/policy-list.js';
 import { policyTraceCommand } from './commands/policy-trace.js';
 import { policyValidateCommand } from './commands/policy-validate.js';
@@ -16,7 +18,8 @@ import { version } from './version.js';
 /** Runs one command line (without interpreter and script). Never rejects: what goes wrong is a line and an exit code. `programs`: the daemons that `up` starts. */
 export async function runCli(argv: readonly string[], io: Io, programs: Readonly<Record<Role, string>> = LAUNCHERS): Promise<void> {
   try {
-    await programFor(io, programs).parseAsync(argv, { from: 'user' });
+    const program = programFor(io, programs);
+    await program.parseAsync(hoistOptions(program, argv), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       // commander has printed its own line by now; help and version end with 0.
@@ -33,12 +36,14 @@ function programFor(io: Io, programs: Readonly<Record<Role, string>>): Command {
   const program = new Command('tandem')
     .description('Run, read and explain a Tandem DNS proxy pair.')
     .version(version, '--version', 'print the version')
-    .addHelpText('after', '\nExit codes: 0 clean, 64 usage, 65 configuration or manifest, 69 resource not to be had, 70 broken invariant.\n');
+    .addHelpText('after', '\n-o, --member and --run-dir may also stand before the command.\nExit codes: 0 clean, 64 usage, 65 configuration or manifest, 69 resource not to be had, 70 broken invariant.\n');
   program.addCommand(upCommand(io, programs));
   program.addCommand(statusCommand(io));
   program.addCommand(group('cache', 'The learned mappings.', [cacheListCommand(io), cacheCleanCommand(io)]));
   program.addCommand(group('endpoint', 'The local pods.', [endpointListCommand(io)]));
   program.addCommand(group('policy', 'The policies.', [policyListCommand(io), policyTraceCommand(io), policyValidateCommand(io)]));
+  addNotYet(program, '');
+  for (const noun of program.commands) addNotYet(noun, noun.name());
   for (const command of withDescendants(program)) {
     command.exitOverride().configureOutput({
       writeOut: (text) => { io.out(text); },

@@ -46,6 +46,7 @@ async function up(t: Test, flags: readonly string[], onOut: (text: string) => vo
     },
     err: (text) => { output.err += text; },
     isTerminal: false,
+    readInput: () => Promise.resolve(null),
     confirm: () => Promise.resolve(null),
     setExitCode: (value) => { code = value; },
   }, programs).then(() => code);
