@@ -1,0 +1,152 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { until, within } from './dataplane/testing/wait.js';
+
+const DEADLINE_MS = 5000;
+
+/** The body of `start`, which has `context`, `opened` (tells of a stop) and `AppError` at hand. */
+type Start = string;
+
+const SERVES: Start = 'setImmediate(() => say("started")); return opened(async () => say("stopped"))';
+
+class Daemon {
+  stdout = '';
+  stderr = '';
+  readonly ended: Promise<number | null>;
+  private readonly child: ChildProcess;
+
+  constructor(dir: string, start: Start, argv: readonly string[]) {
+    const program = `
+      import { AppError } from '@tandem/core';
+      import { runDaemon } from ${JSON.stringify(new URL('./run-daemon.js', import.meta.url).href)};
+      const say = (text) => process.stdout.write(text + '\\n');
+      // Something open, as a daemon's sockets are.
+      const alive = setInterval(() => undefined, 1000);
+      await runDaemon('agent', '1.2.3', async (context) => {
+        const opened = (stop) => {
+          context.onStop?.(stop);
+          return { stop, reload: () => say('reloaded') };
+        };
+        ${start}
+      });
+      if (process.exitCode !== undefined || ${argv.includes('--version')}) clearInterval(alive);
+    `;
+    this.child = spawn(process.execPath, ['--input-type=module', '-e', program, '--', 'tandem-agent', '--run-dir', join(dir, 'run'), ...argv], {
+      stdio: ['ignore', 'pipe', 'pipe'], env: {}, cwd: import.meta.dirname,
+    });
+    this.child.stdout!.setEncoding('utf8').on('data', (piece: string) => { this.stdout += piece; });
+    this.child.stderr!.setEncoding('utf8').on('data', (piece: string) => { this.stderr += piece; });
+    this.ended = once(this.child, 'close').then(([code]) => code as number | null);
+  }
+
+  lastLogged(): unknown {
+    return JSON.parse(this.stderr.trimEnd().split('\n').at(-1)!);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name);
+  }
+
+  said(text: string): Promise<void> {
+    return until(text, DEADLINE_MS, () => this.stdout.includes(text));
+  }
+
+  end(): Promise<number | null> {
+    return within('the end', DEADLINE_MS, this.ended);
+  }
+
+  kill(): Promise<unknown> {
+    this.child.kill('SIGKILL');
+    return this.ended;
+  }
+}
+
+function daemon(t: Test, start: Start, ...argv: readonly string[]): Daemon {
+  const dir = mkdtempSync(join(tmpdir(), 'tandem-'));
+  const started = new Daemon(dir, start, ['--upstream', '127.0.0.1:1', ...(argv.includes('--state-dir') ? [] : ['--state-dir', join(dir, 'state')]), ...argv]);
+  t.teardown(async () => {
+    await started.kill();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  return started;
+}
+
+t.test('each complaint about the settings has the daemon\'s name in front', async (t) => {
+  const run = daemon(t, SERVES, '--slots', '1', '--policy-port', '70000');
+  t.equal(await run.end(), 64);
+  const lines = run.stderr.trimEnd().split('\n');
+  t.ok(lines.length >= 2, run.stderr);
+  for (const line of lines) t.match(line, /^tandem-agent: /);
+  t.equal(run.stdout, '', 'nothing was started');
+});
+
+t.test('what was asked for is printed, and nothing is started', async (t) => {
+  const run = daemon(t, SERVES, '--version');
+  t.equal(await run.end(), 0);
+  t.equal(run.stdout, '1.2.3\n');
+});
+
+t.test('a signal to end stops what runs, and the exit is clean', async (t) => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const run = daemon(t, SERVES);
+    await run.said('started');
+    run.signal(signal);
+    t.equal(await run.end(), 0);
+    t.match(run.stdout, 'stopped');
+    t.match(run.stderr, 'draining');
+  }
+});
+
+t.test('a second signal does not wait', async (t) => {
+  const run = daemon(t, 'setImmediate(() => say("started")); return opened(() => { say("stopping"); return new Promise(() => undefined); })');
+  await run.said('started');
+  run.signal('SIGTERM');
+  await run.said('stopping');
+  run.signal('SIGTERM');
+  t.equal(await run.end(), 0);
+});
+
+t.test('a stop that fails is told, with the code of a broken invariant', async (t) => {
+  const run = daemon(t, 'setImmediate(() => say("started")); return opened(async () => { throw new Error("it sticks"); })');
+  await run.said('started');
+  run.signal('SIGTERM');
+  t.equal(await run.end(), 70);
+  t.match(run.lastLogged(), { message: 'draining failed', error: 'Error: it sticks' });
+});
+
+t.test('SIGHUP rereads', async (t) => {
+  const run = daemon(t, SERVES);
+  await run.said('started');
+  run.signal('SIGHUP');
+  await run.said('reloaded');
+});
+
+t.test('a start that fails ends with the error\'s own code', async (t) => {
+  for (const [code, exit] of [['UNAVAILABLE', 69], ['CONFIGURATION', 65], ['LIMIT', 69]] as const) {
+    const run = daemon(t, `throw new AppError('${code}', 'there is none')`);
+    t.equal(await run.end(), exit);
+    t.match(run.lastLogged(), { level: 'error', message: 'there is none', code });
+  }
+  const run = daemon(t, 'throw new Error("a fault of ours")');
+  t.equal(await run.end(), 70);
+  t.match(run.stderr, 'a fault of ours');
+});
+
+t.test('an error that nobody caught, and a broken invariant, end with code 70', async (t) => {
+  for (const how of ['setImmediate(() => { throw new Error("broken"); })', 'Promise.reject(new Error("broken"))', 'setImmediate(() => context.fail(new Error("broken")))']) {
+    const run = daemon(t, `${how}; ${SERVES}`);
+    t.equal(await run.end(), 70, how);
+    t.match(run.lastLogged(), { message: /^an invariant is broken/, error: { message: 'broken' } });
+  }
+});
+
+t.test('a folder that cannot be made is named with its flag', async (t) => {
+  const run = daemon(t, SERVES, '--state-dir', '/proc/nowhere');
+  t.equal(await run.end(), 69);
+  t.match(run.lastLogged(), { code: 'UNAVAILABLE', message: /--state-dir/ });
+  t.match(run.lastLogged(), { message: '/proc/nowhere' });
+});
