@@ -6,3 +6,16 @@ t.test('the page of settings says what the daemons read', (t) => {
   t.equal(readRepositoryFile(SETTINGS_PAGE), settingsPage(), `write it anew: ${SETTINGS_PAGE_COMMAND}`);
   t.end();
 });
+
+t.test('the page of the HTTP API names each route, and its examples are JSON', (t) => {
+  const page = readRepositoryFile('docs/reference/api.md');
+  const table = /^const routes[^]*?^\};/m.exec(readRepositoryFile('packages/host/src/control/http-routes.ts'))?.[0] ?? '';
+  const paths = [...table.matchAll(/^ {2}'(\/[^']*)': /gm)].map((match) => match[1]);
+  t.ok(paths.length >= 9, 'the routes are found');
+  const rows = page.split('\n').filter((line) => line.startsWith('| `')).map((line) => line.split('|')[1].trim());
+  t.strictSame(paths.filter((path) => !rows.some((row) => row.endsWith(` ${path}\``))), []);
+  const examples = page.split('```json\n').slice(1).map((part) => part.slice(0, part.indexOf('```')));
+  t.ok(examples.length >= 6, 'the examples are found');
+  for (const example of examples) t.ok(JSON.parse(example), example.slice(0, 40));
+  t.end();
+});
