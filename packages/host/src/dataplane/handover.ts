@@ -231,13 +231,18 @@ export class Handover {
     }
   }
 
-  /** Only at the start, before the first query: the peer's next message, null when it does not come in time. */
+  /**
+   * Only at the start, before the first query: the peer's next message, null when it does not come in time. A peer that
+   * starts at the same moment waits for us likewise, so it is served meanwhile.
+   */
   private await(fd: number, kind: HandoverMessage['kind']): Exclude<ReturnType<typeof receiveHandover>, string> | null {
     const untilMs = bootTimeMs() + PEER_ANSWER_MS;
     while (bootTimeMs() < untilMs) {
       const received = this.receive(fd);
       if (received === 'end') return null;
       if (received !== 'none') return received.message.kind === kind ? received : null;
+      this.accept();
+      for (const one of this.incoming) one.onReady();
       Atomics.wait(pause, 0, 0, 1);
     }
     return null;
