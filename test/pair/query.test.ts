@@ -121,9 +121,11 @@ t.test('upstream questions leave from many source ports with IDs of their own', 
   for (const query of queries) await client.ask(query);
   client.close();
   const asked = upstream.asked.slice(first);
-  t.equal(asked.length, ASKED);
+  // On a busy machine a question may be asked a second time.
+  t.ok(asked.length >= ASKED);
   const ports = new Set(asked.map(({ fromPort }) => fromPort)).size;
-  const kept = asked.filter(({ query }, index) => query.readUInt16BE(0) === queries[index].readUInt16BE(0)).length;
+  const clientIds = new Map(queries.map((query) => [query.toString('hex', 12), query.readUInt16BE(0)]));
+  const kept = asked.filter(({ query }) => query.readUInt16BE(0) === clientIds.get(query.toString('hex', 12))).length;
   t.comment(`${String(ports)} source ports, ${String(kept)} IDs equal to the client's by chance`);
   t.ok(ports >= 40, 'most of 64 ports of one member were used');
   t.ok(kept < 5, "IDs are not the client's");
