@@ -26,7 +26,7 @@ async function freePort(): Promise<number> {
 }
 
 /** `tandem up` with stand-ins for the daemons. */
-async function up(t: Test, flags: readonly string[], onOut: (text: string) => void = () => undefined): Promise<Running> {
+async function up(t: Test, flags: readonly string[], onOut: (text: string) => void = () => undefined, onErr: (all: string) => void = () => undefined): Promise<Running> {
   const runDir = mkdtempSync(join(tmpdir(), 'tandem-up-'));
   t.teardown(() => { rmSync(runDir, { recursive: true }); });
   const programs = Object.fromEntries((['agent', 'dns-proxy'] as const).map((role) => {
@@ -44,7 +44,10 @@ async function up(t: Test, flags: readonly string[], onOut: (text: string) => vo
       output.out += text;
       onOut(text);
     },
-    err: (text) => { output.err += text; },
+    err: (text) => {
+      output.err += text;
+      onErr(output.err);
+    },
     isTerminal: false,
     readInput: () => Promise.resolve(null),
     confirm: () => Promise.resolve(null),
@@ -89,13 +92,65 @@ t.test('SIGTERM stops both', async (t) => {
   t.equal(await done, 0, output.err);
 });
 
-t.test('a daemon that dies is named, stops the other, and gives the exit code', async (t) => {
+t.test('a daemon that dies during the start is named, stops the other, and gives the exit code', async (t) => {
   for (const role of ['agent', 'dns-proxy']) {
     const { done, output } = await up(t, ['--node-name', `dies-${role}`]);
     t.equal(await done, 69, output.err);
     t.match(output.err, `tandem: ${role} exited with code 69; stopping the rest`);
     t.match(output.err, /\| draining/);
   }
+});
+
+/** Pids of both, once both are up. */
+function pidsIn(out: string): Record<Role, number> | null {
+  const found = /Tandem is up: agent \(pid (\d+)\) and dns-proxy \(pid (\d+)\)/.exec(out);
+  return found === null ? null : { 'agent': Number(found[1]), 'dns-proxy': Number(found[2]) };
+}
+
+t.test('one that dies later is started again after a pause, while the other goes on', async (t) => {
+  for (const role of ['agent', 'dns-proxy'] as const) {
+    const other = role === 'agent' ? 'dns-proxy' : 'agent';
+    let isStopped = false;
+    const { done, output } = await up(t, [], (text) => {
+      const pids = pidsIn(text);
+      if (pids !== null) process.kill(pids[role], 'SIGKILL');
+    }, (err) => {
+      // Its second life: what was started again serves, and stops like the first.
+      if (isStopped || err.split(`${role.padEnd(9)} | argv `).length < 3) return;
+      isStopped = true;
+      process.kill(process.pid, 'SIGTERM');
+    });
+    t.equal(await done, 0, output.err);
+    t.match(output.err, `tandem: ${role} was ended by SIGKILL; ${other} goes on, ${role} is started again in 1 s\n`);
+    t.match(output.err, new RegExp(`tandem: ${role} is started again \\(pid \\d+\\)\n`));
+    t.equal(output.err.split('| draining').length, 3);
+    t.equal(output.err.split(`${other.padEnd(9)} | argv `).length, 2, 'the other was left alone');
+  }
+});
+
+t.test('when both are dead, it ends with the code of the last', async (t) => {
+  let dnsProxy = 0;
+  const { done, output } = await up(t, [], (text) => {
+    const pids = pidsIn(text);
+    if (pids === null) return;
+    dnsProxy = pids['dns-proxy'];
+    process.kill(pids.agent, 'SIGKILL');
+  }, (err) => {
+    if (dnsProxy !== 0 && err.includes('started again in 1 s')) process.kill(dnsProxy, 'SIGKILL');
+    if (err.includes('started again in 1 s')) dnsProxy = 0;
+  });
+  t.equal(await done, 137, output.err);
+  t.match(output.err, 'tandem: dns-proxy was ended by SIGKILL; stopping the rest');
+  t.notMatch(output.err, 'is started again (pid');
+});
+
+t.test('the end while one is waited for is unclean', async (t) => {
+  const { done, output } = await up(t, [], (text) => {
+    const pids = pidsIn(text);
+    if (pids !== null) process.kill(pids.agent, 'SIGKILL');
+  }, (err) => { if (err.endsWith('started again in 1 s\n')) process.kill(process.pid, 'SIGTERM'); });
+  t.equal(await done, 137, output.err);
+  t.match(output.err, /^tandem: agent was ended by SIGKILL$/m);
 });
 
 t.test('a daemon that does not stop cleanly makes the end unclean', async (t) => {

@@ -1,6 +1,6 @@
 /**
- * `tandem up`: both daemons in the foreground. No supervisor: a daemon that dies is reported and brings the rest down with its
- * exit code. Ends 0 only if both daemons ended 0.
+ * `tandem up`: both daemons in the foreground. One that dies during the start brings the rest down with its exit code; later it is
+ * started again while the other goes on, and only the end of both ends `up`. Ends 0 only if both daemons ended 0.
  */
 import { InvalidArgumentError, Command } from 'commander';
 import { AppError, EXIT, formatSocketAddress, parseDurationMs, type Role } from '@tandem/core';
@@ -9,8 +9,9 @@ import { startDemoZone, type DemoZone } from '../demo-zone.js';
 import { ask, isReady } from '../client.js';
 import type { Io } from '../io.js';
 import { requireFree } from '../up/free-port.js';
-import { MemberProcess, type MemberExit } from '../up/member-process.js';
-import { planUp, type UpPlan } from '../up/plan.js';
+import type { MemberExit } from '../up/member-process.js';
+import { Members } from '../up/members.js';
+import { httpListenOf, planUp, type UpPlan } from '../up/plan.js';
 
 const READY_DEADLINE_MS = 30_000;
 const READY_POLL_MS = 50;
@@ -44,7 +45,7 @@ Examples:
 async function runUp(io: Io, plan: UpPlan, durationMs: number | null): Promise<number> {
   for (const at of plan.settings.listen) await requireFree(at);
   const zone = plan.needsDemoZone ? await startZone() : null;
-  const members = plan.commandsFor(zone === null ? null : { ...zone, family: 4 }).map((command) => new MemberProcess(command, (line) => { io.err(line); }));
+  const members = new Members(plan.commandsFor(zone === null ? null : { ...zone, family: 4 }), (line) => { io.err(line); });
   const stop = new Stop(members);
   const onTerminate = (): void => { stop.begin(); };
   const onInterrupt = (): void => {
@@ -54,25 +55,22 @@ async function runUp(io: Io, plan: UpPlan, durationMs: number | null): Promise<n
   // Without a terminal there is nobody to run in the foreground for; the daemons take SIGHUP for "reread".
   process.on('SIGTERM', onTerminate).on('SIGHUP', onTerminate).on('SIGINT', onInterrupt);
   try {
-    const first = Promise.race(members.map(({ exit }) => exit));
-    const early = await Promise.race([first, whenReady(plan, stop)]);
+    const early = await Promise.race([members.fault, whenReady(plan, stop)]);
     if (early === null && !stop.hasBegun) {
+      members.supervise();
       io.out(await greeting(io, plan, members, zone !== null));
       if (durationMs !== null) stop.beginAfter(durationMs);
     }
-    // Until a signal or the end of --for, no member should end.
-    const gone = early ?? await first;
-    const isFault = !stop.hasBegun;
-    if (isFault) {
-      io.err(`tandem: ${gone.role} ${gone.text}; stopping the rest\n`);
+    const fault = early ?? await Promise.race([members.fault, stop.begun]);
+    if (fault !== null) {
+      io.err(`tandem: ${fault.role} ${fault.text}; stopping the rest\n`);
       stop.begin();
     }
-    const exits = await Promise.all(members.map(({ exit }) => exit));
-    return codeOf(io, exits, isFault ? gone : null);
+    return codeOf(io, await members.exits(), fault);
   } finally {
     // Also after a fault of ours: no daemon is left behind.
     if (!stop.hasBegun) stop.begin();
-    await Promise.all(members.map(({ exit }) => exit));
+    await members.exits();
     stop.end();
     process.off('SIGTERM', onTerminate).off('SIGHUP', onTerminate).off('SIGINT', onInterrupt);
     await zone?.close();
@@ -81,12 +79,16 @@ async function runUp(io: Io, plan: UpPlan, durationMs: number | null): Promise<n
 
 /** Ends the members once, with SIGTERM; a second time repeats it, which they take as "at once". */
 class Stop {
-  readonly #members: readonly MemberProcess[];
+  /** Resolves when it begins. */
+  readonly begun: Promise<null>;
+  readonly #members: Members;
+  #onBegun: () => void = () => undefined;
   #timers: NodeJS.Timeout[] = [];
   #hasBegun = false;
 
-  constructor(members: readonly MemberProcess[]) {
+  constructor(members: Members) {
     this.#members = members;
+    this.begun = new Promise((resolve) => { this.#onBegun = () => { resolve(null); }; });
   }
 
   get hasBegun(): boolean {
@@ -116,10 +118,12 @@ class Stop {
   #arm(): void {
     if (!this.#hasBegun) this.#later(() => { this.#signal('SIGKILL'); }, STOP_DEADLINE_MS);
     this.#hasBegun = true;
+    this.#members.close();
+    this.#onBegun();
   }
 
   #signal(name: 'SIGTERM' | 'SIGKILL'): void {
-    for (const member of this.#members) member.signal(name);
+    this.#members.signal(name);
   }
 
   #later(act: () => void, ms: number): void {
@@ -156,15 +160,17 @@ async function startZone(): Promise<DemoZone> {
   });
 }
 
-async function greeting(io: Io, plan: UpPlan, members: readonly MemberProcess[], isZone: boolean): Promise<string> {
+async function greeting(io: Io, plan: UpPlan, members: Members, isZone: boolean): Promise<string> {
   const { settings } = plan;
   const [at] = settings.listen;
-  const urls = await Promise.all(members.map(async ({ role }) => {
-    const { httpListen } = await ask<StatusView>({ runDir: settings.runDir, member: role }, { method: 'GET', path: '/api/v1/status' });
+  const urls = await Promise.all(members.pids.map(async ({ role }) => {
+    // Only the daemon knows its port where the kernel chose it; one that died just now is started again on what it was told.
+    const { httpListen } = await ask<StatusView>({ runDir: settings.runDir, member: role }, { method: 'GET', path: '/api/v1/status' })
+      .catch(() => ({ httpListen: formatSocketAddress(httpListenOf(settings, role)) }));
     return `http://${httpListen}/ (${role})`;
   }));
   const shared = settings.listen.map(formatSocketAddress).join(', ');
-  const pids = members.map(({ role, pid }) => `${role} (pid ${pid ?? '-'})`).join(' and ');
+  const pids = members.pids.map(({ role, pid }) => `${role} (pid ${pid ?? '-'})`).join(' and ');
   const runDir = settings.runDir === defaultRunDir(io.env) ? '' : ` --run-dir ${settings.runDir}`;
   const lines = [
     '', `Tandem is up: ${pids} share ${shared}.`, '',
