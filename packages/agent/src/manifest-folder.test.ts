@@ -135,6 +135,28 @@ t.test('a reload reports again although nothing changed', async (t) => {
   t.pass('reported');
 });
 
+t.test('a reload that comes while the folder is being read is not forgotten', async (t) => {
+  const dir = folder(t);
+  writeFileSync(join(dir, 'a.yaml'), namespace('a'));
+  const reports = new Reports(t, dir);
+  let isRead = false;
+  const first = reports.next(has('a')).finally(() => { isRead = true; });
+  // Again and again, so that the last one comes while files are being read.
+  while (!isRead) {
+    reports.folder.reload();
+    await new Promise((resolve) => { setImmediate(resolve); });
+  }
+  await first;
+  await reports.next(has('a'));
+  t.pass('reported');
+});
+
+t.test('a folder without manifests is a warning', async (t) => {
+  const dir = folder(t);
+  writeFileSync(join(dir, 'notes.txt'), 'not a manifest');
+  t.match(await loadManifestFolder(dir), { objects: {}, problems: [{ file: dir, severity: 'warning', message: /no manifests here: every client is a stranger/ }] });
+});
+
 t.test('a close ends the reports', async (t) => {
   const dir = folder(t);
   const reports = new Reports(t, dir);
