@@ -17,8 +17,11 @@ export interface RawSetting {
   readonly texts: readonly string[];
   /** How a complaint names the place: `--slots`, `TANDEM_SLOTS`, `tandem.yaml:12: slots`. */
   readonly where: string;
-  /** Decides the exit code: a wrong flag is USAGE, all else CONFIGURATION. */
-  readonly from: 'argv' | 'environment' | 'file';
+  /**
+   * Decides the exit code: a wrong flag is USAGE, all else CONFIGURATION. A fallback is the program's own, and may stand for what
+   * is only known later: an upstream of this kind is not held against --listen.
+   */
+  readonly from: 'argv' | 'environment' | 'file' | 'fallback';
 }
 
 export interface ParsedSettings {
@@ -73,7 +76,10 @@ export function parseSettings(raws: readonly RawSetting[], facts: SettingFacts, 
     else if (raw !== undefined || earlier.length === 0) complaints.push(value);
   }
   const settings = { role: facts.role, ...fields } as unknown as Settings;
-  if (complaints.length === 0) complaints.push(...contradictions(settings, facts));
+  if (complaints.length === 0) {
+    if (byName.get('upstream')?.from !== 'fallback') complaints.push(...circles(settings, facts));
+    complaints.push(...contradictions(settings));
+  }
   if (complaints.length > 0) {
     const code = GRAVEST_FIRST.find((one) => complaints.some((complaint) => complaint.code === one))!;
     throw new AppError(code, complaints.map((complaint) => complaint.message).join('\n'));
@@ -170,14 +176,18 @@ function inRange(row: SettingRow, value: number): boolean {
   return value >= (row.min ?? -Infinity) && value <= (row.max ?? Infinity);
 }
 
-function contradictions(settings: Settings, facts: SettingFacts): Complaint[] {
-  const complaints: Complaint[] = settings.upstreams.flatMap((upstream) => {
+function circles(settings: Settings, facts: SettingFacts): Complaint[] {
+  return settings.upstreams.flatMap((upstream): Complaint[] => {
     const listen = settings.listen.find((at) => reaches(upstream, at, facts));
     if (listen === undefined) return [];
     const [from, to] = [formatSocketAddress(upstream), formatSocketAddress(listen)];
     const why = from === to ? 'is also a --listen address' : `is answered by --listen ${to}`;
     return [{ code: 'CONFIGURATION', message: `--upstream ${from} ${why}: queries would go in a circle` }];
   });
+}
+
+function contradictions(settings: Settings): Complaint[] {
+  const complaints: Complaint[] = [];
   const sockets = settings.upstreams.length * settings.upstreamPorts;
   if (sockets > UPSTREAM_SOCKETS_MAX) {
     const message = `${settings.upstreams.length} upstreams with ${settings.upstreamPorts} ports each (--upstream-ports) need ${sockets} sockets; allowed: at most ${UPSTREAM_SOCKETS_MAX}`;

@@ -128,6 +128,7 @@ t.test('a variable of our prefix that is no setting is told', (t) => {
 
 t.test("an upstream at one of this host's own addresses is a circle under a wildcard --listen", (t) => {
   const own = Object.values(networkInterfaces()).flatMap((rows) => rows ?? []).find(({ family, internal }) => family === 'IPv4' && !internal);
+  t.equal(load({ argv: ['--listen=0.0.0.0:5353'], fallbacks: { upstream: '127.0.0.153:5353' } }).upstreams.length, 1, 'a fallback may stand for what is known later');
   for (const address of ['127.0.0.9', ...own === undefined ? [] : [own.address]]) {
     t.match(refusal({ argv: ['--listen=0.0.0.0:5353', `--upstream=${address}:5353`] }), { code: 'CONFIGURATION', message: /circle/ }, address);
   }

@@ -55,7 +55,7 @@ export function loadSettings(request: LoadRequest): Loaded {
   }
   const written = [...raws.values()];
   const fallbacks = Object.entries(request.fallbacks ?? {}).filter(([name]) => !raws.has(name))
-    .map(([name, text]): RawSetting => ({ name, texts: [text], where: `--${name}`, from: 'file' }));
+    .map(([name, text]): RawSetting => ({ name, texts: [text], where: `--${name}`, from: 'fallback' }));
   const parsed = parseSettings([...written, ...fallbacks], factsOf(request), [...flags.complaints, ...file.complaints]);
   return {
     kind: 'settings', configFile, given: written, settings: parsed.settings,
