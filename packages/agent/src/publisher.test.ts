@@ -1,0 +1,110 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { type Log, parseSettings, type PolicyObjects, type Snapshot } from '@tandem/core';
+import { Member } from '@tandem/host';
+import { loadManifests } from '@tandem/manifests';
+import type { LoadedManifests } from './manifest-folder.js';
+import { Publisher } from './publisher.js';
+
+function podText(name: string, address: string): string {
+  return `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop}\nspec: {nodeName: node}\nstatus: {podIPs: [{ip: ${address}}], podIP: ${address}, phase: Running}\n`;
+}
+
+function loaded(...texts: string[]): LoadedManifests {
+  const { objects, problems } = loadManifests(texts.map((text, i) => ({ path: `${i}.yaml`, text })));
+  return { objects: problems.some(({ severity }) => severity === 'error') ? null : objects, problems };
+}
+
+function setUp(t: Test): { member: Member; publisher: Publisher; lines: string[] } {
+  const dir = mkdtempSync(join(tmpdir(), 'tandem-publisher-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  const lines: string[] = [];
+  const note = (line: string): void => {
+    lines.push(line);
+  };
+  const log: Log = { debug: () => undefined, info: note, warn: note, error: note };
+  const { settings } = parseSettings([], {
+    role: 'agent', hostname: 'node', runDir: dir, stateDir: join(dir, 'state'), resolver: '192.0.2.53:53', localAddresses: [],
+  });
+  const fail = (error: Error): never => {
+    throw error;
+  };
+  const member = new Member({ settings, version: '0', log, fail });
+  return { member, publisher: new Publisher(member), lines };
+}
+
+const WEB = podText('web', '10.0.0.1');
+
+t.test('with an error the snapshot before stays, and the end of the errors is told though nothing changed', async (t) => {
+  const { member, publisher, lines } = setUp(t);
+  await publisher.publish(loaded(WEB));
+  const before = member.snapshot;
+  t.equal(before?.revision, 1);
+  await publisher.publish(loaded('kind: ['));
+  t.equal(member.snapshot, before);
+  t.match(member.problems, [/0\.yaml.*error/]);
+  await publisher.publish(loaded(WEB));
+  t.equal(member.snapshot, before);
+  t.strictSame(member.problems, []);
+  t.equal(lines.filter((line) => line === 'the manifests are good again').length, 1);
+});
+
+t.test('a notice of the compiler is a problem for as long as it holds, and is logged once', async (t) => {
+  const { member, publisher, lines } = setUp(t);
+  const twins = loaded(WEB, podText('twin', '10.0.0.1'));
+  await publisher.publish(twins);
+  const notices = member.problems.filter((line) => line.startsWith('warning: '));
+  t.ok(notices.length > 0, 'two pods with one address');
+  const logged = lines.length;
+  await publisher.publish(twins);
+  t.strictSame(member.problems.filter((line) => line.startsWith('warning: ')), notices);
+  t.equal(lines.length, logged);
+  await publisher.publish(loaded(WEB));
+  t.strictSame(member.problems, []);
+});
+
+t.test("a peer's policy is taken only where there is none, and the own one then has a later revision", async (t) => {
+  const source = setUp(t);
+  await source.publisher.publish(loaded(WEB));
+  const theirs: Snapshot = { ...source.member.snapshot!, revision: 41 };
+  const { member, publisher } = setUp(t);
+  await publisher.adopt(theirs);
+  t.equal(member.snapshot, theirs);
+  await t.rejects(publisher.adopt(theirs), { code: 'SNAPSHOT_REFUSED' });
+  await publisher.publish(loaded(podText('other', '10.0.0.2')));
+  t.equal(member.snapshot?.revision, 42);
+  t.strictSame(member.snapshot!.endpoints.map(({ pod }) => pod), ['other']);
+});
+
+t.test('a snapshot that the peer knows by a revision of ours is outrun', async (t) => {
+  const { member, publisher } = setUp(t);
+  await publisher.publish(loaded(WEB));
+  await publisher.outrun(7);
+  t.equal(member.snapshot?.revision, 8);
+  await publisher.outrun(7);
+  t.equal(member.snapshot!.revision, 8);
+});
+
+t.test('a policy that is too large for the pair link is not enforced', async (t) => {
+  const { member, publisher, lines } = setUp(t);
+  await publisher.publish(loaded(WEB));
+  const before = member.snapshot;
+  await publisher.publish({ objects: largeObjects(), problems: [] });
+  t.equal(member.snapshot, before);
+  t.match(member.problems.join('\n'), /the compiled policy has \d+ bytes; 33554432 are the most/);
+  t.ok(lines.includes('the policy cannot be compiled; the one before stays'));
+});
+
+/** Pods of another node, each with labels of its own that are as long as labels get. */
+function largeObjects(): PolicyObjects {
+  const { objects } = loadManifests([{ path: 'a.yaml', text: WEB }]);
+  const labels = (i: number): Record<string, string> => (
+    Object.fromEntries(Array.from({ length: 60 }, (_, k) => [`${'k'.repeat(60)}${k}`, `${i}-${'v'.repeat(55)}`]))
+  );
+  const pods = Array.from({ length: 4500 }, (_, i) => ({
+    ...objects!.pods[0], name: `p${i}`, uid: `u${i}`, nodeName: 'other', addresses: [`10.1.${i >> 8}.${i & 255}`], labels: labels(i),
+  }));
+  return { ...objects!, pods };
+}
