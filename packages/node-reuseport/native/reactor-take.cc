@@ -62,8 +62,10 @@ int Reactor::copySlot(Journal& peer, uint32_t slot, uint32_t stolenWord, uint32_
   if (own < 0) return -1;
   uint8_t* to = journal_.slot(static_cast<uint32_t>(own));
   const uint8_t* from = peer.slot(slot);
-  memcpy(to, from, kNoteOffset);
+  // The payload first: an owner that lives and rewrites it has put what it overwrites into the metadata before.
   memcpy(to + kPayloadOffset, from + kPayloadOffset, payloadBytes < kPayloadBytes ? payloadBytes : kPayloadBytes);
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  memcpy(to, from, kNoteOffset);
   Note* note = journal_.note(static_cast<uint32_t>(own));
   note->sourceSlot = slot;
   note->sourceWord = stolenWord;

@@ -34,6 +34,7 @@ export {
   readyStride,
   scan,
   scanStride,
+  scanWords,
   Take,
   TransmitKind,
   transmitStride,

@@ -274,9 +274,16 @@ export class Reactor {
   }
 }
 
-/** Rows of three, [slot, state, received], of every slot of the journal in WORK or SEND, or ARMED and received. */
-export function scan(peer: Journal): Uint32Array {
-  const rows = new Uint32Array((peer.layout.slots + peer.layout.batch) * scanStride);
+/** Words that `scan` may need for a journal. */
+export function scanWords(peer: Journal): number {
+  return (peer.layout.slots + peer.layout.batch) * scanStride;
+}
+
+/**
+ * Rows of three, [slot, state, received], of every slot of the journal in WORK or SEND, or ARMED and received. `rows`, of
+ * `scanWords` words, is filled again by whoever scans often.
+ */
+export function scan(peer: Journal, rows = new Uint32Array(scanWords(peer))): Uint32Array {
   const count = check(binding.scan(journalHandle(peer), rows), 'scan', 'the journal');
   return rows.subarray(0, count * scanStride);
 }

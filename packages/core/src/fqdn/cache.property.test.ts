@@ -127,10 +127,11 @@ t.test('the latest expiry stays whatever came before it, and names without end t
   const cache = newCache(LIMIT);
   cache.merge({ ...base, endpointUid: 'other', lookupMs: monoMs(0), expiryMs: monoMs(1) });
   for (let i = 0; i < MAPPINGS_PER_ENDPOINT_MAX + 10; i++) {
-    cache.merge({ ...base, name: `n${i}.test.`, lookupMs: monoMs(0), expiryMs: monoMs(10_000 + i) });
+    cache.merge({ ...base, name: `n${i}.test.`, lookupMs: monoMs(0), expiryMs: monoMs(10_000 + (i > MAPPINGS_PER_ENDPOINT_MAX / 2 ? 1 : 0)) });
   }
   t.ok(cache.size <= MAPPINGS_PER_ENDPOINT_MAX + 1);
   t.ok(cache.evictedCount > 0);
+  t.ok(cache.size > MAPPINGS_PER_ENDPOINT_MAX / 2);
   t.ok([...cache.mappings()].some((m) => m.endpointUid === 'other'));
   t.ok([...cache.mappings()].some((m) => m.name === `n${MAPPINGS_PER_ENDPOINT_MAX}.test.`), 'the latest stays');
   t.end();

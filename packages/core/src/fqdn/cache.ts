@@ -173,10 +173,11 @@ export class FqdnCache {
   }
 
   private evict(names: Names): void {
-    const expiries = Float64Array.from([...names.byName.values()].flatMap((list) => list.map((mapping) => mapping.expiryMs))).sort();
-    const lastMs = expiries[Math.floor(expiries.length / EVICTED_SHARE)];
+    const all = [...names.byName.values()].flat();
+    all.sort((a, b) => a.expiryMs - b.expiryMs || compare(a.name, b.name) || compare(a.address, b.address));
+    const evicted = new Set(all.slice(0, Math.ceil(all.length / EVICTED_SHARE)));
     const before = names.count;
-    this.removeFrom(names, (mapping) => mapping.expiryMs <= lastMs);
+    this.removeFrom(names, (mapping) => evicted.has(mapping));
     this.evicted += before - names.count;
   }
 
@@ -243,4 +244,9 @@ function earliest(mappings: readonly Mapping[]): Mapping {
       ? mapping
       : found,
   );
+}
+
+/** Code unit order: the same on every machine. */
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -575,23 +575,25 @@ t.test('a broken stream to the upstream counts as a try', (t) => {
 
 t.test('a query taken over is asked anew under its own ID; one that may kill, or the second time, is answered unread', (t) => {
   const rig = new Rig();
-  const taken = (steals: number, unparsed: boolean) => {
+  const taken = (steals: number, isGone: boolean, wasReading: boolean) => {
     const slot = rig.place('127.0.1.1', queryPacket('echo.k8s.intra.', { id: 0x4321 }));
     const word = slotWord(rig.memory, slot);
     rig.memory.words[word + SLOT.steals] = steals;
     rig.memory.words[word + SLOT.clientId] = 0x1_1234;
-    rig.path.onTaken(slot, unparsed);
+    rig.path.onTaken(slot, { isGone, wasReading });
     return slot;
   };
-  taken(1, false);
+  taken(1, true, false);
   t.equal(rig.asks.length, 1);
   rig.answer(answerPacket('echo.k8s.intra.', [A1]));
   t.same([...rig.replies[0].bytes.subarray(0, 2)], [0x12, 0x34]);
-  taken(1, true);
-  taken(2, false);
+  taken(1, true, true);
+  taken(2, true, false);
   t.equal(rig.asks.length, 1);
   t.same(rig.replies.slice(1).map((r) => [...r.bytes]), new Array(2).fill([0x12, 0x34, 0x80, 2, 0, 0, 0, 0, 0, 0, 0, 0]));
-  t.equal(rig.count('taken'), 3);
+  taken(5, false, false);
+  t.equal(rig.asks.length, 2, 'an owner that is only slow says nothing against a query');
+  t.equal(rig.count('taken'), 4);
   t.equal(rig.count('taken_unparsed'), 2);
   t.end();
 });

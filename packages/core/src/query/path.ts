@@ -146,17 +146,17 @@ export class QueryPath {
   }
 
   /**
-   * A query that was another member's, which did not answer it. One that may be what ended its owner (`unparsed`), or
-   * that was taken over twice, is not read again.
+   * A query that was another member's, which did not answer it. It is read like a new one, unless it may be what ended its
+   * owner: the one that the owner died reading, or one that outlived two owners.
    */
-  onTaken(slot: number, unparsed: boolean): void {
+  onTaken(slot: number, owner: { readonly isGone: boolean; readonly wasReading: boolean }): void {
     const { memory, counters } = this;
     const word = slotWord(memory, slot);
     counters.add(COUNTER.taken);
     if ((memory.words[word + SLOT.flags] & SLOT_FLAG.tcp) !== 0) {
       // Its connection died with its owner.
       this.wire.drop(slot);
-    } else if (unparsed || memory.words[word + SLOT.steals] > STEALS_MAX) {
+    } else if (owner.isGone && (owner.wasReading || memory.words[word + SLOT.steals] > STEALS_MAX)) {
       counters.add(COUNTER.taken_unparsed);
       this.replier.unparsed(slot, RCODE.servFail);
     } else {

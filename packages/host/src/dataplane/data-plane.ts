@@ -76,7 +76,7 @@ export class DataPlane {
       mappingRing: createMappingRing(),
       gauges: new SharedArrayBuffer(GAUGE_WORDS * Float64Array.BYTES_PER_ELEMENT),
     };
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data });
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data, execArgv: [] });
     const first = await new Promise<FromWorker>((resolve, reject) => {
       worker.once('error', reject);
       worker.on('message', function first(message: FromWorker) {

@@ -12,15 +12,13 @@ import {
 } from 'node-reuseport';
 import { HANDOVER_PROTOCOL, type HandoverMessage, handoverSocketPath, receiveHandover, sendHandover } from './handover-messages.js';
 import { HeldMember, type HeldSeams } from './held-member.js';
-import { createListener, type Listener } from './listeners.js';
+import { createListener, type Listener, NUMBERS_PER_MEMBER } from './listeners.js';
 import type { Tokens, Watcher } from './tokens.js';
 
 /** At its start a member waits this long for a peer that is there but does not answer; then it goes on alone. */
 const PEER_ANSWER_MS = 500;
 const REDIAL_MS = 100;
 const PRIVATE = 0o600;
-/** Listener numbers per member: its own come first, then those of each member that it holds. */
-const NUMBERS_PER_MEMBER = 16;
 
 export interface HandoverOptions {
   readonly role: Role;

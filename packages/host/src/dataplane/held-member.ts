@@ -5,9 +5,10 @@
  * Invariant: a slot has one owner at any time (the addon's compare-and-swap), so adopting a member that lives after all
  * is harmless. Does not know how it came to hold them: see handover.ts.
  */
-import { COUNTER, type Counters, type MonoMs, PeerWatch } from '@tandem/core';
-import { closeFd, type Journal, type Reactor, scan, scanStride, Take } from 'node-reuseport';
-import { isWildcard, type Listener } from './listeners.js';
+import { COUNTER, type Counters, type MonoMs, PeerWatch, SLOT, SLOT_FLAG, type SlotMemory, slotWord } from '@tandem/core';
+import { closeFd, type Journal, type Reactor, scan, scanStride, scanWords, Take } from 'node-reuseport';
+import { isWildcard, type Listener, NUMBERS_PER_MEMBER } from './listeners.js';
+import { slotMemory } from './slot-memory.js';
 import type { TcpClients } from './tcp-clients.js';
 import type { ReactorWire } from './wire.js';
 
@@ -16,11 +17,12 @@ const RETIRE_MS = 3000;
 
 export interface HeldSeams {
   readonly reactor: Reactor;
+  readonly memory: SlotMemory;
   readonly wire: ReactorWire;
   readonly clients: TcpClients;
   readonly counters: Counters;
-  /** A query that was another's; `unparsed`: it may be what killed its owner. */
-  readonly onTaken: (slot: number, unparsed: boolean) => void;
+  /** A query that was another's; `wasReading`: its owner died while it read this one. */
+  readonly onTaken: (slot: number, owner: { readonly isGone: boolean; readonly wasReading: boolean }) => void;
 }
 
 export class HeldMember {
@@ -30,6 +32,8 @@ export class HeldMember {
   private readonly watch = new PeerWatch();
   private readonly heartbeat: Int32Array;
   private readonly cursor: Int32Array;
+  private readonly memory: SlotMemory;
+  private readonly rows: Uint32Array<ArrayBuffer>;
   private journal: Journal | null;
   private isReading = false;
   private isGone = false;
@@ -43,6 +47,8 @@ export class HeldMember {
     this.listeners = listeners;
     this.base = base;
     this.heartbeat = new Int32Array(journal.buffer, journal.layout.heartbeatOffset, 1);
+    this.memory = slotMemory(journal);
+    this.rows = new Uint32Array(scanWords(journal));
     this.cursor = new Int32Array(journal.buffer, journal.layout.cursorOffset, 1);
     listeners.forEach(({ udp, address }, i) => {
       seams.reactor.addListener(udp, base + i, { replyFromServerAddress: isWildcard(address) });
@@ -136,7 +142,7 @@ export class HeldMember {
     const { journal } = this;
     if (journal === null) return true;
     const poisonous = this.isGone ? Atomics.load(this.cursor, 0) - 1 : -1;
-    const rows = scan(journal);
+    const rows = scan(journal, this.rows);
     let complete = true;
     for (let row = 0; row < rows.length; row += scanStride) {
       if (!this.takeOne(journal, rows[row], poisonous)) complete = false;
@@ -146,12 +152,16 @@ export class HeldMember {
 
   private takeOne(journal: Journal, slot: number, poisonous: number): boolean {
     const { reactor, wire, onTaken } = this.seams;
+    // A hung owner still has the connection that a TCP query came by, and nobody else does.
+    if (!this.isGone && this.isTcp(slot)) return true;
     const code = reactor.take(journal, slot, this.base, this.isGone);
     switch (code) {
       case Take.QUERY:
-        onTaken(reactor.taken[0], slot === poisonous);
+        this.nameListener(reactor.taken[0]);
+        onTaken(reactor.taken[0], { isGone: this.isGone, wasReading: slot === poisonous });
         return true;
       case Take.ANSWER:
+        this.nameListener(reactor.taken[0]);
         wire.replyTaken(reactor.taken[0], reactor.taken[1], reactor.taken[2]);
         return true;
       case Take.FLUSH_FIRST:
@@ -164,6 +174,18 @@ export class HeldMember {
       default:
         return true;
     }
+  }
+
+  private isTcp(slot: number): boolean {
+    return (this.memory.words[slotWord(this.memory, slot) + SLOT.flags] & SLOT_FLAG.tcp) !== 0;
+  }
+
+  /** A query that the member itself had taken from us came in by our own socket, under the member's number for it. */
+  private nameListener(slot: number): void {
+    const { memory } = this.seams;
+    const at = slotWord(memory, slot) + SLOT.listener;
+    const theirs = memory.words[at] - this.base;
+    if (theirs >= NUMBERS_PER_MEMBER) memory.words[at] = theirs % NUMBERS_PER_MEMBER;
   }
 
   private close(): void {

@@ -4,17 +4,18 @@
  * Each turn sends what the last one listed, waits, and hands what came to the path. Holds no decisions: those are core's.
  */
 import {
-  type AnswerSource, AppError, assert, Counters, formatSocketAddress, type MappingSink, monoMs, type MonoMs, OPENING,
-  parseAddress, PEER_TICK_MS, type PathSettings, PolicyIndex, QueryPath, type Settings, type SlotMemory, type Snapshot, SLOT, type SocketAddress,
+  type AnswerSource, AppError, Counters, formatSocketAddress, type MappingSink, monoMs, type MonoMs, OPENING,
+  parseAddress, PEER_TICK_MS, type PathSettings, PolicyIndex, QueryPath, type Settings, type SlotMemory, type Snapshot, type SocketAddress,
 } from '@tandem/core';
 import { RCODE } from '@tandem/dns';
 import {
-  answerRowStride, bootTimeMs, Control, Journal, Meta, Reactor, readyStride,
+  answerRowStride, bootTimeMs, Control, Journal, Reactor, readyStride,
 } from 'node-reuseport';
 import { Handover } from './handover.js';
 import { bindListener, closeListener, isWildcard, type Listener } from './listeners.js';
 import { MappingRingWriter } from './mapping-ring.js';
 import { type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
+import { slotMemory } from './slot-memory.js';
 import { SecureRandom } from './random.js';
 import { UnsentBudget } from './stream.js';
 import { TcpClients } from './tcp-clients.js';
@@ -105,8 +106,8 @@ export class DataPlaneLoop {
         wire: this.wire,
         clients: this.clients,
         counters: this.counters,
-        onTaken: (slot, unparsed) => {
-          this.path.onTaken(slot, unparsed);
+        onTaken: (slot, owner) => {
+          this.path.onTaken(slot, owner);
         },
       },
       warn: (message) => this.say({ kind: 'warning', message }),
@@ -268,36 +269,6 @@ export class DataPlaneLoop {
     this.reactor.close();
     this.journal.release();
   }
-}
-
-/** Core's view of the journal; the addon and core must mean the same by every word. */
-function slotMemory(journal: Journal): SlotMemory {
-  const same =
-    SLOT.length === Meta.LENGTH &&
-    SLOT.flags === Meta.FLAGS &&
-    SLOT.listener === Meta.LISTENER &&
-    SLOT.clientFamily === Meta.CLIENT_FAMILY &&
-    SLOT.clientAddress === Meta.CLIENT_ADDRESS &&
-    SLOT.clientPort === Meta.CLIENT_PORT &&
-    SLOT.serverAddress === Meta.SERVER_ADDRESS &&
-    SLOT.serverPort === Meta.SERVER_PORT &&
-    SLOT.interface === Meta.INTERFACE &&
-    SLOT.mark === Meta.MARK &&
-    SLOT.upstreamAddress === Meta.UPSTREAM_ADDRESS &&
-    SLOT.upstreamPort === Meta.UPSTREAM_PORT &&
-    SLOT.steals === Meta.STEALS &&
-    SLOT.receivedAtMs === Meta.RECEIVED_AT_MS &&
-    SLOT.clientId === Meta.USER;
-  assert(same, "the addon's slot layout is core's");
-  const { layout } = journal;
-  return {
-    bytes: new Uint8Array(journal.buffer),
-    words: new Uint32Array(journal.buffer),
-    slotCount: layout.slots,
-    firstSlotOffset: layout.slotOffset,
-    slotStride: layout.slotStride,
-    payloadOffset: layout.payloadOffset,
-  };
 }
 
 function pathSettings(settings: Settings): PathSettings {
