@@ -90,7 +90,7 @@ t.test('slow-loris connections are closed in time, and cost others nothing', asy
 
 t.test('hostile manifests are each refused with a clear complaint, and policy stays', async (t) => {
   const selector = { matchName: 'www.a.test', matchPattern: '*.a.test' };
-  const good = dnsPolicy('policy-x', { app: 'x' }, ['*.x.test'], ['*.x.test']);
+  const good = dnsPolicy('policy-x', { app: 'b' }, ['*.x.test'], ['*.x.test']);
   const changed = (from: string | RegExp, to: string): string => JSON.stringify(good, null, 2).replace(from, to);
   const bombs = ['a0: &a0 [x, x, x, x, x, x, x, x, x, x]', ...Array.from({ length: 9 }, (_, index) => `a${String(index + 1)}: &a${String(index + 1)} [${Array.from({ length: 10 }, () => `*a${String(index)}`).join(', ')}]`)].join('\n');
   const cases: [string, RegExp, string][] = [

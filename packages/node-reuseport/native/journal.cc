@@ -65,16 +65,17 @@ int64_t bootTimeNs() {
   return int64_t{t.tv_sec} * 1000000000 + t.tv_nsec;
 }
 
-int Journal::map() {
-  // Populated and, where allowed, locked: a page fault in the middle of the kernel's copy would open a
-  // window in which a kill could fall.
-  void* at = mmap(nullptr, layout.totalBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+int Journal::map(bool isOwn) {
+  // One's own is populated and, where allowed, locked: a page fault in the middle of the kernel's copy would open a
+  // window in which a kill could fall. Of a peer's, only what is looked at needs to be resident.
+  const int flags = isOwn ? MAP_SHARED | MAP_POPULATE : MAP_SHARED;
+  void* at = mmap(nullptr, layout.totalBytes, PROT_READ | PROT_WRITE, flags, fd, 0);
   if (at == MAP_FAILED) {
     problem = "the journal cannot be mapped: not enough memory or address space";
     return -errno;
   }
   base = static_cast<uint8_t*>(at);
-  locked = mlock(base, layout.totalBytes) == 0;
+  locked = isOwn && mlock(base, layout.totalBytes) == 0;
   return 0;
 }
 
@@ -105,7 +106,7 @@ int Journal::create(uint32_t slots, uint32_t batch, uint32_t transmit) {
     failed = errno;
     problem = "the journal cannot be sealed";
   } else {
-    failed = -map();
+    failed = -map(true);
   }
   if (failed != 0) {
     ::close(fd);
@@ -168,7 +169,7 @@ int Journal::open(int from) {
     problem = "the file descriptor cannot be duplicated";
     return -errno;
   }
-  int result = map();
+  int result = map(false);
   if (result != 0) {
     ::close(fd);
     fd = -1;

@@ -46,7 +46,7 @@ class Journal {
   uint32_t users = 0;  // reactors that work on this mapping
 
  private:
-  int map();
+  int map(bool isOwn);
 };
 
 // CLOCK_BOOTTIME: goes on during suspend, the same for every process of this kernel.
