@@ -2,8 +2,9 @@
  * Handing sockets and unanswered queries over between members: this member *gives* its own to the peer, and *holds* the
  * peer's. See handover-messages.ts for what is said, held-member.ts for what is done when the other is gone.
  *
- * Invariant: a member that has a peer at its start binds only when the peer holds its sockets and its journal; so there is
- * no moment at which a packet can arrive that only one process knows of.
+ * Invariant: a member whose peer answers at its start binds only when the peer holds its sockets and its journal; so there
+ * is no moment at which a packet can arrive that only one process knows of. A peer that does not answer within
+ * PEER_ANSWER_MS is not waited for: until a later dial succeeds this member is not redundant, and says so.
  */
 import { rmSync } from 'node:fs';
 import { AppError, formatSocketAddress, type MonoMs, parseSocketAddress, type Role, type SocketAddress } from '@tandem/core';
