@@ -36,8 +36,11 @@ export interface FqdnCacheOptions {
   readonly matcher: (matchPattern: string) => (name: string) => boolean;
 }
 
+/** The cache's own copy of a mapping. What is looked up again and again is renewed in place: no garbage, no new strings. */
+type Held = { -readonly [Field in keyof Mapping]: Mapping[Field] };
+
 interface Names {
-  readonly byName: Map<string, Mapping[]>;
+  readonly byName: Map<string, Held[]>;
   /** Addresses over all names. */
   count: number;
 }
@@ -99,8 +102,8 @@ export class FqdnCache {
       lastAt = i;
     }
     if (same === 0) return this.insert(names, list, mapping);
-    if (same === 1 && dominated === 1) list[lastAt] = mapping;
-    else replaceDominated(list, mapping);
+    if (same === 1 && dominated === 1) renew(list[lastAt], mapping);
+    else replaceDominated(list, { ...mapping });
     return true;
   }
 
@@ -130,12 +133,12 @@ export class FqdnCache {
     return this.removeWhere((mapping) => !isPresent(mapping.endpointUid));
   }
 
-  /** What holds now: one mapping per endpoint, name and address. */
+  /** What holds now: one mapping per endpoint, name and address. The objects are the cache's own and may change later. */
   *mappings(): Generator<Mapping> {
     for (const list of this.lists()) yield* current(list);
   }
 
-  /** Everything that a peer must be told to hold the same cache. */
+  /** Everything that a peer must be told to hold the same cache. The objects are the cache's own and may change later. */
   *everything(): Generator<Mapping> {
     for (const list of this.lists()) yield* list;
   }
@@ -145,7 +148,7 @@ export class FqdnCache {
     return this.evicted;
   }
 
-  private *lists(): Generator<Mapping[]> {
+  private *lists(): Generator<Held[]> {
     for (const { byName } of this.endpoints.values()) yield* byName.values();
   }
 
@@ -156,8 +159,8 @@ export class FqdnCache {
   }
 
   /** A mapping of an address that the name did not have; false if a limit takes it away again. */
-  private insert(names: Names, list: Mapping[], mapping: Mapping): boolean {
-    list.push(mapping);
+  private insert(names: Names, list: Held[], mapping: Mapping): boolean {
+    list.push({ ...mapping });
     this.add(names, 1);
     if (list.length > this.options.maxAddressesPerName) {
       const holding = current(list);
@@ -206,7 +209,7 @@ export class FqdnCache {
   }
 }
 
-function listOf(names: Names, name: string): Mapping[] {
+function listOf(names: Names, name: string): Held[] {
   let list = names.byName.get(name);
   if (list === undefined) names.byName.set(name, (list = []));
   return list;
@@ -223,7 +226,13 @@ function current(list: readonly Mapping[]): readonly Mapping[] {
   return byAddress.size === list.length ? list : [...byAddress.values()];
 }
 
-function replaceDominated(list: Mapping[], mapping: Mapping): void {
+function renew(held: Held, mapping: Mapping): void {
+  held.lookupMs = mapping.lookupMs;
+  held.ttlSeconds = mapping.ttlSeconds;
+  held.expiryMs = mapping.expiryMs;
+}
+
+function replaceDominated(list: Held[], mapping: Held): void {
   const others = list.filter((other) => other.address !== mapping.address);
   const same = list.filter((other) => other.address === mapping.address && !dominates(mapping, other));
   // Look-ups ascend, expiries descend: the first is the one that holds.
