@@ -76,10 +76,10 @@ t.test('a message holds so many mappings at most', (t) => {
 });
 
 t.test('a clean names a pattern, or all, and a time', (t) => {
-  t.strictSame(cleanFromWire({ matchPattern: '*.example.', atMs: 5 }), { matchPattern: '*.example.', atMs: 5 });
-  t.strictSame(cleanFromWire({ matchPattern: '', atMs: 0 }), { matchPattern: null, atMs: 0 });
+  t.strictSame(cleanFromWire({ matchPattern: '*.example.', endpointUid: '', atMs: 5 }), { matchPattern: '*.example.', endpointUid: null, atMs: 5 });
+  t.strictSame(cleanFromWire({ matchPattern: '', endpointUid: 'uid-1', atMs: 0 }), { matchPattern: null, endpointUid: 'uid-1', atMs: 0 });
   for (const atMs of [NaN, -1, Infinity, 1e300]) {
-    t.match(errorOf(() => cleanFromWire({ matchPattern: '', atMs })), { code: 'LINK', details: { field: 'at_ms' } });
+    t.match(errorOf(() => cleanFromWire({ matchPattern: '', endpointUid: '', atMs })), { code: 'LINK', details: { field: 'at_ms' } });
   }
   t.end();
 });

@@ -41,7 +41,11 @@ export function mappingsFromWire(message: Mappings): Mapping[] {
 
 export function cleanFromWire(clean: WireClean): Clean {
   if (!isTime(clean.atMs)) throw refused('at_ms', String(clean.atMs), 'a time since boot');
-  return { matchPattern: clean.matchPattern === '' ? null : clean.matchPattern, atMs: monoMs(clean.atMs) };
+  return {
+    matchPattern: clean.matchPattern === '' ? null : clean.matchPattern,
+    endpointUid: clean.endpointUid === '' ? null : clean.endpointUid,
+    atMs: monoMs(clean.atMs),
+  };
 }
 
 export function checkHello(hello: Hello, expectedRole: string): void {

@@ -23,6 +23,7 @@ const mapping = fc
 
 const clean = fc.record({
   matchPattern: fc.constantFrom(null, 'a.test.'),
+  endpointUid: fc.constantFrom(null, 'uid-1'),
   atMs: fc.integer({ min: 0, max: 20 }).map((seconds) => monoMs(seconds * 1000)),
 });
 
@@ -93,7 +94,7 @@ t.test('a later look-up with an earlier expiry counts once a clean has removed t
   cache.merge({ ...base, lookupMs: monoMs(0), expiryMs: monoMs(20_000) });
   cache.merge({ ...base, lookupMs: monoMs(10_000), expiryMs: monoMs(15_000) });
   t.same([...cache.mappings()].map((m) => m.expiryMs), [20_000]);
-  t.equal(cache.clean({ matchPattern: null, atMs: monoMs(5000) }), 0, 'the address stays');
+  t.equal(cache.clean({ matchPattern: null, endpointUid: null, atMs: monoMs(5000) }), 0, 'the address stays');
   t.same([...cache.mappings()].map((m) => m.expiryMs), [15_000]);
   t.end();
 });
@@ -109,7 +110,7 @@ t.test('a clean removes what was looked up before it and stops late copies of it
     expiryMs: monoMs(61_000),
   };
   t.ok(cache.merge(early));
-  t.equal(cache.clean({ matchPattern: 'a.test.', atMs: monoMs(2000) }), 1);
+  t.equal(cache.clean({ matchPattern: 'a.test.', endpointUid: null, atMs: monoMs(2000) }), 1);
   t.notOk(cache.merge(early), 'a copy still on its way');
   t.ok(cache.merge({ ...early, lookupMs: monoMs(3000), expiryMs: monoMs(63_000) }), 'a later look-up');
   t.end();

@@ -26,6 +26,8 @@ export interface Mapping {
 export interface Clean {
   /** matchPattern; null means every name. */
   readonly matchPattern: string | null;
+  /** Only what this endpoint learned: a pod that is gone. Null means every endpoint. */
+  readonly endpointUid: string | null;
   readonly atMs: MonoMs;
 }
 
@@ -50,7 +52,7 @@ const COLLECT_GRACE_MS = EXTENSION_MAX_MS;
 
 interface KeptClean {
   readonly clean: Clean;
-  readonly matches: (name: string) => boolean;
+  readonly matches: (mapping: Mapping) => boolean;
 }
 
 /** Mappings kept per address at most: the latest expiry always, of the others the latest look-ups. */
@@ -88,7 +90,7 @@ export class FqdnCache {
 
   /** Joins a mapping in; true when the cache now says something new. */
   merge(mapping: Mapping): boolean {
-    if (this.cleans.some(({ clean, matches }) => mapping.lookupMs <= clean.atMs && matches(mapping.name))) return false;
+    if (this.cleans.some(({ clean, matches }) => mapping.lookupMs <= clean.atMs && matches(mapping))) return false;
     const names = this.namesOf(mapping.endpointUid);
     const list = listOf(names, mapping.name);
     let same = 0;
@@ -109,13 +111,14 @@ export class FqdnCache {
 
   /** Applies a forced clean; returns how many mappings it removed. */
   clean(clean: Clean): number {
-    if (this.cleans.some((kept) => kept.clean.matchPattern === clean.matchPattern && kept.clean.atMs >= clean.atMs)) {
-      return 0;
-    }
-    const matches = clean.matchPattern === null ? () => true : this.options.matcher(clean.matchPattern);
+    if (this.cleans.some((kept) => isSameTarget(kept.clean, clean) && kept.clean.atMs >= clean.atMs)) return 0;
+    const { endpointUid } = clean;
+    const matchesName = clean.matchPattern === null ? () => true : this.options.matcher(clean.matchPattern);
+    const matches = (mapping: Mapping): boolean =>
+      (endpointUid === null || mapping.endpointUid === endpointUid) && matchesName(mapping.name);
     this.cleans.push({ clean, matches });
     if (this.cleans.length > CLEANS_MAX) this.cleans.shift();
-    return this.removeWhere((mapping) => mapping.lookupMs <= clean.atMs && matches(mapping.name));
+    return this.removeWhere((mapping) => mapping.lookupMs <= clean.atMs && matches(mapping));
   }
 
   /** The cleans still remembered, oldest first. */
@@ -207,6 +210,10 @@ export class FqdnCache {
     names.count += count;
     this.count += count;
   }
+}
+
+function isSameTarget(a: Clean, b: Clean): boolean {
+  return a.matchPattern === b.matchPattern && a.endpointUid === b.endpointUid;
 }
 
 function listOf(names: Names, name: string): Held[] {

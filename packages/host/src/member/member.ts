@@ -236,14 +236,15 @@ export class Member {
     return plane;
   }
 
-  /** Mappings from the peer; merging is a join, so repeats are harmless. */
-  merge(mappings: readonly Mapping[]): void {
+  /** Mappings from the peer; merging is a join, so repeats are harmless. Resolves when they may be acknowledged. */
+  merge(mappings: readonly Mapping[]): Promise<void> {
     for (const mapping of mappings) this.cache.merge(mapping);
+    return Promise.resolve();
   }
 
   /** A forced clean made here. Returns how many mappings went. */
   clean(matchPattern: string | null): number {
-    const clean: Clean = { matchPattern, atMs: monoMs(bootTimeMs()) };
+    const clean: Clean = { matchPattern, endpointUid: null, atMs: monoMs(bootTimeMs()) };
     const removed = this.applyClean(clean);
     this.onClean(clean);
     return removed;

@@ -67,7 +67,7 @@ const RUDE: readonly [string, (peer: RawPeer) => void, RegExp][] = [
   }, /at most 512/],
   ['sends a clean with a pattern that is none', (peer) => {
     peer.say({ $case: 'hello', value: HELLO });
-    peer.say({ $case: 'clean', value: { matchPattern: 'a[b', atMs: 1 } });
+    peer.say({ $case: 'clean', value: { matchPattern: 'a[b', endpointUid: '', atMs: 1 } });
   }, /pattern/],
   ['sends bytes that are no message', (peer) => peer.sayBytes(Uint8Array.of(0x0a, 0xff, 0xff, 0xff, 0xff, 0x7f)), /./],
 ];

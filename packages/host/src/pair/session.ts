@@ -99,7 +99,7 @@ export class PairSession {
 
   sendClean(clean: Clean): void {
     if (!this.open || this.closed) return;
-    this.send({ $case: 'clean', value: { matchPattern: clean.matchPattern ?? '', atMs: clean.atMs } });
+    this.send({ $case: 'clean', value: { matchPattern: clean.matchPattern ?? '', endpointUid: clean.endpointUid ?? '', atMs: clean.atMs } });
   }
 
   /** The transport is gone. */
@@ -121,8 +121,7 @@ export class PairSession {
         this.hello(message.value);
         break;
       case 'mappings':
-        this.member.merge(mappingsFromWire(message.value));
-        this.send({ $case: 'mappingsAck', value: { sequence: message.value.sequence } });
+        this.mappings(message.value);
         break;
       case 'mappingsAck':
         this.link.exchange.acknowledged(Number(message.value.sequence));
@@ -138,6 +137,14 @@ export class PairSession {
         this.snapshotResult(message.value);
         break;
     }
+  }
+
+  private mappings(message: pairV1.Mappings): void {
+    const { sequence } = message;
+    this.member.merge(mappingsFromWire(message)).then(
+      () => this.send({ $case: 'mappingsAck', value: { sequence } }),
+      (error: unknown) => this.fail(`mappings cannot be kept: ${error instanceof Error ? error.message : String(error)}`),
+    );
   }
 
   private hello(hello: pairV1.Hello): void {

@@ -119,6 +119,8 @@ export interface Clean {
   /** matchPattern; empty means every name. */
   matchPattern: string;
   atMs: number;
+  /** Pod UID: only what this endpoint learned. Empty means every endpoint. */
+  endpointUid: string;
 }
 
 function createBaseLinkRequest(): LinkRequest {
@@ -1369,7 +1371,7 @@ export const Mapping: MessageFns<Mapping> = {
 };
 
 function createBaseClean(): Clean {
-  return { matchPattern: "", atMs: 0 };
+  return { matchPattern: "", atMs: 0, endpointUid: "" };
 }
 
 export const Clean: MessageFns<Clean> = {
@@ -1379,6 +1381,9 @@ export const Clean: MessageFns<Clean> = {
     }
     if (message.atMs !== 0) {
       writer.uint32(17).double(message.atMs);
+    }
+    if (message.endpointUid !== "") {
+      writer.uint32(26).string(message.endpointUid);
     }
     return writer;
   },
@@ -1412,6 +1417,14 @@ export const Clean: MessageFns<Clean> = {
             message.atMs = reader.double();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.endpointUid = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1436,6 +1449,11 @@ export const Clean: MessageFns<Clean> = {
         : isSet(object.at_ms)
         ? globalThis.Number(object.at_ms)
         : 0,
+      endpointUid: isSet(object.endpointUid)
+        ? globalThis.String(object.endpointUid)
+        : isSet(object.endpoint_uid)
+        ? globalThis.String(object.endpoint_uid)
+        : "",
     };
   },
 
@@ -1447,6 +1465,9 @@ export const Clean: MessageFns<Clean> = {
     if (message.atMs !== 0) {
       obj.atMs = floatToJson(message.atMs);
     }
+    if (message.endpointUid !== "") {
+      obj.endpointUid = message.endpointUid;
+    }
     return obj;
   },
 
@@ -1457,6 +1478,7 @@ export const Clean: MessageFns<Clean> = {
     const message = createBaseClean();
     message.matchPattern = object.matchPattern ?? "";
     message.atMs = object.atMs ?? 0;
+    message.endpointUid = object.endpointUid ?? "";
     return message;
   },
 };
