@@ -7,6 +7,7 @@ export * from './base/settings-parse.js';
 export * from './base/socket-address.js';
 export * from './fqdn/cache.js';
 export * from './pair/exchange.js';
+export * from './pair/held-member.js';
 export { PEER_TICK_MS, PeerWatch } from './pair/peer-watch.js';
 export * from './policy/index.js';
 export * from './query/counters.js';

@@ -6,6 +6,7 @@
 import { Worker } from 'node:worker_threads';
 import { AppError, COUNTER_WORDS, Counters, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
 import { wake } from 'node-reuseport';
+import { readFaults } from './faults.js';
 import { createMappingRing, type MappingRecord, MappingRingReader } from './mapping-ring.js';
 import { type FromWorker, GAUGE, GAUGE_WORDS, type ToWorker, type WorkerData } from './messages.js';
 
@@ -69,12 +70,15 @@ export class DataPlane {
 
   /** Resolves once every address is bound. @throws AppError UNAVAILABLE naming the address that is not to be had. */
   static async start(settings: Settings, snapshot: Snapshot | null, events: DataPlaneEvents): Promise<DataPlane> {
+    const faults = readFaults();
+    if (faults.text !== '') events.onWarning?.(`faults are planted here: ${faults.text}`);
     const data: WorkerData = {
       settings,
       snapshot,
       counters: new SharedArrayBuffer(COUNTER_WORDS * Float64Array.BYTES_PER_ELEMENT),
       mappingRing: createMappingRing(),
       gauges: new SharedArrayBuffer(GAUGE_WORDS * Float64Array.BYTES_PER_ELEMENT),
+      faults,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data, execArgv: [] });
     const first = await new Promise<FromWorker>((resolve, reject) => {

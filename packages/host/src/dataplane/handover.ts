@@ -7,13 +7,17 @@
  * PEER_ANSWER_MS is not waited for: until a later dial succeeds this member is not redundant, and says so.
  */
 import { rmSync } from 'node:fs';
-import { AppError, formatSocketAddress, type MonoMs, parseSocketAddress, type Role, type SocketAddress } from '@tandem/core';
 import {
-  acceptConnection, bootTimeMs, closeFd, connectUnix, Journal, layoutVersion, listenersMax, listenUnix, peerCredentials, ReadyEvent,
+  AppError, formatSocketAddress, HeldMember, type HeldSeams, type MonoMs, parseSocketAddress, type Role, type SlotMemory, type SocketAddress,
+} from '@tandem/core';
+import {
+  acceptConnection, bootTimeMs, closeFd, connectUnix, Journal, layoutVersion, listenersMax, listenUnix, peerCredentials, type Reactor, ReadyEvent,
 } from 'node-reuseport';
 import { HANDOVER_PROTOCOL, type HandoverMessage, handoverSocketPath, receiveHandover, sendHandover } from './handover-messages.js';
-import { HeldMember, type HeldSeams } from './held-member.js';
+import { MappedJournal } from './held-journal.js';
+import { HeldListeners } from './held-sockets.js';
 import { createListener, type Listener, NUMBERS_PER_MEMBER } from './listeners.js';
+import type { TcpClients } from './tcp-clients.js';
 import type { Tokens, Watcher } from './tokens.js';
 
 /** At its start a member waits this long for a peer that is there but does not answer; then it goes on alone. */
@@ -25,7 +29,16 @@ export interface HandoverOptions {
   readonly role: Role;
   readonly runDir: string;
   readonly journal: Journal;
-  readonly seams: HeldSeams & { readonly tokens: Tokens; readonly nowMs: () => MonoMs };
+  /** A planted fault: nothing is taken from a dead peer. */
+  readonly noSteal: boolean;
+  readonly seams: {
+    readonly held: HeldSeams;
+    readonly reactor: Reactor;
+    readonly memory: SlotMemory;
+    readonly clients: TcpClients;
+    readonly tokens: Tokens;
+    readonly nowMs: () => MonoMs;
+  };
   readonly warn: (message: string) => void;
 }
 
@@ -130,15 +143,20 @@ export class Handover {
   /** Sockets of a dead member of this role that are read here, to be handed to its successor. */
   inheritance(role: Role): readonly Listener[] {
     for (const one of this.incoming) {
-      if (one.role === role && one.held?.isAlive === false && !one.held.isDone) return one.held.listeners;
+      if (one.role === role && one.held?.isAlive === false && !one.held.isDone) return one.listeners;
     }
     return [];
   }
 
   hold(journal: Journal, listeners: readonly Listener[]): HeldMember {
+    const { held, reactor, memory, clients } = this.options.seams;
     const base = this.nextBase;
     this.nextBase = base + NUMBERS_PER_MEMBER >= listenersMax ? NUMBERS_PER_MEMBER : base + NUMBERS_PER_MEMBER;
-    return new HeldMember(this.options.seams, journal, listeners, base);
+    return new HeldMember(
+      held,
+      new MappedJournal(journal, { reactor, memory, base, noSteal: this.options.noSteal }),
+      new HeldListeners(listeners, { reactor, clients, base }),
+    );
   }
 
   forget(one: Incoming): void {
@@ -265,6 +283,7 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
 class Incoming implements Watcher {
   role: Role | null = null;
   held: HeldMember | null = null;
+  listeners: readonly Listener[] = [];
   private readonly handover: Handover;
   private readonly seams: HandoverOptions['seams'];
   private readonly fd: number;
@@ -331,7 +350,8 @@ class Incoming implements Watcher {
     }
     try {
       const journal = Journal.open(journalFd);
-      this.held = this.handover.hold(journal, listenersOf(listen, sockets, listen)!);
+      this.listeners = listenersOf(listen, sockets, listen)!;
+      this.held = this.handover.hold(journal, this.listeners);
     } catch (error) {
       for (const fd of sockets) closeFd(fd);
       throw error;
@@ -346,7 +366,7 @@ class Incoming implements Watcher {
     this.seams.tokens.remove(this.token);
     closeFd(this.fd);
     if (this.held === null) this.handover.forget(this);
-    else this.held.end();
+    else this.held.end(this.seams.nowMs());
   }
 }
 

@@ -11,6 +11,7 @@ import { RCODE } from '@tandem/dns';
 import {
   answerRowStride, bootTimeMs, Control, Journal, Reactor, readyStride,
 } from 'node-reuseport';
+import { plantFaults } from './faults.js';
 import { Handover } from './handover.js';
 import { bindListener, closeListener, isWildcard, type Listener } from './listeners.js';
 import { MappingRingWriter } from './mapping-ring.js';
@@ -93,6 +94,7 @@ export class DataPlaneLoop {
     });
     this.upstreams = new TcpUpstreams(streams, this.path);
     this.wire.setStreams(this.clients, this.upstreams);
+    plantFaults(data.faults, this.path, this.memory);
     this.ports = new UpstreamPorts(this.reactor, settings.upstreams, settings.upstreamPorts);
     this.path.setPorts(this.ports.numbers());
     this.source = { words: this.reactor.answers, addressAt: 0, fromPort: 0, port: 0 };
@@ -103,13 +105,15 @@ export class DataPlaneLoop {
       journal: this.journal,
       seams: {
         ...streams,
-        wire: this.wire,
         clients: this.clients,
-        counters: this.counters,
-        onTaken: (slot, owner) => {
-          this.path.onTaken(slot, owner);
+        held: {
+          counters: this.counters,
+          flush: () => this.wire.flush(),
+          replyTaken: (slot, offset, length) => this.wire.replyTaken(slot, offset, length),
+          onTaken: (slot, owner) => this.path.onTaken(slot, owner),
         },
       },
+      noSteal: data.faults.noSteal,
       warn: (message) => this.say({ kind: 'warning', message }),
     });
     this.cursor = new Int32Array(this.journal.buffer, this.journal.layout.cursorOffset, 1);

@@ -1,5 +1,6 @@
 /** What the control thread and the data plane's worker thread say to each other. Structured-cloneable, all of it. */
 import type { Settings, Snapshot, SocketAddress } from '@tandem/core';
+import type { Faults } from './faults.js';
 
 export interface WorkerData {
   readonly settings: Settings;
@@ -9,6 +10,7 @@ export interface WorkerData {
   readonly counters: SharedArrayBuffer;
   readonly mappingRing: SharedArrayBuffer;
   readonly gauges: SharedArrayBuffer;
+  readonly faults: Faults;
 }
 
 /** Float64 words of `WorkerData.gauges`. */

@@ -1,0 +1,196 @@
+/**
+ * What this member holds of another, its journal and its sockets: watched while it lives, read and answered for when it
+ * does not.
+ *
+ * Invariant: a slot has one owner at any time (the journal's compare-and-swap), so adopting a member that lives after all
+ * is harmless. Does not know how it came to hold them, nor what a descriptor is: host does.
+ */
+import { COUNTER, type Counters } from '../query/counters.js';
+import type { MonoMs } from '../base/seams.js';
+import { PeerWatch } from './peer-watch.js';
+
+/** Answers to what was adopted may still leave through the sockets for this long after they were given back. */
+export const RETIRE_MS = 3000;
+
+/** What taking a slot came to. */
+export const TAKEN = {
+  /** Nothing is owed: free, taken already, or answered. */
+  nothing: 0,
+  /** `HeldJournal.taken[0]` is the slot here, with the query. */
+  query: 1,
+  /** `HeldJournal.taken` is the slot here, and offset and length of the answer that its owner had ready. */
+  answer: 2,
+  /** Not now: try again with the next tick. */
+  later: 3,
+  /** What was taken before must leave first. */
+  flushFirst: 4,
+} as const;
+export type Taken = (typeof TAKEN)[keyof typeof TAKEN];
+
+/** Another member's journal. */
+export interface HeldJournal {
+  readonly taken: ArrayLike<number>;
+  /** Changes with every turn of its owner's data plane. */
+  heartbeat(): number;
+  /** The slot that its owner is reading, -1 for none. */
+  reading(): number;
+  /** Slots that somebody is owed an answer for. The list is used again by the next call. */
+  owed(): ArrayLike<number>;
+  /** False: the owner lives, and only it can answer this query. */
+  mayTake(slot: number, isGone: boolean): boolean;
+  take(slot: number, isGone: boolean): Taken;
+  release(): void;
+}
+
+/** Another member's shared sockets, and what clients have open with it. */
+export interface HeldSockets {
+  read(): void;
+  pause(): void;
+  /** Takes the client connections that can be taken now; false when some must wait for the next tick. */
+  takeConnections(isGone: boolean, nowMs: MonoMs): boolean;
+  close(): void;
+}
+
+export interface HeldSeams {
+  readonly counters: Counters;
+  /** Sends what is listed. */
+  flush(): void;
+  /** An answer that the owner of a slot taken over had ready. */
+  replyTaken(slot: number, offset: number, length: number): void;
+  /** A query that was another's; `wasReading`: its owner died while it read this one. */
+  onTaken(slot: number, owner: { readonly isGone: boolean; readonly wasReading: boolean }): void;
+}
+
+const NONE = -1;
+
+export class HeldMember {
+  private readonly seams: HeldSeams;
+  private readonly sockets: HeldSockets;
+  private readonly watch = new PeerWatch();
+  private journal: HeldJournal | null;
+  private isReading = false;
+  private isGone = false;
+  private isDraining = false;
+  private retireAtMs = Infinity;
+
+  constructor(seams: HeldSeams, journal: HeldJournal, sockets: HeldSockets) {
+    this.seams = seams;
+    this.journal = journal;
+    this.sockets = sockets;
+  }
+
+  /** True while the member is being answered for. */
+  get isAdopted(): boolean {
+    return this.isReading;
+  }
+
+  get isAlive(): boolean {
+    return !this.isGone;
+  }
+
+  /** True when nothing is left to do: drop it. */
+  get isDone(): boolean {
+    return this.retireAtMs === -Infinity;
+  }
+
+  nextDeadlineMs(): number {
+    if (this.retireAtMs !== Infinity) return this.retireAtMs;
+    return this.journal === null ? Infinity : this.watch.nextDeadlineMs();
+  }
+
+  tick(nowMs: MonoMs): void {
+    if (nowMs >= this.retireAtMs) {
+      this.close();
+      return;
+    }
+    const { journal } = this;
+    if (journal === null || this.retireAtMs !== Infinity || !this.watch.isDue(nowMs)) return;
+    const isStale = this.watch.tick(nowMs, journal.heartbeat());
+    if (this.isGone) {
+      this.finishGone(nowMs);
+    } else if (isStale) {
+      this.startReading();
+      this.take(journal, nowMs);
+    } else if (this.isReading && !this.isDraining) {
+      this.stopReading();
+    }
+  }
+
+  /** The member wants to leave: its sockets are read here from now on. */
+  drain(): void {
+    this.isDraining = true;
+    this.startReading();
+  }
+
+  /** The member is dead: what it owed is owed here. */
+  end(nowMs: MonoMs): void {
+    if (this.isGone) return;
+    this.isGone = true;
+    this.startReading();
+    this.finishGone(nowMs);
+  }
+
+  /** A successor reads the sockets. */
+  giveBack(nowMs: MonoMs): void {
+    this.stopReading();
+    this.retireAtMs = nowMs + RETIRE_MS;
+  }
+
+  private finishGone(nowMs: MonoMs): void {
+    if (this.journal === null || !this.take(this.journal, nowMs)) return;
+    this.journal.release();
+    this.journal = null;
+  }
+
+  private startReading(): void {
+    if (this.isReading) return;
+    this.isReading = true;
+    this.seams.counters.add(COUNTER.takeovers);
+    this.sockets.read();
+  }
+
+  private stopReading(): void {
+    if (!this.isReading) return;
+    this.isReading = false;
+    this.sockets.pause();
+  }
+
+  /** Takes every connection and slot that is owed; false when some must wait for the next tick. */
+  private take(journal: HeldJournal, nowMs: MonoMs): boolean {
+    const poisonous = this.isGone ? journal.reading() : NONE;
+    // A query that came by TCP needs its connection.
+    let complete = this.sockets.takeConnections(this.isGone, nowMs);
+    const owed = journal.owed();
+    for (let i = 0; i < owed.length; i++) {
+      if (!this.takeOne(journal, owed[i], poisonous)) complete = false;
+    }
+    return complete;
+  }
+
+  private takeOne(journal: HeldJournal, slot: number, poisonous: number): boolean {
+    if (!journal.mayTake(slot, this.isGone)) return true;
+    const { taken } = journal;
+    switch (journal.take(slot, this.isGone)) {
+      case TAKEN.query:
+        this.seams.onTaken(taken[0], { isGone: this.isGone, wasReading: slot === poisonous });
+        return true;
+      case TAKEN.answer:
+        this.seams.replyTaken(taken[0], taken[1], taken[2]);
+        return true;
+      case TAKEN.flushFirst:
+        this.seams.flush();
+        return false;
+      case TAKEN.later:
+        return false;
+      default:
+        return true;
+    }
+  }
+
+  private close(): void {
+    this.retireAtMs = -Infinity;
+    this.journal?.release();
+    this.journal = null;
+    this.sockets.close();
+  }
+}

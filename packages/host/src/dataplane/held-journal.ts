@@ -1,0 +1,91 @@
+/** Another member's journal, mapped here, as core's takeover sees it. */
+import { type HeldJournal, SLOT, SLOT_FLAG, type SlotMemory, slotWord, TAKEN, type Taken } from '@tandem/core';
+import { type Journal, type Reactor, scan, scanStride, scanWords, Take } from 'node-reuseport';
+import { NUMBERS_PER_MEMBER } from './listeners.js';
+import { slotMemory } from './slot-memory.js';
+
+export interface HeldJournalOptions {
+  readonly reactor: Reactor;
+  /** Our own slots. */
+  readonly memory: SlotMemory;
+  /** The first of the reactor's listener numbers that are the journal owner's. */
+  readonly base: number;
+  /** A planted fault: nothing is found owed. */
+  readonly noSteal: boolean;
+}
+
+export class MappedJournal implements HeldJournal {
+  readonly journal: Journal;
+  private readonly options: HeldJournalOptions;
+  private readonly memory: SlotMemory;
+  private readonly heartbeatWord: Int32Array;
+  private readonly cursorWord: Int32Array;
+  private readonly rows: Uint32Array<ArrayBuffer>;
+  private readonly slots: Uint32Array;
+
+  constructor(journal: Journal, options: HeldJournalOptions) {
+    this.journal = journal;
+    this.options = options;
+    this.memory = slotMemory(journal);
+    this.heartbeatWord = new Int32Array(journal.buffer, journal.layout.heartbeatOffset, 1);
+    this.cursorWord = new Int32Array(journal.buffer, journal.layout.cursorOffset, 1);
+    this.rows = new Uint32Array(scanWords(journal));
+    this.slots = new Uint32Array(this.rows.length / scanStride);
+  }
+
+  get taken(): Uint32Array {
+    return this.options.reactor.taken;
+  }
+
+  heartbeat(): number {
+    return Atomics.load(this.heartbeatWord, 0);
+  }
+
+  reading(): number {
+    return Atomics.load(this.cursorWord, 0) - 1;
+  }
+
+  owed(): Uint32Array {
+    const rows = scan(this.journal, this.rows);
+    const count = this.options.noSteal ? 0 : rows.length / scanStride;
+    for (let i = 0; i < count; i++) this.slots[i] = rows[i * scanStride];
+    return this.slots.subarray(0, count);
+  }
+
+  /** A hung owner still has the connection that a TCP query came by, and nobody else does. */
+  mayTake(slot: number, isGone: boolean): boolean {
+    return isGone || (this.memory.words[slotWord(this.memory, slot) + SLOT.flags] & SLOT_FLAG.tcp) === 0;
+  }
+
+  take(slot: number, isGone: boolean): Taken {
+    const { reactor, base } = this.options;
+    switch (reactor.take(this.journal, slot, base, isGone)) {
+      case Take.QUERY:
+        this.nameListener(reactor.taken[0]);
+        return TAKEN.query;
+      case Take.ANSWER:
+        this.nameListener(reactor.taken[0]);
+        return TAKEN.answer;
+      case Take.FLUSH_FIRST:
+        return TAKEN.flushFirst;
+      case Take.NO_SLOT:
+      case Take.NOT_YET:
+      case Take.RACE:
+        return TAKEN.later;
+      default:
+        return TAKEN.nothing;
+    }
+  }
+
+  release(): void {
+    this.journal.release();
+  }
+
+  /** A query that the member itself had taken from us came in by our own socket, under the member's number for it. */
+  private nameListener(slot: number): void {
+    const { memory, base } = this.options;
+    const at = slotWord(memory, slot) + SLOT.listener;
+    const theirs = memory.words[at] - base;
+    if (theirs >= NUMBERS_PER_MEMBER) memory.words[at] = theirs % NUMBERS_PER_MEMBER;
+  }
+}

@@ -1,0 +1,57 @@
+/** Another member's shared sockets, held here: read while it is answered for, else left alone. */
+import type { HeldSockets } from '@tandem/core';
+import { closeFd, type Reactor } from 'node-reuseport';
+import { isWildcard, type Listener } from './listeners.js';
+import type { TcpClients } from './tcp-clients.js';
+
+export interface HeldListenersOptions {
+  readonly reactor: Reactor;
+  readonly clients: TcpClients;
+  /** The first of the reactor's listener numbers that are these sockets'. */
+  readonly base: number;
+}
+
+export class HeldListeners implements HeldSockets {
+  readonly listeners: readonly Listener[];
+  private readonly options: HeldListenersOptions;
+
+  /** Takes the descriptors over. */
+  constructor(listeners: readonly Listener[], options: HeldListenersOptions) {
+    const { reactor, base } = options;
+    this.listeners = listeners;
+    this.options = options;
+    listeners.forEach(({ udp, address }, i) => {
+      reactor.addListener(udp, base + i, { replyFromServerAddress: isWildcard(address) });
+      reactor.pauseListener(base + i);
+    });
+  }
+
+  read(): void {
+    const { reactor, clients, base } = this.options;
+    this.listeners.forEach(({ tcp }, i) => {
+      reactor.resumeListener(base + i);
+      clients.addListener(tcp, base + i);
+    });
+  }
+
+  pause(): void {
+    const { reactor, clients, base } = this.options;
+    this.listeners.forEach(({ tcp }, i) => {
+      reactor.pauseListener(base + i);
+      clients.removeListener(tcp);
+    });
+  }
+
+  takeConnections(): boolean {
+    return true;
+  }
+
+  close(): void {
+    const { reactor, base } = this.options;
+    this.listeners.forEach(({ udp, tcp }, i) => {
+      reactor.removeListener(base + i);
+      closeFd(udp);
+      closeFd(tcp);
+    });
+  }
+}
