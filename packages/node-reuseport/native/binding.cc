@@ -22,6 +22,7 @@ Napi::Value finish(Napi::Env env, std::shared_ptr<Journal> journal, int result) 
   Napi::Object o = Napi::Object::New(env);
   auto set = [&](const char* name, double value) { o.Set(name, Napi::Number::New(env, value)); };
   set("fd", journal->fd);
+  set("version", l.version);
   set("slots", l.slots);
   set("batch", l.batch);
   set("transmit", l.transmit);
@@ -30,6 +31,8 @@ Napi::Value finish(Napi::Env env, std::shared_ptr<Journal> journal, int result) 
   set("slotOffset", static_cast<double>(l.slotOffset));
   set("answerOffset", static_cast<double>(l.answerOffset));
   set("scratchOffset", static_cast<double>(l.scratchOffset));
+  set("extraOffset", static_cast<double>(l.extraOffset));
+  set("extraBytes", l.extraBytes);
   set("receiveIndexOffset", static_cast<double>(l.receiveIndexOffset));
   set("receiveHeaderOffset", static_cast<double>(l.receiveHeaderOffset));
   set("transmitHeaderOffset", static_cast<double>(l.transmitHeaderOffset));
@@ -51,7 +54,8 @@ Napi::Value finish(Napi::Env env, std::shared_ptr<Journal> journal, int result) 
 
 Napi::Value journalCreate(const Napi::CallbackInfo& info) {
   auto journal = std::make_shared<Journal>();
-  int result = journal->create(wordArgument(info, 0), wordArgument(info, 1), wordArgument(info, 2));
+  int result = journal->create(wordArgument(info, 0), wordArgument(info, 1), wordArgument(info, 2),
+                               wordArgument(info, 3), wordArgument(info, 4));
   return finish(info.Env(), std::move(journal), result);
 }
 

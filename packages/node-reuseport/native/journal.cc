@@ -19,13 +19,15 @@ namespace {
 
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
-bool countsInRange(uint32_t slots, uint32_t batch, uint32_t transmit) {
-  return slots >= 1 && slots <= kSlotsMax && batch >= 1 && batch <= kBatchMax && transmit >= 1 &&
+bool versionKnown(uint32_t version) { return version >= kOldestLayoutVersion && version <= kLayoutVersion; }
+
+bool countsInRange(uint32_t version, uint32_t slots, uint32_t batch, uint32_t transmit, uint64_t extraBytes) {
+  return extraBytes <= (version >= 2 ? kExtraMax : 0) && slots >= 1 && slots <= kSlotsMax && batch >= 1 && batch <= kBatchMax && transmit >= 1 &&
          transmit <= kTransmitMax;
 }
 
 void writeHeader(Header* h, const Layout& l, uint64_t id) {
-  h->version = kLayoutVersion;
+  h->version = l.version;
   h->headerBytes = kHeaderBytes;
   h->id = id;
   h->totalBytes = l.totalBytes;
@@ -45,6 +47,9 @@ void writeHeader(Header* h, const Layout& l, uint64_t id) {
   h->transmitControlOffset = l.transmitControlOffset;
   h->answerOffset = l.answerOffset;
   h->scratchOffset = l.scratchOffset;
+  if (l.version < 2) return;
+  h->extraOffset = l.extraOffset;
+  h->extraBytes = l.extraBytes;
 }
 
 bool offsetsMatch(const Header& h, const Layout& l) {
@@ -54,7 +59,7 @@ bool offsetsMatch(const Header& h, const Layout& l) {
          h.receiveListenerOffset == l.receiveListenerOffset && h.transmitHeaderOffset == l.transmitHeaderOffset &&
          h.transmitVectorOffset == l.transmitVectorOffset && h.transmitRecordOffset == l.transmitRecordOffset &&
          h.transmitControlOffset == l.transmitControlOffset && h.answerOffset == l.answerOffset &&
-         h.scratchOffset == l.scratchOffset;
+         h.scratchOffset == l.scratchOffset && (l.version < 2 || h.extraOffset == l.extraOffset);
 }
 
 }  // namespace
@@ -79,12 +84,16 @@ int Journal::map(bool isOwn) {
   return 0;
 }
 
-int Journal::create(uint32_t slots, uint32_t batch, uint32_t transmit) {
-  if (!countsInRange(slots, batch, transmit)) {
-    problem = "slots, batch or transmit is out of range";
+int Journal::create(uint32_t version, uint32_t slots, uint32_t batch, uint32_t transmit, uint32_t extraBytes) {
+  if (!versionKnown(version)) {
+    problem = "the layout's version is not known here";
+    return -EPROTONOSUPPORT;
+  }
+  if (!countsInRange(version, slots, batch, transmit, extraBytes)) {
+    problem = "slots, batch, transmit or extra bytes are out of range";
     return -EINVAL;
   }
-  layout = Layout::of(slots, batch, transmit);
+  layout = Layout::of(version, slots, batch, transmit, extraBytes);
   uint64_t id = 0;
   while (id == 0) {
     if (getrandom(&id, sizeof id, 0) != static_cast<ssize_t>(sizeof id)) {
@@ -147,15 +156,16 @@ int Journal::open(int from) {
     problem = "the magic is wrong: not a journal";
     return -EINVAL;
   }
-  if (head.version != kLayoutVersion) {
+  if (!versionKnown(head.version)) {
     problem = "the layout's version is not known here";
     return -EPROTONOSUPPORT;
   }
-  if (!countsInRange(head.slots, head.batch, head.transmit) || head.id == 0) {
+  const uint64_t extraBytes = head.version >= 2 ? head.extraBytes : 0;
+  if (!countsInRange(head.version, head.slots, head.batch, head.transmit, extraBytes) || head.id == 0) {
     problem = "the header's counts are out of range";
     return -EINVAL;
   }
-  layout = Layout::of(head.slots, head.batch, head.transmit);
+  layout = Layout::of(head.version, head.slots, head.batch, head.transmit, static_cast<uint32_t>(extraBytes));
   if (!offsetsMatch(head, layout)) {
     problem = "the header's offsets do not fit its counts";
     return -EINVAL;

@@ -15,7 +15,7 @@ class Journal {
   Journal& operator=(const Journal&) = delete;
 
   // Both return 0 or −errno; `problem` then says in words what was wrong.
-  int create(uint32_t slots, uint32_t batch, uint32_t transmit);
+  int create(uint32_t version, uint32_t slots, uint32_t batch, uint32_t transmit, uint32_t extraBytes);
   int open(int fd);
   void release();
 

@@ -13,7 +13,9 @@
 namespace reuseport {
 
 constexpr uint64_t kJournalMagic = 0x4c4e524a54525652ull;  // "RVRTJRNL", little endian
-constexpr uint32_t kLayoutVersion = 1;
+// Version 1 has no extra region. This build writes and reads both.
+constexpr uint32_t kLayoutVersion = 2;
+constexpr uint32_t kOldestLayoutVersion = 1;
 
 constexpr uint32_t kFree = 0;
 constexpr uint32_t kArmed = 1;
@@ -50,6 +52,7 @@ constexpr uint32_t kReplyControlBytes = 64;
 constexpr uint32_t kSlotsMax = 1u << 20;
 constexpr uint32_t kBatchMax = 1024;     // UIO_MAXIOV: what one recvmmsg or sendmmsg takes
 constexpr uint32_t kTransmitMax = 8192;
+constexpr uint32_t kExtraMax = 64u << 20;
 
 // Metadata: indices of u32 words at the start of a slot.
 enum Meta : uint32_t {
@@ -114,23 +117,28 @@ struct alignas(kCacheLineBytes) Header {
   uint64_t answered;
   uint64_t lostToPeer;
   uint64_t taken;
+  // Since version 2.
+  uint64_t extraOffset, extraBytes;
 };
 constexpr uint32_t kApplicationOffset = 1024;
 constexpr uint32_t kApplicationBytes = kHeaderBytes - kApplicationOffset;
 static_assert(sizeof(Header) <= kApplicationOffset, "the application's area starts behind the header");
 
 struct Layout {
-  uint32_t slots = 0, batch = 0, transmit = 0;
+  uint32_t version = kLayoutVersion;
+  uint32_t slots = 0, batch = 0, transmit = 0, extraBytes = 0;
   uint64_t stateOffset = 0, slotOffset = 0;
   uint64_t receiveHeaderOffset = 0, receiveVectorOffset = 0, receiveIndexOffset = 0, receiveListenerOffset = 0;
   uint64_t transmitHeaderOffset = 0, transmitVectorOffset = 0, transmitRecordOffset = 0, transmitControlOffset = 0;
-  uint64_t answerOffset = 0, scratchOffset = 0, totalBytes = 0;
+  uint64_t answerOffset = 0, scratchOffset = 0, extraOffset = 0, totalBytes = 0;
 
   uint32_t answers() const { return batch + kHeldAnswers + kAdoptionAnswers; }
   uint64_t adoptionOffset() const { return answerOffset + uint64_t{batch + kHeldAnswers} * kAnswerStrideBytes; }
 
-  static Layout of(uint32_t slots, uint32_t batch, uint32_t transmit) {
+  static Layout of(uint32_t version, uint32_t slots, uint32_t batch, uint32_t transmit, uint32_t extraBytes) {
     Layout l;
+    l.version = version;
+    l.extraBytes = extraBytes;
     l.slots = slots;
     l.batch = batch;
     l.transmit = transmit;
@@ -152,6 +160,7 @@ struct Layout {
     l.transmitControlOffset = part(uint64_t{transmit} * kReplyControlBytes);
     l.answerOffset = part(uint64_t{l.answers()} * kAnswerStrideBytes);
     l.scratchOffset = part(uint64_t{transmit} * kScratchStrideBytes);
+    l.extraOffset = part(extraBytes);
     l.totalBytes = at;
     return l;
   }

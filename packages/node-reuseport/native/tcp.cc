@@ -96,10 +96,26 @@ Napi::Value tcpProgress(const Napi::CallbackInfo& info) {
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &bytes) != 0 || ioctl(fd, SIOCOUTQ, &unsent) != 0) {
     return result(info, -1);
   }
+  int unread = 0;
+  if (ioctl(fd, SIOCINQ, &unread) != 0) return result(info, -1);
   Napi::Object o = Napi::Object::New(env);
+  o.Set("received", Napi::Number::New(env, static_cast<double>(state.tcpi_bytes_received)));
+  o.Set("unread", Napi::Number::New(env, unread));
   o.Set("bytesAcked", Napi::Number::New(env, static_cast<double>(state.tcpi_bytes_acked)));
   o.Set("unsent", Napi::Number::New(env, unsent));
   return o;
+}
+
+Napi::Value setReceiveLowWater(const Napi::CallbackInfo& info) {
+  const int32_t bytes = intArgument(info, 1);
+  return result(info, setsockopt(intArgument(info, 0), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes));
+}
+
+// Whoever else holds a duplicate finds the connection gone, too, which closing would not do.
+Napi::Value resetConnection(const Napi::CallbackInfo& info) {
+  sockaddr nowhere = {};
+  nowhere.sa_family = AF_UNSPEC;
+  return result(info, connect(intArgument(info, 0), &nowhere, sizeof nowhere));
 }
 
 }  // namespace
@@ -110,6 +126,8 @@ void exportTcp(Napi::Env env, Napi::Object exports) {
   exports.Set("receiveInto", Napi::Function::New(env, receiveInto));
   exports.Set("discard", Napi::Function::New(env, discard));
   exports.Set("sendFrom", Napi::Function::New(env, sendFrom));
+  exports.Set("setReceiveLowWater", Napi::Function::New(env, setReceiveLowWater));
+  exports.Set("resetConnection", Napi::Function::New(env, resetConnection));
   exports.Set("tcpProgress", Napi::Function::New(env, tcpProgress));
 }
 

@@ -27,6 +27,9 @@ export interface RawJournal {
   readonly slotOffset: number;
   readonly answerOffset: number;
   readonly scratchOffset: number;
+  readonly version: number;
+  readonly extraOffset: number;
+  readonly extraBytes: number;
   readonly receiveIndexOffset: number;
   readonly receiveHeaderOffset: number;
   readonly transmitHeaderOffset: number;
@@ -66,7 +69,7 @@ export interface RawMessage {
 }
 
 interface Binding {
-  journalCreate(slots: number, batch: number, transmit: number): RawJournal | RawFailure;
+  journalCreate(version: number, slots: number, batch: number, transmit: number, extraBytes: number): RawJournal | RawFailure;
   journalOpen(fd: number): RawJournal | RawFailure;
   journalRelease(journal: Handle, buffer: ArrayBuffer): number;
   bootTimeMs(): number;
@@ -89,7 +92,9 @@ interface Binding {
   receiveInto(fd: number, target: Uint8Array, offset: number, length: number, peek: boolean): number;
   discard(fd: number, length: number): number;
   sendFrom(fd: number, source: Uint8Array, offset: number, length: number): number;
-  tcpProgress(fd: number): { readonly bytesAcked: number; readonly unsent: number } | number;
+  setReceiveLowWater(fd: number, bytes: number): number;
+  resetConnection(fd: number): number;
+  tcpProgress(fd: number): { readonly received: number; readonly unread: number; readonly bytesAcked: number; readonly unsent: number } | number;
 
   listenUnix(path: string, mode: number, stream: boolean): number;
   connectUnix(path: string, stream: boolean): number;

@@ -10,10 +10,12 @@ export {
 export type { SystemError } from './errors.js';
 export {
   batchMax,
+  extraBytesMax,
   Journal,
   type JournalLayout,
   type JournalOptions,
   layoutVersion,
+  oldestLayoutVersion,
   Meta,
   slotFlagTcp,
   slotFlagTruncated,
@@ -63,7 +65,9 @@ export {
   discard,
   EAGAIN,
   receiveInto,
+  resetConnection,
   sendFrom,
+  setReceiveLowWater,
   tcpProgress,
   type TcpProgress,
 } from './tcp.js';

@@ -2,7 +2,7 @@ import { closeSync, constants, fsyncSync, ftruncateSync, openSync, unlinkSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { bootTimeMs, closeFd, Journal, Reactor, scan, Take, unixSocketPair } from './index.js';
+import { bootTimeMs, closeFd, extraBytesMax, Journal, layoutVersion, oldestLayoutVersion, Reactor, scan, Take, unixSocketPair } from './index.js';
 import { Side } from './testing/harness.js';
 
 t.test('two mappings of one journal show the same bytes', (t) => {
@@ -144,5 +144,33 @@ t.test('taking from oneself or from a slot that does not exist is an error', (t)
   again.release();
   other.release();
   side.close();
+  t.end();
+});
+
+t.test('the extra region is shared memory like the rest, and zero at first', (t) => {
+  const journal = Journal.create({ slots: 4, batch: 2, extraBytes: 10_000 });
+  const peer = Journal.open(journal.fd);
+  t.equal(journal.layout.extraBytes, 10_000);
+  t.equal(journal.layout.extraOffset % 4096, 0);
+  t.ok(journal.layout.extraOffset + 10_000 <= journal.layout.totalBytes);
+  const own = new Uint8Array(journal.buffer, journal.layout.extraOffset, 10_000);
+  t.ok(own.every((byte) => byte === 0));
+  own[9_999] = 7;
+  t.equal(new Uint8Array(peer.buffer, peer.layout.extraOffset, peer.layout.extraBytes)[9_999], 7);
+  peer.release();
+  journal.release();
+  t.throws(() => Journal.create({ slots: 4, batch: 2, extraBytes: extraBytesMax + 1 }), RangeError);
+  t.end();
+});
+
+t.test('a journal of the previous layout is made and read for a peer that knows no other', (t) => {
+  const journal = Journal.create({ slots: 4, batch: 2, version: oldestLayoutVersion });
+  const peer = Journal.open(journal.fd);
+  t.equal(peer.layout.version, 1);
+  t.equal(peer.layout.extraBytes, 0);
+  peer.release();
+  journal.release();
+  t.throws(() => Journal.create({ slots: 4, batch: 2, version: 1, extraBytes: 1 }), RangeError);
+  t.throws(() => Journal.create({ slots: 4, batch: 2, version: layoutVersion + 1 }), RangeError);
   t.end();
 });

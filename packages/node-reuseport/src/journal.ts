@@ -68,6 +68,9 @@ export interface JournalLayout {
   readonly scratchOffset: number;
   readonly scratchStride: number;
   readonly scratchCount: number;
+  /** The caller's, zero at first, a multiple of 4096 from the start; a peer that maps the journal has it, too. */
+  readonly extraOffset: number;
+  readonly extraBytes: number;
   /** u64, CLOCK_BOOTTIME in ns, written by each step. */
   readonly heartbeatOffset: number;
   /** u32, the caller's: slot + 1 that is being parsed, 0 none. */
@@ -91,8 +94,10 @@ export interface JournalLayout {
   readonly transmitRecordOffset: number;
 }
 
-/** Version of the layout that this build writes and reads. */
-export const layoutVersion = 1;
+/** The newest version of the layout that this build writes and reads, and the oldest; version 1 has no extra region. */
+export const layoutVersion = 2;
+export const oldestLayoutVersion = 1;
+export const extraBytesMax = 64 * 1024 * 1024;
 
 const slotStride = 2112;
 const payloadOffset = 320;
@@ -101,7 +106,7 @@ const heldAnswerCount = 16;
 
 function layoutOf(raw: RawJournal): JournalLayout {
   return {
-    version: layoutVersion,
+    version: raw.version,
     slots: raw.slots,
     batch: raw.batch,
     transmitCapacity: raw.transmit,
@@ -121,6 +126,8 @@ function layoutOf(raw: RawJournal): JournalLayout {
     scratchOffset: raw.scratchOffset,
     scratchStride: 512,
     scratchCount: raw.transmit,
+    extraOffset: raw.extraOffset,
+    extraBytes: raw.extraBytes,
     heartbeatOffset: raw.heartbeatOffset,
     cursorOffset: raw.cursorOffset,
     stopOffset: raw.stopOffset,
@@ -149,6 +156,10 @@ export interface JournalOptions {
   readonly batch: number;
   /** Rows per transmit list, 1 to 8192. Default 4 × batch, capped. */
   readonly transmitCapacity?: number;
+  /** Bytes of the caller's own in the same shared memory, 0 to 64 MiB. Default 0. */
+  readonly extraBytes?: number;
+  /** `oldestLayoutVersion` to `layoutVersion`, the default: for a peer that knows no newer one. */
+  readonly version?: number;
 }
 
 const handles = new WeakMap<Journal, Handle>();
@@ -182,7 +193,11 @@ export class Journal {
     checkInteger('batch', o.batch, 1, batchMax);
     const transmit = o.transmitCapacity ?? Math.min(4 * o.batch, transmitMax);
     checkInteger('transmitCapacity', transmit, 1, transmitMax);
-    return new Journal(rawOr(binding.journalCreate(o.slots, o.batch, transmit), 'memfd_create'));
+    const version = o.version ?? layoutVersion;
+    checkInteger('version', version, oldestLayoutVersion, layoutVersion);
+    const extraBytes = o.extraBytes ?? 0;
+    checkInteger('extraBytes', extraBytes, 0, version === 1 ? 0 : extraBytesMax);
+    return new Journal(rawOr(binding.journalCreate(version, o.slots, o.batch, transmit, extraBytes), 'memfd_create'));
   }
 
   /**

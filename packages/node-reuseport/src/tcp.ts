@@ -39,7 +39,21 @@ export function sendFrom(fd: number, source: Uint8Array, offset: number, length:
   return binding.sendFrom(fd, source, offset, length);
 }
 
+/** The socket is readable from so many bytes on (SO_RCVLOWAT), or at its end. 0 or −errno. */
+export function setReceiveLowWater(fd: number, bytes: number): number {
+  return binding.setReceiveLowWater(fd, bytes);
+}
+
+/** Resets a TCP connection, also for those who hold a duplicate of it. 0 or −errno. */
+export function resetConnection(fd: number): number {
+  return binding.resetConnection(fd);
+}
+
 export interface TcpProgress {
+  /** tcpi_bytes_received: payload bytes that came in order. */
+  readonly received: number;
+  /** SIOCINQ: of them, those that nobody has read. `received - unread` is what was consumed, by whichever process. */
+  readonly unread: number;
   /** tcpi_bytes_acked (RFC 4898): bytes that the other side has acknowledged. */
   readonly bytesAcked: number;
   /** SIOCOUTQ: bytes written and not acknowledged yet. */
