@@ -1,12 +1,16 @@
 import t from 'tap';
-import { AppError, MAPPINGS_PER_MESSAGE, monoMs, type Mapping } from '@tandem/core';
+import { AppError, CLEANS_PER_MESSAGE, type Mapping, MAPPINGS_PER_MESSAGE, monoMs } from '@tandem/core';
 import { addressFromBytes, addressToBytes } from './address-bytes.js';
-import type { Hello, Mapping as WireMapping } from './generated/tandem/pair/v1/pair.js';
-import { checkHello, cleanFromWire, mappingsFromWire, mappingToWire, PROTOCOL_VERSION } from './pair-messages.js';
+import type { Clean as WireClean, Hello, Mapping as WireMapping } from './generated/tandem/pair/v1/pair.js';
+import { checkHello, commonVersion, exchangeFromWire, mappingToWire, PROTOCOL_VERSIONS, seenOf, versionsToWire } from './pair-messages.js';
 
 const mapping: Mapping = {
   endpointUid: 'uid-1', name: 'www.example.', address: '192.0.2.1', lookupMs: monoMs(1000.5), ttlSeconds: 60, expiryMs: monoMs(61_000.5),
 };
+
+function changes(mappings: WireMapping[], cleans: WireClean[] = []): unknown {
+  return exchangeFromWire({ $case: 'changes', value: { sequence: 1n, revision: 0n, mappings, cleans } });
+}
 
 function errorOf(run: () => unknown): unknown {
   try {
@@ -17,8 +21,8 @@ function errorOf(run: () => unknown): unknown {
   }
 }
 
-function received(changes: Partial<WireMapping>): unknown {
-  return errorOf(() => mappingsFromWire({ sequence: 1n, mappings: [{ ...mappingToWire(mapping), ...changes }] }));
+function received(differences: Partial<WireMapping>): unknown {
+  return errorOf(() => changes([{ ...mappingToWire(mapping), ...differences }]));
 }
 
 const REFUSED: readonly [string, Partial<WireMapping>][] = [
@@ -66,31 +70,60 @@ t.test('a mapping at the edge of each range is taken', (t) => {
   t.end();
 });
 
-t.test('a message holds so many mappings at most', (t) => {
+t.test('a message holds so many mappings and cleans at most', (t) => {
   const one = mappingToWire(mapping);
-  const of = (count: number) => ({ sequence: 1n, mappings: Array.from({ length: count }, () => one) });
-  t.equal(mappingsFromWire(of(MAPPINGS_PER_MESSAGE)).length, MAPPINGS_PER_MESSAGE);
-  t.match(errorOf(() => mappingsFromWire(of(MAPPINGS_PER_MESSAGE + 1))), { code: 'LINK', details: { field: 'mappings' } });
-  t.strictSame(mappingsFromWire(of(0)), []);
+  const mappings = (count: number): WireMapping[] => Array.from({ length: count }, () => one);
+  const cleans = (count: number): WireClean[] => Array.from({ length: count }, () => ({ matchPattern: '', endpointUid: '', atMs: 1 }));
+  t.equal(errorOf(() => changes(mappings(MAPPINGS_PER_MESSAGE - CLEANS_PER_MESSAGE), cleans(CLEANS_PER_MESSAGE))), null);
+  t.match(errorOf(() => changes(mappings(MAPPINGS_PER_MESSAGE), cleans(1))), { code: 'LINK', details: { field: 'changes' } });
+  t.match(errorOf(() => changes([], cleans(CLEANS_PER_MESSAGE + 1))), { code: 'LINK', details: { field: 'cleans' } });
+  t.strictSame(changes([]), { kind: 'changes', sequence: 1, revision: 0, mappings: [], cleans: [] });
+  t.match(errorOf(() => exchangeFromWire({ $case: 'changesAck', value: { sequence: 2n ** 53n } })), { code: 'LINK', details: { field: 'sequence' } });
   t.end();
 });
 
 t.test('a clean names a pattern, or all, and a time', (t) => {
-  t.strictSame(cleanFromWire({ matchPattern: '*.example.', endpointUid: '', atMs: 5 }), { matchPattern: '*.example.', endpointUid: null, atMs: 5 });
-  t.strictSame(cleanFromWire({ matchPattern: '', endpointUid: 'uid-1', atMs: 0 }), { matchPattern: null, endpointUid: 'uid-1', atMs: 0 });
-  for (const atMs of [NaN, -1, Infinity, 1e300]) {
-    t.match(errorOf(() => cleanFromWire({ matchPattern: '', endpointUid: '', atMs })), { code: 'LINK', details: { field: 'at_ms' } });
+  const cleaned = (clean: Partial<WireClean>): unknown => changes([], [{ matchPattern: '', endpointUid: '', atMs: 5, ...clean }]);
+  t.match(cleaned({ matchPattern: '*.example.' }), { cleans: [{ matchPattern: '*.example.', endpointUid: null, atMs: 5 }] });
+  t.match(cleaned({ endpointUid: 'uid-1', atMs: 0 }), { cleans: [{ matchPattern: null, endpointUid: 'uid-1', atMs: 0 }] });
+  for (const atMs of [NaN, -1, Infinity, 1e300]) t.match(errorOf(() => cleaned({ atMs })), { code: 'LINK', details: { field: 'at_ms' } });
+  for (const matchPattern of ['a[b', 'x'.repeat(1025)]) {
+    t.match(errorOf(() => cleaned({ matchPattern })), { code: 'LINK', details: { field: 'match_pattern' } });
+  }
+  t.match(errorOf(() => cleaned({ endpointUid: 'u'.repeat(1025) })), { code: 'LINK', details: { field: 'endpoint_uid' } });
+  t.end();
+});
+
+const RANGES: readonly [own: [number, number], peer: [number, number], common: number | null][] = [
+  [[1, 1], [1, 1], 1], [[1, 2], [1, 1], 1], [[1, 1], [1, 2], 1], [[1, 3], [2, 5], 3], [[2, 5], [1, 3], 3], [[2, 3], [1, 2], 2],
+  [[1, 1], [2, 3], null], [[2, 3], [1, 1], null], [[1, 2], [3, 3], null], [[1, 1], [0, 1], 1], [[1, 2], [0, 3], null],
+  [[1, 2], [2, 1], null], [[1, 1], [0, 0], null], [[1, 1], [2, 1], null],
+];
+
+t.test('a pair uses the highest version that both speak, and none where they have none in common', (t) => {
+  for (const [own, peer, common] of RANGES) {
+    const hello = { protocolMin: peer[0], protocol: peer[1] };
+    const what = `${own.join('–')} with ${peer.join('–')}`;
+    if (common !== null) t.equal(commonVersion(hello, { min: own[0], max: own[1] }), common, what);
+    else t.match(errorOf(() => commonVersion(hello, { min: own[0], max: own[1] })), { code: 'LINK', details: { field: 'protocol' } }, what);
   }
   t.end();
 });
 
 t.test('a peer of the expected role and version is welcome, others are not', (t) => {
-  const hello: Hello = { protocol: PROTOCOL_VERSION, role: 'agent', incarnation: 'i', version: '1', snapshotRevision: 0n, snapshotHash: '', verdictSettings: {} };
-  t.equal(errorOf(() => checkHello(hello, 'agent')), null);
+  const hello: Hello = {
+    ...versionsToWire(), role: 'agent', incarnation: 'i', version: '1', snapshotRevision: 0n, snapshotHash: '', verdictSettings: {}, seen: [],
+  };
+  t.equal(checkHello(hello, 'agent'), PROTOCOL_VERSIONS.max);
   t.match(errorOf(() => checkHello(hello, 'dns-proxy')), { code: 'LINK', details: { field: 'role' } });
-  for (const protocol of [0, PROTOCOL_VERSION + 1, 0xffff_ffff]) {
-    t.match(errorOf(() => checkHello({ ...hello, protocol }, 'agent')), { code: 'LINK', details: { field: 'protocol' } });
+  for (const incarnation of ['', 'i'.repeat(65)]) {
+    t.match(errorOf(() => checkHello({ ...hello, incarnation }, 'agent')), { code: 'LINK', details: { field: 'incarnation' } });
   }
+  const seen = (count: number): Hello['seen'] => Array.from({ length: count }, (_, i) => ({ incarnation: `i${i}`, revision: BigInt(i) }));
+  t.match(errorOf(() => checkHello({ ...hello, seen: seen(17) }, 'agent')), { code: 'LINK', details: { field: 'seen' } });
+  t.equal(seenOf({ ...hello, seen: seen(16) }, 'i15'), 15);
+  t.equal(seenOf({ ...hello, seen: seen(16) }, 'other'), null);
+  t.match(errorOf(() => seenOf({ ...hello, seen: [{ incarnation: 'i', revision: 2n ** 60n }] }, 'i')), { code: 'LINK', details: { field: 'seen' } });
   t.match(errorOf(() => checkHello({ ...hello, role: '' }, 'agent')), { code: 'LINK', details: { field: 'role' } });
   const many = (count: number, text: string): Hello['verdictSettings'] => Object.fromEntries(Array.from({ length: count }, (_, i) => [`s${i}`, text]));
   t.equal(errorOf(() => checkHello({ ...hello, verdictSettings: many(64, 'x'.repeat(2048)) }, 'agent')), null);

@@ -8,8 +8,8 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import {
-  AppError, type Clean, type EndpointRecord, FqdnCache, type Log, type Mapping, type MappingExchange, monoMs, PolicyIndex, type Settings,
-  type Snapshot, type SocketAddress, validateSnapshot,
+  AppError, type Clean, type EndpointRecord, type Exchange, FqdnCache, type Log, type Mapping, monoMs, PolicyIndex, Replica,
+  type Settings, type Snapshot, type SocketAddress, validateSnapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
 import { DataPlane, type MappingRecord } from '../dataplane/index.js';
@@ -50,7 +50,7 @@ interface Application {
 
 /** A link to a peer that is up. */
 export interface PeerLink {
-  readonly exchange: MappingExchange;
+  readonly exchange: Exchange;
   peer: PeerState;
   /** Settings in which the peer contradicts this member. */
   mismatches: readonly SettingMismatch[];
@@ -66,14 +66,14 @@ export class Member {
   readonly incarnation = randomBytes(8).toString('hex');
   readonly startedAtMs = Date.now();
   readonly cache: FqdnCache;
+  /** What goes into the cache and is to reach the peer goes through here. */
+  readonly replica: Replica;
   /** As bound, once it is. */
   httpListen: SocketAddress;
   /** Complaints of the policy source, one line each. */
   sourceProblems: readonly string[] = [];
-  /** Called when there may be something to send to the peer: mappings, or another policy. */
+  /** Called when there may be something to send to a peer: mappings, cleans, or another policy. */
   onExchange: () => void = () => undefined;
-  /** Called with a clean that was made here. */
-  onClean: (clean: Clean) => void = () => undefined;
   /** Mappings that collection removed, as expired or their pod gone. */
   collected = 0;
   /** The newest comes last: during a rolling update there are two for a moment. */
@@ -104,6 +104,7 @@ export class Member {
     this.log = options.log;
     this.fail = options.fail;
     this.cache = new FqdnCache({ maxAddressesPerName: options.settings.maxIpsPerHostname, matcher: nameMatcher });
+    this.replica = new Replica(this.cache, this.incarnation);
     this.httpListen = options.settings.httpListen;
     this.store = this.keeps(new KeptState(
       // With the role in its name: both members may have one state-dir.
@@ -164,7 +165,7 @@ export class Member {
     return [...this.links].at(-1)?.peer ?? this.formerPeer;
   }
 
-  /** Mappings that a peer has not acknowledged yet; without a peer all of them. */
+  /** Mappings and cleans that a peer has not acknowledged yet; without a peer all mappings. */
   get lag(): number {
     if (this.links.size === 0) return this.cache.size;
     let lag = 0;
@@ -174,7 +175,6 @@ export class Member {
 
   linkUp(link: PeerLink): void {
     this.links.add(link);
-    link.exchange.linkUp();
   }
 
   linkDown(link: PeerLink): void {
@@ -236,24 +236,29 @@ export class Member {
     return plane;
   }
 
-  /** Mappings from the peer; merging is a join, so repeats are harmless. Resolves when they may be acknowledged. */
-  merge(mappings: readonly Mapping[]): Promise<void> {
-    for (const mapping of mappings) this.cache.merge(mapping);
+  /**
+   * Mappings from the peer of that incarnation; merging is a join, so repeats are harmless. Resolves when they may be
+   * acknowledged.
+   */
+  merge(mappings: readonly Mapping[], from: string | null = null): Promise<void> {
+    const news = this.replica.merge(mappings, from);
+    // Another peer is taught what is new, too.
+    if (news.length > 0) this.onExchange();
     return Promise.resolve();
   }
 
   /** A forced clean made here. Returns how many mappings went. */
   clean(matchPattern: string | null): number {
-    const clean: Clean = { matchPattern, endpointUid: null, atMs: monoMs(bootTimeMs()) };
-    const removed = this.applyClean(clean);
-    this.onClean(clean);
-    return removed;
+    return this.applyCleans([{ matchPattern, endpointUid: null, atMs: monoMs(bootTimeMs()) }]);
   }
 
-  /** A forced clean, from here or from the peer. */
-  applyClean(clean: Clean): number {
-    const removed = this.cache.clean(clean);
-    this.plane?.forgetMappings();
+  /** Cleans from here, or from the peer of that incarnation. Returns how many mappings went. */
+  applyCleans(cleans: readonly Clean[], from: string | null = null): number {
+    const { news, removed } = this.replica.clean(cleans, from);
+    if (news.length > 0) {
+      this.plane?.forgetMappings();
+      this.onExchange();
+    }
     return removed;
   }
 
@@ -295,20 +300,21 @@ export class Member {
 
   /** What the data plane has learned. */
   learned(records: readonly MappingRecord[]): void {
+    const mappings: Mapping[] = [];
     for (const record of records) {
       const endpoint = this.endpointsById.get(record.endpointId);
       if (endpoint === undefined) continue;
       const ttlSeconds = Math.max(record.ttlSeconds, this.settings.minTtlSeconds);
-      const mapping: Mapping = {
+      mappings.push({
         endpointUid: endpoint.uid,
         name: record.name,
         address: record.address,
         lookupMs: record.lookupMs,
         ttlSeconds,
         expiryMs: monoMs(record.lookupMs + ttlSeconds * 1000),
-      };
-      if (this.cache.merge(mapping)) for (const { exchange } of this.links) exchange.offer(mapping);
+      });
     }
+    this.replica.merge(mappings, null);
     this.onExchange();
   }
 

@@ -2,16 +2,21 @@
  * The DNS proxy's end of the pair link: dials RUN_DIR/pair.sock for as long as the process lives, with a pause between
  * tries that grows and varies.
  */
-import { credentials, type ClientDuplexStream } from '@grpc/grpc-js';
+import { type ClientDuplexStream, credentials, type StatusObject } from '@grpc/grpc-js';
 import type { Snapshot } from '@tandem/core';
-import { pairV1, SNAPSHOT_BYTES_MAX } from '@tandem/proto';
+import { pairV1, SNAPSHOT_BYTES_MAX, type WireMessage } from '@tandem/proto';
+import { bootTimeMs } from 'node-reuseport';
 import type { Member } from '../member/member.js';
 import { KEEPALIVE } from './keepalive.js';
 import { pairSocketPath } from './server.js';
-import { type Outgoing, PairSession } from './session.js';
+import { PairSession } from './session.js';
+import { SpacedLog } from './spaced-log.js';
 
 const PAUSE_FIRST_MS = 50;
 const PAUSE_MAX_MS = 1000;
+/** A link that lasted so long was a good one: the next try comes soon. */
+const GOOD_LINK_MS = 2000;
+const UNREACHED = 'the agent is not reached';
 const MESSAGE_BYTES_MAX = SNAPSHOT_BYTES_MAX + 64 * 1024;
 
 export interface PairClient {
@@ -31,6 +36,7 @@ export function startPairClient(options: PairClientOptions): PairClient {
 
 class Dialler {
   private readonly options: PairClientOptions;
+  private readonly spaced: SpacedLog;
   private session: PairSession | null = null;
   private call: ClientDuplexStream<pairV1.LinkRequest, pairV1.LinkResponse> | null = null;
   private client: pairV1.PairServiceClient | null = null;
@@ -40,8 +46,8 @@ class Dialler {
 
   constructor(options: PairClientOptions) {
     this.options = options;
+    this.spaced = new SpacedLog(options.member.log);
     options.member.onExchange = () => this.session?.pump();
-    options.member.onClean = (clean) => this.session?.sendClean(clean);
   }
 
   dial(): void {
@@ -58,21 +64,27 @@ class Dialler {
     this.call = call;
     const session = new PairSession({
       member,
-      send: (message: Outgoing) => call.write({ message: message }),
+      spaced: this.spaced,
+      send: (message: WireMessage) => call.write({ message: message }),
       close: () => call.cancel(),
       onSnapshot,
     });
     this.session = session;
+    let openMs: number | null = null;
     call.on('data', ({ message }: pairV1.LinkResponse) => {
       if (message !== undefined) session.receive(message);
-      if (session.isOpen) this.pauseMs = PAUSE_FIRST_MS;
+      if (!session.isOpen || openMs !== null) return;
+      openMs = bootTimeMs();
+      this.spaced.over(UNREACHED);
     });
     call.on('drain', () => session.resume());
     // Whatever ends the call ends it with a status, and an error if that is not OK.
     call.on('error', () => undefined);
-    call.on('status', () => {
-      session.ended();
+    call.on('status', ({ details }: StatusObject) => {
+      if (openMs === null && !this.closed && !session.isGivenUp) this.spaced.say('warn', UNREACHED, details.replace(/ Resolution note: $/, ''));
+      session.ended(details);
       client.close();
+      if (openMs !== null && bootTimeMs() - openMs >= GOOD_LINK_MS) this.pauseMs = PAUSE_FIRST_MS;
       this.again();
     });
   }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import t, { type Test } from 'tap';
 import type { Snapshot } from '@tandem/core';
-import { mappingToWire } from '@tandem/proto';
+import { mappingToWire, type pairV1 } from '@tandem/proto';
 import { until, within } from '../dataplane/testing/wait.js';
 import type { Member } from '../member/member.js';
 import { startPairClient } from './client.js';
@@ -10,6 +10,7 @@ import { pairSocketPath, startPairServer } from './server.js';
 import { HELLO, mappingOf, Node, RawAgent, RawPeer, type RecordingLog, snapshotOf } from './testing/members.js';
 
 const DEADLINE_MS = 3000;
+const CHANGES: pairV1.Changes = { sequence: 1n, revision: 0n, mappings: [], cleans: [] };
 
 interface Agent {
   readonly node: Node;
@@ -47,28 +48,40 @@ async function stillServes(t: Test, agent: Agent): Promise<void> {
 const RUDE: readonly [string, (peer: RawPeer) => void, RegExp][] = [
   ['says it is an agent, too', (peer) => peer.say({ $case: 'hello', value: { ...HELLO, role: 'agent' } }), /role/],
   ['has no role', (peer) => peer.say({ $case: 'hello', value: { ...HELLO, role: '' } }), /role/],
-  ['speaks another version', (peer) => peer.say({ $case: 'hello', value: { ...HELLO, protocol: 2 } }), /protocol is 2, allowed is version 1/],
+  ['speaks another version', (peer) => peer.say({ $case: 'hello', value: { ...HELLO, protocol: 3, protocolMin: 2 } }), /protocol is versions 2 to 3, allowed is version 1/],
   ['says Hello twice', (peer) => {
     peer.say({ $case: 'hello', value: HELLO });
     peer.say({ $case: 'hello', value: HELLO });
   }, /Hello twice/],
-  ['speaks before its Hello', (peer) => peer.say({ $case: 'mappings', value: { sequence: 1n, mappings: [] } }), /before its Hello/],
+  ['speaks before its Hello', (peer) => peer.say({ $case: 'changes', value: CHANGES }), /before its Hello/],
   ['answers a snapshot that it was not sent', (peer) => {
     peer.say({ $case: 'hello', value: HELLO });
     peer.say({ $case: 'snapshotResult', value: { requestId: '99', revision: 1n, refusal: '' } });
   }, /was not sent/],
   ['sends a mapping out of range', (peer) => {
     peer.say({ $case: 'hello', value: HELLO });
-    peer.say({ $case: 'mappings', value: { sequence: 1n, mappings: [{ ...mappingToWire(mappingOf(1)), name: 'no-dot' }] } });
+    peer.say({ $case: 'changes', value: { ...CHANGES, mappings: [{ ...mappingToWire(mappingOf(1)), name: 'no-dot' }] } });
   }, /name/],
   ['sends too many mappings in one message', (peer) => {
     peer.say({ $case: 'hello', value: HELLO });
-    peer.say({ $case: 'mappings', value: { sequence: 1n, mappings: Array.from({ length: 513 }, (_, i) => mappingToWire(mappingOf(i))) } });
+    peer.say({ $case: 'changes', value: { ...CHANGES, mappings: Array.from({ length: 513 }, (_, i) => mappingToWire(mappingOf(i))) } });
   }, /at most 512/],
   ['sends a clean with a pattern that is none', (peer) => {
     peer.say({ $case: 'hello', value: HELLO });
-    peer.say({ $case: 'clean', value: { matchPattern: 'a[b', endpointUid: '', atMs: 1 } });
+    peer.say({ $case: 'changes', value: { ...CHANGES, mappings: [mappingToWire(mappingOf(1))], cleans: [{ matchPattern: 'a[b', endpointUid: '', atMs: 1 }] } });
   }, /pattern/],
+  ['sends more than is acknowledged', (peer) => {
+    peer.say({ $case: 'hello', value: HELLO });
+    peer.say({ $case: 'changes', value: { ...CHANGES, sequence: 17n } });
+  }, /sequence is 17, allowed is at most 16/],
+  ['asks with too few digests', (peer) => {
+    peer.say({ $case: 'hello', value: HELLO });
+    peer.say({ $case: 'digests', value: { pass: 1, words: [1, 2, 3] } });
+  }, /words is 3 words/],
+  ['answers a question that it was not asked', (peer) => {
+    peer.say({ $case: 'hello', value: HELLO });
+    peer.say({ $case: 'buckets', value: { pass: 9, buckets: [] } });
+  }, /pass is 9/],
   ['sends bytes that are no message', (peer) => peer.sayBytes(Uint8Array.of(0x0a, 0xff, 0xff, 0xff, 0xff, 0x7f)), /./],
 ];
 
@@ -133,8 +146,8 @@ t.test('mappings of a peer are merged and acknowledged', async (t) => {
   const agent = await agentOf(t);
   const peer = peerOf(t, agent);
   peer.say({ $case: 'hello', value: HELLO });
-  peer.say({ $case: 'mappings', value: { sequence: 7n, mappings: [mappingToWire(mappingOf(1)), mappingToWire(mappingOf(2))] } });
-  await until('acknowledged', DEADLINE_MS, () => peer.received.some((message) => message.$case === 'mappingsAck' && message.value.sequence === 7n));
+  peer.say({ $case: 'changes', value: { ...CHANGES, mappings: [mappingToWire(mappingOf(1)), mappingToWire(mappingOf(2))] } });
+  await until('acknowledged', DEADLINE_MS, () => peer.received.some((message) => message.$case === 'changesAck' && message.value.sequence === 1n));
   t.strictSame([...agent.member.cache.mappings()], [mappingOf(1), mappingOf(2)]);
 });
 

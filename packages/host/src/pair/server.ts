@@ -6,11 +6,12 @@ import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
 import { AppError, type Snapshot } from '@tandem/core';
-import { pairV1, SNAPSHOT_BYTES_MAX } from '@tandem/proto';
+import { pairV1, SNAPSHOT_BYTES_MAX, type WireMessage } from '@tandem/proto';
 import { peerCredentials } from 'node-reuseport';
 import type { Member } from '../member/member.js';
 import { KEEPALIVE } from './keepalive.js';
-import { type Outgoing, PairSession } from './session.js';
+import { PairSession } from './session.js';
+import { SpacedLog } from './spaced-log.js';
 
 const PRIVATE_UMASK = 0o177;
 const MESSAGE_BYTES_MAX = SNAPSHOT_BYTES_MAX + 64 * 1024;
@@ -37,24 +38,24 @@ export async function startPairServer(options: PairServerOptions): Promise<PairS
   const { member } = options;
   const path = pairSocketPath(member.settings.runDir);
   const sessions = new Set<PairSession>();
+  const spaced = new SpacedLog(member.log);
   const server = new Server({ ...KEEPALIVE, 'grpc.max_receive_message_length': MESSAGE_BYTES_MAX });
   server.addService(pairV1.PairServiceService, {
     link: (call: ServerDuplexStream<pairV1.LinkRequest, pairV1.LinkResponse>) => {
-      link(call, options, sessions);
+      link(call, { ...options, spaced }, sessions);
     },
   });
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const listener = createServer((socket) => {
     if (isOwnUser(socket)) injector.injectConnection(socket);
     else {
-      member.log.warn('a pair link from another user was refused');
+      spaced.say('warn', 'a pair link was refused', 'another user dialled');
       socket.destroy();
     }
   });
   listener.maxConnections = CONNECTIONS_MAX;
   await listen(listener, path);
   member.onExchange = () => sessions.forEach((session) => session.pump());
-  member.onClean = (clean) => sessions.forEach((session) => session.sendClean(clean));
   return {
     close: async () => {
       injector.destroy();
@@ -66,12 +67,13 @@ export async function startPairServer(options: PairServerOptions): Promise<PairS
 
 function link(
   call: ServerDuplexStream<pairV1.LinkRequest, pairV1.LinkResponse>,
-  options: PairServerOptions,
+  options: PairServerOptions & { readonly spaced: SpacedLog },
   sessions: Set<PairSession>,
 ): void {
   const session = new PairSession({
     member: options.member,
-    send: (message: Outgoing) => call.write({ message: message }),
+    spaced: options.spaced,
+    send: (message: WireMessage) => call.write({ message: message }),
     close: (error) => {
       if (error === null) call.end();
       else call.emit('error', { code: status.FAILED_PRECONDITION, details: error.message });

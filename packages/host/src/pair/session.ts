@@ -1,16 +1,18 @@
 /**
- * One pair link, from Hello to its end, the same on both sides: mappings both ways, cleans both ways, policy from the
- * agent to the DNS proxy, and back to an agent that has none. Holds no transport: it is given messages and a way to send them.
+ * One pair link, from Hello to its end, the same on both sides: mappings and cleans both ways, policy from the agent to
+ * the DNS proxy, and back to an agent that has none. Holds no transport: it is given messages and a way to send them.
  *
  * Invariant: a message that cannot be used ends the link (a snapshot: is refused) and changes nothing.
  */
-import { AppError, type Clean, MappingExchange, type Role, type Snapshot, validateSnapshot } from '@tandem/core';
-import { checkHello, cleanFromWire, mappingsFromWire, mappingToWire, type pairV1, PROTOCOL_VERSION, SNAPSHOT_BYTES_MAX } from '@tandem/proto';
+import { AppError, type ChangesMessage, Exchange, monoMs, type MonoMs, type Role, type Snapshot, validateSnapshot } from '@tandem/core';
+import {
+  checkHello, exchangeFromWire, exchangeToWire, type pairV1, seenOf, seenToWire, SNAPSHOT_BYTES_MAX, versionsToWire,
+  type WireExchangeMessage, type WireMessage,
+} from '@tandem/proto';
+import { bootTimeMs } from 'node-reuseport';
 import type { Member, PeerLink } from '../member/member.js';
 import { settingMismatches, verdictSettings } from '../member/verdict-settings.js';
-
-type Incoming = NonNullable<pairV1.LinkRequest['message']> | NonNullable<pairV1.LinkResponse['message']>;
-export type Outgoing = Incoming;
+import type { SpacedLog } from './spaced-log.js';
 
 /** A peer that accepts the link and then says nothing is no peer. */
 const HELLO_TIMEOUT_MS = 2000;
@@ -19,8 +21,10 @@ const SNAPSHOT_TIMEOUT_MS = 10_000;
 
 export interface SessionOptions {
   readonly member: Member;
+  /** For what may happen at every try. */
+  readonly spaced: SpacedLog;
   /** False: the transport holds back, call `resume` when it does not any more. */
-  readonly send: (message: Outgoing) => boolean;
+  readonly send: (message: WireMessage) => boolean;
   /** Ends the transport. */
   readonly close: (error: AppError | null) => void;
   /** The agent's side: the peer enforces a snapshot with this revision and hash, which is not ours. */
@@ -36,7 +40,10 @@ export class PairSession {
   private open = false;
   private closed = false;
   private writable = true;
-  private timer: NodeJS.Timeout;
+  private readonly timer: NodeJS.Timeout;
+  /** Until the peer is late with an acknowledgement, or nearly: it looks again then. */
+  private lateTimer: NodeJS.Timeout | null = null;
+  private slice: NodeJS.Immediate | null = null;
   private requests = 0;
   private awaiting: { readonly requestId: string; readonly timer: NodeJS.Timeout } | null = null;
   private peerHash = '';
@@ -46,19 +53,20 @@ export class PairSession {
   constructor(options: SessionOptions) {
     this.options = options;
     this.member = options.member;
-    this.link = { exchange: new MappingExchange(this.member.cache), peer: this.member.peer, mismatches: [] };
+    this.link = { exchange: new Exchange(this.member.replica), peer: this.member.peer, mismatches: [] };
     this.timer = setTimeout(() => this.fail('the peer said no Hello in time'), HELLO_TIMEOUT_MS);
     const snapshot = this.member.snapshot;
     this.send({
       $case: 'hello',
       value: {
-        protocol: PROTOCOL_VERSION,
+        ...versionsToWire(),
         role: this.member.settings.role,
         incarnation: this.member.incarnation,
         version: this.member.version,
         snapshotRevision: BigInt(snapshot?.revision ?? 0),
         snapshotHash: snapshot?.hash ?? '',
         verdictSettings: { ...verdictSettings(this.member.settings) },
+        seen: seenToWire(this.member.replica.vector()),
       },
     });
   }
@@ -68,7 +76,12 @@ export class PairSession {
     return this.open;
   }
 
-  receive(message: Incoming): void {
+  /** True once this side has ended the link. */
+  get isGivenUp(): boolean {
+    return this.closed;
+  }
+
+  receive(message: WireMessage): void {
     if (this.closed) return;
     try {
       this.handle(message);
@@ -87,48 +100,42 @@ export class PairSession {
   pump(): void {
     if (!this.open || this.closed) return;
     this.offerSnapshot();
+    const { exchange } = this.link;
     while (this.writable) {
-      const next = this.link.exchange.next();
-      if (next === null) return;
-      this.send({
-        $case: 'mappings',
-        value: { sequence: BigInt(next.sequence), mappings: next.mappings.map(mappingToWire) },
-      });
+      const next = exchange.next(now());
+      if (next === null) break;
+      this.send(exchangeToWire(next));
     }
+    this.watchLateness();
+    if (exchange.isBusy) this.slice ??= setImmediate(() => this.work());
   }
 
-  sendClean(clean: Clean): void {
-    if (!this.open || this.closed) return;
-    this.send({ $case: 'clean', value: { matchPattern: clean.matchPattern ?? '', endpointUid: clean.endpointUid ?? '', atMs: clean.atMs } });
-  }
-
-  /** The transport is gone. */
-  ended(): void {
+  /** The transport is gone; `reason` is the other side's, if it said one. */
+  ended(reason = ''): void {
     if (this.closed) return;
     this.closed = true;
     clearTimeout(this.timer);
     if (this.awaiting !== null) clearTimeout(this.awaiting.timer);
+    if (this.lateTimer !== null) clearTimeout(this.lateTimer);
+    if (this.slice !== null) clearImmediate(this.slice);
     if (!this.open) return;
     this.open = false;
+    this.link.exchange.linkDown();
     this.member.linkDown(this.link);
-    this.member.log.warn('the pair link is down');
+    this.member.log.warn('the pair link is down', reason === '' ? {} : { reason });
   }
 
-  private handle(message: Incoming): void {
+  private handle(message: WireMessage): void {
     if (message.$case !== 'hello' && !this.open) throw new AppError('LINK', 'the peer spoke before its Hello');
     switch (message.$case) {
       case 'hello':
         this.hello(message.value);
         break;
-      case 'mappings':
-        this.mappings(message.value);
-        break;
-      case 'mappingsAck':
-        this.link.exchange.acknowledged(Number(message.value.sequence));
-        this.pump();
-        break;
-      case 'clean':
-        this.member.applyClean(cleanFromWire(message.value));
+      case 'changes':
+      case 'changesAck':
+      case 'digests':
+      case 'buckets':
+        this.exchange(message);
         break;
       case 'snapshot':
         this.snapshot(message.value);
@@ -139,19 +146,54 @@ export class PairSession {
     }
   }
 
-  private mappings(message: pairV1.Mappings): void {
-    const { sequence } = message;
-    this.member.merge(mappingsFromWire(message)).then(
-      () => this.send({ $case: 'mappingsAck', value: { sequence } }),
+  private exchange(wire: WireExchangeMessage): void {
+    const message = exchangeFromWire(wire);
+    this.link.exchange.receive(message);
+    if (message.kind === 'changes') this.apply(message);
+    this.pump();
+  }
+
+  private apply({ sequence, mappings, cleans }: ChangesMessage): void {
+    const from = this.link.peer.incarnation;
+    this.member.applyCleans(cleans, from);
+    this.member.merge(mappings, from).then(
+      () => {
+        this.link.exchange.applied(sequence);
+        this.pump();
+      },
       (error: unknown) => this.fail(`mappings cannot be kept: ${error instanceof Error ? error.message : String(error)}`),
     );
+  }
+
+  /** Digests a slice; whatever else waits on this thread comes between two. */
+  private work(): void {
+    this.slice = null;
+    if (this.closed) return;
+    this.link.exchange.work();
+    this.pump();
+  }
+
+  private watchLateness(): void {
+    const { deadlineMs } = this.link.exchange;
+    if (this.lateTimer !== null || deadlineMs === null) return;
+    this.lateTimer = setTimeout(() => {
+      // What came while this process was held up is read before the peer is judged.
+      setImmediate(() => {
+        this.lateTimer = null;
+        if (this.closed) return;
+        const why = this.link.exchange.lateness(now());
+        if (why === null) this.watchLateness();
+        else this.fail(why);
+      });
+    }, Math.max(1, deadlineMs - now()));
   }
 
   private hello(hello: pairV1.Hello): void {
     if (this.open) throw new AppError('LINK', 'the peer said Hello twice');
     const { member } = this;
     const expected: Role = member.settings.role === 'agent' ? 'dns-proxy' : 'agent';
-    checkHello(hello, expected);
+    const protocol = checkHello(hello, expected);
+    const seen = seenOf(hello, member.incarnation);
     clearTimeout(this.timer);
     this.open = true;
     this.peerHash = hello.snapshotHash;
@@ -159,14 +201,14 @@ export class PairSession {
     const revision = Number(hello.snapshotRevision);
     this.link.peer = { connected: true, sinceMs: Date.now(), incarnation: hello.incarnation, revision: revision === 0 ? null : revision };
     this.link.mismatches = settingMismatches(verdictSettings(member.settings), hello.verdictSettings);
-    member.log.info('the pair link is up', { peerVersion: hello.version, peerIncarnation: hello.incarnation });
+    member.log.info('the pair link is up', { protocol, peerVersion: hello.version, peerIncarnation: hello.incarnation, peerSeen: seen });
     if (hello.snapshotHash !== '' && hello.snapshotHash !== member.snapshot?.hash) {
       this.options.onForeignSnapshot?.(revision, hello.snapshotHash);
     }
     for (const { name, own, peers } of this.link.mismatches) {
       member.log.error('the members contradict each other in a setting', { setting: `--${name}`, own, peers });
     }
-    for (const clean of member.cache.pastCleans()) this.sendClean(clean);
+    this.link.exchange.linkUp({ incarnation: hello.incarnation, seen });
     member.linkUp(this.link);
     this.pump();
   }
@@ -232,7 +274,7 @@ export class PairSession {
     );
   }
 
-  private send(message: Outgoing): void {
+  private send(message: WireMessage): void {
     if (!this.closed && !this.options.send(message)) this.writable = false;
   }
 
@@ -242,8 +284,12 @@ export class PairSession {
 
   private end(error: AppError): void {
     if (this.closed) return;
-    this.member.log.warn('the pair link is given up', { reason: error.message });
+    this.options.spaced.say(this.open ? 'warn' : 'error', 'the pair link is given up', error.message);
     this.options.close(error);
     this.ended();
   }
+}
+
+function now(): MonoMs {
+  return monoMs(bootTimeMs());
 }

@@ -90,7 +90,8 @@ export function mappingOf(i: number, name = `n${i}.example.`): Mapping {
 }
 
 export const HELLO: pairV1.Hello = {
-  protocol: 1, role: 'dns-proxy', incarnation: 'feed', version: VERSION, snapshotRevision: 0n, snapshotHash: '', verdictSettings: {},
+  protocol: 1, protocolMin: 1, role: 'dns-proxy', incarnation: 'feed', version: VERSION, snapshotRevision: 0n, snapshotHash: '',
+  verdictSettings: {}, seen: [],
 };
 
 type Call = ClientDuplexStream<pairV1.LinkRequest, pairV1.LinkResponse>;

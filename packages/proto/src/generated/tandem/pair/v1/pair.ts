@@ -26,13 +26,14 @@ export const protobufFileName = "tandem/pair/v1/pair.proto";
 export interface LinkRequest {
   message:
     | { $case: "hello"; value: Hello }
-    | { $case: "mappings"; value: Mappings }
-    | { $case: "mappingsAck"; value: MappingsAck }
-    | { $case: "snapshotResult"; value: SnapshotResult }
-    | { $case: "clean"; value: Clean }
+    | { $case: "changes"; value: Changes }
+    | { $case: "changesAck"; value: ChangesAck }
+    | { $case: "digests"; value: Digests }
+    | { $case: "buckets"; value: Buckets }
     | //
-    /** Only to an agent whose Hello said revision 0. */
+    /** Only to an agent whose Hello said snapshot revision 0. */
     { $case: "snapshot"; value: Snapshot }
+    | { $case: "snapshotResult"; value: SnapshotResult }
     | undefined;
 }
 
@@ -40,17 +41,21 @@ export interface LinkRequest {
 export interface LinkResponse {
   message:
     | { $case: "hello"; value: Hello }
-    | { $case: "mappings"; value: Mappings }
-    | { $case: "mappingsAck"; value: MappingsAck }
+    | { $case: "changes"; value: Changes }
+    | { $case: "changesAck"; value: ChangesAck }
+    | { $case: "digests"; value: Digests }
+    | { $case: "buckets"; value: Buckets }
     | { $case: "snapshot"; value: Snapshot }
-    | { $case: "clean"; value: Clean }
     | { $case: "snapshotResult"; value: SnapshotResult }
     | undefined;
 }
 
-/** Who speaks. A member with another protocol major version closes the link and says so. */
+/**
+ * Who speaks. The pair uses the highest version of this protocol that both speak; without one in common each closes the
+ * link and says so.
+ */
 export interface Hello {
-  /** Version of this protocol that the member speaks, 1 today. */
+  /** Highest version of this protocol that the member speaks, 1 today. */
   protocol: number;
   /** "agent" or "dns-proxy". */
   role: string;
@@ -66,11 +71,21 @@ export interface Hello {
    * has says nothing. At most 64, texts of at most 2048 characters.
    */
   verdictSettings: { [key: string]: string };
+  /** Lowest version that the member speaks; 0 means that `protocol` is the only one. */
+  protocolMin: number;
+  /** Revision vector: how far into other members' changes this one has come. At most 16. */
+  seen: SeenRevision[];
 }
 
 export interface Hello_VerdictSettingsEntry {
   key: string;
   value: string;
+}
+
+/** Every change of that incarnation up to and including this revision is in the sender's cache. */
+export interface SeenRevision {
+  incarnation: string;
+  revision: bigint;
 }
 
 /** A whole policy snapshot. Answered by exactly one SnapshotResult with the same request_id. */
@@ -90,15 +105,42 @@ export interface SnapshotResult {
   refusal: string;
 }
 
-/** At most 512 mappings. Merging is a join, so repeats and reordering are harmless. */
-export interface Mappings {
+/**
+ * At most 512 mappings and cleans together, of which at most 64 are cleans. Merging is a join, so repeats and any order are
+ * harmless. At most 16 of these are not acknowledged at any time; one that is not acknowledged within 10 s ends the link.
+ */
+export interface Changes {
+  /** 1 for the first one of a link and direction, then one more each. */
   sequence: bigint;
   mappings: Mapping[];
+  cleans: Clean[];
+  /**
+   * Once this and all Changes before it are applied, so is every change of the sender up to this revision. 0 says nothing
+   * of that.
+   */
+  revision: bigint;
 }
 
-/** Every Mappings up to and including this sequence was merged. */
-export interface MappingsAck {
+/** Every Changes up to and including this sequence is applied. */
+export interface ChangesAck {
   sequence: bigint;
+}
+
+/**
+ * All that the sender knows, by bucket: sent where the log of changes does not reach back to what the receiver has seen.
+ * Answered by Buckets with the same pass, within 10 s.
+ */
+export interface Digests {
+  /** 1 for the first one of a link and direction, then one more each. */
+  pass: number;
+  /** Two words for each of 4097 buckets, as core's bucket-digest.ts makes them. */
+  words: number[];
+}
+
+/** The buckets in which the two members differ; the sender of Digests then sends what it has in these. */
+export interface Buckets {
+  pass: number;
+  buckets: number[];
 }
 
 /** One learned address. Times are milliseconds of CLOCK_BOOTTIME: both members share one kernel. */
@@ -114,9 +156,12 @@ export interface Mapping {
   expiryMs: number;
 }
 
-/** A forced clean: removes every mapping whose name matches and that was looked up at or before at_ms. */
+/**
+ * A forced clean, or the tombstone of an endpoint that is gone: removes every mapping that matches and was looked up at or
+ * before at_ms.
+ */
 export interface Clean {
-  /** matchPattern; empty means every name. */
+  /** matchPattern, at most 1024 characters; empty means every name. */
   matchPattern: string;
   atMs: number;
   /** Pod UID: only what this endpoint learned. Empty means every endpoint. */
@@ -133,20 +178,23 @@ export const LinkRequest: MessageFns<LinkRequest> = {
       case "hello":
         Hello.encode(message.message.value, writer.uint32(10).fork()).join();
         break;
-      case "mappings":
-        Mappings.encode(message.message.value, writer.uint32(18).fork()).join();
+      case "changes":
+        Changes.encode(message.message.value, writer.uint32(18).fork()).join();
         break;
-      case "mappingsAck":
-        MappingsAck.encode(message.message.value, writer.uint32(26).fork()).join();
+      case "changesAck":
+        ChangesAck.encode(message.message.value, writer.uint32(26).fork()).join();
         break;
-      case "snapshotResult":
-        SnapshotResult.encode(message.message.value, writer.uint32(34).fork()).join();
+      case "digests":
+        Digests.encode(message.message.value, writer.uint32(34).fork()).join();
         break;
-      case "clean":
-        Clean.encode(message.message.value, writer.uint32(42).fork()).join();
+      case "buckets":
+        Buckets.encode(message.message.value, writer.uint32(42).fork()).join();
         break;
       case "snapshot":
         Snapshot.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
+      case "snapshotResult":
+        SnapshotResult.encode(message.message.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -178,7 +226,7 @@ export const LinkRequest: MessageFns<LinkRequest> = {
               break;
             }
 
-            message.message = { $case: "mappings", value: Mappings.decode(reader, reader.uint32()) };
+            message.message = { $case: "changes", value: Changes.decode(reader, reader.uint32()) };
             continue;
           }
           case 3: {
@@ -186,7 +234,7 @@ export const LinkRequest: MessageFns<LinkRequest> = {
               break;
             }
 
-            message.message = { $case: "mappingsAck", value: MappingsAck.decode(reader, reader.uint32()) };
+            message.message = { $case: "changesAck", value: ChangesAck.decode(reader, reader.uint32()) };
             continue;
           }
           case 4: {
@@ -194,7 +242,7 @@ export const LinkRequest: MessageFns<LinkRequest> = {
               break;
             }
 
-            message.message = { $case: "snapshotResult", value: SnapshotResult.decode(reader, reader.uint32()) };
+            message.message = { $case: "digests", value: Digests.decode(reader, reader.uint32()) };
             continue;
           }
           case 5: {
@@ -202,7 +250,7 @@ export const LinkRequest: MessageFns<LinkRequest> = {
               break;
             }
 
-            message.message = { $case: "clean", value: Clean.decode(reader, reader.uint32()) };
+            message.message = { $case: "buckets", value: Buckets.decode(reader, reader.uint32()) };
             continue;
           }
           case 6: {
@@ -211,6 +259,14 @@ export const LinkRequest: MessageFns<LinkRequest> = {
             }
 
             message.message = { $case: "snapshot", value: Snapshot.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.message = { $case: "snapshotResult", value: SnapshotResult.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -229,20 +285,22 @@ export const LinkRequest: MessageFns<LinkRequest> = {
     return {
       message: isSet(object.hello)
         ? { $case: "hello", value: Hello.fromJSON(object.hello) }
-        : isSet(object.mappings)
-        ? { $case: "mappings", value: Mappings.fromJSON(object.mappings) }
-        : isSet(object.mappingsAck)
-        ? { $case: "mappingsAck", value: MappingsAck.fromJSON(object.mappingsAck) }
-        : isSet(object.mappings_ack)
-        ? { $case: "mappingsAck", value: MappingsAck.fromJSON(object.mappings_ack) }
+        : isSet(object.changes)
+        ? { $case: "changes", value: Changes.fromJSON(object.changes) }
+        : isSet(object.changesAck)
+        ? { $case: "changesAck", value: ChangesAck.fromJSON(object.changesAck) }
+        : isSet(object.changes_ack)
+        ? { $case: "changesAck", value: ChangesAck.fromJSON(object.changes_ack) }
+        : isSet(object.digests)
+        ? { $case: "digests", value: Digests.fromJSON(object.digests) }
+        : isSet(object.buckets)
+        ? { $case: "buckets", value: Buckets.fromJSON(object.buckets) }
+        : isSet(object.snapshot)
+        ? { $case: "snapshot", value: Snapshot.fromJSON(object.snapshot) }
         : isSet(object.snapshotResult)
         ? { $case: "snapshotResult", value: SnapshotResult.fromJSON(object.snapshotResult) }
         : isSet(object.snapshot_result)
         ? { $case: "snapshotResult", value: SnapshotResult.fromJSON(object.snapshot_result) }
-        : isSet(object.clean)
-        ? { $case: "clean", value: Clean.fromJSON(object.clean) }
-        : isSet(object.snapshot)
-        ? { $case: "snapshot", value: Snapshot.fromJSON(object.snapshot) }
         : undefined,
     };
   },
@@ -251,16 +309,18 @@ export const LinkRequest: MessageFns<LinkRequest> = {
     const obj: any = {};
     if (message.message?.$case === "hello") {
       obj.hello = Hello.toJSON(message.message.value);
-    } else if (message.message?.$case === "mappings") {
-      obj.mappings = Mappings.toJSON(message.message.value);
-    } else if (message.message?.$case === "mappingsAck") {
-      obj.mappingsAck = MappingsAck.toJSON(message.message.value);
-    } else if (message.message?.$case === "snapshotResult") {
-      obj.snapshotResult = SnapshotResult.toJSON(message.message.value);
-    } else if (message.message?.$case === "clean") {
-      obj.clean = Clean.toJSON(message.message.value);
+    } else if (message.message?.$case === "changes") {
+      obj.changes = Changes.toJSON(message.message.value);
+    } else if (message.message?.$case === "changesAck") {
+      obj.changesAck = ChangesAck.toJSON(message.message.value);
+    } else if (message.message?.$case === "digests") {
+      obj.digests = Digests.toJSON(message.message.value);
+    } else if (message.message?.$case === "buckets") {
+      obj.buckets = Buckets.toJSON(message.message.value);
     } else if (message.message?.$case === "snapshot") {
       obj.snapshot = Snapshot.toJSON(message.message.value);
+    } else if (message.message?.$case === "snapshotResult") {
+      obj.snapshotResult = SnapshotResult.toJSON(message.message.value);
     }
     return obj;
   },
@@ -277,33 +337,39 @@ export const LinkRequest: MessageFns<LinkRequest> = {
         }
         break;
       }
-      case "mappings": {
+      case "changes": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
-          message.message = { $case: "mappings", value: Mappings.fromPartial(object.message.value) };
+          message.message = { $case: "changes", value: Changes.fromPartial(object.message.value) };
         }
         break;
       }
-      case "mappingsAck": {
+      case "changesAck": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
-          message.message = { $case: "mappingsAck", value: MappingsAck.fromPartial(object.message.value) };
+          message.message = { $case: "changesAck", value: ChangesAck.fromPartial(object.message.value) };
         }
         break;
       }
-      case "snapshotResult": {
+      case "digests": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
-          message.message = { $case: "snapshotResult", value: SnapshotResult.fromPartial(object.message.value) };
+          message.message = { $case: "digests", value: Digests.fromPartial(object.message.value) };
         }
         break;
       }
-      case "clean": {
+      case "buckets": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
-          message.message = { $case: "clean", value: Clean.fromPartial(object.message.value) };
+          message.message = { $case: "buckets", value: Buckets.fromPartial(object.message.value) };
         }
         break;
       }
       case "snapshot": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "snapshot", value: Snapshot.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "snapshotResult": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "snapshotResult", value: SnapshotResult.fromPartial(object.message.value) };
         }
         break;
       }
@@ -322,20 +388,23 @@ export const LinkResponse: MessageFns<LinkResponse> = {
       case "hello":
         Hello.encode(message.message.value, writer.uint32(10).fork()).join();
         break;
-      case "mappings":
-        Mappings.encode(message.message.value, writer.uint32(18).fork()).join();
+      case "changes":
+        Changes.encode(message.message.value, writer.uint32(18).fork()).join();
         break;
-      case "mappingsAck":
-        MappingsAck.encode(message.message.value, writer.uint32(26).fork()).join();
+      case "changesAck":
+        ChangesAck.encode(message.message.value, writer.uint32(26).fork()).join();
+        break;
+      case "digests":
+        Digests.encode(message.message.value, writer.uint32(34).fork()).join();
+        break;
+      case "buckets":
+        Buckets.encode(message.message.value, writer.uint32(42).fork()).join();
         break;
       case "snapshot":
-        Snapshot.encode(message.message.value, writer.uint32(34).fork()).join();
-        break;
-      case "clean":
-        Clean.encode(message.message.value, writer.uint32(42).fork()).join();
+        Snapshot.encode(message.message.value, writer.uint32(50).fork()).join();
         break;
       case "snapshotResult":
-        SnapshotResult.encode(message.message.value, writer.uint32(50).fork()).join();
+        SnapshotResult.encode(message.message.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -367,7 +436,7 @@ export const LinkResponse: MessageFns<LinkResponse> = {
               break;
             }
 
-            message.message = { $case: "mappings", value: Mappings.decode(reader, reader.uint32()) };
+            message.message = { $case: "changes", value: Changes.decode(reader, reader.uint32()) };
             continue;
           }
           case 3: {
@@ -375,7 +444,7 @@ export const LinkResponse: MessageFns<LinkResponse> = {
               break;
             }
 
-            message.message = { $case: "mappingsAck", value: MappingsAck.decode(reader, reader.uint32()) };
+            message.message = { $case: "changesAck", value: ChangesAck.decode(reader, reader.uint32()) };
             continue;
           }
           case 4: {
@@ -383,7 +452,7 @@ export const LinkResponse: MessageFns<LinkResponse> = {
               break;
             }
 
-            message.message = { $case: "snapshot", value: Snapshot.decode(reader, reader.uint32()) };
+            message.message = { $case: "digests", value: Digests.decode(reader, reader.uint32()) };
             continue;
           }
           case 5: {
@@ -391,11 +460,19 @@ export const LinkResponse: MessageFns<LinkResponse> = {
               break;
             }
 
-            message.message = { $case: "clean", value: Clean.decode(reader, reader.uint32()) };
+            message.message = { $case: "buckets", value: Buckets.decode(reader, reader.uint32()) };
             continue;
           }
           case 6: {
             if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "snapshot", value: Snapshot.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
               break;
             }
 
@@ -418,16 +495,18 @@ export const LinkResponse: MessageFns<LinkResponse> = {
     return {
       message: isSet(object.hello)
         ? { $case: "hello", value: Hello.fromJSON(object.hello) }
-        : isSet(object.mappings)
-        ? { $case: "mappings", value: Mappings.fromJSON(object.mappings) }
-        : isSet(object.mappingsAck)
-        ? { $case: "mappingsAck", value: MappingsAck.fromJSON(object.mappingsAck) }
-        : isSet(object.mappings_ack)
-        ? { $case: "mappingsAck", value: MappingsAck.fromJSON(object.mappings_ack) }
+        : isSet(object.changes)
+        ? { $case: "changes", value: Changes.fromJSON(object.changes) }
+        : isSet(object.changesAck)
+        ? { $case: "changesAck", value: ChangesAck.fromJSON(object.changesAck) }
+        : isSet(object.changes_ack)
+        ? { $case: "changesAck", value: ChangesAck.fromJSON(object.changes_ack) }
+        : isSet(object.digests)
+        ? { $case: "digests", value: Digests.fromJSON(object.digests) }
+        : isSet(object.buckets)
+        ? { $case: "buckets", value: Buckets.fromJSON(object.buckets) }
         : isSet(object.snapshot)
         ? { $case: "snapshot", value: Snapshot.fromJSON(object.snapshot) }
-        : isSet(object.clean)
-        ? { $case: "clean", value: Clean.fromJSON(object.clean) }
         : isSet(object.snapshotResult)
         ? { $case: "snapshotResult", value: SnapshotResult.fromJSON(object.snapshotResult) }
         : isSet(object.snapshot_result)
@@ -440,14 +519,16 @@ export const LinkResponse: MessageFns<LinkResponse> = {
     const obj: any = {};
     if (message.message?.$case === "hello") {
       obj.hello = Hello.toJSON(message.message.value);
-    } else if (message.message?.$case === "mappings") {
-      obj.mappings = Mappings.toJSON(message.message.value);
-    } else if (message.message?.$case === "mappingsAck") {
-      obj.mappingsAck = MappingsAck.toJSON(message.message.value);
+    } else if (message.message?.$case === "changes") {
+      obj.changes = Changes.toJSON(message.message.value);
+    } else if (message.message?.$case === "changesAck") {
+      obj.changesAck = ChangesAck.toJSON(message.message.value);
+    } else if (message.message?.$case === "digests") {
+      obj.digests = Digests.toJSON(message.message.value);
+    } else if (message.message?.$case === "buckets") {
+      obj.buckets = Buckets.toJSON(message.message.value);
     } else if (message.message?.$case === "snapshot") {
       obj.snapshot = Snapshot.toJSON(message.message.value);
-    } else if (message.message?.$case === "clean") {
-      obj.clean = Clean.toJSON(message.message.value);
     } else if (message.message?.$case === "snapshotResult") {
       obj.snapshotResult = SnapshotResult.toJSON(message.message.value);
     }
@@ -466,27 +547,33 @@ export const LinkResponse: MessageFns<LinkResponse> = {
         }
         break;
       }
-      case "mappings": {
+      case "changes": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
-          message.message = { $case: "mappings", value: Mappings.fromPartial(object.message.value) };
+          message.message = { $case: "changes", value: Changes.fromPartial(object.message.value) };
         }
         break;
       }
-      case "mappingsAck": {
+      case "changesAck": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
-          message.message = { $case: "mappingsAck", value: MappingsAck.fromPartial(object.message.value) };
+          message.message = { $case: "changesAck", value: ChangesAck.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "digests": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "digests", value: Digests.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "buckets": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "buckets", value: Buckets.fromPartial(object.message.value) };
         }
         break;
       }
       case "snapshot": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "snapshot", value: Snapshot.fromPartial(object.message.value) };
-        }
-        break;
-      }
-      case "clean": {
-        if (object.message?.value !== undefined && object.message?.value !== null) {
-          message.message = { $case: "clean", value: Clean.fromPartial(object.message.value) };
         }
         break;
       }
@@ -510,6 +597,8 @@ function createBaseHello(): Hello {
     snapshotRevision: 0n,
     snapshotHash: "",
     verdictSettings: {},
+    protocolMin: 0,
+    seen: [],
   };
 }
 
@@ -539,6 +628,12 @@ export const Hello: MessageFns<Hello> = {
     globalThis.Object.entries(message.verdictSettings).forEach(([key, value]: [string, string]) => {
       Hello_VerdictSettingsEntry.encode({ key: key as any, value }, writer.uint32(58).fork()).join();
     });
+    if (message.protocolMin !== 0) {
+      writer.uint32(64).uint32(message.protocolMin);
+    }
+    for (const v of message.seen) {
+      SeenRevision.encode(v!, writer.uint32(74).fork()).join();
+    }
     return writer;
   },
 
@@ -614,6 +709,22 @@ export const Hello: MessageFns<Hello> = {
             }
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.protocolMin = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.seen.push(SeenRevision.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -669,6 +780,14 @@ export const Hello: MessageFns<Hello> = {
           {},
         )
         : {},
+      protocolMin: isSet(object.protocolMin)
+        ? globalThis.Number(object.protocolMin)
+        : isSet(object.protocol_min)
+        ? globalThis.Number(object.protocol_min)
+        : 0,
+      seen: globalThis.Array.isArray(object?.seen)
+        ? object.seen.map((e: any) => SeenRevision.fromJSON(e))
+        : [],
     };
   },
 
@@ -701,6 +820,12 @@ export const Hello: MessageFns<Hello> = {
         });
       }
     }
+    if (message.protocolMin !== 0) {
+      obj.protocolMin = Math.round(message.protocolMin);
+    }
+    if (message.seen?.length) {
+      obj.seen = message.seen.map((e) => SeenRevision.toJSON(e));
+    }
     return obj;
   },
 
@@ -726,6 +851,8 @@ export const Hello: MessageFns<Hello> = {
       },
       {},
     );
+    message.protocolMin = object.protocolMin ?? 0;
+    message.seen = object.seen?.map((e) => SeenRevision.fromPartial(e)) || [];
     return message;
   },
 };
@@ -811,6 +938,94 @@ export const Hello_VerdictSettingsEntry: MessageFns<Hello_VerdictSettingsEntry> 
     const message = createBaseHello_VerdictSettingsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseSeenRevision(): SeenRevision {
+  return { incarnation: "", revision: 0n };
+}
+
+export const SeenRevision: MessageFns<SeenRevision> = {
+  encode(message: SeenRevision, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.incarnation !== "") {
+      writer.uint32(10).string(message.incarnation);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SeenRevision {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSeenRevision();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.incarnation = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SeenRevision {
+    return {
+      incarnation: isSet(object.incarnation) ? globalThis.String(object.incarnation) : "",
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+    };
+  },
+
+  toJSON(message: SeenRevision): unknown {
+    const obj: any = {};
+    if (message.incarnation !== "") {
+      obj.incarnation = message.incarnation;
+    }
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SeenRevision>): SeenRevision {
+    return SeenRevision.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SeenRevision>): SeenRevision {
+    const message = createBaseSeenRevision();
+    message.incarnation = object.incarnation ?? "";
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     return message;
   },
 };
@@ -1047,12 +1262,12 @@ export const SnapshotResult: MessageFns<SnapshotResult> = {
   },
 };
 
-function createBaseMappings(): Mappings {
-  return { sequence: 0n, mappings: [] };
+function createBaseChanges(): Changes {
+  return { sequence: 0n, mappings: [], cleans: [], revision: 0n };
 }
 
-export const Mappings: MessageFns<Mappings> = {
-  encode(message: Mappings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const Changes: MessageFns<Changes> = {
+  encode(message: Changes, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.sequence !== 0n) {
       if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
         throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
@@ -1062,10 +1277,19 @@ export const Mappings: MessageFns<Mappings> = {
     for (const v of message.mappings) {
       Mapping.encode(v!, writer.uint32(18).fork()).join();
     }
+    for (const v of message.cleans) {
+      Clean.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.revision);
+    }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): Mappings {
+  decode(input: BinaryReader | Uint8Array, length?: number): Changes {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -1074,7 +1298,7 @@ export const Mappings: MessageFns<Mappings> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMappings();
+      const message = createBaseChanges();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -1094,6 +1318,22 @@ export const Mappings: MessageFns<Mappings> = {
             message.mappings.push(Mapping.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cleans.push(Clean.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1106,14 +1346,16 @@ export const Mappings: MessageFns<Mappings> = {
     }
   },
 
-  fromJSON(object: any): Mappings {
+  fromJSON(object: any): Changes {
     return {
       sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
       mappings: globalThis.Array.isArray(object?.mappings) ? object.mappings.map((e: any) => Mapping.fromJSON(e)) : [],
+      cleans: globalThis.Array.isArray(object?.cleans) ? object.cleans.map((e: any) => Clean.fromJSON(e)) : [],
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
     };
   },
 
-  toJSON(message: Mappings): unknown {
+  toJSON(message: Changes): unknown {
     const obj: any = {};
     if (message.sequence !== 0n) {
       obj.sequence = message.sequence.toString();
@@ -1121,26 +1363,34 @@ export const Mappings: MessageFns<Mappings> = {
     if (message.mappings?.length) {
       obj.mappings = message.mappings.map((e) => Mapping.toJSON(e));
     }
+    if (message.cleans?.length) {
+      obj.cleans = message.cleans.map((e) => Clean.toJSON(e));
+    }
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
     return obj;
   },
 
-  create(base?: DeepPartial<Mappings>): Mappings {
-    return Mappings.fromPartial(base ?? {});
+  create(base?: DeepPartial<Changes>): Changes {
+    return Changes.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<Mappings>): Mappings {
-    const message = createBaseMappings();
+  fromPartial(object: DeepPartial<Changes>): Changes {
+    const message = createBaseChanges();
     message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
     message.mappings = object.mappings?.map((e) => Mapping.fromPartial(e)) || [];
+    message.cleans = object.cleans?.map((e) => Clean.fromPartial(e)) || [];
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     return message;
   },
 };
 
-function createBaseMappingsAck(): MappingsAck {
+function createBaseChangesAck(): ChangesAck {
   return { sequence: 0n };
 }
 
-export const MappingsAck: MessageFns<MappingsAck> = {
-  encode(message: MappingsAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const ChangesAck: MessageFns<ChangesAck> = {
+  encode(message: ChangesAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.sequence !== 0n) {
       if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
         throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
@@ -1150,7 +1400,7 @@ export const MappingsAck: MessageFns<MappingsAck> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): MappingsAck {
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangesAck {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -1159,7 +1409,7 @@ export const MappingsAck: MessageFns<MappingsAck> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMappingsAck();
+      const message = createBaseChangesAck();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -1183,11 +1433,11 @@ export const MappingsAck: MessageFns<MappingsAck> = {
     }
   },
 
-  fromJSON(object: any): MappingsAck {
+  fromJSON(object: any): ChangesAck {
     return { sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n };
   },
 
-  toJSON(message: MappingsAck): unknown {
+  toJSON(message: ChangesAck): unknown {
     const obj: any = {};
     if (message.sequence !== 0n) {
       obj.sequence = message.sequence.toString();
@@ -1195,12 +1445,210 @@ export const MappingsAck: MessageFns<MappingsAck> = {
     return obj;
   },
 
-  create(base?: DeepPartial<MappingsAck>): MappingsAck {
-    return MappingsAck.fromPartial(base ?? {});
+  create(base?: DeepPartial<ChangesAck>): ChangesAck {
+    return ChangesAck.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<MappingsAck>): MappingsAck {
-    const message = createBaseMappingsAck();
+  fromPartial(object: DeepPartial<ChangesAck>): ChangesAck {
+    const message = createBaseChangesAck();
     message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    return message;
+  },
+};
+
+function createBaseDigests(): Digests {
+  return { pass: 0, words: [] };
+}
+
+export const Digests: MessageFns<Digests> = {
+  encode(message: Digests, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pass !== 0) {
+      writer.uint32(8).uint32(message.pass);
+    }
+    if (message.words.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.words) {
+        writer.fixed32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Digests {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDigests();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pass = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag === 21) {
+              message.words.push(reader.fixed32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.words.push(reader.fixed32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Digests {
+    return {
+      pass: isSet(object.pass) ? globalThis.Number(object.pass) : 0,
+      words: globalThis.Array.isArray(object?.words) ? object.words.map((e: any) => globalThis.Number(e)) : [],
+    };
+  },
+
+  toJSON(message: Digests): unknown {
+    const obj: any = {};
+    if (message.pass !== 0) {
+      obj.pass = Math.round(message.pass);
+    }
+    if (message.words?.length) {
+      obj.words = message.words.map((e) => Math.round(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Digests>): Digests {
+    return Digests.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Digests>): Digests {
+    const message = createBaseDigests();
+    message.pass = object.pass ?? 0;
+    message.words = object.words?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseBuckets(): Buckets {
+  return { pass: 0, buckets: [] };
+}
+
+export const Buckets: MessageFns<Buckets> = {
+  encode(message: Buckets, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pass !== 0) {
+      writer.uint32(8).uint32(message.pass);
+    }
+    if (message.buckets.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.buckets) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Buckets {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBuckets();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pass = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.buckets.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.buckets.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Buckets {
+    return {
+      pass: isSet(object.pass) ? globalThis.Number(object.pass) : 0,
+      buckets: globalThis.Array.isArray(object?.buckets) ? object.buckets.map((e: any) => globalThis.Number(e)) : [],
+    };
+  },
+
+  toJSON(message: Buckets): unknown {
+    const obj: any = {};
+    if (message.pass !== 0) {
+      obj.pass = Math.round(message.pass);
+    }
+    if (message.buckets?.length) {
+      obj.buckets = message.buckets.map((e) => Math.round(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Buckets>): Buckets {
+    return Buckets.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Buckets>): Buckets {
+    const message = createBaseBuckets();
+    message.pass = object.pass ?? 0;
+    message.buckets = object.buckets?.map((e) => e) || [];
     return message;
   },
 };
@@ -1483,7 +1931,7 @@ export const Clean: MessageFns<Clean> = {
   },
 };
 
-/** Served by the agent on RUN_DIR/pair.sock. The DNS proxy dials. */
+/** Served by the agent on RUN_DIR/pair.sock, and with TLS on --pair-listen. The DNS proxy dials. */
 export type PairServiceService = typeof PairServiceService;
 export const PairServiceService = {
   /** One stream per link. The first message each way is Hello; after it, messages come in any order. */
