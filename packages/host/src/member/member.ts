@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import {
-  AppError, type Clean, type EndpointRecord, type Exchange, FqdnCache, type Log, type Mapping, monoMs, PolicyIndex, Replica,
+  AppError, type Clean, type EndpointRecord, type Exchange, FqdnCache, type Log, type Mapping, monoMs, NODE_UID, PolicyIndex, Replica,
   type Settings, type Snapshot, type SocketAddress, validateSnapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
@@ -209,8 +209,13 @@ export class Member {
    */
   async enforce(snapshot: Snapshot): Promise<void> {
     if (this.isStopping) throw draining();
+    const former = this.current;
     this.current = snapshot;
     this.currentIndex = null;
+    if (former !== null && this.settings.role === 'agent') {
+      const present = new Set(snapshot.endpoints.map((endpoint) => endpoint.uid));
+      this.bury(former.endpoints.map((endpoint) => endpoint.uid).filter((uid) => !present.has(uid)));
+    }
     this.endpointsById = new Map(snapshot.endpoints.map((endpoint) => [endpoint.id, endpoint]));
     this.store.keep(snapshot);
     this.firstPolicy();
@@ -320,9 +325,17 @@ export class Member {
 
   private collect(): void {
     this.collected += this.cache.collect(monoMs(bootTimeMs()));
-    if (this.current === null) return;
-    const present = new Set(this.current.endpoints.map((endpoint) => endpoint.uid));
-    this.collected += this.cache.retainEndpoints((uid) => present.has(uid));
+    const { current } = this;
+    // The member with the source of policy says who is gone: the other's snapshot may be older than a mapping that comes.
+    if (current === null || this.settings.role !== 'agent') return;
+    const present = new Set(current.endpoints.map((endpoint) => endpoint.uid));
+    this.bury([...this.cache.endpointUids()].filter((uid) => uid !== NODE_UID && !present.has(uid)));
+  }
+
+  /** What these endpoints learned goes, here and at the peer, and does not come back from a peer that was away. */
+  private bury(endpointUids: readonly string[]): void {
+    const atMs = monoMs(bootTimeMs());
+    this.collected += this.applyCleans(endpointUids.map((endpointUid) => ({ matchPattern: null, endpointUid, atMs })));
   }
 }
 

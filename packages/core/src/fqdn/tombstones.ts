@@ -1,0 +1,82 @@
+/**
+ * The cleans that are remembered, so that copies of what they removed do not come back.
+ *
+ * Invariant: of the cleans with one target only the latest is kept, and at a bound the earliest go: what is kept is a
+ * function of the set of cleans, not of the order they came in. Does not know what is in the cache.
+ */
+import type { MonoMs } from '../base/seams.js';
+import { type Clean, compareTexts, type Mapping } from './mapping.js';
+
+/** Cleans of names remembered; each is looked at when a mapping older than the latest of them comes. */
+export const PATTERN_CLEANS_MAX = 256;
+/** Endpoints that are gone: found by their UID. Some days of pods that come and go once a minute. */
+export const ENDPOINT_CLEANS_MAX = 4096;
+/** How many beyond the bound are let in before the earliest go, so that sorting is rare. */
+const SLACK_SHARE = 8;
+
+interface Kept {
+  readonly clean: Clean;
+  readonly matches: (mapping: Mapping) => boolean;
+}
+
+export class Tombstones {
+  private readonly matcher: (matchPattern: string) => (name: string) => boolean;
+  private patterns: Kept[] = [];
+  private latestPatternMs = -Infinity;
+  private readonly endpoints = new Map<string, MonoMs>();
+
+  /** `matcher` compiles a matchPattern to a test on names in presentation form. */
+  constructor(matcher: (matchPattern: string) => (name: string) => boolean) {
+    this.matcher = matcher;
+  }
+
+  /** True when a clean beats the mapping. */
+  covers(mapping: Mapping): boolean {
+    const goneMs = this.endpoints.get(mapping.endpointUid);
+    if (goneMs !== undefined && mapping.lookupMs <= goneMs) return true;
+    if (mapping.lookupMs > this.latestPatternMs) return false;
+    return this.patterns.some(({ clean, matches }) => mapping.lookupMs <= clean.atMs && matches(mapping));
+  }
+
+  /** Remembers a clean: the test for what it beats, or null when a later one with the same target is known. */
+  add(clean: Clean): ((mapping: Mapping) => boolean) | null {
+    return clean.endpointUid !== null && clean.matchPattern === null ? this.addEndpoint(clean.endpointUid, clean.atMs) : this.addPattern(clean);
+  }
+
+  /** Oldest first. */
+  all(): Clean[] {
+    const cleans = this.patterns.map(({ clean }) => clean);
+    for (const [endpointUid, atMs] of this.endpoints) cleans.push({ matchPattern: null, endpointUid, atMs });
+    return cleans.sort(byTime);
+  }
+
+  private addEndpoint(endpointUid: string, atMs: MonoMs): ((mapping: Mapping) => boolean) | null {
+    const known = this.endpoints.get(endpointUid);
+    if (known !== undefined && known >= atMs) return null;
+    this.endpoints.set(endpointUid, atMs);
+    if (this.endpoints.size > ENDPOINT_CLEANS_MAX + ENDPOINT_CLEANS_MAX / SLACK_SHARE) {
+      const all = [...this.endpoints].sort((a, b) => a[1] - b[1] || compareTexts(a[0], b[0]));
+      for (const [uid] of all.slice(0, all.length - ENDPOINT_CLEANS_MAX)) this.endpoints.delete(uid);
+    }
+    return (mapping) => mapping.endpointUid === endpointUid && mapping.lookupMs <= atMs;
+  }
+
+  private addPattern(clean: Clean): ((mapping: Mapping) => boolean) | null {
+    const { endpointUid, matchPattern, atMs } = clean;
+    const isSameTarget = (kept: Kept): boolean => kept.clean.matchPattern === matchPattern && kept.clean.endpointUid === endpointUid;
+    if (this.patterns.some((kept) => isSameTarget(kept) && kept.clean.atMs >= atMs)) return null;
+    const matchesName = matchPattern === null ? () => true : this.matcher(matchPattern);
+    const matches = (mapping: Mapping): boolean =>
+      (endpointUid === null || mapping.endpointUid === endpointUid) && matchesName(mapping.name);
+    this.patterns = this.patterns.filter((kept) => !isSameTarget(kept));
+    this.patterns.push({ clean: { ...clean }, matches });
+    this.patterns.sort((a, b) => byTime(a.clean, b.clean));
+    if (this.patterns.length > PATTERN_CLEANS_MAX) this.patterns.shift();
+    this.latestPatternMs = Math.max(this.latestPatternMs, atMs);
+    return (mapping) => mapping.lookupMs <= atMs && matches(mapping);
+  }
+}
+
+function byTime(a: Clean, b: Clean): number {
+  return a.atMs - b.atMs || compareTexts(a.matchPattern ?? '', b.matchPattern ?? '') || compareTexts(a.endpointUid ?? '', b.endpointUid ?? '');
+}
