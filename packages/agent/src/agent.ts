@@ -17,6 +17,7 @@ export async function startAgent({ settings, version, log, fail, onStop }: Daemo
   const { manifestsDir } = settings;
   checkManifests(manifestsDir);
   const member = new Member({ settings, version, log, fail });
+  member.restoreCache();
   const http = await startHttpServers(
     { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log },
     new MemberView(member),

@@ -13,6 +13,7 @@ const POLICY_FROM_AGENT_MS = 500;
 
 export async function startDnsProxy({ settings, version, log, fail, onStop }: DaemonContext): Promise<Running> {
   const member = new Member({ settings, version, log, fail });
+  member.restoreCache();
   const http = await startHttpServers(
     { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log },
     new MemberView(member),

@@ -13,6 +13,7 @@ import {
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
 import { DataPlane, type MappingRecord } from '../dataplane/index.js';
+import { CacheStore } from '../state/cache-store.js';
 import { KeptState } from '../state/kept-state.js';
 import { StateFile } from '../state/state-file.js';
 import { nameMatcher } from './name-matcher.js';
@@ -80,7 +81,8 @@ export class Member {
   private readonly links = new Set<PeerLink>();
   private formerPeer = NO_PEER;
   private readonly store: KeptState<Snapshot>;
-  private readonly kept: { readonly isBehind: boolean; readonly path: string; close(): void }[] = [];
+  private readonly cacheStore: CacheStore;
+  private readonly kept: { readonly isBehind: boolean; readonly path: string; close(): void | Promise<void> }[] = [];
   private readonly fail: (error: Error) => void;
   /** Told to the data plane, and not yet confirmed; it confirms in this order. */
   private readonly applying: Application[] = [];
@@ -115,6 +117,8 @@ export class Member {
       }),
       { isSame: (a, b) => a.revision === b.revision && a.hash === b.hash },
     ));
+    this.cacheStore = new CacheStore({ cache: this.cache, stateDir: options.settings.stateDir, role: options.settings.role, log: options.log });
+    this.kept.push(this.cacheStore);
     this.timer = setInterval(() => this.collect(), COLLECT_EVERY_MS);
     this.timer.unref();
   }
@@ -165,10 +169,13 @@ export class Member {
     return [...this.links].at(-1)?.peer ?? this.formerPeer;
   }
 
-  /** Mappings and cleans that a peer has not acknowledged yet; without a peer all mappings. */
+  /**
+   * Mappings and cleans that are not on the disks of both yet: a peer has not acknowledged them, or they wait for this
+   * member's own. Without a peer all mappings.
+   */
   get lag(): number {
     if (this.links.size === 0) return this.cache.size;
-    let lag = 0;
+    let lag = this.cacheStore.waiting;
     for (const { exchange } of this.links) lag = Math.max(lag, exchange.lag);
     return lag;
   }
@@ -186,6 +193,11 @@ export class Member {
   keeps<T>(state: KeptState<T>): KeptState<T> {
     this.kept.push(state);
     return state;
+  }
+
+  /** Brings back what was learned before the last end. Call it before anything is answered. */
+  restoreCache(): void {
+    this.cacheStore.restore();
   }
 
   /** The last good snapshot on disk; null when there is none. */
@@ -243,13 +255,15 @@ export class Member {
 
   /**
    * Mappings from the peer of that incarnation; merging is a join, so repeats are harmless. Resolves when they may be
-   * acknowledged.
+   * acknowledged, and with them the cleans that were applied before: all of it is on disk, or the disk does not take it.
    */
   merge(mappings: readonly Mapping[], from: string | null = null): Promise<void> {
     const news = this.replica.merge(mappings, from);
+    for (const mapping of news) this.cacheStore.put(mapping);
     // Another peer is taught what is new, too.
     if (news.length > 0) this.onExchange();
-    return Promise.resolve();
+    // Also for what was known: it may have come a moment ago.
+    return this.cacheStore.durable();
   }
 
   /** A forced clean made here. Returns how many mappings went. */
@@ -260,6 +274,7 @@ export class Member {
   /** Cleans from here, or from the peer of that incarnation. Returns how many mappings went. */
   applyCleans(cleans: readonly Clean[], from: string | null = null): number {
     const { news, removed } = this.replica.clean(cleans, from);
+    for (const clean of news) this.cacheStore.putClean(clean);
     if (news.length > 0) {
       this.plane?.forgetMappings();
       this.onExchange();
@@ -279,7 +294,7 @@ export class Member {
     for (const { reject } of this.applying.splice(0)) reject(draining());
     await plane?.stop();
     await this.handOver();
-    for (const state of this.kept) state.close();
+    for (const state of this.kept) await state.close();
   }
 
   private async handOver(): Promise<void> {
@@ -319,7 +334,7 @@ export class Member {
         expiryMs: monoMs(record.lookupMs + ttlSeconds * 1000),
       });
     }
-    this.replica.merge(mappings, null);
+    for (const mapping of this.replica.merge(mappings, null)) this.cacheStore.put(mapping);
     this.onExchange();
   }
 

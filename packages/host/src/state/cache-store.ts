@@ -1,0 +1,416 @@
+/**
+ * The FQDN cache on disk: a checkpoint, and a log of what changed since.
+ *
+ * Each change is collected in memory and made durable with the others of a short while, by one write and one sync. When the
+ * log has grown, the whole cache is written as a new checkpoint, in slices, while changes go to a new log. Merging is a join,
+ * so it does no harm that a checkpoint holds changes which stand in the log as well, or that a change is read twice.
+ *
+ * Invariant: while `isBehind` is false, all that was put before a `durable()` that has resolved is read by `restore()` of
+ * the next process. While it is true, the cache in memory is ahead of the disk, and what the disk lacks comes with the
+ * checkpoint that is owed. It does not know where mappings come from.
+ */
+import { statSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clean, FqdnCache, Log, Mapping, Role } from '@tandem/core';
+import { bootClock } from './boot-clock.js';
+import { checkpointParts, fitting } from './cache-checkpoint.js';
+import { CacheFolder, type CacheFileName } from './cache-files.js';
+import { FrameWriter } from './cache-frames.js';
+import { apply, type BootClock, type FoundFile, loadCache } from './cache-load.js';
+import { CacheLog, type OnDiskPoint, writeCheckpoint } from './cache-log.js';
+
+/** Changes of so long become durable together. */
+const COMMIT_EVERY_MS = 50;
+/** Changes of so many bytes do not wait for that. */
+const COMMIT_BYTES = 256 * 1024;
+/** What waits for a slow disk at most. At the bound it is let go of, and a checkpoint is owed. */
+const PENDING_BYTES_MAX = 4 * 1024 * 1024;
+/** Who waits for the disk waits no longer than this; then it counts as behind. */
+const DURABLE_WITHIN_MS = 1000;
+const RETRY_EVERY_MS = 10_000;
+/** A log this large, or as large as the checkpoint where that is larger, makes room for a new checkpoint. */
+const LOG_BYTES_MAX = 8 * 1024 * 1024;
+/** Logs that wait for a checkpoint which the disk does not take; at the bound no more is appended. */
+const LOGS_MAX = 4;
+/** A predecessor of the same role, if there is one, has ended by then. */
+const FIRST_CHECKPOINT_MS = 60_000;
+/** With more generations than these the first checkpoint does not wait: a member that fails again and again leaves one each time. */
+const FOUND_MAX = 8;
+/** A disk that hangs does not hold up the end of the process for longer. */
+const CLOSE_MS = 2000;
+
+export interface CacheStoreOptions {
+  readonly cache: FqdnCache;
+  readonly stateDir: string;
+  readonly role: Role;
+  readonly log: Log;
+  readonly clock?: BootClock;
+  /** For tests, as the rest. */
+  readonly onPoint?: OnDiskPoint;
+  readonly retryEveryMs?: number;
+  readonly logBytesMax?: number;
+  readonly firstCheckpointMs?: number;
+}
+
+/** Changes that become durable together. */
+interface Batch {
+  readonly promise: Promise<void>;
+  readonly settle: () => void;
+}
+
+export class CacheStore {
+  private readonly options: CacheStoreOptions;
+  private readonly folder: CacheFolder;
+  private readonly clock: BootClock;
+  private readonly onPoint: OnDiskPoint;
+  /** What is collected for the next frame. */
+  private readonly writer = new FrameWriter();
+  private pending: Batch | null = null;
+  private underWay: Batch | null = null;
+  private log: CacheLog | null = null;
+  private generation = 0;
+  /** Files of other processes that may be replaced. */
+  private found: FoundFile[] = [];
+  private own: CacheFileName[] = [];
+  /** Of the newest whole one; 0: none. */
+  private checkpoint = 0;
+  private checkpointBytes = 0;
+  /** Changes are not collected: the log cannot take them. */
+  private isLost = false;
+  /** The files lack something that the cache has. */
+  private isOwed = false;
+  /** How often changes were let go of: a checkpoint that was begun before the last time does not have them. */
+  private losses = 0;
+  private isLate = false;
+  private isCheckpointDue = false;
+  private checkpointAtMs = 0;
+  private leftOut = 0;
+  private committedAtMs = -Infinity;
+  private timer: NodeJS.Timeout | null = null;
+  private timerAtMs = Infinity;
+  private firstCheckpoint: NodeJS.Timeout | null = null;
+  private step: Promise<void> | null = null;
+  private checkpointing: Promise<void> | null = null;
+  private isClosing = false;
+
+  constructor(options: CacheStoreOptions) {
+    this.options = options;
+    this.folder = new CacheFolder(options.stateDir, options.role, options.log);
+    this.clock = options.clock ?? bootClock();
+    this.onPoint = options.onPoint ?? (() => undefined);
+  }
+
+  /** True while a restart would not bring back all that is in the cache. */
+  get isBehind(): boolean {
+    return this.isOverdue || this.leftOut > 0;
+  }
+
+  /** What an operator reads in front of the complaint. */
+  get path(): string {
+    return join(this.options.stateDir, `${this.options.role}-cache`);
+  }
+
+  /** Changes that are not durable yet. */
+  get waiting(): number {
+    return this.pending === null && this.underWay === null ? 0 : Math.max(1, this.writer.count);
+  }
+
+  /** Reads what the former process left, into the cache. Takes about a microsecond a mapping. */
+  restore(): void {
+    const startMs = performance.now();
+    const loaded = loadCache(this.folder, this.options.cache, this.clock);
+    this.found = [...loaded.found];
+    this.checkpoint = loaded.checkpoint;
+    this.generation = loaded.found.reduce((max, { generation }) => Math.max(max, generation), 0);
+    if (loaded.found.length === 0 && !loaded.isToBeWritten) return;
+    this.options.log.info('learned mappings are back from the disk', {
+      mappings: loaded.mappings, cleans: loaded.cleans, files: loaded.found.length, ms: Math.round(performance.now() - startMs),
+    });
+    const generations = new Set(loaded.found.map(({ generation }) => generation));
+    if (loaded.isToBeWritten || generations.size > FOUND_MAX) {
+      this.isCheckpointDue = true;
+      this.schedule(0);
+      return;
+    }
+    this.firstCheckpoint = setTimeout(() => {
+      this.isCheckpointDue = true;
+      this.schedule(0);
+    }, this.options.firstCheckpointMs ?? FIRST_CHECKPOINT_MS).unref();
+  }
+
+  /** A mapping that the cache took as new. */
+  put(mapping: Mapping): void {
+    if (this.isLost) return;
+    this.writer.mapping(mapping);
+    this.collected();
+  }
+
+  putClean(clean: Clean): void {
+    if (this.isLost) return;
+    this.writer.clean(clean);
+    this.collected();
+  }
+
+  /**
+   * Resolves when all that was put before is durable; at once, or within a second, while the disk does not take it:
+   * `isBehind` is true then.
+   */
+  durable(): Promise<void> {
+    if (this.isOverdue) return Promise.resolve();
+    return (this.pending ?? this.underWay)?.promise ?? Promise.resolve();
+  }
+
+  /** Makes durable what waits, with one last try where that has failed. */
+  async close(): Promise<void> {
+    this.isClosing = true;
+    if (this.timer !== null) clearTimeout(this.timer);
+    if (this.firstCheckpoint !== null) clearTimeout(this.firstCheckpoint);
+    let timer: NodeJS.Timeout | null = null;
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), CLOSE_MS);
+    });
+    const end = await Promise.race([this.finish(), late]);
+    if (timer !== null) clearTimeout(timer);
+    if (end === 'late') this.options.log.error('the disk did not take the last learned mappings in time', { path: this.options.stateDir, withinMs: CLOSE_MS });
+  }
+
+  private get isOverdue(): boolean {
+    return this.isLost || this.isOwed || this.isLate;
+  }
+
+  private async finish(): Promise<void> {
+    await this.step;
+    await this.checkpointing;
+    if (this.pending !== null || this.isOverdue) await this.advance();
+    await this.checkpointing;
+    this.settle();
+    await this.log?.close();
+    this.log = null;
+  }
+
+  private collected(): void {
+    this.pending ??= newBatch();
+    if (this.writer.length > PENDING_BYTES_MAX) this.lose(new Error('the disk is too slow for what is learned'));
+    else this.scheduleCommit();
+  }
+
+  private scheduleCommit(): void {
+    const isMuch = this.writer.length >= COMMIT_BYTES;
+    this.schedule(isMuch ? 0 : Math.max(0, this.committedAtMs + COMMIT_EVERY_MS - performance.now()));
+  }
+
+  private schedule(delayMs: number): void {
+    if (this.step !== null || this.isClosing) return;
+    const atMs = performance.now() + delayMs;
+    if (this.timer !== null) {
+      if (this.timerAtMs <= atMs) return;
+      clearTimeout(this.timer);
+    }
+    this.timerAtMs = atMs;
+    this.timer = setTimeout(() => {
+      this.timer = null;
+      this.step = this.advance().then(() => {
+        this.step = null;
+        this.scheduleNext();
+      });
+    }, delayMs);
+    // What waits is worth staying for; a further try is not.
+    if (this.pending === null) this.timer.unref();
+  }
+
+  private scheduleNext(): void {
+    if (this.isLost) this.schedule(this.retryEveryMs);
+    else if (this.pending !== null) this.scheduleCommit();
+    else if (this.isCheckpointDue && this.checkpointing === null) this.schedule(Math.max(0, this.checkpointAtMs - performance.now()));
+  }
+
+  /** One turn: what waits becomes durable, and a checkpoint is begun if one is due. Never rejects. */
+  private async advance(): Promise<void> {
+    const timer = setTimeout(() => this.late(), DURABLE_WITHIN_MS).unref();
+    try {
+      if (this.isLost || (this.log === null && this.pending !== null)) await this.nextLog();
+      if (this.isLost) {
+        // From here on changes are collected again; the checkpoint brings what was let go of.
+        this.isLost = false;
+        this.isOwed = true;
+        this.isCheckpointDue = true;
+        this.checkpointAtMs = 0;
+      }
+      await this.commit();
+      await this.beginCheckpoint();
+      if (this.isLate) {
+        this.isLate = false;
+        this.options.log.info('the disk keeps up again', { path: this.options.stateDir });
+      }
+    } catch (error) {
+      this.lose(error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private async commit(): Promise<void> {
+    const { log } = this;
+    if (this.pending === null || log === null) return;
+    this.committedAtMs = performance.now();
+    this.underWay = this.pending;
+    this.pending = null;
+    await log.append(this.writer.take(log.nextFrame, this.clock.now()));
+    this.underWay?.settle();
+    this.underWay = null;
+    if (log.bytes > this.logBytesMax) this.isCheckpointDue = true;
+  }
+
+  /** The log to which changes go from here on. */
+  private async nextLog(): Promise<void> {
+    await this.log?.close();
+    this.log = null;
+    const log = await CacheLog.create(this.folder, { generation: this.generation, bootId: this.clock.bootId }, this.onPoint);
+    this.log = log;
+    this.generation = log.generation;
+    this.own.push({ kind: 'log', generation: log.generation });
+  }
+
+  private async beginCheckpoint(): Promise<void> {
+    if (!this.isCheckpointDue || this.checkpointing !== null || performance.now() < this.checkpointAtMs) return;
+    if (this.isClosing && !this.isOwed) return;
+    const { log } = this;
+    if (log === null || log.generation === this.checkpoint || log.bytes > this.logBytesMax) {
+      if (this.logsWaiting >= LOGS_MAX) throw new Error('the log may not grow further without a checkpoint');
+      await this.nextLog();
+    }
+    this.isCheckpointDue = false;
+    const { losses } = this;
+    this.checkpointing = this.writeCheckpoint(this.log!.generation).then(
+      () => this.checkpointDone(losses),
+      (error: unknown) => this.checkpointFailed(error, losses),
+    ).finally(() => {
+      this.checkpointing = null;
+      if (this.step === null) this.scheduleNext();
+    });
+  }
+
+  /** The cache as it is now, under this generation, whose log holds what changes from now on. */
+  private async writeCheckpoint(generation: number): Promise<void> {
+    const { cache } = this.options;
+    const living = this.rereadGrown();
+    const cleans = cache.pastCleans();
+    const { mappings, leftOut } = fitting([...cache.everything()]);
+    const others = [...this.found, ...this.own].map((name) => name.generation);
+    const replaces = [...new Set(others)].filter((other) => other < generation && !living.has(other));
+    const header = this.folder.headerLine({ kind: 'checkpoint', generation, bootId: this.clock.bootId, replaces });
+    const name: CacheFileName = { kind: 'checkpoint', generation };
+    const parts = checkpointParts({ header, cleans, mappings, clock: this.clock, isBrokenOff: () => this.isClosing && !this.isOwed });
+    this.checkpointBytes = await writeCheckpoint(this.folder.path(name), parts, this.onPoint);
+    const before = this.checkpoint;
+    this.own.push(name);
+    this.checkpoint = generation;
+    this.sayLeftOut(leftOut);
+    await this.removeBefore(before, living);
+    this.onPoint('old removed', this.folder.dir);
+  }
+
+  private checkpointDone(losses: number): void {
+    if (losses !== this.losses) return;
+    if (this.isOwed) this.options.log.info('learned mappings are on disk again', { path: this.options.stateDir });
+    this.isOwed = false;
+  }
+
+  private checkpointFailed(error: unknown, losses: number): void {
+    if (this.isClosing && !this.isOwed) return;
+    if (this.isOwed && losses === this.losses) {
+      this.lose(error);
+      return;
+    }
+    // The log goes on, so nothing is behind yet.
+    this.options.log.error('the FQDN cache cannot be written anew; its log goes on', { path: this.options.stateDir, error: String(error), retryInMs: this.retryEveryMs });
+    this.isCheckpointDue = true;
+    this.checkpointAtMs = performance.now() + this.retryEveryMs;
+  }
+
+  /** Logs of this role that grew since they were read: their owner lives. What is new in them is taken over. */
+  private rereadGrown(): Set<number> {
+    const grown = new Set<number>();
+    this.found = this.found.map((file) => {
+      if (file.kind !== 'log' || file.bytes === 0 || sizeOf(this.folder.path(file)) === file.bytes) return file;
+      const read = this.folder.read(file);
+      if (read === null) return file;
+      apply(read, this.options.cache, this.clock);
+      grown.add(file.generation);
+      return { ...file, bytes: read.bytes };
+    });
+    return grown;
+  }
+
+  /** Keeps what stands in for the newest checkpoint if that cannot be read: the one before it, with all since. */
+  private async removeBefore(generation: number, living: ReadonlySet<number>): Promise<void> {
+    const isKept = (name: CacheFileName): boolean => name.generation >= generation || living.has(name.generation);
+    const removed = [...this.found, ...this.own].filter((name) => !isKept(name));
+    for (const name of removed) await rm(this.folder.path(name), { force: true });
+    for (const path of this.folder.unfinished()) await rm(path, { force: true });
+    this.found = this.found.filter(isKept);
+    this.own = this.own.filter(isKept);
+  }
+
+  private sayLeftOut(leftOut: number): void {
+    if (leftOut > 0 && this.leftOut === 0) {
+      this.options.log.error('the FQDN cache is larger than what is kept on disk; the mappings that expire first are left out', { path: this.options.stateDir, leftOut });
+    }
+    this.leftOut = leftOut;
+  }
+
+  /** The disk did not take something: from here on changes are let go of, until a whole checkpoint is tried. */
+  private lose(error: unknown): void {
+    const { log, options } = this;
+    options.log.error('learned mappings cannot be written; a restart would start from older ones', { path: options.stateDir, error: String(error), retryInMs: this.retryEveryMs });
+    // One that was begun while a checkpoint was owed is of no use without it.
+    if (log !== null && this.isOwed) {
+      this.own = this.own.filter(({ kind, generation }) => kind !== 'log' || generation !== log.generation);
+      this.folder.remove({ kind: 'log', generation: log.generation });
+    }
+    this.isLost = true;
+    this.isOwed = false;
+    this.losses++;
+    this.writer.clear();
+    this.settle();
+    this.schedule(this.retryEveryMs);
+  }
+
+  private late(): void {
+    this.isLate = true;
+    this.options.log.error('the disk is slow: mappings are acknowledged before they are on it', { path: this.options.stateDir, afterMs: DURABLE_WITHIN_MS });
+    this.settle();
+  }
+
+  private settle(): void {
+    this.underWay?.settle();
+    this.pending?.settle();
+    this.underWay = null;
+    if (this.isLost || this.isClosing) this.pending = null;
+  }
+
+  private get logsWaiting(): number {
+    return this.own.filter(({ kind, generation }) => kind === 'log' && generation > this.checkpoint).length;
+  }
+
+  private get logBytesMax(): number {
+    return Math.max(this.options.logBytesMax ?? LOG_BYTES_MAX, this.checkpointBytes);
+  }
+
+  private get retryEveryMs(): number {
+    return this.options.retryEveryMs ?? RETRY_EVERY_MS;
+  }
+}
+
+function newBatch(): Batch {
+  let settle: () => void = () => undefined;
+  const promise = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
+  return { promise, settle };
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}

@@ -1,0 +1,85 @@
+/** What was learned and acknowledged is there after both were killed: before the first answer, and also with one alone. */
+import t from 'tap';
+import type { Test } from 'tap';
+import { UdpClient } from '../harness/clients.js';
+import { CLIENT_A, CLIENT_B } from '../harness/manifests.js';
+import { ROLES } from '../harness/pair.js';
+import type { Pair, Role } from '../harness/pair.js';
+import { until } from '../harness/until.js';
+import { addressA, buildAnswer, buildQuery, RCODE, readMessage, TYPE } from '../harness/wire.js';
+import { rcodes } from './rcodes.js';
+import { startBench } from './start.js';
+
+interface Row {
+  readonly fqdn: string;
+  readonly ips: readonly string[];
+  readonly 'lookup-time': string;
+  readonly 'expiration-time': string;
+}
+
+const TTL_SECONDS = 300;
+const NAMES = Array.from({ length: 60 }, (_, index) => `n${String(index)}.a.test`);
+/** Times are shown by the time of day, whose distance to the boot is read anew at each look. */
+const DRIFT_MS = 50;
+
+async function ask(pair: Pair, name: string): Promise<number> {
+  const client = await UdpClient.open(CLIENT_A, pair.server);
+  const { rcode } = readMessage(await client.ask(buildQuery({ name, type: TYPE.A })));
+  client.close();
+  return rcode;
+}
+
+async function list(pair: Pair, role: Role): Promise<Map<string, Row>> {
+  const { status, body } = await pair.http(role, '/api/v1/fqdn/cache');
+  if (status !== 200) throw new Error(`${role}: HTTP ${String(status)} ${body}`);
+  return new Map((JSON.parse(body) as Row[]).map((row) => [row.fqdn, row]));
+}
+
+/** A pair that has learned all names, each member some, and has acknowledged them. */
+async function startLearned(t: Test): Promise<{ pair: Pair; before: Map<string, Row> }> {
+  const { pair } = await startBench(t, ({ query }) => buildAnswer(query, [{ ...addressA('192.0.2.7'), ttlSeconds: TTL_SECONDS }]));
+  const counted = await pair.counters('answered');
+  t.strictSame(new Set(await Promise.all(NAMES.map((name) => ask(pair, name)))), new Set([RCODE.noError]));
+  const answered = (await pair.counters('answered')).map((count, index) => count - counted[index]);
+  t.ok(answered.every((count) => count > 0), `agent and dns-proxy answered ${answered.join(' and ')}`);
+  await until('all acknowledged', 5_000, async () => {
+    const members = await Promise.all(ROLES.map((role) => pair.status(role)));
+    return members.every(({ peer }) => peer.lag === 0) && (await list(pair, 'agent')).size === NAMES.length ? true : null;
+  });
+  const before = await list(pair, 'agent');
+  for (const role of ROLES) pair.member(role).process.kill('SIGKILL');
+  for (const role of ROLES) await pair.member(role).exited;
+  return { pair, before };
+}
+
+async function checkKept(t: Test, pair: Pair, role: Role, before: Map<string, Row>): Promise<void> {
+  const after = await list(pair, role);
+  t.match(pair.member(role).output, new RegExp(`learned mappings are back from the disk.*"mappings":${String(NAMES.length)}\\b|"mappings":${String(NAMES.length)}\\b.*learned mappings are back`));
+  t.equal((await pair.status(role)).counters.answered, 0, `${role} has answered nothing yet`);
+  t.strictSame([...after.keys()].sort(), [...before.keys()].sort(), role);
+  const differs = (a: Row, b: Row, field: 'lookup-time' | 'expiration-time'): boolean => Math.abs(Date.parse(a[field]) - Date.parse(b[field])) > DRIFT_MS;
+  const changed = [...after].filter(([name, row]) => {
+    const former = before.get(name);
+    return row.ips.join() !== former?.ips.join() || differs(row, former, 'lookup-time') || differs(row, former, 'expiration-time');
+  });
+  t.strictSame(changed, [], `${role}: the same addresses and times`);
+}
+
+t.test('both killed and both started again: each has every acknowledged mapping and the policy before its first answer', async (t) => {
+  const { pair, before } = await startLearned(t);
+  for (const role of ROLES) pair.launch(role);
+  for (const role of ROLES) await pair.ready(role);
+  for (const role of ROLES) await checkKept(t, pair, role, before);
+  t.strictSame([...await rcodes(pair, CLIENT_A, 'n1.a.test', 20)], [RCODE.noError]);
+  t.strictSame([...await rcodes(pair, CLIENT_B, 'n1.a.test', 20)], [RCODE.refused]);
+});
+
+t.test('both killed and dns-proxy alone started again: it has every acknowledged mapping, and enforces', async (t) => {
+  const { pair, before } = await startLearned(t);
+  pair.members.delete('agent');
+  pair.launch('dns-proxy');
+  await pair.ready('dns-proxy');
+  await checkKept(t, pair, 'dns-proxy', before);
+  t.strictSame([...await rcodes(pair, CLIENT_A, 'n1.a.test', 5)], [RCODE.noError]);
+  t.strictSame([...await rcodes(pair, CLIENT_B, 'n1.a.test', 5)], [RCODE.refused]);
+});
