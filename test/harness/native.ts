@@ -3,8 +3,8 @@
  * no compiler.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { Child } from './child.js';
 import { repositoryRoot } from './repository.js';
 import { until } from './until.js';
@@ -18,16 +18,23 @@ export type NativeProgram = 'upstream' | 'relay' | 'generate' | 'fuzz';
 
 /** Path of the program. @throws Error saying what to install, or what the compiler said. */
 export function nativeProgram(name: NativeProgram): string {
-  const target = join(built, name);
-  const newest = Math.max(...readdirSync(sources).filter((file) => file.endsWith('.h') || file === `${name}.cc`).map((file) => statSync(join(sources, file)).mtimeMs));
+  return compiled(join(sources, `${name}.cc`), join(built, name));
+}
+
+/** `target`, made anew when the source or a header beside it or beside the bench programs is newer. @throws as nativeProgram does. */
+export function compiled(source: string, target: string): string {
+  const headers = [sources, dirname(source)].flatMap((folder) => readdirSync(folder).filter((file) => file.endsWith('.h')).map((file) => join(folder, file)));
+  const newest = Math.max(...[source, ...headers].map((file) => statSync(file).mtimeMs));
   const age = statSync(target, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   if (age < newest) {
-    mkdirSync(built, { recursive: true });
+    mkdirSync(dirname(target), { recursive: true });
+    const unfinished = `${target}.${String(process.pid)}`;
     try {
-      execFileSync('g++', [...COMPILE_FLAGS, '-o', target, join(sources, `${name}.cc`)], { stdio: 'pipe' });
+      execFileSync('g++', [...COMPILE_FLAGS, '-I', sources, '-o', unfinished, source], { stdio: 'pipe' });
+      renameSync(unfinished, target);
     } catch (error) {
       const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-      throw new Error(missing ? 'no C++ compiler: apt-get install g++' : `building ${name} failed: ${String(error)}`, { cause: error });
+      throw new Error(missing ? 'no C++ compiler: apt-get install g++' : `building ${source} failed: ${String(error)}`, { cause: error });
     }
   }
   return target;

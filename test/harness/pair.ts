@@ -32,6 +32,16 @@ export interface PairOptions {
   readonly flags?: readonly string[];
   /** What starts a daemon: default its launcher. */
   readonly prefix?: readonly string[];
+  /** Set for both. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** How one start differs from the others of its pair. */
+export interface Launch {
+  readonly prefix?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** The checkout whose daemon is started: default this one. */
+  readonly root?: string;
 }
 
 /** The parts of `/api/v1/status` that tests look at. */
@@ -86,8 +96,7 @@ export class Pair {
     return this.listen[0];
   }
 
-  /** `flags`: further ones for this start alone. */
-  launch(role: Role, flags: readonly string[] = []): Child {
+  launch(role: Role, flags: readonly string[] = [], how: Launch = {}): Child {
     const http = { address: ownAddress, port: ownPort() };
     const args = [
       ...this.listen.flatMap((one) => ['--listen', formatServer(one)]),
@@ -97,8 +106,8 @@ export class Pair {
       ...(this.#options.flags ?? []),
       ...flags,
     ];
-    const [command, ...rest] = [...(this.#options.prefix ?? []), launcherOf(role), ...args];
-    const child = new Child(command, rest);
+    const [command, ...rest] = [...(how.prefix ?? this.#options.prefix ?? []), launcherOf(role, how.root), ...args];
+    const child = new Child(command, rest, { ...this.#options.environment, ...how.environment });
     this.members.set(role, child);
     this.#http.set(role, http);
     return child;
@@ -189,8 +198,8 @@ export class Pair {
   }
 }
 
-export function launcherOf(role: Role): string {
-  return join(repositoryRoot, `packages/${role}/bin/tandem-${role}`);
+export function launcherOf(role: Role, root = repositoryRoot): string {
+  return join(root, `packages/${role}/bin/tandem-${role}`);
 }
 
 export function formatServer(server: Server): string {

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { AppError, EXIT, exitCodeOf, type Role } from '@tandem/core';
 import { cacheCleanCommand } from './commands/cache-clean.js';
 import { cacheListCommand } from './commands/cache-list.js';
+import { drillCommand, DRILLS } from './commands/drill.js';
 import { hoistOptions } from './common-options.js';
 import { endpointListCommand } from './commands/endpoint-list.js';
 import { addNotYet } from './commands/not-yet.js';
@@ -42,6 +43,7 @@ function programFor(io: Io, programs: Readonly<Record<Role, string>>): Command {
   program.addCommand(group('cache', 'The learned mappings.', [cacheListCommand(io), cacheCleanCommand(io)]));
   program.addCommand(group('endpoint', 'The local pods.', [endpointListCommand(io)]));
   program.addCommand(group('policy', 'The policies.', [policyListCommand(io), policyTraceCommand(io), policyValidateCommand(io)]));
+  program.addCommand(drillCommand(io, DRILLS));
   addNotYet(program, '');
   for (const noun of program.commands) addNotYet(noun, noun.name());
   for (const command of withDescendants(program)) {

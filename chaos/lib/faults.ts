@@ -1,0 +1,58 @@
+/** Faults that more than one drill stages. */
+import type { Role } from '#harness/pair.js';
+import { peerOf } from './stage.js';
+import type { Stage } from './stage.js';
+
+/** Killed, answered for, started again, redundant again. */
+export async function underKill(stage: Stage, role: Role): Promise<void> {
+  await stage.provenTaken(role, async () => {
+    await stage.kill(role);
+    await stage.calm();
+    stage.prove(`${peerOf(role)} reads the sockets of ${role}`, await stage.metric(peerOf(role), 'adopted') === 1);
+  });
+  await stage.launch(role);
+  await stage.redundant();
+}
+
+/** Each of the two in turn, `count` times in all, redundant in between. */
+export async function alternating(stage: Stage, count: number, fault: (role: Role, index: number) => Promise<void>): Promise<void> {
+  for (let index = 0; index < count; index++) {
+    await fault(index % 2 === 0 ? 'agent' : 'dns-proxy', index);
+    await stage.redundant();
+  }
+}
+
+const HANG_MS = 400;
+const STOP_POINTS = ['after-receive', 'mid-batch', 'before-send', 'after-send'] as const;
+
+/** Hung from outside, then at code points, where no signal from outside would hit. */
+export async function hangOften(stage: Stage, role: Role): Promise<void> {
+  for (let time = 0; time < stage.options.repeat; time++) {
+    await stage.provenTaken(role, async () => {
+      await stage.hang(role, HANG_MS);
+      await stage.calm();
+    });
+    await stage.redundant();
+  }
+  for (const point of STOP_POINTS) {
+    await stage.drain(role);
+    const passes = passesOf(stage);
+    await stage.launch(role, { environment: { TANDEM_FAULTS: `stop-at=${point}:${String(passes)}` } });
+    await stage.provenTaken(role, async () => {
+      await stage.resumeAfter(role, HANG_MS, `${role} stops itself at ${point}`);
+      await stage.calm();
+    });
+    await stage.redundant();
+  }
+  await stage.drain(role);
+  await stage.launch(role);
+  await stage.redundant();
+}
+
+const PASSES_LEAST = 500;
+const PASSES_SPREAD = 1_000;
+
+/** How often a code point is passed before the fault planted there comes: some tenths of a second under load, never the same. */
+export function passesOf(stage: Stage): number {
+  return PASSES_LEAST + Math.floor(stage.random() * PASSES_SPREAD);
+}

@@ -1,0 +1,52 @@
+/**
+ * Asks both members again and again what they have answered, so that a report can show who answered when. A member that
+ * does not reply has no value for that moment.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { ROLES } from '#harness/pair.js';
+import type { Pair, Role } from '#harness/pair.js';
+
+const EVERY_MS = 100;
+
+export interface Sample {
+  /** Monotonic clock, nanoseconds. */
+  readonly atNs: bigint;
+  readonly role: Role;
+  /** Answers given since the member's start; null when it did not say. */
+  readonly answered: number | null;
+}
+
+export class Sampler {
+  readonly samples: Sample[] = [];
+  readonly #pair: Pair;
+  #isRunning = true;
+  readonly #done: Promise<void>;
+
+  constructor(pair: Pair) {
+    this.#pair = pair;
+    this.#done = Promise.all(ROLES.map((role) => this.#follow(role))).then(() => undefined);
+  }
+
+  async stop(): Promise<readonly Sample[]> {
+    this.#isRunning = false;
+    await this.#done;
+    return this.samples;
+  }
+
+  /** Each member on its own: one that hangs does not keep the other from being asked. */
+  async #follow(role: Role): Promise<void> {
+    while (this.#isRunning) {
+      const answered = await Promise.race([this.#ask(role), pause(EVERY_MS, null)]);
+      this.samples.push({ atNs: process.hrtime.bigint(), role, answered });
+      await pause(EVERY_MS);
+    }
+  }
+
+  async #ask(role: Role): Promise<number | null> {
+    try {
+      return (await this.#pair.status(role)).counters.answered;
+    } catch {
+      return null; // gone, hung or starting: that is what is looked for
+    }
+  }
+}
