@@ -17,6 +17,9 @@ namespace reuseport {
 
 namespace {
 
+// tcpi_state; <netinet/tcp.h>, which has the name, cannot be included beside <linux/tcp.h>.
+constexpr uint8_t kEstablished = 1;
+
 template <typename Number>
 Napi::Value result(const Napi::CallbackInfo& info, Number value) {
   return Napi::Number::New(info.Env(), value < 0 ? -errno : static_cast<double>(value));
@@ -99,6 +102,7 @@ Napi::Value tcpProgress(const Napi::CallbackInfo& info) {
   int unread = 0;
   if (ioctl(fd, SIOCINQ, &unread) != 0) return result(info, -1);
   Napi::Object o = Napi::Object::New(env);
+  o.Set("isHalfClosed", Napi::Boolean::New(env, state.tcpi_state != kEstablished));
   o.Set("received", Napi::Number::New(env, static_cast<double>(state.tcpi_bytes_received)));
   o.Set("unread", Napi::Number::New(env, unread));
   o.Set("bytesAcked", Napi::Number::New(env, static_cast<double>(state.tcpi_bytes_acked)));

@@ -94,7 +94,7 @@ interface Binding {
   sendFrom(fd: number, source: Uint8Array, offset: number, length: number): number;
   setReceiveLowWater(fd: number, bytes: number): number;
   resetConnection(fd: number): number;
-  tcpProgress(fd: number): { readonly received: number; readonly unread: number; readonly bytesAcked: number; readonly unsent: number } | number;
+  tcpProgress(fd: number): { readonly isHalfClosed: boolean; readonly received: number; readonly unread: number; readonly bytesAcked: number; readonly unsent: number } | number;
 
   listenUnix(path: string, mode: number, stream: boolean): number;
   connectUnix(path: string, stream: boolean): number;

@@ -50,6 +50,8 @@ export function resetConnection(fd: number): number {
 }
 
 export interface TcpProgress {
+  /** The other side has ended its half, or the connection is closed. */
+  readonly isHalfClosed: boolean;
   /** tcpi_bytes_received: payload bytes that came in order. */
   readonly received: number;
   /** SIOCINQ: of them, those that nobody has read. `received - unread` is what was consumed, by whichever process. */

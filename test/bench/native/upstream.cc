@@ -1,5 +1,5 @@
 // A DNS server fast enough not to be the limit: A is 192.0.2.1, AAAA is 2001:db8::1, any other type has no records.
-// With --delay-ms each answer over UDP waits that long. TCP is served by a thread of its own, so that it costs UDP nothing.
+// With --delay-ms each answer waits that long. TCP is served by a thread of its own, so that it costs UDP nothing.
 // Prints `ready PORT` when it can be asked.
 #include <poll.h>
 #include <unistd.h>
@@ -74,13 +74,39 @@ int waitMs(const std::deque<Waiting>& waiting) {
   return left <= 0 ? 0 : static_cast<int>((left + 999999) / 1000000);
 }
 
+struct Delayed {
+  int64_t dueNs;
+  size_t bytes;
+};
+
 struct Connection {
   int fd;
   std::vector<uint8_t> in, out;
+  // Answers in `out` that wait for their time, after `ready` bytes that may go.
+  std::deque<Delayed> delayed;
+  size_t ready = 0;
 };
 
+void makeReady(Connection& connection) {
+  const int64_t now = bench::nowNs();
+  while (!connection.delayed.empty() && connection.delayed.front().dueNs <= now) {
+    connection.ready += connection.delayed.front().bytes;
+    connection.delayed.pop_front();
+  }
+}
+
+int waitMs(const std::vector<Connection>& connections) {
+  int64_t due = INT64_MAX;
+  for (const Connection& one : connections) {
+    if (!one.delayed.empty() && one.delayed.front().dueNs < due) due = one.delayed.front().dueNs;
+  }
+  if (due == INT64_MAX) return -1;
+  const int64_t left = due - bench::nowNs();
+  return left <= 0 ? 0 : static_cast<int>((left + 999999) / 1000000);
+}
+
 // Answers every whole query in `in`. False: close the connection.
-bool answerFrames(Connection& connection) {
+bool answerFrames(Connection& connection, int64_t delayNs) {
   std::vector<uint8_t>& in = connection.in;
   size_t at = 0;
   while (in.size() - at >= 2) {
@@ -94,6 +120,7 @@ bool answerFrames(Connection& connection) {
     connection.out.push_back(static_cast<uint8_t>(answered >> 8));
     connection.out.push_back(static_cast<uint8_t>(answered));
     connection.out.insert(connection.out.end(), bytes, bytes + answered);
+    connection.delayed.push_back({bench::nowNs() + delayNs, 2 + answered});
     at += 2 + length;
   }
   in.erase(in.begin(), in.begin() + static_cast<long>(at));
@@ -101,34 +128,39 @@ bool answerFrames(Connection& connection) {
 }
 
 // False: the connection is over.
-bool serveConnection(Connection& connection) {
+bool serveConnection(Connection& connection, int64_t delayNs) {
   uint8_t bytes[16384];
   const ssize_t length = recv(connection.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
   if (length == 0 || (length < 0 && errno != EAGAIN)) return false;
   if (length > 0) connection.in.insert(connection.in.end(), bytes, bytes + length);
-  if (!answerFrames(connection)) return false;
-  if (connection.out.empty()) return true;
-  const ssize_t sent = send(connection.fd, connection.out.data(), connection.out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (!answerFrames(connection, delayNs)) return false;
+  makeReady(connection);
+  if (connection.ready == 0) return true;
+  const ssize_t sent = send(connection.fd, connection.out.data(), connection.ready, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0 && errno != EAGAIN) return false;
-  if (sent > 0) connection.out.erase(connection.out.begin(), connection.out.begin() + sent);
+  if (sent > 0) {
+    connection.out.erase(connection.out.begin(), connection.out.begin() + sent);
+    connection.ready -= static_cast<size_t>(sent);
+  }
   return true;
 }
 
-void serveTcp(int listener) {
+void serveTcp(int listener, int64_t delayNs) {
   std::vector<Connection> connections;
   for (;;) {
     std::vector<pollfd> polled = {{listener, POLLIN, 0}};
-    for (const Connection& one : connections) polled.push_back({one.fd, static_cast<short>(one.out.empty() ? POLLIN : POLLIN | POLLOUT), 0});
-    if (poll(polled.data(), polled.size(), -1) < 0) continue;
+    for (const Connection& one : connections) polled.push_back({one.fd, static_cast<short>(one.ready == 0 ? POLLIN : POLLIN | POLLOUT), 0});
+    if (poll(polled.data(), polled.size(), waitMs(connections)) < 0) continue;
     for (size_t i = connections.size(); i-- > 0;) {
-      if (polled[i + 1].revents == 0 || serveConnection(connections[i])) continue;
+      const bool isDue = !connections[i].delayed.empty() && connections[i].delayed.front().dueNs <= bench::nowNs();
+      if ((polled[i + 1].revents == 0 && !isDue) || serveConnection(connections[i], delayNs)) continue;
       close(connections[i].fd);
       connections.erase(connections.begin() + static_cast<long>(i));
     }
     if (polled[0].revents == 0) continue;
     const int fd = accept(listener, nullptr, nullptr);
     if (fd < 0) continue;
-    if (connections.size() < kConnectionsMax) connections.push_back({fd, {}, {}});
+    if (connections.size() < kConnectionsMax) connections.push_back({fd, {}, {}, {}});
     else close(fd);
   }
 }
@@ -153,7 +185,7 @@ int main(int argc, char** argv) {
   bench::bindTo(fd, options.text("listen"));
   const int port = bench::portOf(fd);
   const std::string host = options.text("listen").substr(0, options.text("listen").rfind(':'));
-  std::thread(serveTcp, listenTcp(bench::parseAddress(host + ":" + std::to_string(port)))).detach();
+  std::thread(serveTcp, listenTcp(bench::parseAddress(host + ":" + std::to_string(port))), delayNs).detach();
   printf("ready %d\n", port);
   fflush(stdout);
 

@@ -36,8 +36,8 @@ export interface HeldJournal {
   reading(): number;
   /** Slots that somebody is owed an answer for. The list is used again by the next call. */
   owed(): ArrayLike<number>;
-  /** False: the owner lives, and only it can answer this query. */
-  mayTake(slot: number, isGone: boolean): boolean;
+  /** False: nobody but the owner can answer this query. */
+  mayTake(slot: number): boolean;
   take(slot: number, isGone: boolean): Taken;
   release(): void;
 }
@@ -46,8 +46,8 @@ export interface HeldJournal {
 export interface HeldSockets {
   read(): void;
   pause(): void;
-  /** Takes the client connections that can be taken now; false when some must wait for the next tick. */
-  takeConnections(isGone: boolean, nowMs: MonoMs): boolean;
+  /** Takes the client connections that can be taken now. Of a member that lives some must wait. */
+  takeConnections(isGone: boolean, nowMs: MonoMs): void;
   close(): void;
 }
 
@@ -159,7 +159,8 @@ export class HeldMember {
   private take(journal: HeldJournal, nowMs: MonoMs): boolean {
     const poisonous = this.isGone ? journal.reading() : NONE;
     // A query that came by TCP needs its connection.
-    let complete = this.sockets.takeConnections(this.isGone, nowMs);
+    this.sockets.takeConnections(this.isGone, nowMs);
+    let complete = true;
     const owed = journal.owed();
     for (let i = 0; i < owed.length; i++) {
       if (!this.takeOne(journal, owed[i], poisonous)) complete = false;
@@ -168,7 +169,7 @@ export class HeldMember {
   }
 
   private takeOne(journal: HeldJournal, slot: number, poisonous: number): boolean {
-    if (!journal.mayTake(slot, this.isGone)) return true;
+    if (!journal.mayTake(slot)) return true;
     const { taken } = journal;
     switch (journal.take(slot, this.isGone)) {
       case TAKEN.query:

@@ -28,6 +28,8 @@ export const COUNTERS = {
   takeovers: 'Times that this member began to answer for the peer: dead, leaving, or without a heartbeat.',
   taken: 'Queries taken over from the peer.',
   taken_unparsed: 'Of these, answered SERVFAIL unread because they may be what ended the peer.',
+  connections_taken: 'TCP connections taken over from the peer.',
+  connections_reset: 'TCP connections reset because the peer died or hung in the middle of an answer that nobody else can finish.',
   held: 'Answers held until the datapath was open.',
   hold_timeout: 'Answers released before the datapath was open.',
   hold_overflow: 'Answers released at once because too many were held.',

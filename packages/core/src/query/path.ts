@@ -153,10 +153,7 @@ export class QueryPath {
     const { memory, counters } = this;
     const word = slotWord(memory, slot);
     counters.add(COUNTER.taken);
-    if ((memory.words[word + SLOT.flags] & SLOT_FLAG.tcp) !== 0) {
-      // Its connection died with its owner.
-      this.wire.drop(slot);
-    } else if (owner.isGone && (owner.wasReading || memory.words[word + SLOT.steals] > STEALS_MAX)) {
+    if (owner.isGone && (owner.wasReading || memory.words[word + SLOT.steals] > STEALS_MAX)) {
       counters.add(COUNTER.taken_unparsed);
       this.replier.unparsed(slot, RCODE.servFail);
     } else {

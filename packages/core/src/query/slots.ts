@@ -34,6 +34,10 @@ export const SLOT = {
   receivedAtMs: 22,
   /** The client's message ID with bit 16 set, once the packet's own was overwritten; 0 before. */
   clientId: 24,
+  /** By TCP: record number + 1 and generation of the client's connection, and where in its stream the query ends (modulo 2^32). */
+  connection: 25,
+  connectionGeneration: 26,
+  streamEnd: 27,
 } as const;
 
 export const SLOT_FLAG = { truncated: 1, tcp: 2 } as const;

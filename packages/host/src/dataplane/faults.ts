@@ -4,13 +4,14 @@
  *   no-steal            a dead peer's sockets are read, what it owed is not taken (a drill's control run)
  *   kill-at=POINT:N     the data plane kills its process when it passes the code point of node-reuseport the Nth time
  *   stop-at=POINT:N     the same with SIGSTOP for its thread
+ *   layout=N            journals newer than layout N are not known here (as in an older release)
  *   crash-on=NAME.      the process kills itself when it reads a query for this name (presentation form)
  *
  * Nothing is planted unless it is set, and what is planted is said at the start.
  */
 import { AppError, type QueryPath, slotPayload, type SlotMemory } from '@tandem/core';
 import { nameToString } from '@tandem/dns';
-import { armKillPoint, type CodePoint, codePoints } from 'node-reuseport';
+import { armKillPoint, type CodePoint, codePoints, layoutVersion, oldestLayoutVersion } from 'node-reuseport';
 
 const ENVIRONMENT = 'TANDEM_FAULTS';
 const COUNT_MAX = 1_000_000_000;
@@ -21,15 +22,18 @@ export interface Faults {
   readonly text: string;
   readonly noSteal: boolean;
   readonly crashOn: string | null;
+  /** The newest journal layout that is known. */
+  readonly layout: number;
   readonly points: readonly { readonly point: CodePoint; readonly count: number; readonly signal: 'SIGKILL' | 'SIGSTOP' }[];
 }
 
 /** @throws AppError CONFIGURATION for what is no fault. */
 export function readFaults(text: string = process.env[ENVIRONMENT] ?? ''): Faults {
-  const faults = { text, noSteal: false, crashOn: null as string | null, points: [] as Faults['points'][number][] };
+  const faults = { text, noSteal: false, crashOn: null as string | null, layout: layoutVersion, points: [] as Faults['points'][number][] };
   for (const word of text.split(',').filter((part) => part !== '')) {
     const [kind, value = ''] = word.split('=');
     if (kind === 'no-steal') faults.noSteal = true;
+    else if (kind === 'layout' && Number(value) >= oldestLayoutVersion && Number(value) <= layoutVersion) faults.layout = Number(value);
     else if (kind === 'crash-on' && value.endsWith('.')) faults.crashOn = value.toLowerCase();
     else if (kind === 'kill-at' || kind === 'stop-at') faults.points.push({ ...pointOf(word, value), signal: kind === 'kill-at' ? 'SIGKILL' : 'SIGSTOP' });
     else throw unknown(word);
@@ -60,6 +64,6 @@ function pointOf(word: string, value: string): { readonly point: CodePoint; read
 function unknown(word: string): AppError {
   return new AppError(
     'CONFIGURATION',
-    `${ENVIRONMENT}: ${JSON.stringify(word)} is no fault; allowed are no-steal, kill-at=POINT:N, stop-at=POINT:N, crash-on=NAME. with POINT one of ${codePoints.join(', ')} and N from 1 to ${COUNT_MAX}`,
+    `${ENVIRONMENT}: ${JSON.stringify(word)} is no fault; allowed are no-steal, layout=N, kill-at=POINT:N, stop-at=POINT:N, crash-on=NAME. with POINT one of ${codePoints.join(', ')} and N from 1 to ${COUNT_MAX}`,
   );
 }

@@ -9,6 +9,7 @@
  *   share + journal and sockets       ->
  *                                     <-    taken          (only now the giver binds)
  *   reading                           ->                   (the holder stops reading the giver's sockets)
+ *   connection + its descriptor       ->                   (one per client connection, also later)
  *   drain                             ->                   (the giver wants to leave)
  *                                     <-    adopted        (the holder reads the giver's sockets again)
  *
@@ -23,13 +24,16 @@ export const HANDOVER_PROTOCOL = 1;
 /** Shared addresses are at most 16 (`--listen`), a UDP and a TCP socket each, and the journal. */
 export const DESCRIPTORS_MAX = 33;
 const MESSAGE_BYTES_MAX = 16 * 1024;
+const COUNT_MAX = 0x7fff_ffff;
 
 export type HandoverMessage =
   | { readonly kind: 'hello'; readonly protocol: number; readonly role: Role; readonly layout: number; readonly listen: readonly string[] }
-  /** Descriptors: a UDP and a TCP socket per address, or none. */
-  | { readonly kind: 'welcome'; readonly listen: readonly string[] }
+  /** `layout`: the newest journal that the holder can read. Descriptors: a UDP and a TCP socket per address, or none. */
+  | { readonly kind: 'welcome'; readonly layout: number; readonly listen: readonly string[] }
   /** Descriptors: the journal, then a UDP and a TCP socket per address. */
   | { readonly kind: 'share'; readonly listen: readonly string[] }
+  /** Descriptor: a client's connection, the giver's record of it by number and generation. */
+  | { readonly kind: 'connection'; readonly index: number; readonly generation: number }
   | { readonly kind: 'taken' }
   | { readonly kind: 'reading' }
   | { readonly kind: 'drain' }
@@ -70,24 +74,33 @@ function parse(text: string): HandoverMessage {
     throw new AppError('LINK', 'a handover message is no JSON', { cause: error });
   }
   if (typeof value !== 'object' || value === null) throw new AppError('LINK', 'a handover message is no object');
-  const { kind, protocol, role, layout, listen } = value as Readonly<Record<string, unknown>>;
+  const { kind, protocol, role, layout, listen, index, generation } = value as Readonly<Record<string, unknown>>;
   switch (kind) {
     case 'taken':
     case 'reading':
     case 'drain':
     case 'adopted':
       return { kind };
+    case 'connection':
+      if (!isCount(index) || !isCount(generation)) throw new AppError('LINK', 'a connection without number or generation');
+      return { kind, index, generation };
     case 'welcome':
+      if (!isCount(layout)) throw new AppError('LINK', 'a welcome without layout version');
+      return { kind, layout, listen: addresses(listen) };
     case 'share':
       return { kind, listen: addresses(listen) };
     case 'hello':
       if (protocol !== HANDOVER_PROTOCOL) throw new AppError('LINK', `handover protocol ${String(protocol)} is not ${HANDOVER_PROTOCOL}`);
       if (role !== 'agent' && role !== 'dns-proxy') throw new AppError('LINK', `no role: ${String(role)}`);
-      if (typeof layout !== 'number') throw new AppError('LINK', 'a hello without layout version');
+      if (!isCount(layout)) throw new AppError('LINK', 'a hello without layout version');
       return { kind, protocol, role, layout, listen: addresses(listen) };
     default:
       throw new AppError('LINK', `no handover message: ${String(kind).slice(0, 40)}`);
   }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= COUNT_MAX;
 }
 
 function addresses(value: unknown): string[] {

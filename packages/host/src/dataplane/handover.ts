@@ -2,6 +2,8 @@
  * Handing sockets and unanswered queries over between members: this member *gives* its own to the peer, and *holds* the
  * peer's. See handover-messages.ts for what is said, held-member.ts for what is done when the other is gone.
  *
+ * Each client connection goes to the peer as well, before anything is read from it.
+ *
  * Invariant: a member whose peer answers at its start binds only when the peer holds its sockets and its journal; so there
  * is no moment at which a packet can arrive that only one process knows of. A peer that does not answer within
  * PEER_ANSWER_MS is not waited for: until a later dial succeeds this member is not redundant, and says so.
@@ -11,18 +13,24 @@ import {
   AppError, formatSocketAddress, HeldMember, type HeldSeams, type MonoMs, parseSocketAddress, type Role, type SlotMemory, type SocketAddress,
 } from '@tandem/core';
 import {
-  acceptConnection, bootTimeMs, closeFd, connectUnix, Journal, layoutVersion, listenersMax, listenUnix, peerCredentials, type Reactor, ReadyEvent,
+  acceptConnection, bootTimeMs, closeFd, connectUnix, Journal, listenersMax, listenUnix, peerCredentials, type Reactor, ReadyEvent,
 } from 'node-reuseport';
 import { HANDOVER_PROTOCOL, type HandoverMessage, handoverSocketPath, receiveHandover, sendHandover } from './handover-messages.js';
+import type { ClientConnection } from './client-connection.js';
+import { ConnectionRecords, type OwnRecord } from './connection-records.js';
+import { HeldConnections } from './held-connections.js';
 import { MappedJournal } from './held-journal.js';
 import { HeldListeners } from './held-sockets.js';
 import { createListener, type Listener, NUMBERS_PER_MEMBER } from './listeners.js';
+import { openRegion } from './shared-region.js';
 import type { TcpClients } from './tcp-clients.js';
 import type { Tokens, Watcher } from './tokens.js';
 
 /** At its start a member waits this long for a peer that is there but does not answer; then it goes on alone. */
 const PEER_ANSWER_MS = 500;
 const REDIAL_MS = 100;
+/** A peer that cannot read our journal is asked again this often: it may have been replaced. */
+const REDIAL_OTHER_LAYOUT_MS = 10_000;
 const PRIVATE = 0o600;
 
 export interface HandoverOptions {
@@ -31,6 +39,8 @@ export interface HandoverOptions {
   readonly journal: Journal;
   /** A planted fault: nothing is taken from a dead peer. */
   readonly noSteal: boolean;
+  /** The newest journal that can be read here. */
+  readonly layout: number;
   readonly seams: {
     readonly held: HeldSeams;
     readonly reactor: Reactor;
@@ -61,6 +71,7 @@ export class Handover {
   private redialAtMs = 0;
   private nextBase = NUMBERS_PER_MEMBER;
   private onAdopted: (() => void) | null = null;
+  private hasAdopted = false;
 
   constructor(options: HandoverOptions) {
     this.options = options;
@@ -73,9 +84,19 @@ export class Handover {
     options.seams.reactor.watch(this.listenerFd, token, ReadyEvent.IN);
   }
 
+  /** The newest journal that can be read here. */
+  get layout(): number {
+    return this.options.layout;
+  }
+
   /** The peer holds our sockets and journal, and we hold its. */
   get isRedundant(): boolean {
     return this.isTaken && [...this.incoming].some((one) => one.held?.isAlive === true && !one.held.isAdopted);
+  }
+
+  /** The peer reads our sockets, and holds our clients' connections. */
+  get isTakenOver(): boolean {
+    return this.hasAdopted && this.isTaken;
   }
 
   /** Members that are being answered for. */
@@ -87,18 +108,27 @@ export class Handover {
   acquire(addresses: readonly SocketAddress[]): OwnSockets {
     const wanted = addresses.map(formatSocketAddress);
     let inherited: readonly Listener[] | null = null;
-    const fd = this.dial();
+    let canHold = true;
+    const fd = dialHandover(this.options.runDir, this.peerRole, this.options.warn);
     if (fd !== null) {
-      this.send(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role: this.options.role, layout: layoutVersion, listen: wanted });
+      this.send(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role: this.options.role, layout: this.layout, listen: wanted });
       const welcome = this.await(fd, 'welcome');
-      if (welcome?.message.kind === 'welcome') inherited = listenersOf(welcome.message.listen, welcome.fds, wanted);
+      if (welcome?.message.kind === 'welcome') {
+        inherited = listenersOf(welcome.message.listen, welcome.fds, wanted);
+        canHold = this.canHold(welcome.message.layout);
+      }
     }
     this.own = inherited ?? addresses.map(createListener);
-    if (fd !== null) {
+    if (fd !== null && !canHold) {
+      closeFd(fd);
+      this.redialAtMs = bootTimeMs() + REDIAL_OTHER_LAYOUT_MS;
+    } else if (fd !== null) {
       this.share(fd);
       this.isTaken = this.await(fd, 'taken') !== null;
-      if (this.isTaken) this.keep(fd);
-      else this.giveUp(fd, 'the peer did not take our sockets in time: serving without takeover');
+      if (this.isTaken) {
+        this.keep(fd);
+        this.shareConnections();
+      } else this.giveUp(fd, 'the peer did not take our sockets in time: serving without takeover');
     }
     return { listeners: this.own, isInherited: inherited !== null };
   }
@@ -118,6 +148,7 @@ export class Handover {
   tick(): void {
     const nowMs = this.options.seams.nowMs();
     for (const one of this.incoming) {
+      one.connections?.sweep();
       one.held?.tick(nowMs);
       if (one.held?.isDone === true) this.incoming.delete(one);
     }
@@ -148,15 +179,19 @@ export class Handover {
     return [];
   }
 
-  hold(journal: Journal, listeners: readonly Listener[]): HeldMember {
-    const { held, reactor, memory, clients } = this.options.seams;
+  hold(journal: Journal, listeners: readonly Listener[]): { readonly member: HeldMember; readonly connections: HeldConnections | null } {
+    const { noSteal, seams } = this.options;
+    const { held, reactor, memory, clients } = seams;
     const base = this.nextBase;
     this.nextBase = base + NUMBERS_PER_MEMBER >= listenersMax ? NUMBERS_PER_MEMBER : base + NUMBERS_PER_MEMBER;
-    return new HeldMember(
+    const region = noSteal ? null : openRegion(journal);
+    const connections = region === null ? null : new HeldConnections(new ConnectionRecords(region), { clients, counters: held.counters, base });
+    const member = new HeldMember(
       held,
-      new MappedJournal(journal, { reactor, memory, base, noSteal: this.options.noSteal }),
-      new HeldListeners(listeners, { reactor, clients, base }),
+      new MappedJournal(journal, { reactor, memory, base, connections, noSteal }),
+      new HeldListeners(listeners, { reactor, clients, connections, base }),
     );
+    return { member, connections };
   }
 
   forget(one: Incoming): void {
@@ -167,26 +202,13 @@ export class Handover {
     this.options.warn(message);
   }
 
-  /** A connection without a member behind it. */
-  private dial(): number | null {
-    try {
-      const fd = connectUnix(handoverSocketPath(this.options.runDir, this.peerRole));
-      if (peerCredentials(fd).uid === process.geteuid!()) return fd;
-      this.options.warn('the handover socket of the peer belongs to another user: not used');
-      closeFd(fd);
-    } catch {
-      // Nobody there: we are alone for now.
-    }
-    return null;
-  }
-
   /** The peer came after us: it gets our sockets, which are bound and read already. */
   private redial(nowMs: number): void {
     this.redialAtMs = nowMs + REDIAL_MS;
-    const fd = this.dial();
+    const fd = dialHandover(this.options.runDir, this.peerRole, this.options.warn);
     if (fd === null) return;
     const listen = this.own.map(({ address }) => formatSocketAddress(address));
-    this.send(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role: this.options.role, layout: layoutVersion, listen });
+    this.send(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role: this.options.role, layout: this.layout, listen });
     this.keep(fd);
   }
 
@@ -208,12 +230,30 @@ export class Handover {
       }
       const { message, fds } = received;
       for (const each of fds) closeFd(each);
-      if (message.kind === 'welcome') this.share(fd);
-      else if (message.kind === 'taken') {
+      if (message.kind === 'welcome') {
+        if (!this.canHold(message.layout)) {
+          this.lose(fd);
+          this.redialAtMs = bootTimeMs() + REDIAL_OTHER_LAYOUT_MS;
+          return;
+        }
+        this.share(fd);
+      } else if (message.kind === 'taken') {
         this.isTaken = true;
+        this.shareConnections();
         this.send(fd, { kind: 'reading' });
-      } else if (message.kind === 'adopted') this.onAdopted?.();
+      } else if (message.kind === 'adopted') {
+        this.hasAdopted = true;
+        this.onAdopted?.();
+      }
     }
+  }
+
+  /** A peer of an older release may not know our journal: it then cannot answer for us. */
+  private canHold(layout: number): boolean {
+    const ours = this.options.journal.layout.version;
+    if (layout >= ours) return true;
+    this.options.warn(`the peer knows journals up to layout ${layout}, ours is ${ours}: working without takeover; restart this member to use the peer's`);
+    return false;
   }
 
   private lose(fd: number): void {
@@ -222,7 +262,17 @@ export class Handover {
     closeFd(fd);
     this.outgoing = null;
     this.isTaken = false;
+    this.options.seams.clients.setShare(() => 'alone');
     this.onAdopted?.();
+  }
+
+  private shareConnections(): void {
+    this.options.seams.clients.setShare((connection) => this.shareConnection(connection));
+  }
+
+  private shareConnection({ fd, record }: ClientConnection): 'shared' | 'later' | 'alone' {
+    if (this.outgoing === null || !this.isTaken) return 'alone';
+    return sendHandover(this.outgoing, { kind: 'connection', ...record }, [fd]) ? 'shared' : 'later';
   }
 
   private share(fd: number): void {
@@ -279,11 +329,50 @@ export class Handover {
 
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
+/** A connection to the peer's handover socket; null where nobody is there. */
+function dialHandover(runDir: string, peerRole: Role, warn: (message: string) => void): number | null {
+  try {
+    const fd = connectUnix(handoverSocketPath(runDir, peerRole));
+    if (peerCredentials(fd).uid === process.geteuid!()) return fd;
+    warn('the handover socket of the peer belongs to another user: not used');
+    closeFd(fd);
+  } catch {
+    // Nobody there: we are alone for now.
+  }
+  return null;
+}
+
+/**
+ * The newest journal that the peer can read, asked before our own is made; null where there is no peer that answers. So a pair
+ * of two releases works by the older one's layout.
+ */
+export function peerLayout(runDir: string, role: Role, layout: number): number | null {
+  const fd = dialHandover(runDir, role === 'agent' ? 'dns-proxy' : 'agent', () => undefined);
+  if (fd === null) return null;
+  try {
+    sendHandover(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role, layout, listen: [] });
+    for (const untilMs = bootTimeMs() + PEER_ANSWER_MS; bootTimeMs() < untilMs; Atomics.wait(pause, 0, 0, 1)) {
+      const received = receiveHandover(fd);
+      if (received === 'none') continue;
+      if (received === 'end') return null;
+      for (const each of received.fds) closeFd(each);
+      return received.message.kind === 'welcome' ? received.message.layout : null;
+    }
+    return null;
+  } catch {
+    // What is wrong is said when the peer is dialled in earnest.
+    return null;
+  } finally {
+    closeFd(fd);
+  }
+}
+
 /** A member that gives its sockets and journal here. */
 class Incoming implements Watcher {
   role: Role | null = null;
   held: HeldMember | null = null;
   listeners: readonly Listener[] = [];
+  connections: HeldConnections | null = null;
   private readonly handover: Handover;
   private readonly seams: HandoverOptions['seams'];
   private readonly fd: number;
@@ -315,10 +404,13 @@ class Incoming implements Watcher {
   private handle(message: HandoverMessage, fds: readonly number[]): void {
     switch (message.kind) {
       case 'hello':
-        this.hello(message.role, message.layout);
+        this.hello(message.role);
         break;
       case 'share':
         this.share(message.listen, fds);
+        break;
+      case 'connection':
+        this.connection(message, fds);
         break;
       case 'reading':
         this.handover.giveBackAll(this);
@@ -332,14 +424,11 @@ class Incoming implements Watcher {
     }
   }
 
-  private hello(role: Role, layout: number): void {
-    if (layout !== layoutVersion) {
-      throw new AppError('LINK', `the peer's journal has layout ${layout}, ours ${layoutVersion}: working without takeover`);
-    }
+  private hello(role: Role): void {
     this.role = role;
     const listeners = this.handover.inheritance(role);
     const listen = listeners.map(({ address }) => formatSocketAddress(address));
-    sendHandover(this.fd, { kind: 'welcome', listen }, listeners.flatMap(({ udp, tcp }) => [udp, tcp]));
+    sendHandover(this.fd, { kind: 'welcome', layout: this.handover.layout, listen }, listeners.flatMap(({ udp, tcp }) => [udp, tcp]));
   }
 
   private share(listen: readonly string[], fds: readonly number[]): void {
@@ -351,7 +440,9 @@ class Incoming implements Watcher {
     try {
       const journal = Journal.open(journalFd);
       this.listeners = listenersOf(listen, sockets, listen)!;
-      this.held = this.handover.hold(journal, this.listeners);
+      const { member, connections } = this.handover.hold(journal, this.listeners);
+      this.held = member;
+      this.connections = connections;
     } catch (error) {
       for (const fd of sockets) closeFd(fd);
       throw error;
@@ -359,6 +450,15 @@ class Incoming implements Watcher {
       closeFd(journalFd);
     }
     sendHandover(this.fd, { kind: 'taken' });
+  }
+
+  private connection({ index, generation }: OwnRecord, fds: readonly number[]): void {
+    if (fds.length !== 1 || this.connections === null) {
+      for (const fd of fds) closeFd(fd);
+      if (fds.length !== 1) throw new AppError('LINK', 'a connection does not fit its descriptors');
+      return;
+    }
+    this.connections.add({ index, generation }, fds[0]);
   }
 
   private end(): void {

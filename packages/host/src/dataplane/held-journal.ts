@@ -1,6 +1,8 @@
 /** Another member's journal, mapped here, as core's takeover sees it. */
 import { type HeldJournal, SLOT, SLOT_FLAG, type SlotMemory, slotWord, TAKEN, type Taken } from '@tandem/core';
 import { type Journal, type Reactor, scan, scanStride, scanWords, Take } from 'node-reuseport';
+import type { ClientConnection } from './client-connection.js';
+import type { HeldConnections } from './held-connections.js';
 import { NUMBERS_PER_MEMBER } from './listeners.js';
 import { slotMemory } from './slot-memory.js';
 
@@ -10,6 +12,8 @@ export interface HeldJournalOptions {
   readonly memory: SlotMemory;
   /** The first of the reactor's listener numbers that are the journal owner's. */
   readonly base: number;
+  /** Null: nobody but the owner can answer queries that came by TCP. */
+  readonly connections: HeldConnections | null;
   /** A planted fault: nothing is found owed. */
   readonly noSteal: boolean;
 }
@@ -52,17 +56,20 @@ export class MappedJournal implements HeldJournal {
     return this.slots.subarray(0, count);
   }
 
-  /** A hung owner still has the connection that a TCP query came by, and nobody else does. */
-  mayTake(slot: number, isGone: boolean): boolean {
-    return isGone || (this.memory.words[slotWord(this.memory, slot) + SLOT.flags] & SLOT_FLAG.tcp) === 0;
+  /** A query that came by TCP is only of use together with its connection. */
+  mayTake(slot: number): boolean {
+    return !this.isTcp(slot) || this.connectionOf(slot) !== null;
   }
 
   take(slot: number, isGone: boolean): Taken {
     const { reactor, base } = this.options;
     switch (reactor.take(this.journal, slot, base, isGone)) {
-      case Take.QUERY:
-        this.nameListener(reactor.taken[0]);
+      case Take.QUERY: {
+        const connection = this.connectionOf(slot);
+        if (connection === null) this.nameListener(reactor.taken[0]);
+        else connection.adopt(reactor.taken[0]);
         return TAKEN.query;
+      }
       case Take.ANSWER:
         this.nameListener(reactor.taken[0]);
         return TAKEN.answer;
@@ -79,6 +86,14 @@ export class MappedJournal implements HeldJournal {
 
   release(): void {
     this.journal.release();
+  }
+
+  private isTcp(slot: number): boolean {
+    return (this.memory.words[slotWord(this.memory, slot) + SLOT.flags] & SLOT_FLAG.tcp) !== 0;
+  }
+
+  private connectionOf(slot: number): ClientConnection | null {
+    return this.options.connections?.connectionOf(this.memory, slot) ?? null;
   }
 
   /** A query that the member itself had taken from us came in by our own socket, under the member's number for it. */

@@ -1,12 +1,15 @@
 /** Another member's shared sockets, held here: read while it is answered for, else left alone. */
-import type { HeldSockets } from '@tandem/core';
+import type { HeldSockets, MonoMs } from '@tandem/core';
 import { closeFd, type Reactor } from 'node-reuseport';
+import type { HeldConnections } from './held-connections.js';
 import { isWildcard, type Listener } from './listeners.js';
 import type { TcpClients } from './tcp-clients.js';
 
 export interface HeldListenersOptions {
   readonly reactor: Reactor;
   readonly clients: TcpClients;
+  /** Null: the member's journal is of a layout that says nothing of them. */
+  readonly connections: HeldConnections | null;
   /** The first of the reactor's listener numbers that are these sockets'. */
   readonly base: number;
 }
@@ -42,11 +45,12 @@ export class HeldListeners implements HeldSockets {
     });
   }
 
-  takeConnections(): boolean {
-    return true;
+  takeConnections(isGone: boolean, nowMs: MonoMs): void {
+    this.options.connections?.take(isGone, nowMs);
   }
 
   close(): void {
+    this.options.connections?.close();
     const { reactor, base } = this.options;
     this.listeners.forEach(({ udp, tcp }, i) => {
       reactor.removeListener(base + i);

@@ -11,11 +11,13 @@ import { RCODE } from '@tandem/dns';
 import {
   answerRowStride, bootTimeMs, Control, Journal, Reactor, readyStride,
 } from 'node-reuseport';
+import { ConnectionRecords } from './connection-records.js';
 import { plantFaults } from './faults.js';
-import { Handover } from './handover.js';
+import { Handover, peerLayout } from './handover.js';
 import { bindListener, closeListener, isWildcard, type Listener } from './listeners.js';
 import { MappingRingWriter } from './mapping-ring.js';
 import { type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
+import { createRegion, privateRegion, regionBytes, type SharedRegion } from './shared-region.js';
 import { slotMemory } from './slot-memory.js';
 import { SecureRandom } from './random.js';
 import { UnsentBudget } from './stream.js';
@@ -27,6 +29,8 @@ import { ReactorWire } from './wire.js';
 
 /** Datagrams per receive call: enough that the system call's own cost does not count (reference: 63 per call under load). */
 const BATCH = 64;
+/** Journals have the extra region since this layout. */
+const LAYOUT_WITH_REGION = 2;
 /** A query's promised time, and a little. */
 const STOP_MS = 2600;
 /** New mappings wake the control thread this often at most: a wake-up costs more than a query. */
@@ -72,7 +76,9 @@ export class DataPlaneLoop {
     this.gauges = new Float64Array(data.gauges);
     this.counters = new Counters(new Float64Array(data.counters));
     this.ring = new MappingRingWriter(data.mappingRing);
-    this.journal = Journal.create({ slots: settings.slots, batch: BATCH });
+    const { layout } = data.faults;
+    const version = Math.min(layout, peerLayout(settings.runDir, settings.role, layout) ?? layout);
+    this.journal = createJournal(settings, version);
     this.reactor = new Reactor(this.journal);
     this.reactor.reserve = Math.floor(settings.slots * SPARE_SHARE);
     this.memory = slotMemory(this.journal);
@@ -86,8 +92,16 @@ export class DataPlaneLoop {
       random,
       counters: this.counters,
     });
-    const streams = { reactor: this.reactor, memory: this.memory, tokens: this.tokens, unsent: new UnsentBudget(), nowMs: () => this.nowMs };
-    this.clients = new TcpClients(streams, this.path, {
+    const streams = {
+      reactor: this.reactor,
+      memory: this.memory,
+      tokens: this.tokens,
+      unsent: new UnsentBudget(),
+      records: new ConnectionRecords(regionOf(this.journal, settings)),
+      nowMs: () => this.nowMs,
+      onQuery: (slot: number) => this.read(slot),
+    };
+    this.clients = new TcpClients(streams, {
       connections: settings.tcpConnections,
       connectionsPerClient: settings.tcpConnectionsPerClient,
       idleTimeoutMs: settings.tcpIdleTimeoutMs,
@@ -114,6 +128,7 @@ export class DataPlaneLoop {
         },
       },
       noSteal: data.faults.noSteal,
+      layout,
       warn: (message) => this.say({ kind: 'warning', message }),
     });
     this.cursor = new Int32Array(this.journal.buffer, this.journal.layout.cursorOffset, 1);
@@ -138,13 +153,7 @@ export class DataPlaneLoop {
 
   private takeBatch(received: number, answers: number, ready: number): void {
     const { reactor, path, source } = this;
-    for (let i = 0; i < received; i++) {
-      const slot = reactor.received[i];
-      // Should reading this query end the process, the peer knows which one it was.
-      this.cursor[0] = slot + 1;
-      path.onQuery(slot);
-    }
-    this.cursor[0] = 0;
+    for (let i = 0; i < received; i++) this.read(reactor.received[i]);
     for (let i = 0; i < answers; i++) {
       const row = i * answerRowStride;
       source.port = reactor.answers[row + 2];
@@ -155,6 +164,13 @@ export class DataPlaneLoop {
     for (let i = 0; i < ready; i++) {
       this.tokens.dispatch(reactor.ready[i * readyStride], reactor.ready[i * readyStride + 1]);
     }
+  }
+
+  /** Should reading this query end the process, the peer knows which one it was. */
+  private read(slot: number): void {
+    this.cursor[0] = slot + 1;
+    this.path.onQuery(slot);
+    this.cursor[0] = 0;
   }
 
   private tick(): void {
@@ -263,7 +279,9 @@ export class DataPlaneLoop {
   private close(): void {
     if (this.wroteMappings) this.say({ kind: 'mappings' });
     this.reactor.flush(this.wire.takeRows());
-    this.clients.closeAll();
+    // The peer goes on with the connections as soon as this process ends.
+    if (this.handover.isTakenOver) this.clients.leaveAll();
+    else this.clients.closeAll();
     this.upstreams.closeAll();
     this.ports.closeAll();
     this.listeners.forEach((listener, index) => {
@@ -273,6 +291,21 @@ export class DataPlaneLoop {
     this.reactor.close();
     this.journal.release();
   }
+}
+
+function createJournal(settings: Settings, version: number): Journal {
+  const extraBytes = version >= LAYOUT_WITH_REGION ? regionBytes(recordsOf(settings)) : 0;
+  return Journal.create({ slots: settings.slots, batch: BATCH, version, extraBytes });
+}
+
+/** In the journal, so that the peer has it, too; or, with a layout that has no room for it, for ourselves. */
+function regionOf(journal: Journal, settings: Settings): SharedRegion {
+  return journal.layout.extraBytes > 0 ? createRegion(journal, recordsOf(settings)) : privateRegion(recordsOf(settings));
+}
+
+/** As many again as clients may open: those of a peer that is answered for. */
+function recordsOf(settings: Settings): number {
+  return 2 * settings.tcpConnections;
 }
 
 function pathSettings(settings: Settings): PathSettings {

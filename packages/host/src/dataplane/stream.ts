@@ -1,9 +1,10 @@
 /**
- * What client and upstream TCP connections share: non-blocking reads into a frame buffer, writes that keep what the
- * kernel did not take yet, in bounds.
+ * An upstream's TCP connection: non-blocking reads into a frame buffer, writes that keep what the kernel did not take yet,
+ * in bounds. (A client's is client-input.ts and client-output.ts: another process must be able to go on with it.)
  */
 import { closeFd, EAGAIN, receiveInto, sendFrom, shutdownFd, ReadyEvent, type Reactor } from 'node-reuseport';
 import { FrameReader } from './frames.js';
+import { Interest } from './interest.js';
 
 const WOULD_BLOCK = -EAGAIN;
 const INTERRUPTED = -4;
@@ -11,8 +12,8 @@ const INTERRUPTED = -4;
 const LENGTH_BYTES = 2;
 const MESSAGE_MAX = 65_535;
 /** Bytes that may wait for a reader that does not read, on one connection and on all; beyond that it is closed. */
-const UNSENT_MAX = 4 * (LENGTH_BYTES + MESSAGE_MAX);
-const UNSENT_IN_ALL_MAX = 16 * 1024 * 1024;
+export const UNSENT_MAX = 4 * (LENGTH_BYTES + MESSAGE_MAX);
+export const UNSENT_IN_ALL_MAX = 16 * 1024 * 1024;
 
 /** What a read or write came to. */
 export type StreamResult = 'ok' | 'end' | 'broken';
@@ -34,25 +35,21 @@ export class Stream {
   readonly fd: number;
   readonly token: number;
   readonly reader: FrameReader;
-  private readonly reactor: Reactor;
+  private readonly interest: Interest;
   private readonly budget: UnsentBudget;
   private unsent: Uint8Array[] = [];
   private unsentBytes = 0;
-  private wantsInput = true;
   private wantsOutput: boolean;
-  private watched: number;
 
   /** `connecting`: wait for the connection to be made before anything is sent. */
   constructor(seams: StreamSeams, fd: number, token: number, capacity: number, connecting: boolean) {
     const { reactor } = seams;
-    this.reactor = reactor;
     this.budget = seams.unsent;
     this.fd = fd;
     this.token = token;
     this.reader = new FrameReader(capacity);
     this.wantsOutput = connecting;
-    this.watched = this.events();
-    reactor.watch(fd, token, this.watched);
+    this.interest = new Interest(reactor, fd, token, ReadyEvent.IN | (connecting ? ReadyEvent.OUT : 0));
   }
 
   /** Bytes accepted by `send` that the kernel has not taken. */
@@ -109,13 +106,12 @@ export class Stream {
 
   /** False: leave what arrives in the socket, so that the sender is held back. */
   setInput(wanted: boolean): void {
-    this.wantsInput = wanted;
-    this.rewatch();
+    this.interest.setInput(wanted);
   }
 
   close(): void {
     this.count(-this.unsentBytes);
-    this.reactor.unwatch(this.fd);
+    this.interest.end();
     // A duplicate of the descriptor elsewhere would keep the connection open.
     shutdownFd(this.fd, 'both');
     closeFd(this.fd);
@@ -128,17 +124,6 @@ export class Stream {
 
   private setOutput(wanted: boolean): void {
     this.wantsOutput = wanted;
-    this.rewatch();
-  }
-
-  private events(): number {
-    return (this.wantsInput ? ReadyEvent.IN : 0) | (this.wantsOutput ? ReadyEvent.OUT : 0);
-  }
-
-  private rewatch(): void {
-    const events = this.events();
-    if (events === this.watched) return;
-    this.watched = events;
-    this.reactor.rewatch(this.fd, this.token, events);
+    this.interest.setOutput(wanted);
   }
 }

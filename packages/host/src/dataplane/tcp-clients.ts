@@ -4,9 +4,10 @@
  *
  * Invariant: each query takes a slot and gives it back once, also when its connection is gone by then.
  */
-import type { MonoMs, QueryPath, SlotMemory, SocketAddress } from '@tandem/core';
+import type { MonoMs, SlotMemory, SocketAddress } from '@tandem/core';
 import { acceptConnection, closeFd, EAGAIN, type Reactor, remoteAddress, ReadyEvent } from 'node-reuseport';
-import { ClientConnection } from './client-connection.js';
+import { ClientConnection, type ConnectionEnd, type ConnectionStart, NEW_CONNECTION } from './client-connection.js';
+import type { ConnectionRecords } from './connection-records.js';
 import type { UnsentBudget } from './stream.js';
 import type { Tokens, Watcher } from './tokens.js';
 
@@ -15,6 +16,10 @@ const ACCEPTS_PER_EVENT = 64;
 const SWEEP_EVERY_MS = 500;
 /** How soon a connection that found no slot looks again. */
 const SLOTS_AGAIN_MS = 5;
+/** A connection that the peer does not take in this time is read all the same: the peer hangs. */
+const SHARE_WAIT_MS = 20;
+/** A slot whose connection was lost to the peer is left to the peer for so long. */
+const LOST_SLOT_MS = 1000;
 /** Pause after the process ran out of file descriptors. */
 const ACCEPT_PAUSE_MS = 100;
 const ECONNABORTED = 103;
@@ -26,23 +31,41 @@ export interface TcpClientLimits {
   readonly idleTimeoutMs: number;
 }
 
+/** Gives the connection to the peer to hold. 'later': it takes none now; 'alone': there is no peer. */
+export type ShareConnection = (connection: ClientConnection) => 'shared' | 'later' | 'alone';
+
 export interface TcpSeams {
   readonly reactor: Reactor;
   readonly memory: SlotMemory;
   readonly tokens: Tokens;
   readonly unsent: UnsentBudget;
+  readonly records: ConnectionRecords;
   /** The batch's time. */
   readonly nowMs: () => MonoMs;
+  /** A query that is in a slot now. */
+  readonly onQuery: (slot: number) => void;
+}
+
+interface Closed {
+  readonly address: string;
+  readonly asked: Iterable<number>;
+  readonly unwritten: Iterable<number>;
+  readonly end: ConnectionEnd;
 }
 
 export class TcpClients {
   private readonly seams: TcpSeams;
-  private readonly path: QueryPath;
   private readonly limits: TcpClientLimits;
+  private share: ShareConnection = () => 'alone';
   /** The one without a whole query or an answer for the longest time comes first. */
   private readonly connections = new Set<ClientConnection>();
   private readonly perClient = new Map<string, number>();
   private readonly ofSlot: (ClientConnection | null)[];
+  /** Slots whose connection is the peer's now: the path still has the first, the others are freed at that time. */
+  private readonly lostAsked = new Set<number>();
+  private readonly lost = new Map<number, number>();
+  /** Not held by the peer yet; read from that time on whether they are or not. */
+  private readonly unshared = new Map<ClientConnection, number>();
   /** Found no slot. */
   private readonly short = new Set<ClientConnection>();
   /** May take more queries now. */
@@ -52,11 +75,17 @@ export class TcpClients {
   private resumeAtMs = Infinity;
   private sweepAtMs = 0;
 
-  constructor(seams: TcpSeams, path: QueryPath, limits: TcpClientLimits) {
+  constructor(seams: TcpSeams, limits: TcpClientLimits) {
     this.seams = seams;
-    this.path = path;
     this.limits = limits;
     this.ofSlot = new Array<ClientConnection | null>(seams.memory.slotCount).fill(null);
+  }
+
+  /** From now on there may be a peer that holds connections; those that are there are given to it. */
+  setShare(share: ShareConnection): void {
+    this.share = share;
+    const nowMs = this.seams.nowMs();
+    for (const connection of this.connections) this.unshared.set(connection, nowMs);
   }
 
   get count(): number {
@@ -83,26 +112,31 @@ export class TcpClients {
   /** When `tick` has something to do. */
   nextDeadlineMs(): number {
     if (this.roomy.size > 0) return 0;
-    const againAtMs = this.short.size > 0 ? this.seams.nowMs() + SLOTS_AGAIN_MS : Infinity;
-    return Math.min(this.resumeAtMs, againAtMs, this.connections.size > 0 ? this.sweepAtMs : Infinity);
+    const againAtMs = this.short.size > 0 || this.unshared.size > 0 ? this.seams.nowMs() + SLOTS_AGAIN_MS : Infinity;
+    return Math.min(this.resumeAtMs, againAtMs, this.connections.size + this.lost.size > 0 ? this.sweepAtMs : Infinity);
   }
 
   tick(): void {
     const nowMs = this.seams.nowMs();
     if (nowMs >= this.resumeAtMs) this.setAccepting(true);
+    if (this.unshared.size > 0) this.shareAgain(nowMs);
     if (this.short.size + this.roomy.size > 0) this.resume();
     if (nowMs < this.sweepAtMs) return;
     this.sweepAtMs = nowMs + SWEEP_EVERY_MS;
     for (const connection of this.connections) {
-      if (nowMs - connection.progressAtMs < this.limits.idleTimeoutMs) break;
-      if (connection.isIdle) connection.close();
+      const isOld = nowMs - connection.progressAtMs >= this.limits.idleTimeoutMs;
+      if (isOld && (connection.isIdle || connection.isStuck)) connection.close();
     }
+    for (const [slot, atMs] of this.lost) if (nowMs >= atMs) this.free(slot);
   }
 
-  /** Sends the answer to the slot's query, if its connection still exists, and frees the slot. */
+  /** Sends the answer to the slot's query, if its connection still exists; the slot is free once it is written. */
   reply(slot: number, bytes: Uint8Array, offset: number, length: number): void {
-    const connection = this.release(slot);
-    if (connection === null) return;
+    const connection = this.ofSlot[slot];
+    if (connection === null) {
+      this.answeredNobody(slot);
+      return;
+    }
     connection.answer(slot, bytes, offset, length);
     if (!this.connections.has(connection)) return;
     this.progressed(connection);
@@ -111,12 +145,23 @@ export class TcpClients {
 
   /** Frees the slot; the query gets no answer. */
   drop(slot: number): void {
-    this.release(slot)?.forget(slot);
+    const connection = this.ofSlot[slot];
+    this.answeredNobody(slot);
+    connection?.forget(slot);
+  }
+
+  /** A connection that was another member's. Null when it is broken, or no record is left for it. Takes the descriptor over. */
+  adopt(fd: number, listener: number, start: ConnectionStart): ClientConnection | null {
+    const client = remoteAddress(fd);
+    const connection = client === null ? null : this.open(fd, listener, { client, start });
+    if (connection === null) closeFd(fd);
+    else this.roomy.add(connection);
+    return connection;
   }
 
   /** Nothing is owed to any client. */
   get isSettled(): boolean {
-    for (const connection of this.connections) if (!connection.isSettled) return false;
+    for (const connection of this.connections) if (!connection.isIdle) return false;
     return true;
   }
 
@@ -132,11 +177,40 @@ export class TcpClients {
     for (const connection of [...this.connections]) connection.close();
   }
 
-  private release(slot: number): ClientConnection | null {
-    const connection = this.ofSlot[slot];
+  /** Leaves the connections to the peer that holds them. */
+  leaveAll(): void {
+    this.stop();
+    for (const connection of [...this.connections]) connection.leave();
+  }
+
+  private free(slot: number): void {
     this.ofSlot[slot] = null;
+    this.lost.delete(slot);
     this.seams.reactor.freeSlot(slot);
-    return connection;
+  }
+
+  /** The path is done with the slot; its connection is gone, or about to be closed. */
+  private answeredNobody(slot: number): void {
+    if (this.lostAsked.delete(slot)) this.leaveToPeer(slot);
+    else this.free(slot);
+  }
+
+  /** A slot must not look answered before the peer that took its connection had time to take it, too. */
+  private leaveToPeer(slot: number): void {
+    this.ofSlot[slot] = null;
+    this.lost.set(slot, this.seams.nowMs() + LOST_SLOT_MS);
+  }
+
+  private shareAgain(nowMs: MonoMs): void {
+    for (const [connection, readAtMs] of this.unshared) {
+      const result = this.share(connection);
+      if (result === 'later') {
+        if (nowMs >= readAtMs) connection.nowShared();
+        continue;
+      }
+      this.unshared.delete(connection);
+      connection.nowShared();
+    }
   }
 
   /** The query path calls back into connections, but they may only call it from here or when their socket is ready. */
@@ -180,32 +254,54 @@ export class TcpClients {
       return;
     }
     yielding?.close();
-    let connection: ClientConnection;
-    try {
-      connection = this.connectionOf(fd, index, client);
-    } catch {
-      // The kernel has no room to watch one more: as with descriptors.
-      closeFd(fd);
-      this.pauseAccepting();
-      return;
-    }
-    this.perClient.set(client.address, (this.perClient.get(client.address) ?? 0) + 1);
-    this.connections.add(connection);
+    const connection = this.open(fd, index, { client, start: NEW_CONNECTION });
+    if (connection !== null) return;
+    // The kernel has no room to watch one more: as with descriptors.
+    closeFd(fd);
+    this.pauseAccepting();
   }
 
-  private connectionOf(fd: number, index: number, client: SocketAddress): ClientConnection {
-    const connection: ClientConnection = new ClientConnection(this.seams, this.path, {
-      fd,
-      listener: index,
-      client,
-      onSlot: (slot) => {
-        this.ofSlot[slot] = connection;
-        this.progressed(connection);
-      },
-      onSlotsShort: () => this.short.add(connection),
-      onRoom: () => this.roomy.add(connection),
-      onClosed: (slots) => this.removed(connection, client.address, slots),
-    });
+  /** Null: there is no room for it; the descriptor is still the caller's. */
+  private open(fd: number, listener: number, from: { readonly client: SocketAddress; readonly start: ConnectionStart }): ClientConnection | null {
+    const record = this.seams.records.allocate(listener);
+    if (record === null) return null;
+    const { client } = from;
+    // What closes it while it is being made is noticed after that.
+    let isMade = false;
+    let closing: (() => void) | null = null;
+    let connection: ClientConnection;
+    try {
+      const onClosed = (asked: Iterable<number>, unwritten: Iterable<number>, end: ConnectionEnd): void => {
+        const remove = (): void => this.removed(connection, { address: client.address, asked, unwritten, end });
+        if (isMade) remove();
+        else closing = remove;
+      };
+      connection = new ClientConnection(this.seams, {
+        fd,
+        listener,
+        record,
+        ...from,
+        onSlot: (slot) => {
+          this.ofSlot[slot] = connection;
+          this.progressed(connection);
+        },
+        onUnasked: (slot) => this.answeredNobody(slot),
+        onAnswered: (slot) => this.free(slot),
+        onSlotsShort: () => this.short.add(connection),
+        onRoom: () => this.roomy.add(connection),
+        onClosed,
+      }, false);
+    } catch {
+      this.seams.records.forget(record);
+      return null;
+    }
+    isMade = true;
+    this.perClient.set(client.address, (this.perClient.get(client.address) ?? 0) + 1);
+    this.connections.add(connection);
+    (closing as (() => void) | null)?.();
+    if (!this.connections.has(connection)) return connection;
+    if (this.share(connection) === 'later') this.unshared.set(connection, this.seams.nowMs() + SHARE_WAIT_MS);
+    else connection.nowShared();
     return connection;
   }
 
@@ -214,11 +310,22 @@ export class TcpClients {
     this.resumeAtMs = this.seams.nowMs() + ACCEPT_PAUSE_MS;
   }
 
-  private removed(connection: ClientConnection, address: string, slots: Iterable<number>): void {
-    for (const slot of slots) this.ofSlot[slot] = null;
+  private removed(connection: ClientConnection, closed: Closed): void {
+    const { address, asked, unwritten, end } = closed;
+    for (const slot of asked) {
+      this.ofSlot[slot] = null;
+      if (end !== 'closed') this.lostAsked.add(slot);
+    }
+    for (const slot of unwritten) {
+      if (end === 'closed') this.free(slot);
+      else this.leaveToPeer(slot);
+    }
+    // What is left to the peer keeps its record: it is what the peer goes by.
+    if (end !== 'left') this.seams.records.forget(connection.record);
     this.connections.delete(connection);
     this.short.delete(connection);
     this.roomy.delete(connection);
+    this.unshared.delete(connection);
     const count = this.perClient.get(address)! - 1;
     if (count === 0) this.perClient.delete(address);
     else this.perClient.set(address, count);

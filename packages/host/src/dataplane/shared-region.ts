@@ -1,0 +1,74 @@
+/**
+ * What a member lays into its journal's extra region for its peer: a record per client connection, and buffers for the
+ * TCP answers that are being written. Where each part lies stands in the header page's application area.
+ *
+ * Invariant: a region is opened only if its parts lie within it, whatever the other side wrote there.
+ */
+import { AppError } from '@tandem/core';
+import type { Journal } from 'node-reuseport';
+
+/** A DNS message over TCP with its length in front (RFC 1035 §4.2.2). */
+export const ROW_BYTES = 2 + 65_535;
+/** Answers that are being written at one moment: the kernel nearly always takes one whole, so few are ever in use. */
+const ROWS = 16;
+const ROW_STRIDE = 65_600;
+/** Words of a connection's record. */
+export const RECORD_WORDS = 8;
+
+const REGION_VERSION = 1;
+const CONNECTIONS_MAX = 65_536;
+const ROWS_MAX = 1024;
+/** Words at the application area: version, connections, offset of their records, rows, offset of their bytes. */
+const WORDS = 5;
+
+export interface SharedRegion {
+  /** RECORD_WORDS per connection. */
+  readonly records: Int32Array;
+  /** Buffers of ROW_BYTES. */
+  readonly rows: readonly Uint8Array[];
+}
+
+export function regionBytes(connections: number): number {
+  return recordBytes(connections) + ROWS * ROW_STRIDE;
+}
+
+/** In a new journal with `regionBytes(connections)` extra bytes. */
+export function createRegion(journal: Journal, connections: number): SharedRegion {
+  const { extraOffset, applicationOffset } = journal.layout;
+  const rowsOffset = extraOffset + recordBytes(connections);
+  new Uint32Array(journal.buffer, applicationOffset, WORDS).set([REGION_VERSION, connections, extraOffset, ROWS, rowsOffset]);
+  return regionAt(journal, connections, extraOffset, ROWS, rowsOffset);
+}
+
+/** For a member whose journal has no room for it: nobody else can see it. */
+export function privateRegion(connections: number): SharedRegion {
+  return {
+    records: new Int32Array(connections * RECORD_WORDS),
+    rows: Array.from({ length: ROWS }, () => new Uint8Array(ROW_BYTES)),
+  };
+}
+
+/** Another member's; null where its journal has none. @throws AppError LINK for one that cannot be. */
+export function openRegion(journal: Journal): SharedRegion | null {
+  const { extraOffset, extraBytes, applicationOffset } = journal.layout;
+  if (extraBytes === 0) return null;
+  const [version, connections, recordsOffset, rows, rowsOffset] = new Uint32Array(journal.buffer, applicationOffset, WORDS);
+  const end = extraOffset + extraBytes;
+  const fits =
+    version === REGION_VERSION && connections <= CONNECTIONS_MAX && rows <= ROWS_MAX && recordsOffset % 4 === 0 &&
+    recordsOffset >= extraOffset && recordsOffset + recordBytes(connections) <= end &&
+    rowsOffset >= extraOffset && rowsOffset + rows * ROW_STRIDE <= end;
+  if (!fits) throw new AppError('LINK', `the region beside the peer's journal has version ${version}, or parts outside of it`);
+  return regionAt(journal, connections, recordsOffset, rows, rowsOffset);
+}
+
+function regionAt(journal: Journal, connections: number, recordsOffset: number, rows: number, rowsOffset: number): SharedRegion {
+  return {
+    records: new Int32Array(journal.buffer, recordsOffset, connections * RECORD_WORDS),
+    rows: Array.from({ length: rows }, (_, i) => new Uint8Array(journal.buffer, rowsOffset + i * ROW_STRIDE, ROW_BYTES)),
+  };
+}
+
+function recordBytes(connections: number): number {
+  return connections * RECORD_WORDS * Int32Array.BYTES_PER_ELEMENT;
+}
