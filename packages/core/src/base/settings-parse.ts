@@ -193,7 +193,23 @@ function contradictions(settings: Settings): Complaint[] {
     const message = `${settings.upstreams.length} upstreams with ${settings.upstreamPorts} ports each (--upstream-ports) need ${sockets} sockets; allowed: at most ${UPSTREAM_SOCKETS_MAX}`;
     complaints.push({ code: 'CONFIGURATION', message });
   }
-  return complaints;
+  return [...complaints, ...pairTlsGaps(settings)];
+}
+
+/** Over TCP the members know each other by certificates alone. */
+function pairTlsGaps(settings: Settings): Complaint[] {
+  const files = { '--pair-tls-cert': settings.pairTlsCert, '--pair-tls-key': settings.pairTlsKey, '--pair-tls-ca': settings.pairTlsCa };
+  const names = Object.keys(files) as (keyof typeof files)[];
+  const missing = names.filter((name) => files[name] === null);
+  const flag = settings.role === 'agent' ? '--pair-listen' : '--pair-connect';
+  const address = settings.role === 'agent' ? settings.pairListen : settings.pairConnect;
+  if (address === null) {
+    if (missing.length === names.length) return [];
+    const given = names.filter((name) => files[name] !== null);
+    return [{ code: 'CONFIGURATION', message: `${given.join(' and ')} without ${flag}: the Unix socket has no TLS; give ${flag}, or leave them out` }];
+  }
+  if (missing.length === 0) return [];
+  return [{ code: 'CONFIGURATION', message: `${flag} ${formatSocketAddress(address)} needs ${missing.join(' and ')}: over TCP the members know each other by certificates` }];
 }
 
 /** Whether what is sent to `upstream` arrives at `listen`, here. */

@@ -39,7 +39,7 @@ t.test('without any raw value every setting has its documented default', (t) => 
     unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false, slots: 8192, upstreamPorts: 64,
     tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128, rejectResponseCode: 'refused',
     dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000, responseMaxDelayMs: 100, concurrencyLimit: 0,
-    concurrencyGraceMs: 0, logLevel: 'info', logFormat: 'json',
+    concurrencyGraceMs: 0, pairListen: null, pairConnect: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null, logLevel: 'info', logFormat: 'json',
   });
   t.ok(Object.isFrozen(settings));
   t.strictSame(notices, []);
@@ -104,6 +104,21 @@ t.test('settings that contradict each other or the host are refused', (t) => {
   t.match(refusal([flag('upstream', '127.0.0.1:10053')]), { code: 'CONFIGURATION', message: /^--upstream 127\.0\.0\.1:10053 is also a --listen address: queries would go in a circle$/ });
   t.match(refusal([flag('upstream-ports', '256'), flag('upstream', ...['1', '2', '3', '4'].map((n) => `192.0.2.${n}:53`))]), { code: 'CONFIGURATION', message: /need 1024 sockets/ });
   t.match(refusal([], { resolver: null }), { code: 'CONFIGURATION', message: /--upstream is missing/ });
+  t.end();
+});
+
+t.test('the pair link over TCP needs all three certificate files, and the files need an address', (t) => {
+  const [cert, key, ca] = ['cert', 'key', 'ca'].map((name) => flag(`pair-tls-${name}`, `/etc/tandem/${name}.pem`));
+  const listen = flag('pair-listen', '192.0.2.1:9900');
+  t.match(refusal([listen]), { code: 'CONFIGURATION', message: /^--pair-listen 192\.0\.2\.1:9900 needs --pair-tls-cert and --pair-tls-key and --pair-tls-ca: / });
+  t.match(refusal([listen, cert, ca]), { code: 'CONFIGURATION', message: /^--pair-listen 192\.0\.2\.1:9900 needs --pair-tls-key: / });
+  t.match(refusal([cert, key, ca]), { code: 'CONFIGURATION', message: /^--pair-tls-cert and --pair-tls-key and --pair-tls-ca without --pair-listen: / });
+  t.match(parseSettings([listen, cert, key, ca], facts).settings, { pairListen: { address: '192.0.2.1', port: 9900 }, pairTlsKey: '/etc/tandem/key.pem', pairConnect: null });
+  const proxy = { ...facts, role: 'dns-proxy' } as const;
+  t.match(refusal([flag('pair-connect', '[2001:db8::1]:9900')], proxy), { message: /^--pair-connect \[2001:db8::1\]:9900 needs / });
+  t.match(refusal([listen, cert, key, ca], proxy), { code: 'USAGE', message: /--pair-listen is a setting of agent/ });
+  t.match(refusal([flag('pair-listen', '192.0.2.1:0'), cert, key, ca]), { code: 'USAGE', message: /port from 1 to 65535/ });
+  t.match(parseSettings([flag('pair-connect', '192.0.2.1:9900'), cert, key, ca], proxy).settings, { pairConnect: { port: 9900 }, pairListen: null });
   t.end();
 });
 

@@ -43,6 +43,14 @@ export interface Settings {
   readonly concurrencyLimit: number;
   /** How long a query may wait for a place under `concurrencyLimit`; 0: not at all. */
   readonly concurrencyGraceMs: number;
+  /** The agent's end of the pair link over TCP; null: the Unix socket alone (always null on dns-proxy). */
+  readonly pairListen: SocketAddress | null;
+  /** Where the DNS proxy dials; null: the Unix socket (always null on the agent). */
+  readonly pairConnect: SocketAddress | null;
+  /** PEM files; all three, or none. */
+  readonly pairTlsCert: string | null;
+  readonly pairTlsKey: string | null;
+  readonly pairTlsCa: string | null;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly logFormat: 'json' | 'text';
 }
@@ -204,6 +212,26 @@ const honoured = [
     name: 'dnsproxy-concurrency-processing-grace-period', field: 'concurrencyGraceMs', kind: 'duration',
     unit: 'DURATION', default: '0s', min: 0, max: QUERY_DEADLINE_MS, status: 'honoured',
     why: 'how long a query waits for a place under the concurrency limit',
+  },
+  {
+    name: 'pair-listen', field: 'pairListen', kind: 'address', unit: 'ADDR:PORT', default: null, min: 1, max: PORT_MAX,
+    roles: ['agent'], status: 'honoured', why: 'the pair link over TCP with TLS, beside the Unix socket: where the members have no run-dir in common',
+  },
+  {
+    name: 'pair-connect', field: 'pairConnect', kind: 'address', unit: 'ADDR:PORT', default: null, min: 1, max: PORT_MAX,
+    roles: ['dns-proxy'], status: 'honoured', why: "the agent's --pair-listen, dialled in place of the Unix socket",
+  },
+  {
+    name: 'pair-tls-cert', field: 'pairTlsCert', kind: 'text', unit: 'FILE', default: null, min: 1, max: PATH_MAX,
+    status: 'honoured', why: "this member's certificate (PEM), made out to tandem-agent or tandem-dns-proxy; read again when it changes",
+  },
+  {
+    name: 'pair-tls-key', field: 'pairTlsKey', kind: 'text', unit: 'FILE', default: null, min: 1, max: PATH_MAX,
+    status: 'honoured', why: 'its private key (PEM)',
+  },
+  {
+    name: 'pair-tls-ca', field: 'pairTlsCa', kind: 'text', unit: 'FILE', default: null, min: 1, max: PATH_MAX,
+    status: 'honoured', why: "who signed the peer's certificate (PEM)",
   },
   {
     name: 'log-level', field: 'logLevel', kind: 'choice', unit: 'LEVEL', default: 'info',

@@ -1,9 +1,9 @@
 /**
- * The DNS proxy's end of the pair link: dials RUN_DIR/pair.sock for as long as the process lives, with a pause between
- * tries that grows and varies.
+ * The DNS proxy's end of the pair link: dials RUN_DIR/pair.sock, or `--pair-connect`, for as long as the process lives, with a
+ * pause between tries that grows and varies.
  */
 import { type ClientDuplexStream, credentials, type StatusObject } from '@grpc/grpc-js';
-import type { Snapshot } from '@tandem/core';
+import { formatSocketAddress, type Snapshot } from '@tandem/core';
 import { pairV1, SNAPSHOT_BYTES_MAX, type WireMessage } from '@tandem/proto';
 import { bootTimeMs } from 'node-reuseport';
 import type { Member } from '../member/member.js';
@@ -11,6 +11,7 @@ import { KEEPALIVE } from './keepalive.js';
 import { pairSocketPath } from './server.js';
 import { PairSession } from './session.js';
 import { SpacedLog } from './spaced-log.js';
+import { certificateNameOf, TlsFiles } from './tls-files.js';
 
 const PAUSE_FIRST_MS = 50;
 const PAUSE_MAX_MS = 1000;
@@ -28,6 +29,7 @@ export interface PairClientOptions {
   readonly onSnapshot: (snapshot: Snapshot) => Promise<void>;
 }
 
+/** @throws AppError CONFIGURATION for certificates that cannot be used. */
 export function startPairClient(options: PairClientOptions): PairClient {
   const dialler = new Dialler(options);
   dialler.dial();
@@ -37,6 +39,7 @@ export function startPairClient(options: PairClientOptions): PairClient {
 class Dialler {
   private readonly options: PairClientOptions;
   private readonly spaced: SpacedLog;
+  private readonly files: TlsFiles | null;
   private session: PairSession | null = null;
   private call: ClientDuplexStream<pairV1.LinkRequest, pairV1.LinkResponse> | null = null;
   private client: pairV1.PairServiceClient | null = null;
@@ -47,13 +50,18 @@ class Dialler {
   constructor(options: PairClientOptions) {
     this.options = options;
     this.spaced = new SpacedLog(options.member.log);
+    this.files = options.member.settings.pairConnect === null ? null : new TlsFiles(options.member.settings, this.spaced);
     options.member.onExchange = () => this.session?.pump();
   }
 
   dial(): void {
     const { member, onSnapshot } = this.options;
-    const client = new pairV1.PairServiceClient(`unix:${pairSocketPath(member.settings.runDir)}`, credentials.createInsecure(), {
+    const { pairConnect, runDir } = member.settings;
+    const target = pairConnect === null ? `unix:${pairSocketPath(runDir)}` : `ipv${pairConnect.family}:${formatSocketAddress(pairConnect)}`;
+    const channel = this.files === null ? credentials.createInsecure() : credentials.createFromSecureContext(this.files.current().context);
+    const client = new pairV1.PairServiceClient(target, channel, {
       ...KEEPALIVE,
+      'grpc.ssl_target_name_override': certificateNameOf('agent'),
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
       'grpc.enable_retries': 0,
       // Each try is a channel of its own, with its own connection.

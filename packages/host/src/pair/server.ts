@@ -1,22 +1,19 @@
 /**
- * The agent's end of the pair link: tandem.pair.v1 on RUN_DIR/pair.sock, for peers of the same user only.
+ * The agent's end of the pair link: tandem.pair.v1 on RUN_DIR/pair.sock and, where `--pair-listen` says so, over TCP.
  */
-import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type Server as NetServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
-import { AppError, type Snapshot } from '@tandem/core';
+import type { Snapshot } from '@tandem/core';
 import { pairV1, SNAPSHOT_BYTES_MAX, type WireMessage } from '@tandem/proto';
-import { peerCredentials } from 'node-reuseport';
 import type { Member } from '../member/member.js';
 import { KEEPALIVE } from './keepalive.js';
+import { listenTls, listenUnix } from './listeners.js';
 import { PairSession } from './session.js';
 import { SpacedLog } from './spaced-log.js';
+import { TlsFiles } from './tls-files.js';
 
-const PRIVATE_UMASK = 0o177;
 const MESSAGE_BYTES_MAX = SNAPSHOT_BYTES_MAX + 64 * 1024;
-/** During a rolling update two peers may be linked for a moment; more are a mistake. */
-const CONNECTIONS_MAX = 4;
 
 export function pairSocketPath(runDir: string): string {
   return join(runDir, 'pair.sock');
@@ -33,7 +30,7 @@ export interface PairServerOptions {
   readonly onSnapshot: (snapshot: Snapshot) => Promise<void>;
 }
 
-/** @throws AppError UNAVAILABLE when the socket cannot be made. */
+/** @throws AppError UNAVAILABLE when a socket cannot be made, CONFIGURATION for certificates that cannot be used. */
 export async function startPairServer(options: PairServerOptions): Promise<PairServer> {
   const { member } = options;
   const path = pairSocketPath(member.settings.runDir);
@@ -46,21 +43,22 @@ export async function startPairServer(options: PairServerOptions): Promise<PairS
     },
   });
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const listener = createServer((socket) => {
-    if (isOwnUser(socket)) injector.injectConnection(socket);
-    else {
-      spaced.say('warn', 'a pair link was refused', 'another user dialled');
-      socket.destroy();
-    }
-  });
-  listener.maxConnections = CONNECTIONS_MAX;
-  await listen(listener, path);
+  const onPeer = (socket: Socket): void => injector.injectConnection(socket);
+  const { pairListen } = member.settings;
+  const files = pairListen === null ? null : new TlsFiles(member.settings, spaced);
+  const listeners = [await listenUnix(path, onPeer, spaced)];
+  if (pairListen !== null && files !== null) {
+    listeners.push(await listenTls(pairListen, files, onPeer, spaced).catch(async (error: unknown) => {
+      await listeners[0].close();
+      throw error;
+    }));
+  }
   member.onExchange = () => sessions.forEach((session) => session.pump());
   return {
     close: async () => {
       injector.destroy();
       server.forceShutdown();
-      await new Promise<void>((resolve) => listener.close(() => resolve()));
+      await Promise.all(listeners.map((listener) => listener.close()));
     },
   };
 }
@@ -97,26 +95,3 @@ function link(
   call.on('cancelled', end);
   call.on('error', end);
 }
-
-function isOwnUser(socket: Socket): boolean {
-  const { fd } = (socket as unknown as { readonly _handle: { readonly fd: number } })._handle;
-  return peerCredentials(fd).uid === process.geteuid!();
-}
-
-async function listen(listener: NetServer, path: string): Promise<void> {
-  try {
-    // The API's socket of this role is held already, so what lies here is a dead process's.
-    rmSync(path, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      listener.once('error', reject);
-      const before = process.umask(PRIVATE_UMASK);
-      listener.listen({ path }, () => resolve());
-      process.umask(before);
-    });
-    chmodSync(path, 0o600);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new AppError('UNAVAILABLE', `cannot listen at ${path}: ${why}; check --run-dir`, { cause: error });
-  }
-}
-

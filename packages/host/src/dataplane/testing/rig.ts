@@ -50,7 +50,8 @@ export function settingsOf(dir: string, listen: readonly SocketAddress[], upstre
     httpListen: { address: '127.0.0.1', family: 4, port: 0 }, unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false,
     slots: 1024, upstreamPorts: 64, tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128,
     rejectResponseCode: 'refused', dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000, responseMaxDelayMs: 100,
-    concurrencyLimit: 0, concurrencyGraceMs: 0, logLevel: 'error', logFormat: 'json',
+    concurrencyLimit: 0, concurrencyGraceMs: 0, pairListen: null, pairConnect: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null,
+    logLevel: 'error', logFormat: 'json',
   };
 }
 

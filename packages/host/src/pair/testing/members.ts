@@ -51,12 +51,12 @@ export class RecordingLog implements Log {
 export class Node {
   readonly dir = mkdtempSync(join(tmpdir(), 'tandem-'));
 
-  member(role: Role): { member: Member; log: RecordingLog } {
+  member(role: Role, changes: Partial<Settings> = {}): { member: Member; log: RecordingLog } {
     const log = new RecordingLog();
     const fail = (error: Error): never => {
       throw error;
     };
-    return { member: new Member({ settings: this.settings(role), version: VERSION, log, fail }), log };
+    return { member: new Member({ settings: { ...this.settings(role), ...changes }, version: VERSION, log, fail }), log };
   }
 
   remove(): void {
@@ -70,7 +70,8 @@ export class Node {
       stateDir: join(this.dir, role), httpListen: listen[0], unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false,
       slots: 64, upstreamPorts: 64, tcpIdleTimeoutMs: 1000, tcpConnections: 1, tcpConnectionsPerClient: 1,
       rejectResponseCode: 'refused', dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 10_000, responseMaxDelayMs: 100,
-      concurrencyLimit: 0, concurrencyGraceMs: 0, logLevel: 'error', logFormat: 'json',
+      concurrencyLimit: 0, concurrencyGraceMs: 0, pairListen: null, pairConnect: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null,
+      logLevel: 'error', logFormat: 'json',
     };
   }
 }
