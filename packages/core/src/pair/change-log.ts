@@ -6,7 +6,7 @@
  * changes again moves to the end, so the log is as long as there are things that changed, not as there were changes.
  * It does not know the cache, nor how readers send what they read.
  */
-import type { Clean, Mapping } from '../fqdn/cache.js';
+import { type Clean, dominates, type Mapping } from '../fqdn/mapping.js';
 
 /** Changes kept at most; the oldest goes first, and a reader that had not read it is lost. */
 export const CHANGES_MAX = 65_536;
@@ -63,8 +63,7 @@ export class ChangeLog {
     const key = `${mapping.endpointUid}\0${mapping.name}\0${mapping.address}`;
     const former = this.byKey.get(key);
     // Neither beats the other: the cache keeps both, and so must the peer.
-    const isBeside = former !== undefined && isMapping(former.content)
-      && (former.content.expiryMs > mapping.expiryMs || former.content.lookupMs > mapping.lookupMs);
+    const isBeside = former !== undefined && isMapping(former.content) && !dominates(mapping, former.content);
     this.put(isBeside ? `${key}\0${mapping.lookupMs}` : key, mapping, from);
   }
 
