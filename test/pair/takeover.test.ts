@@ -79,3 +79,19 @@ for (const role of ROLES) {
     t.same({ lost: load.lost, wrong: load.wrong, twice: load.unexpected }, { lost: 0, wrong: 0, twice: 0 });
   });
 }
+
+t.test('both are restarted by SIGTERM at once: the second waits for the first, and nothing is lost', async (t) => {
+  await redundant();
+  const load = await underLoad('agent', async () => {
+    for (const role of ROLES) pair.member(role).process.kill('SIGTERM');
+    const restarts = ROLES.map(async (role) => {
+      t.same(await pair.member(role).exited, { code: 0, signal: null });
+      pair.launch(role);
+      await pair.ready(role);
+    });
+    await Promise.all(restarts);
+  });
+  t.comment(`${String(load.sent)} sent, worst ${String(load.maxUs)} µs`);
+  t.same({ lost: load.lost, wrong: load.wrong, twice: load.unexpected }, { lost: 0, wrong: 0, twice: 0 });
+  await redundant();
+});

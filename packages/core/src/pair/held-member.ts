@@ -84,6 +84,11 @@ export class HeldMember {
     return this.isReading;
   }
 
+  /** It has asked to be answered for because it is about to end, or it has ended and no successor reads its sockets yet. */
+  get isLeaving(): boolean {
+    return this.retireAtMs === Infinity && (this.isDraining || this.isGone);
+  }
+
   get isAlive(): boolean {
     return !this.isGone;
   }

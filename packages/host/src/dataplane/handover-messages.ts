@@ -12,6 +12,7 @@
  *   connection + its descriptor       ->                   (one per client connection, also later)
  *   drain                             ->                   (the giver wants to leave)
  *                                     <-    adopted        (the holder reads the giver's sockets again)
+ *                                     or    busy           (the holder is about to leave itself: ask again when it is back)
  *
  * Invariant: whatever does not fit this shape ends the connection and nothing else.
  */
@@ -37,7 +38,8 @@ export type HandoverMessage =
   | { readonly kind: 'taken' }
   | { readonly kind: 'reading' }
   | { readonly kind: 'drain' }
-  | { readonly kind: 'adopted' };
+  | { readonly kind: 'adopted' }
+  | { readonly kind: 'busy' };
 
 export interface Received {
   readonly message: HandoverMessage;
@@ -80,6 +82,7 @@ function parse(text: string): HandoverMessage {
     case 'reading':
     case 'drain':
     case 'adopted':
+    case 'busy':
       return { kind };
     case 'connection':
       if (!isCount(index) || !isCount(generation)) throw new AppError('LINK', 'a connection without number or generation');

@@ -29,6 +29,8 @@ import type { Tokens, Watcher } from './tokens.js';
 /** At its start a member waits this long for a peer that is there but does not answer; then it goes on alone. */
 const PEER_ANSWER_MS = 500;
 const REDIAL_MS = 100;
+/** A member that is to end waits so long for a peer that is just being replaced. */
+const PEER_BACK_MS = 10_000;
 /** A peer that cannot read our journal is asked again this often: it may have been replaced. */
 const REDIAL_OTHER_LAYOUT_MS = 10_000;
 const PRIVATE = 0o600;
@@ -70,8 +72,10 @@ export class Handover {
   private isTaken = false;
   private redialAtMs = 0;
   private nextBase = NUMBERS_PER_MEMBER;
-  private onAdopted: (() => void) | null = null;
-  private hasAdopted = false;
+  private drainState: 'no' | 'asked' | 'adopted' = 'no';
+  private drainBeforeMs: number | null = null;
+  /** It was leaving when we were told to: its successor will come. */
+  private expectsPeer = false;
 
   constructor(options: HandoverOptions) {
     this.options = options;
@@ -96,7 +100,7 @@ export class Handover {
 
   /** The peer reads our sockets, and holds our clients' connections. */
   get isTakenOver(): boolean {
-    return this.hasAdopted && this.isTaken;
+    return this.drainState === 'adopted' && this.isTaken;
   }
 
   /** Members that are being answered for. */
@@ -155,12 +159,32 @@ export class Handover {
     if (this.outgoing === null && nowMs >= this.redialAtMs) this.redial(nowMs);
   }
 
-  /** Asks the peer to read our sockets; `then` is called once it does. False: there is no peer that could. */
-  drain(then: () => void): boolean {
-    if (this.outgoing === null || !this.isTaken) return false;
-    this.onAdopted = then;
+  /**
+   * To be called on every turn until it is 'over': asks the peer to read our sockets. 'over': it does, or there is nobody who
+   * could. 'waiting' also while the peer itself is leaving: of two members that end at once the second waits for the first
+   * one's successor, for PEER_BACK_MS at most.
+   */
+  drain(): 'waiting' | 'over' {
+    if (this.drainState === 'adopted') return 'over';
+    if (this.drainState === 'asked') return 'waiting';
+    const nowMs = this.options.seams.nowMs();
+    this.drainBeforeMs ??= nowMs + PEER_BACK_MS;
+    const mayWait = nowMs < this.drainBeforeMs;
+    const isLeaving = [...this.incoming].some((one) => one.held?.isLeaving === true);
+    this.expectsPeer ||= isLeaving;
+    if (isLeaving || this.outgoing === null || !this.isTaken) return this.expectsPeer && mayWait ? 'waiting' : 'over';
+    this.drainState = 'asked';
     this.send(this.outgoing, { kind: 'drain' });
-    return true;
+    return 'waiting';
+  }
+
+  /**
+   * May the peer leave, now that it asks to? Not while it reads our sockets because we leave. Where both ask at once, the agent
+   * goes first.
+   */
+  mayPeerLeave(): boolean {
+    if (this.drainState === 'adopted') return false;
+    return this.drainState === 'no' || this.options.role !== 'agent';
   }
 
   /** The member with these sockets reads them itself (again). */
@@ -241,10 +265,8 @@ export class Handover {
         this.isTaken = true;
         this.shareConnections();
         this.send(fd, { kind: 'reading' });
-      } else if (message.kind === 'adopted') {
-        this.hasAdopted = true;
-        this.onAdopted?.();
-      }
+      } else if (message.kind === 'adopted') this.drainState = 'adopted';
+      else if (message.kind === 'busy') this.drainState = 'no';
     }
   }
 
@@ -263,7 +285,9 @@ export class Handover {
     this.outgoing = null;
     this.isTaken = false;
     this.options.seams.clients.setShare(() => 'alone');
-    this.onAdopted?.();
+    // It was to answer for us: its successor shall.
+    if (this.drainState !== 'no') this.expectsPeer = true;
+    this.drainState = 'no';
   }
 
   private shareConnections(): void {
@@ -416,8 +440,7 @@ class Incoming implements Watcher {
         this.handover.giveBackAll(this);
         break;
       case 'drain':
-        this.held?.drain();
-        sendHandover(this.fd, { kind: 'adopted' });
+        this.drain();
         break;
       default:
         throw new AppError('LINK', `a giver does not say ${message.kind}`);
@@ -450,6 +473,12 @@ class Incoming implements Watcher {
       closeFd(journalFd);
     }
     sendHandover(this.fd, { kind: 'taken' });
+  }
+
+  private drain(): void {
+    const mayLeave = this.handover.mayPeerLeave();
+    if (mayLeave) this.held?.drain();
+    sendHandover(this.fd, { kind: mayLeave ? 'adopted' : 'busy' });
   }
 
   private connection({ index, generation }: OwnRecord, fds: readonly number[]): void {

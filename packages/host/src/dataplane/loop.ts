@@ -179,6 +179,7 @@ export class DataPlaneLoop {
     this.clients.tick();
     this.upstreams.tick();
     this.handover.tick();
+    this.leave();
     if (this.ports.tick(this.nowMs, this.isSilent())) path.setPorts(this.ports.numbers());
     if (this.wroteMappings && this.nowMs >= this.notifyAtMs) {
       this.wroteMappings = false;
@@ -226,7 +227,7 @@ export class DataPlaneLoop {
           this.path.forgetMappings();
           break;
         case 'stop':
-          this.startStopping();
+          this.stopping = true;
           break;
       }
     }
@@ -234,22 +235,16 @@ export class DataPlaneLoop {
 
   /** Until told to stop; then until the peer reads our sockets, and what is under way is answered. */
   private isNeeded(): boolean {
-    if (!this.stopping) return true;
+    if (!this.stopping || !this.isQuiet) return true;
     if (this.nowMs >= this.stopByMs) return false;
-    return !this.isQuiet || this.path.underWay > 0 || !this.clients.isSettled;
+    return this.path.underWay > 0 || !this.clients.isSettled;
   }
 
-  private startStopping(): void {
-    this.stopping = true;
-    this.stopByMs = this.nowMs + STOP_MS;
-    // Reading goes on until the peer has taken over; without a peer the queries in the sockets have nobody.
-    if (!this.handover.drain(() => this.quieten())) this.quieten();
-  }
-
-  /** Takes no new queries. */
-  private quieten(): void {
-    if (this.isQuiet) return;
+  /** Reading goes on until the peer has taken over; without a peer the queries in the sockets have nobody. */
+  private leave(): void {
+    if (!this.stopping || this.isQuiet || this.handover.drain() !== 'over') return;
     this.isQuiet = true;
+    this.stopByMs = this.nowMs + STOP_MS;
     this.listeners.forEach((_, index) => this.reactor.pauseListener(index));
     this.clients.stop();
   }
