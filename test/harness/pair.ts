@@ -192,7 +192,7 @@ export class Pair {
   }
 
   async stop(): Promise<Map<Role, Exit>> {
-    const exits = await Promise.all([...this.members].map(async ([role, child]) => [role, await child.stop()] as const));
+    const exits = await Promise.all([...this.members].map(async ([role, child]) => [role, await child.stop('SIGINT')] as const));
     rmSync(this.folder, { recursive: true, force: true });
     return new Map(exits);
   }

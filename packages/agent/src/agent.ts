@@ -53,7 +53,7 @@ export async function startAgent({ settings, version, log, fail, onStop }: Daemo
     const remedy = manifestsDir === null ? 'give --manifests DIR' : `mend the problems above in ${manifestsDir}`;
     log.warn(`there is no policy, and the peer has none: every query is refused; ${remedy}`);
   }
-  onStop(() => member.stop());
+  onStop(({ awaitsPeer }) => member.stop(awaitsPeer));
   const plane = await member.serve();
   log.info('serving', { listen: plane.addresses, http: http.listen });
   // Closed first: while the sockets are given up, no newer policy can be applied here.

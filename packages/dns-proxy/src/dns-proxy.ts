@@ -37,7 +37,7 @@ export async function startDnsProxy({ settings, version, log, fail, onStop }: Da
   }
   if (member.snapshot === null) log.warn('no policy from the agent and none stored: every query is refused');
 
-  onStop(() => member.stop());
+  onStop(({ awaitsPeer }) => member.stop(awaitsPeer));
   const plane = await member.serve();
   log.info('serving', { listen: plane.addresses, http: http.listen });
   return { reload: () => undefined };

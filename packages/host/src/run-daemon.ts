@@ -23,14 +23,22 @@ export interface DaemonContext {
    * Closes something that was opened; the last opened goes first, one after another. Called once, also when the start
    * fails. Throws, and closes it at once, when the end has begun: the start then goes no further.
    */
-  readonly onStop: (close: () => void | Promise<void>) => void;
+  readonly onStop: (close: Closer) => void;
+}
+
+export interface Ending {
+  /**
+   * SIGTERM: a peer that is just being replaced is waited for, so that somebody answers. SIGINT, and a start that failed: it is
+   * not; both members end.
+   */
+  readonly awaitsPeer: boolean;
 }
 
 export type StartDaemon = (context: DaemonContext) => Promise<Running>;
 
 const LOGGED_CODE: AppErrorCode = 'UNAVAILABLE';
 
-type Closer = () => void | Promise<void>;
+type Closer = (ending: Ending) => void | Promise<void>;
 
 /** Runs until a signal or a fault; sets the process's exit code. */
 export async function runDaemon(role: Role, version: string, start: StartDaemon): Promise<void> {
@@ -103,7 +111,7 @@ class Daemon {
       log.error(error instanceof Error ? error.message : String(error), {
         code: error instanceof AppError ? error.code : LOGGED_CODE,
       });
-      await this.close().catch(() => undefined);
+      await this.close({ awaitsPeer: false }).catch(() => undefined);
       this.exit(error instanceof AppError ? exitCodeOf(error) : EXIT.invariant);
     }
   }
@@ -113,7 +121,7 @@ class Daemon {
       this.closers.push(close);
       return;
     }
-    Promise.resolve(close()).catch(() => undefined);
+    Promise.resolve(close({ awaitsPeer: false })).catch(() => undefined);
     throw new AppError('UNAVAILABLE', 'the start was broken off');
   }
 
@@ -121,7 +129,7 @@ class Daemon {
     if (this.isEnding) this.exit(EXIT.ok);
     this.isEnding = true;
     this.log.info('draining', { signal });
-    this.close().then(
+    this.close({ awaitsPeer: signal !== 'SIGINT' }).then(
       () => this.exit(EXIT.ok),
       (error: unknown) => {
         this.log.error('draining failed', { error: String(error) });
@@ -130,8 +138,8 @@ class Daemon {
     );
   }
 
-  private async close(): Promise<void> {
-    for (let close = this.closers.pop(); close !== undefined; close = this.closers.pop()) await close();
+  private async close(ending: Ending): Promise<void> {
+    for (let close = this.closers.pop(); close !== undefined; close = this.closers.pop()) await close(ending);
   }
 
   private reload(reread: () => Settings | null): void {

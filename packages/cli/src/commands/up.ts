@@ -77,7 +77,7 @@ async function runUp(io: Io, plan: UpPlan, durationMs: number | null): Promise<n
   }
 }
 
-/** Ends the members once, with SIGTERM; a second time repeats it, which they take as "at once". */
+/** Ends the members once, with SIGINT: none waits for the other. A second time repeats it, which they take as "at once". */
 class Stop {
   /** Resolves when it begins. */
   readonly begun: Promise<null>;
@@ -97,13 +97,13 @@ class Stop {
 
   begin(): void {
     this.#arm();
-    this.#signal('SIGTERM');
+    this.#signal('SIGINT');
   }
 
   /** Ctrl-C: the terminal has signalled the members, too, and a second signal would cut their drain short. */
   beginByTerminal(): void {
     this.#arm();
-    this.#later(() => { this.#signal('SIGTERM'); }, TERMINAL_GRACE_MS);
+    this.#later(() => { this.#signal('SIGINT'); }, TERMINAL_GRACE_MS);
   }
 
   beginAfter(ms: number): void {
@@ -122,7 +122,7 @@ class Stop {
     this.#onBegun();
   }
 
-  #signal(name: 'SIGTERM' | 'SIGKILL'): void {
+  #signal(name: 'SIGINT' | 'SIGKILL'): void {
     this.#members.signal(name);
   }
 

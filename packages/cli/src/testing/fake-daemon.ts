@@ -1,7 +1,7 @@
 /**
- * A daemon's outside without its inside, for tests of `tandem up`: the flags, the API on its sockets, SIGTERM. The node name says
- * how it ends: `dies-ROLE` is never ready and exits with 69 once the other is there, `stubborn-ROLE` exits with 70 on SIGTERM, `slow-ROLE`
- * takes a while to drain. A second SIGTERM is answered with exit code 71.
+ * A daemon's outside without its inside, for tests of `tandem up`: the flags, the API on its sockets, SIGINT. The node name says
+ * how it ends: `dies-ROLE` is never ready and exits with 69 once the other is there, `stubborn-ROLE` exits with 70 on SIGINT, `slow-ROLE`
+ * takes a while to drain. A second SIGINT is answered with exit code 71.
  */
 import { existsSync } from 'node:fs';
 import { exitCodeOf, formatSocketAddress, type Role } from '@tandem/core';
@@ -22,7 +22,7 @@ async function serve(): Promise<void> {
   let servers: HttpServers | null = null;
   const isOneThat = (manner: string): boolean => settings.nodeName === `${manner}-${role}`;
   let signals = 0;
-  process.on('SIGTERM', () => {
+  process.on('SIGINT', () => {
     if (++signals > 1) process.exit(71);
     say('draining');
     setTimeout(() => { void servers?.close().then(() => process.exit(isOneThat('stubborn') ? 70 : 0)); }, isOneThat('slow') ? SLOW_MS : 0);

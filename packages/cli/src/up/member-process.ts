@@ -58,7 +58,7 @@ export class MemberProcess {
     return this.#isGone;
   }
 
-  signal(name: 'SIGTERM' | 'SIGKILL'): void {
+  signal(name: 'SIGINT' | 'SIGKILL'): void {
     if (!this.#isGone) this.#child.kill(name);
   }
 }

@@ -53,7 +53,7 @@ export class Members {
     for (const { timer } of this.#places) if (timer !== null) clearTimeout(timer);
   }
 
-  signal(name: 'SIGTERM' | 'SIGKILL'): void {
+  signal(name: 'SIGINT' | 'SIGKILL'): void {
     for (const { process } of this.#places) process.signal(name);
   }
 

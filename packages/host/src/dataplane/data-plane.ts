@@ -118,11 +118,11 @@ export class DataPlane {
     };
   }
 
-  /** Resolves when the worker has closed its sockets. */
-  stop(): Promise<void> {
+  /** Resolves when the worker has closed its sockets. `awaitsPeer`: not before a peer that is being replaced is back. */
+  stop(awaitsPeer = false): Promise<void> {
     return new Promise((resolve) => {
       this.stopped = resolve;
-      this.tell({ kind: 'stop' });
+      this.tell({ kind: 'stop', awaitsPeer });
     });
   }
 

@@ -162,14 +162,14 @@ export class Handover {
   /**
    * To be called on every turn until it is 'over': asks the peer to read our sockets. 'over': it does, or there is nobody who
    * could. 'waiting' also while the peer itself is leaving: of two members that end at once the second waits for the first
-   * one's successor, for PEER_BACK_MS at most.
+   * one's successor, for PEER_BACK_MS at most, if `awaitsPeer`.
    */
-  drain(): 'waiting' | 'over' {
+  drain(awaitsPeer: boolean): 'waiting' | 'over' {
     if (this.drainState === 'adopted') return 'over';
     if (this.drainState === 'asked') return 'waiting';
     const nowMs = this.options.seams.nowMs();
     this.drainBeforeMs ??= nowMs + PEER_BACK_MS;
-    const mayWait = nowMs < this.drainBeforeMs;
+    const mayWait = awaitsPeer && nowMs < this.drainBeforeMs;
     const isLeaving = [...this.incoming].some((one) => one.held?.isLeaving === true);
     this.expectsPeer ||= isLeaving;
     if (isLeaving || this.outgoing === null || !this.isTaken) return this.expectsPeer && mayWait ? 'waiting' : 'over';

@@ -66,6 +66,7 @@ export class DataPlaneLoop {
   private timeoutsBefore = 0;
   private notifyAtMs = 0;
   private stopping = false;
+  private awaitsPeer = false;
   private stopByMs = 0;
   private isQuiet = false;
 
@@ -228,6 +229,7 @@ export class DataPlaneLoop {
           break;
         case 'stop':
           this.stopping = true;
+          this.awaitsPeer = message.awaitsPeer;
           break;
       }
     }
@@ -242,7 +244,7 @@ export class DataPlaneLoop {
 
   /** Reading goes on until the peer has taken over; without a peer the queries in the sockets have nobody. */
   private leave(): void {
-    if (!this.stopping || this.isQuiet || this.handover.drain() !== 'over') return;
+    if (!this.stopping || this.isQuiet || this.handover.drain(this.awaitsPeer) !== 'over') return;
     this.isQuiet = true;
     this.stopByMs = this.nowMs + STOP_MS;
     this.listeners.forEach((_, index) => this.reactor.pauseListener(index));

@@ -21,7 +21,7 @@ export type ToWorker =
   | { readonly kind: 'policy'; readonly snapshot: Snapshot }
   /** The cache was cleaned: pass every mapping on again. */
   | { readonly kind: 'forget-mappings' }
-  | { readonly kind: 'stop' };
+  | { readonly kind: 'stop'; readonly awaitsPeer: boolean };
 
 export type FromWorker =
   /** Sockets are bound. `wakeFd` makes the worker look at its messages. */

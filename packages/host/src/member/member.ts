@@ -286,13 +286,16 @@ export class Member {
     return this.current?.endpoints.find((endpoint) => endpoint.uid === uid) ?? null;
   }
 
-  /** Answers what is under way and hands what was learned to the peer. The pair link must still be there. */
-  async stop(): Promise<void> {
+  /**
+   * Answers what is under way and hands what was learned to the peer. The pair link must still be there. `awaitsPeer`: one that
+   * is just being replaced is waited for.
+   */
+  async stop(awaitsPeer = false): Promise<void> {
     this.isStopping = true;
     clearInterval(this.timer);
     const plane = await this.starting?.catch(() => null);
     for (const { reject } of this.applying.splice(0)) reject(draining());
-    await plane?.stop();
+    await plane?.stop(awaitsPeer);
     await this.handOver();
     for (const state of this.kept) await state.close();
   }
