@@ -18,5 +18,6 @@ export * from './query/counters.js';
 export { type AnswerSource, STREAM_PORT } from './query/forward.js';
 export { type LearnedMapping, type MappingSink, OPENING, type Opening } from './query/learn.js';
 export { QueryPath, type PathSeams } from './query/path.js';
+export { EXTENSION_MAX_MS } from './query/recent-mappings.js';
 export type { PathSettings, UpstreamServer } from './query/settings.js';
 export * from './query/slots.js';

@@ -4,7 +4,7 @@
  * Invariant: no mapping is looked up later than now, none lives longer than it did when it was written, and the order of
  * look-ups and cleans stays. So whatever the time of day is after a reboot, nothing becomes eternal.
  */
-import { type FqdnCache, type MonoMs, monoMs } from '@tandem/core';
+import { AppError, type Clean, EXTENSION_MAX_MS, type FqdnCache, type MonoMs, monoMs } from '@tandem/core';
 import type { CacheItem, ClockPair } from './cache-frames.js';
 import type { CacheFile, CacheFileName, CacheFolder } from './cache-files.js';
 
@@ -23,6 +23,8 @@ export interface Loaded {
   /** Mappings that the cache did not have, of those that were read. */
   readonly mappings: number;
   readonly cleans: number;
+  /** Cleans with a pattern that this version does not admit. */
+  readonly refused: number;
   /** Files that are there. */
   readonly found: readonly FoundFile[];
   /** Of the newest whole checkpoint; 0 when there is none. */
@@ -30,9 +32,6 @@ export interface Loaded {
   /** Some of it stands in no good file any more, or in times of another boot. */
   readonly isToBeWritten: boolean;
 }
-
-/** Collection has taken what expired so long before the last write. */
-const COLLECTED_AFTER_MS = 65_000;
 
 /** Reads what is there, oldest first. What a good checkpoint stands for is not read. */
 export function loadCache(folder: CacheFolder, cache: FqdnCache, clock: BootClock): Loaded {
@@ -56,36 +55,46 @@ export function loadCache(folder: CacheFolder, cache: FqdnCache, clock: BootCloc
   for (const name of names.toReversed()) if (name.kind === 'checkpoint') read(name);
   for (const name of names) if (name.kind === 'log') read(name);
   files.sort((a, b) => a.header.generation - b.header.generation || (a.header.kind === 'checkpoint' ? -1 : 1));
-  let mappings = 0;
-  let cleans = 0;
-  for (const file of files) {
-    const taken = apply(file, cache, clock);
-    mappings += taken.mappings;
-    cleans += taken.cleans;
-  }
-  return { mappings, cleans, found: [...found.values()], checkpoint, isToBeWritten };
+  const taken: Taken = { mappings: 0, cleans: 0, refused: 0 };
+  for (const file of files) apply(file, { cache, clock, taken });
+  return { ...taken, found: [...found.values()], checkpoint, isToBeWritten };
 }
 
-/** Takes a file's items over. */
-export function apply({ header, frames }: CacheFile, cache: FqdnCache, clock: BootClock): { mappings: number; cleans: number } {
-  const taken = { mappings: 0, cleans: 0 };
-  if (frames.clock === null) return taken;
+export interface Taken {
+  mappings: number;
+  cleans: number;
+  refused: number;
+}
+
+/** Takes a file's items over, and counts them. */
+export function apply({ header, frames }: CacheFile, to: { readonly cache: FqdnCache; readonly clock: BootClock; readonly taken: Taken }): void {
+  const { cache, clock, taken } = to;
+  if (frames.clock === null) return;
   const now = clock.now();
   const isSameBoot = isOfBoot(header.bootId, clock);
   const shiftMs = shiftOf(frames.clock, now, isSameBoot);
-  const writtenMs = frames.clock.monoMs + shiftMs;
-  // Of this boot, what had expired but was not collected may still be needed: connections can have outlived both members.
-  const collectedMs = (isSameBoot ? writtenMs : now.monoMs) - COLLECTED_AFTER_MS;
+  // In one boot, connections can have outlived both members: what has expired is for collection to judge. No connection
+  // outlives the kernel.
+  const expiredMs = isSameBoot ? -Infinity : now.monoMs - EXTENSION_MAX_MS;
   for (const item of frames.items) {
     const shifted = shift(item, shiftMs);
     if (shifted.clean !== undefined) {
-      cache.clean(shifted.clean);
-      taken.cleans++;
-    } else if (shifted.mapping.expiryMs > collectedMs && cache.merge(shifted.mapping)) {
+      if (isApplied(shifted.clean, cache)) taken.cleans++;
+      else taken.refused++;
+    } else if (shifted.mapping.expiryMs > expiredMs && cache.merge(shifted.mapping)) {
       taken.mappings++;
     }
   }
-  return taken;
+}
+
+function isApplied(clean: Clean, cache: FqdnCache): boolean {
+  try {
+    cache.clean(clean);
+    return true;
+  } catch (error) {
+    if (error instanceof AppError) return false;
+    throw error;
+  }
 }
 
 function isOfBoot(bootId: string, clock: BootClock): boolean {

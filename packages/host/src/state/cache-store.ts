@@ -127,6 +127,9 @@ export class CacheStore {
     this.options.log.info('learned mappings are back from the disk', {
       mappings: loaded.mappings, cleans: loaded.cleans, files: loaded.found.length, ms: Math.round(performance.now() - startMs),
     });
+    if (loaded.refused > 0) {
+      this.options.log.error('forced cleans on disk have patterns that are not admitted and were left out', { path: this.path, cleans: loaded.refused });
+    }
     const generations = new Set(loaded.found.map(({ generation }) => generation));
     if (loaded.isToBeWritten || generations.size > FOUND_MAX) {
       this.isCheckpointDue = true;
@@ -203,20 +206,25 @@ export class CacheStore {
   private schedule(delayMs: number): void {
     if (this.step !== null || this.isClosing) return;
     const atMs = performance.now() + delayMs;
-    if (this.timer !== null) {
-      if (this.timerAtMs <= atMs) return;
+    if (this.timer !== null && this.timerAtMs > atMs) {
       clearTimeout(this.timer);
-    }
-    this.timerAtMs = atMs;
-    this.timer = setTimeout(() => {
       this.timer = null;
-      this.step = this.advance().then(() => {
-        this.step = null;
-        this.scheduleNext();
-      });
-    }, delayMs);
+    }
+    if (this.timer === null) {
+      this.timerAtMs = atMs;
+      this.timer = setTimeout(() => this.turn(), delayMs);
+    }
     // What waits is worth staying for; a further try is not.
     if (this.pending === null) this.timer.unref();
+    else this.timer.ref();
+  }
+
+  private turn(): void {
+    this.timer = null;
+    this.step = this.advance().then(() => {
+      this.step = null;
+      this.scheduleNext();
+    });
   }
 
   private scheduleNext(): void {
@@ -336,7 +344,7 @@ export class CacheStore {
       if (file.kind !== 'log' || file.bytes === 0 || sizeOf(this.folder.path(file)) === file.bytes) return file;
       const read = this.folder.read(file);
       if (read === null) return file;
-      apply(read, this.options.cache, this.clock);
+      apply(read, { cache: this.options.cache, clock: this.clock, taken: { mappings: 0, cleans: 0, refused: 0 } });
       grown.add(file.generation);
       return { ...file, bytes: read.bytes };
     });

@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Clean, FqdnCache, type Log, type Mapping, monoMs, type Role } from '@tandem/core';
-import type { BootClock } from '../cache-load.js';
+import { CacheFolder } from '../cache-files.js';
 import type { ClockPair } from '../cache-frames.js';
+import { type BootClock, type Loaded, loadCache } from '../cache-load.js';
 import { CacheStore, type CacheStoreOptions } from '../cache-store.js';
 
 export const RETRY_EVERY_MS = 5;
@@ -70,7 +71,7 @@ export class CacheRig {
 
   /** A process of this role that starts: what is on disk is in its cache. */
   open(options: Partial<CacheStoreOptions> = {}, role: Role = 'agent'): Opened {
-    const cache = new FqdnCache({ maxAddressesPerName: 1000, matcher: (pattern) => (name) => name === pattern });
+    const cache = newCache();
     const log = new LogLines();
     const store = new CacheStore({
       cache, stateDir: this.dir, role, log, clock: this.clock, retryEveryMs: RETRY_EVERY_MS, ...options,
@@ -79,9 +80,23 @@ export class CacheRig {
     return { cache, store, log };
   }
 
+  /** What a process would find an hour later; writes nothing. */
+  look(role: Role = 'agent'): { readonly cache: FqdnCache; readonly log: LogLines; readonly loaded: Loaded } {
+    const cache = newCache();
+    const log = new LogLines();
+    const clock = Object.assign(new TestClock(), this.clock);
+    clock.pass(3_600_000);
+    return { cache, log, loaded: loadCache(new CacheFolder(this.dir, role, log), cache, clock) };
+  }
+
   mapping(i: number, changes: Partial<Mapping> = {}): Mapping {
     return mappingAt(this.clock.monoMs, i, changes);
   }
+}
+
+/** Patterns are names. */
+export function newCache(): FqdnCache {
+  return new FqdnCache({ maxAddressesPerName: 1000, matcher: (pattern) => (name) => name === pattern });
 }
 
 export function mappingAt(lookup: number, i: number, changes: Partial<Mapping> = {}): Mapping {
@@ -109,4 +124,20 @@ export function contentOf(cache: FqdnCache): string[] {
 
 export function namesOf(cache: FqdnCache): string[] {
   return [...cache.mappings()].map(({ name }) => name).sort();
+}
+
+const NAMES = 100;
+const CLEAN_EVERY = 37;
+
+/** The changes of `cache-writer`: names that are looked up again and again, now and then a clean of one. */
+export function mappingOfChange(number: number): Mapping {
+  return mappingAt(NOW.monoMs + number, number % NAMES, { endpointUid: 'uid-0' });
+}
+
+export function isCleanAt(number: number): boolean {
+  return number % CLEAN_EVERY === 0;
+}
+
+export function cleanAt(number: number): Clean {
+  return { matchPattern: `n${(number * 7) % NAMES}.example.`, endpointUid: null, atMs: monoMs(NOW.monoMs + number) };
 }
