@@ -177,7 +177,8 @@ function sealed(line: string): string {
 
 /** A crash came before the first line was written: nothing can have been kept there. */
 function isBegun(bytes: Buffer): boolean {
-  return !bytes.includes(NEWLINE) && `${PROGRAM} `.startsWith(bytes.toString('latin1', 0, PROGRAM.length + 1)) && bytes.length < HEADER_BYTES_MAX;
+  const text = bytes.toString('latin1', 0, HEADER_BYTES_MAX);
+  return bytes.length < HEADER_BYTES_MAX && /^[ -~]*$/.test(text) && `${PROGRAM} `.startsWith(text.slice(0, PROGRAM.length + 1));
 }
 
 function readWhole(path: string): Buffer {

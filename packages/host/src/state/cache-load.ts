@@ -77,12 +77,14 @@ export function apply({ header, frames }: CacheFile, to: { readonly cache: FqdnC
   // outlives the kernel.
   const expiredMs = isSameBoot ? -Infinity : now.monoMs - EXTENSION_MAX_MS;
   for (const item of frames.items) {
-    const shifted = shift(item, shiftMs);
-    if (shifted.clean !== undefined) {
-      if (isApplied(shifted.clean, cache)) taken.cleans++;
-      else taken.refused++;
-    } else if (shifted.mapping.expiryMs > expiredMs && cache.merge(shifted.mapping)) {
-      taken.mappings++;
+    if (item.mapping !== undefined && item.mapping.expiryMs + shiftMs <= expiredMs) continue;
+    const { mapping, clean } = shift(item, shiftMs);
+    if (mapping !== undefined) {
+      if (cache.merge(mapping)) taken.mappings++;
+    } else if (isApplied(clean, cache)) {
+      taken.cleans++;
+    } else {
+      taken.refused++;
     }
   }
 }

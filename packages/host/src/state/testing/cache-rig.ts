@@ -80,13 +80,13 @@ export class CacheRig {
     return { cache, store, log };
   }
 
-  /** What a process would find an hour later; writes nothing. */
-  look(role: Role = 'agent'): { readonly cache: FqdnCache; readonly log: LogLines; readonly loaded: Loaded } {
+  /** What a process would find, by default an hour later; writes nothing. */
+  look(afterMs = 3_600_000): { readonly cache: FqdnCache; readonly log: LogLines; readonly loaded: Loaded } {
     const cache = newCache();
     const log = new LogLines();
     const clock = Object.assign(new TestClock(), this.clock);
-    clock.pass(3_600_000);
-    return { cache, log, loaded: loadCache(new CacheFolder(this.dir, role, log), cache, clock) };
+    clock.pass(afterMs);
+    return { cache, log, loaded: loadCache(new CacheFolder(this.dir, 'agent', log), cache, clock) };
   }
 
   mapping(i: number, changes: Partial<Mapping> = {}): Mapping {
