@@ -67,18 +67,23 @@ export class ReactorWire implements Wire {
 
   scratch(): number {
     const { scratchCount, scratchOffset, scratchStride } = this.reactor.journal.layout;
-    if (this.scratchUsed === scratchCount) this.flush();
+    if (this.scratchUsed === scratchCount || this.isFull) this.flush();
     return scratchOffset + this.scratchUsed++ * scratchStride;
   }
 
   largeScratch(): number {
     const { heldAnswerCount, heldAnswerOffset, answerStride } = this.reactor.journal.layout;
-    if (this.largeUsed === heldAnswerCount) this.flush();
+    if (this.largeUsed === heldAnswerCount || this.isFull) this.flush();
     return heldAnswerOffset + this.largeUsed++ * answerStride;
   }
 
+  /** The next row would make room by sending; a buffer that is handed out before that would count as free after it. */
+  private get isFull(): boolean {
+    return this.rows === this.capacity;
+  }
+
   private list(kind: number, slot: number, offset: number, length: number, port: number): void {
-    if (this.rows === this.capacity) this.flush();
+    if (this.isFull) this.flush();
     const row = this.rows++ * transmitStride;
     this.transmit[row] = kind;
     this.transmit[row + 1] = slot;
