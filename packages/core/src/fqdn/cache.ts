@@ -193,13 +193,11 @@ export class FqdnCache {
 
   /**
    * Everything that a peer must be told to hold the same cache, and a file to bring it back: zombies too, as the mappings that
-   * they were. The objects are the cache's own and may change later.
+   * they were. The objects are the cache's own and may change later. It may be read in parts while the cache changes: what
+   * does not change is come to.
    */
   *everything(): Generator<Mapping> {
-    for (const known of this.allKnown()) {
-      yield* known.holding;
-      yield* known.retained;
-    }
+    for (const known of this.allKnown()) yield* everythingOf(known);
   }
 
   /** One entry per endpoint, name and address. */

@@ -7,7 +7,7 @@
  * who makes up names cannot aim at that, because the salt holds both members' random incarnations.
  * It works in slices: `step` does a bounded part, and the one who calls lets others go on between two.
  */
-import type { Clean, Mapping } from '../fqdn/cache.js';
+import type { Clean, FqdnCache, Mapping } from '../fqdn/cache.js';
 import { latestByTarget } from './replica.js';
 
 /** For mappings; a power of two. At 100,000 mappings a bucket has 24, so that one difference costs little to send. */
@@ -18,25 +18,29 @@ export const BUCKETS = MAPPING_BUCKETS + 1;
 /** 32-bit words of all digests: two per bucket. */
 export const DIGEST_WORDS = 2 * BUCKETS;
 /** Mappings digested in one step: about a millisecond. */
-const MAPPINGS_PER_STEP = 4000;
+const MAPPINGS_PER_STEP = 2000;
 
 const PRIME_A = 0x01000193;
 const PRIME_B = 0x85ebca6b;
 
 export class BucketDigest {
-  /** As the cache was; mappings that are renewed meanwhile are renewed in here, too. */
-  readonly mappings: readonly Mapping[];
+  /** Those that were come to; the objects are the cache's own, so what is renewed meanwhile is renewed in here, too. */
+  readonly mappings: Mapping[] = [];
   readonly cleans: readonly Clean[];
   /** Two words per bucket; complete once `isDone`. */
   readonly words = new Uint32Array(DIGEST_WORDS);
-  private readonly buckets: Uint16Array;
+  private readonly source: Iterator<Mapping>;
+  private readonly buckets: number[] = [];
   private readonly hash: Hash;
-  private done = 0;
+  private done = false;
 
-  constructor(known: { readonly mappings: readonly Mapping[]; readonly cleans: readonly Clean[] }, salt: string) {
-    this.mappings = known.mappings;
-    this.cleans = [...latestByTarget(known.cleans).values()];
-    this.buckets = new Uint16Array(known.mappings.length);
+  /**
+   * Of what the cache holds when each part of it is come to: who changes meanwhile may be digested as it was or is, or twice,
+   * and be found to differ for no reason. What does not change is digested once.
+   */
+  constructor(cache: Pick<FqdnCache, 'everything' | 'pastCleans'>, salt: string) {
+    this.source = cache.everything();
+    this.cleans = [...latestByTarget(cache.pastCleans()).values()];
     this.hash = new Hash(salt);
     for (const clean of this.cleans) {
       this.hash.begin();
@@ -48,25 +52,34 @@ export class BucketDigest {
   }
 
   get isDone(): boolean {
-    return this.done === this.mappings.length;
+    return this.done;
   }
 
   /** Digests some more. */
   step(): void {
-    const end = Math.min(this.done + MAPPINGS_PER_STEP, this.mappings.length);
-    for (; this.done < end; this.done++) {
-      const { endpointUid, name, address, lookupMs, ttlSeconds, expiryMs } = this.mappings[this.done];
-      this.hash.begin();
-      this.hash.text(endpointUid);
-      this.hash.text(name);
-      const bucket = this.hash.a() & (MAPPING_BUCKETS - 1);
-      this.buckets[this.done] = bucket;
-      this.hash.text(address);
-      this.hash.number(lookupMs);
-      this.hash.number(ttlSeconds);
-      this.hash.number(expiryMs);
-      this.add(bucket);
+    for (let i = 0; i < MAPPINGS_PER_STEP; i++) {
+      const next = this.source.next();
+      if (next.done === true) {
+        this.done = true;
+        return;
+      }
+      this.digest(next.value);
     }
+  }
+
+  private digest(mapping: Mapping): void {
+    const { endpointUid, name, address, lookupMs, ttlSeconds, expiryMs } = mapping;
+    this.hash.begin();
+    this.hash.text(endpointUid);
+    this.hash.text(name);
+    const bucket = this.hash.a() & (MAPPING_BUCKETS - 1);
+    this.mappings.push(mapping);
+    this.buckets.push(bucket);
+    this.hash.text(address);
+    this.hash.number(lookupMs);
+    this.hash.number(ttlSeconds);
+    this.hash.number(expiryMs);
+    this.add(bucket);
   }
 
   /** The bucket of a mapping that was digested, by its place in `mappings`. */

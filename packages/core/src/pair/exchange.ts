@@ -95,8 +95,10 @@ export class Exchange {
 
   /** One bounded slice of digesting; then `next` may have something. */
   work(): void {
-    if (this.pass?.isWorking === true) this.pass.work();
-    else if (this.question?.own.isDone === false) this.question.own.step();
+    if (this.pass?.isWorking === true) {
+      this.pass.work();
+      this.endPass();
+    } else if (this.question?.own.isDone === false) this.question.own.step();
   }
 
   /** When the peer will be late; null while it owes nothing. */
@@ -161,9 +163,8 @@ export class Exchange {
   private asked(message: DigestsMessage): void {
     if (message.words.length !== DIGEST_WORDS) throw unfit('digests', `${message.words.length} words`, `${DIGEST_WORDS}`);
     const { cache, incarnation } = this.replica;
-    const known = { mappings: [...cache.everything()], cleans: cache.pastCleans() };
     // A later question takes the place of one that is not answered yet.
-    this.question = { message, own: new BucketDigest(known, saltOf(this.peer, incarnation, message.pass)) };
+    this.question = { message, own: new BucketDigest(cache, saltOf(this.peer, incarnation, message.pass)) };
   }
 
   private answered({ pass, buckets }: BucketsMessage): void {
@@ -204,7 +205,6 @@ export class Exchange {
     this.reader?.close();
     this.reader = log.reader(log.revision, this.peer);
     this.pass = new OutgoingPass(this.replica, saltOf(incarnation, this.peer, ++this.passes), this.passes);
-    this.endPass();
   }
 
   /** What was not sent of the pass is nothing: its revision may be told. */

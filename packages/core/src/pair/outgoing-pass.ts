@@ -12,6 +12,8 @@ import type { Replica } from './replica.js';
 export class OutgoingPass {
   readonly number: number;
   private readonly digest: BucketDigest;
+  /** What there is to digest, as far as is known when it begins. */
+  private readonly atLeast: number;
   private state: 'digesting' | 'asking' | 'asked' | 'sending' = 'digesting';
   private readonly isWanted = new Uint8Array(BUCKETS);
   private mappingAt = 0;
@@ -20,10 +22,8 @@ export class OutgoingPass {
 
   constructor(replica: Replica, salt: string, number: number) {
     this.number = number;
-    this.digest = new BucketDigest({ mappings: [...replica.cache.everything()], cleans: replica.cache.pastCleans() }, salt);
-    // Who knows nothing has nothing to ask.
-    if (this.left === 0) this.state = 'sending';
-    else if (this.digest.isDone) this.state = 'asking';
+    this.digest = new BucketDigest(replica.cache, salt);
+    this.atLeast = replica.cache.size;
   }
 
   get isWorking(): boolean {
@@ -44,12 +44,15 @@ export class OutgoingPass {
 
   /** Mappings and cleans that the peer may lack. */
   get left(): number {
-    return this.state === 'sending' ? this.wantedLeft : this.digest.mappings.length + this.digest.cleans.length;
+    if (this.state === 'sending') return this.wantedLeft;
+    return Math.max(this.atLeast, this.digest.mappings.length) + this.digest.cleans.length;
   }
 
   work(): void {
     this.digest.step();
-    if (this.digest.isDone) this.state = 'asking';
+    if (!this.digest.isDone) return;
+    // Who knows nothing has nothing to ask.
+    this.state = this.digest.mappings.length + this.digest.cleans.length === 0 ? 'sending' : 'asking';
   }
 
   /** The question, once. */
