@@ -18,7 +18,9 @@ export interface AnswerBytes {
 interface Held {
   readonly answer: number;
   readonly copy: Uint8Array;
-  openings: number;
+  /** What it waits for, one for each mapping. */
+  readonly opening: readonly number[];
+  left: number;
 }
 
 export class HeldAnswers {
@@ -47,19 +49,19 @@ export class HeldAnswers {
     return this.deadlines.firstDeadlineMs();
   }
 
-  /** Keeps the answer with this number until `openings` mappings are open; false when no more can be kept. */
-  hold(slot: number, answer: number, copy: Uint8Array, openings: number, nowMs: MonoMs): boolean {
+  /** Keeps the answer with this number until all of `opening` is open; false when no more can be kept. */
+  hold(slot: number, answer: number, copy: Uint8Array, opening: readonly number[], nowMs: MonoMs): boolean {
     if (this.bySlot.size >= HELD_ANSWERS_MAX) return false;
-    this.bySlot.set(slot, { answer, copy, openings });
+    this.bySlot.set(slot, { answer, copy, opening, left: opening.length });
     this.deadlines.append(slot, nowMs + this.delayMs);
     return true;
   }
 
-  /** One mapping is open; true when it was the last that the slot's answer waited for. */
-  opened(slot: number, answer: number): boolean {
+  /** One mapping is open; all that the slot's answer waited for, when it was the last of them, else null. */
+  opened(slot: number, answer: number): readonly number[] | null {
     const held = this.bySlot.get(slot);
     // The slot may hold a later query's answer by now.
-    return held?.answer === answer && --held.openings === 0;
+    return held?.answer === answer && --held.left === 0 ? held.opening : null;
   }
 
   /** The held answer, where the wire can send it from; null when no buffer is free now (the slot stays held). */

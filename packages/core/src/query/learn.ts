@@ -43,6 +43,8 @@ export interface MappingSink {
   learned(mapping: LearnedMapping): Opening;
 }
 
+const NONE: readonly number[] = [];
+
 const V4_MAPPED = new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
 const TTL_MAX = 0x7fff_ffff;
 const TTL_USED_MAX = 604_800;
@@ -66,7 +68,8 @@ export class Learner {
     ttlSeconds: 0,
     lookupMs: 0 as MonoMs,
   };
-  private pending = 0;
+  /** Entries of `recent` that the answer waits for. */
+  private opening: number[] = [];
 
   constructor(sink: MappingSink, counters: Counters, random: Random, minTtlSeconds: number) {
     this.sink = sink;
@@ -80,15 +83,20 @@ export class Learner {
     this.recent.clear();
   }
 
+  /** All that `learn` said of this answer is open. */
+  opened(entries: readonly number[], answer: number): void {
+    this.recent.opened(entries, answer);
+  }
+
   /** The number of the answer that was learned from last. */
   get answer(): number {
     return this.mapping.answer;
   }
 
-  /** Learns from the answer to the slot's query; returns how many mappings are still being opened. */
-  learn(slot: number, endpointId: number, bytes: Uint8Array, start: number, view: AnswerView, nowMs: MonoMs): number {
-    if (view.rcode !== RCODE.noError || view.recordCount === 0 || !asksForAddresses(view.type)) return 0;
-    this.pending = 0;
+  /** Learns from the answer to the slot's query; returns the mappings still being opened, as `opened` takes them. */
+  learn(slot: number, endpointId: number, bytes: Uint8Array, start: number, view: AnswerView, nowMs: MonoMs): readonly number[] {
+    if (view.rcode !== RCODE.noError || view.recordCount === 0 || !asksForAddresses(view.type)) return NONE;
+    if (this.opening.length > 0) this.opening = [];
     this.mapping.slot = slot;
     this.mapping.answer++;
     this.mapping.endpointId = endpointId;
@@ -115,7 +123,7 @@ export class Learner {
       if (isAddress) this.record(type, bytes, start + view.dataOffset[i], view.dataLength[i]);
       else this.serviceHints(bytes, start, view, i);
     }
-    return this.pending;
+    return this.opening;
   }
 
   /** An address record whose data has another length than its type says is no address. */
@@ -147,8 +155,10 @@ export class Learner {
       return;
     }
     this.counters.add(COUNTER.learned);
-    recent.note(mapping.endpointId, mapping.address, 0, expiryMs);
-    if (opening === OPENING.pending) this.pending++;
+    const entry = recent.note(mapping.endpointId, mapping.address, 0, expiryMs);
+    if (opening !== OPENING.pending) return;
+    recent.await(entry, mapping.answer);
+    this.opening.push(entry);
   }
 }
 

@@ -597,3 +597,40 @@ t.test('a query taken over is asked anew under its own ID; one that may kill, or
   t.equal(rig.count('taken_unparsed'), 2);
   t.end();
 });
+
+t.test('while an address is being opened, every answer with it waits for that', (t) => {
+  const rig = new Rig();
+  rig.opening = OPENING.pending;
+  const first = rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
+  rig.answer(answerPacket('echo.k8s.intra.', [A1]));
+  const firstAnswer = rig.lastAnswer;
+  const second = rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
+  rig.answer(answerPacket('echo.k8s.intra.', [A1]));
+  t.equal(rig.learned.length, 2);
+  t.equal(rig.replies.length, 0);
+  rig.path.onOpened(first, firstAnswer);
+  t.equal(rig.replies.length, 1);
+  rig.path.onOpened(second, rig.lastAnswer);
+  t.equal(rig.replies.length, 2);
+
+  rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
+  rig.answer(answerPacket('echo.k8s.intra.', [A1]));
+  t.equal(rig.replies.length, 3, 'it is open now');
+  t.equal(rig.learned.length, 2);
+  t.end();
+});
+
+t.test('an address that was not open in time is waited for again', (t) => {
+  const rig = new Rig();
+  rig.opening = OPENING.pending;
+  rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
+  rig.answer(answerPacket('echo.k8s.intra.', [A1]));
+  rig.pass(100);
+  t.equal(rig.replies.length, 1);
+  const slot = rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
+  rig.answer(answerPacket('echo.k8s.intra.', [A1]));
+  t.equal(rig.replies.length, 1);
+  rig.path.onOpened(slot, rig.lastAnswer);
+  t.equal(rig.replies.length, 2);
+  t.end();
+});

@@ -30,6 +30,7 @@ export interface PathSeams {
 /** Rows and IDs of a client that is no endpoint but may ask. */
 const STRANGER_ROW = -1;
 const STRANGER_ID = 0;
+const NOTHING: readonly number[] = [];
 
 export class QueryPath {
   private readonly memory: SlotMemory;
@@ -187,8 +188,8 @@ export class QueryPath {
     }
     const endpointId = this.endpointIdOfSlot[slot];
     const opening =
-      endpointId === STRANGER_ID ? 0 : this.learner.learn(slot, endpointId, bytes, offset, answer, this.nowMs);
-    if (opening > 0) {
+      endpointId === STRANGER_ID ? NOTHING : this.learner.learn(slot, endpointId, bytes, offset, answer, this.nowMs);
+    if (opening.length > 0) {
       if (this.held.hold(slot, this.learner.answer, bytes.slice(offset, offset + length), opening, this.nowMs)) {
         counters.add(COUNTER.held);
         this.startQueued();
@@ -206,7 +207,10 @@ export class QueryPath {
 
   /** The datapath is open for one more mapping that this answer (`LearnedMapping.answer`) to the slot's query taught. */
   onOpened(slot: number, answer: number): void {
-    if (this.held.opened(slot, answer)) this.release(slot);
+    const opening = this.held.opened(slot, answer);
+    if (opening === null) return;
+    this.learner.opened(opening, answer);
+    this.release(slot);
   }
 
   /** Time has passed: silent upstreams, full waiting rooms, late datapaths. */

@@ -22,9 +22,13 @@ export const EXTENSION_MAX_MS = 5000;
 const EXTENSION_MIN_MS = 1000;
 const EXTENSION_SHARE = 1 / 6;
 
+const NOBODY = 0;
+
 export class RecentMappings {
   private readonly keys = new Uint32Array(SETS * WAYS * KEY_WORDS);
   private readonly expiries = new Float64Array(SETS * WAYS).fill(-Infinity);
+  /** The answer that waits for the datapath to open the entry's address; NOBODY once it is open. */
+  private readonly waiters = new Uint32Array(SETS * WAYS);
   private readonly seedA: number;
   private readonly seedB: number;
   private nameA = 0;
@@ -50,16 +54,19 @@ export class RecentMappings {
     this.nameB = b >>> 0;
   }
 
-  /** True when the mapping, good for `lifeMs` until `expiryMs`, must be passed on. The address is four words at `at`. */
+  /**
+   * True when the mapping, good for `lifeMs` until `expiryMs`, must be passed on. The address is four words at `at`. One that
+   * is not open yet is news to every answer: each has to wait for it.
+   */
   isNews(endpointId: number, words: Uint32Array, at: number, lifeMs: number, expiryMs: number): boolean {
     const entry = this.find(endpointId, words, at);
-    if (entry < 0) return true;
+    if (entry < 0 || this.waiters[entry] !== NOBODY) return true;
     const extensionMs = Math.min(EXTENSION_MAX_MS, Math.max(EXTENSION_MIN_MS, lifeMs * EXTENSION_SHARE));
     return expiryMs >= this.expiries[entry] + extensionMs;
   }
 
-  /** Notes that the mapping was passed on. */
-  note(endpointId: number, words: Uint32Array, at: number, expiryMs: number): void {
+  /** Notes that the mapping was passed on, and is open. Returns its entry. */
+  note(endpointId: number, words: Uint32Array, at: number, expiryMs: number): number {
     let entry = this.find(endpointId, words, at);
     if (entry < 0) {
       const first = this.set(endpointId, words, at) * WAYS;
@@ -72,12 +79,25 @@ export class RecentMappings {
       for (let i = 0; i < 4; i++) this.keys[key + 3 + i] = words[at + i];
     }
     this.expiries[entry] = expiryMs;
+    this.waiters[entry] = NOBODY;
+    return entry;
+  }
+
+  /** The entry's address is not open yet: the answer with this number waits for it. */
+  await(entry: number, answer: number): void {
+    this.waiters[entry] = waiterOf(answer);
+  }
+
+  /** What the answer waited for is open; entries that others wait for by now are theirs to report. */
+  opened(entries: readonly number[], answer: number): void {
+    for (const entry of entries) if (this.waiters[entry] === waiterOf(answer)) this.waiters[entry] = NOBODY;
   }
 
   /** After a forced clean every answer is news again. */
   clear(): void {
     this.expiries.fill(-Infinity);
     this.keys.fill(0);
+    this.waiters.fill(NOBODY);
   }
 
   private set(endpointId: number, words: Uint32Array, at: number): number {
@@ -107,4 +127,9 @@ export class RecentMappings {
     }
     return -1;
   }
+}
+
+/** An answer's number in 32 bits, never NOBODY. */
+function waiterOf(answer: number): number {
+  return (answer % 0xffff_ffff) + 1;
 }
