@@ -2,6 +2,8 @@
 import { Command, CommanderError } from 'commander';
 import { AppError, EXIT, exitCodeOf, type Role } from '@tandem/core';
 import { cacheCleanCommand } from './commands/cache-clean.js';
+import { cacheExportCommand } from './commands/cache-export.js';
+import { cacheImportCommand } from './commands/cache-import.js';
 import { cacheListCommand } from './commands/cache-list.js';
 import { drillCommand, DRILLS } from './commands/drill.js';
 import { hoistOptions } from './common-options.js';
@@ -40,7 +42,9 @@ function programFor(io: Io, programs: Readonly<Record<Role, string>>): Command {
     .addHelpText('after', '\n-o, --member and --run-dir may also stand before the command.\nExit codes: 0 clean, 64 usage, 65 configuration or manifest, 69 resource not to be had, 70 broken invariant.\n');
   program.addCommand(upCommand(io, programs));
   program.addCommand(statusCommand(io));
-  program.addCommand(group('cache', 'The learned mappings.', [cacheListCommand(io), cacheCleanCommand(io)]));
+  program.addCommand(group('cache', 'The learned mappings.', [
+    cacheListCommand(io), cacheCleanCommand(io), cacheExportCommand(io), cacheImportCommand(io),
+  ]));
   program.addCommand(group('endpoint', 'The local pods.', [endpointListCommand(io)]));
   program.addCommand(group('policy', 'The policies.', [policyListCommand(io), policyTraceCommand(io), policyValidateCommand(io)]));
   program.addCommand(drillCommand(io, DRILLS));

@@ -6,6 +6,7 @@ export * from './base/settings.js';
 export * from './base/settings-parse.js';
 export * from './base/socket-address.js';
 export * from './fqdn/cache.js';
+export type * from './fqdn/connections.js';
 export { BUCKETS, DIGEST_WORDS } from './pair/bucket-digest.js';
 export { ChangeLog, CHANGES_MAX } from './pair/change-log.js';
 export * from './pair/exchange.js';

@@ -5,7 +5,6 @@ import { AppError } from '@tandem/core';
 /** Nouns are '' where the verb stands alone. */
 const NOT_YET: readonly { readonly noun: string; readonly verb: string }[] = [
   { noun: '', verb: 'observe' }, { noun: '', verb: 'drain' }, { noun: '', verb: 'bugtool' },
-  { noun: 'cache', verb: 'export' }, { noun: 'cache', verb: 'import' },
 ];
 
 /** Not listed in the help text: they do nothing. */

@@ -1,10 +1,15 @@
 /** A daemon's view with fixed content, for tests of the CLI: what it shows is plain, what it was asked is recorded. */
 import { AppError, PROTOCOL, type Role, type TraceRequest, type TraceResult } from '@tandem/core';
-import type { CacheFilter, CacheRow, DaemonView, EndpointView, PolicyView, StatusView } from '@tandem/host';
+import type { CacheEntry, CacheFilter, CacheImported, CacheRow, DaemonView, EndpointView, PolicyView, StatusView } from '@tandem/host';
 
 export const ROW: CacheRow = {
   'fqdn': 'echo.k8s.intra.', 'ips': ['172.17.0.2', '172.17.0.3'], 'lookup-time': '2026-11-05T10:00:00.000Z', 'ttl': 30,
   'expiration-time': '2026-11-05T10:00:30.000Z', 'endpoint-id': 7, 'source': 'lookup',
+};
+
+export const ENTRY: CacheEntry = {
+  'fqdn': 'echo.k8s.intra.', 'lookup-time': '2026-11-05T10:00:00.000Z', 'expiration-time': '2026-11-05T10:00:30.000Z', 'ttl': 30,
+  'ips': ['172.17.0.2', '172.17.0.3'], 'endpoint-uid': 'u',
 };
 
 export class FakeView implements DaemonView {
@@ -43,6 +48,16 @@ export class FakeView implements DaemonView {
   cacheClean(matchPattern: string | null) {
     this.asked.push(matchPattern);
     return { removed: 2 };
+  }
+
+  cacheExport(): CacheEntry[] {
+    return [ENTRY];
+  }
+
+  cacheImport(entries: unknown): CacheImported {
+    this.asked.push(entries);
+    if (!Array.isArray(entries)) throw new AppError('CONFIGURATION', 'holds an object; allowed: an array of entries');
+    return { read: 2, learned: 1, known: 0, expired: 1, strangers: 0, cleaned: 0 };
   }
 
   endpoints(): EndpointView[] {

@@ -38,7 +38,9 @@ t.test('without any raw value every setting has its documented default', (t) => 
     httpListen: { address: '127.0.0.1', port: 9964, family: 4 },
     unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false, slots: 8192, upstreamPorts: 64,
     tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128, rejectResponseCode: 'refused',
-    dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000, responseMaxDelayMs: 100, concurrencyLimit: 0,
+    dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000,
+    maxDeferredDeletes: 10_000, idleConnectionGraceMs: 0, gcIntervalMs: 60_000,
+    connectionGcIntervalMs: 60_000, preCachePath: null, responseMaxDelayMs: 100, concurrencyLimit: 0,
     concurrencyGraceMs: 0, pairListen: null, pairConnect: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null, logLevel: 'info', logFormat: 'json',
   });
   t.ok(Object.isFrozen(settings));

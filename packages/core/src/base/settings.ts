@@ -37,6 +37,15 @@ export interface Settings {
   readonly dnsCompression: boolean;
   readonly minTtlSeconds: number;
   readonly maxIpsPerHostname: number;
+  /** Zombies per endpoint; 0: none, what has expired is let go of with the next collection. */
+  readonly maxDeferredDeletes: number;
+  /** How long after its expiry a zombie is spared at least. */
+  readonly idleConnectionGraceMs: number;
+  readonly gcIntervalMs: number;
+  /** How often the connection table is gone through for zombies. */
+  readonly connectionGcIntervalMs: number;
+  /** File with mappings to begin with; null or '': none. */
+  readonly preCachePath: string | null;
   /** 0: an answer does not wait for the datapath. */
   readonly responseMaxDelayMs: number;
   /** Queries under way at most; 0: no limit but `slots`. */
@@ -198,7 +207,30 @@ const honoured = [
   },
   {
     name: 'tofqdns-endpoint-max-ip-per-hostname', field: 'maxIpsPerHostname', kind: 'integer', unit: 'N',
-    default: '1000', min: 1, max: 10_000, status: 'honoured', why: 'addresses kept per endpoint and name; the earliest expiry goes first',
+    default: '1000', min: 1, max: 10_000, status: 'honoured',
+    why: 'addresses per endpoint and name, and of these without a valid look-up as many again; the earliest expiry goes first',
+  },
+  {
+    name: 'tofqdns-max-deferred-connection-deletes', field: 'maxDeferredDeletes', kind: 'integer', unit: 'N',
+    default: '10000', min: 0, max: 1_000_000, status: 'honoured',
+    why: 'expired addresses kept per endpoint for connections that may use them; beyond it those unused for longest go',
+  },
+  {
+    name: 'tofqdns-idle-connection-grace-period', field: 'idleConnectionGraceMs', kind: 'duration', unit: 'DURATION',
+    default: '0s', min: 0, max: DAY_MS, status: 'honoured', why: 'an expired address without connections is kept so much longer',
+  },
+  {
+    name: 'tofqdns-gc-interval', field: 'gcIntervalMs', kind: 'duration', unit: 'DURATION', default: '1m', min: SECOND_MS,
+    max: HOUR_MS, status: 'honoured', why: 'how often expired mappings are collected (Cilium: always 1m)',
+  },
+  {
+    name: 'conntrack-gc-interval', field: 'connectionGcIntervalMs', kind: 'duration', unit: 'DURATION', default: '1m',
+    min: SECOND_MS, max: DAY_MS, status: 'honoured',
+    why: 'how often the connection table is searched for connections of expired addresses; two passes without any end them',
+  },
+  {
+    name: 'tofqdns-pre-cache', field: 'preCachePath', kind: 'text', unit: 'FILE', default: null, min: 0, max: PATH_MAX,
+    status: 'honoured', why: "mappings read at the start, in the form of 'tandem cache export'; a bad file is complained about and left out",
   },
   {
     name: 'tofqdns-proxy-response-max-delay', field: 'responseMaxDelayMs', kind: 'duration', unit: 'DURATION',
@@ -274,9 +306,6 @@ const others: readonly SettingRow[] = [
   later('grant-scope', choice('SCOPE', 'node', 'endpoint'), 'node', 'endpoint: a learned address opens for the pod that learned it alone'),
   later('stale-source-limit', integer('SECONDS', YEAR_SECONDS), '0', 'how long label grants for remote pods outlive their source'),
   later('cilium-agent', { ...ADDRESS, roles: ['dns-proxy'] }, null, 'take policy from a Cilium agent'),
-  later('tofqdns-pre-cache', { kind: 'text', unit: 'FILE', min: 0, max: PATH_MAX }, null, 'mappings loaded at the start'),
-  later('tofqdns-idle-connection-grace-period', DURATION, '0s', 'how long a mapping outlives its last connection'),
-  later('tofqdns-max-deferred-connection-deletes', integer('N', 1_000_000), '10000', 'expired addresses kept for live connections'),
   later('dnsproxy-enable-transparent-mode', BOOLEAN, 'false', "queries leave with the pod's own address"),
   notice('tofqdns-preallocate-identities', BOOLEAN, 'true', 'there are no identities per address here'),
   notice('tofqdns-proxy-port', integer('PORT', PORT_MAX), '0', 'the port is that of --listen'),

@@ -151,6 +151,11 @@ export class FqdnCache {
     return removed;
   }
 
+  /** True when a clean that is remembered beats the mapping. */
+  isCleaned(mapping: Mapping): boolean {
+    return this.tombstones.covers(mapping);
+  }
+
   /** The cleans still remembered, oldest first. */
   pastCleans(): readonly Clean[] {
     return this.tombstones.all();

@@ -14,6 +14,10 @@ export interface DaemonView {
   cacheList(filter: CacheFilter): readonly CacheRow[];
   /** Forgets mappings, here and (by tombstone) at the peer; null: all. @throws AppError USAGE for a bad pattern. */
   cacheClean(matchPattern: string | null): CacheCleaned;
+  /** The look-ups that hold, as a file has them. @throws AppError LIMIT for more than an import takes. */
+  cacheExport(): readonly CacheEntry[];
+  /** Brings entries in, all or none. @throws AppError CONFIGURATION for a bad entry, LIMIT for too many. */
+  cacheImport(entries: unknown): CacheImported;
   endpoints(): readonly EndpointView[];
   /** All of the snapshot, by kind, namespace and name. */
   policies(): readonly PolicyView[];
@@ -105,10 +109,13 @@ export interface CacheFilter {
 export interface CacheRow {
   /** Lower case, with the trailing dot. */
   readonly fqdn: string;
+  /** `connection`: one. */
   readonly ips: readonly string[];
+  /** `connection`: when the latest pass that saw a connection began; 0001-01-01T00:00:00.000Z if none has. */
   readonly 'lookup-time': string;
-  /** Seconds. */
+  /** Seconds; `connection`: 0. */
   readonly ttl: number;
+  /** `connection`: when the connection table is searched next. */
   readonly 'expiration-time': string;
   readonly 'endpoint-id': number;
   readonly source: MappingSource;
@@ -117,6 +124,33 @@ export interface CacheRow {
 export interface CacheCleaned {
   /** Mappings that were removed. */
   readonly removed: number;
+}
+
+/** One look-up in a file, in Cilium's pre-cache format. */
+export interface CacheEntry {
+  /** Lower case, with the trailing dot. */
+  readonly fqdn: string;
+  /** RFC 3339. */
+  readonly 'lookup-time': string;
+  readonly 'expiration-time': string;
+  /** Seconds. */
+  readonly ttl: number;
+  readonly ips: readonly string[];
+  /** Pod UID; absent: the node's. */
+  readonly 'endpoint-uid'?: string;
+}
+
+/** What became of the mappings (names and addresses) of a file; each is counted once in `read`, and once in another. */
+export interface CacheImported {
+  readonly read: number;
+  readonly learned: number;
+  /** The cache had them, or better. */
+  readonly known: number;
+  readonly expired: number;
+  /** Of pods that this node has not. */
+  readonly strangers: number;
+  /** Looked up before a forced clean of their name. */
+  readonly cleaned: number;
 }
 
 export interface EndpointView {

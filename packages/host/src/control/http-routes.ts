@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError, canonicalAddress, PROTOCOL, type AppErrorCode, type TraceRequest } from '@tandem/core';
+import { ENTRIES_BYTES_MAX } from './cache-entries.js';
 import type { CacheFilter, DaemonView } from './daemon-view.js';
 import { traceViewOf } from './trace-view.js';
 
@@ -35,12 +36,14 @@ const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   '/readyz': { GET: readyz },
   '/metrics': { GET: metrics },
   '/api/v1/status': { GET: (exchange) => { sendJson(exchange, 200, exchange.view.status()); } },
-  '/api/v1/fqdn/cache': { GET: cacheList, DELETE: cacheClean },
+  '/api/v1/fqdn/cache': { GET: cacheList, DELETE: changing(cacheClean) },
+  '/api/v1/fqdn/cache/export': { GET: cacheExport },
+  '/api/v1/fqdn/cache/import': { POST: changing(cacheImport) },
   '/api/v1/endpoints': { GET: (exchange) => sendRows(exchange, exchange.view.endpoints()) },
   '/api/v1/policies': { GET: (exchange) => sendRows(exchange, exchange.view.policies()) },
   '/api/v1/policy/trace': {
     GET: (exchange, query) => { sendTrace(exchange, Object.fromEntries(query)); },
-    POST: async (exchange) => { sendTrace(exchange, await readJson(exchange.request)); },
+    POST: async (exchange) => { sendTrace(exchange, await readJson(exchange.request, BODY_BYTES_MAX)); },
   },
 };
 
@@ -55,10 +58,6 @@ export async function answer(exchange: Exchange): Promise<void> {
     if (!Object.hasOwn(route, method)) {
       exchange.response.setHeader('allow', Object.keys(route).join(', '));
       sendError(exchange, 405, 'USAGE', `${url.pathname} takes ${Object.keys(route).join(', ')}`);
-      return;
-    }
-    if (method === 'DELETE' && !exchange.mayMutate) {
-      sendError(exchange, 403, 'USAGE', 'changes are taken on the Unix socket in the run-dir only');
       return;
     }
     await route[method](exchange, url.searchParams);
@@ -88,6 +87,14 @@ function statusOf(code: AppErrorCode): number {
   }
 }
 
+/** A handler that changes something: not over TCP. */
+function changing(handler: Handler): Handler {
+  return (exchange, query) => {
+    if (exchange.mayMutate) return handler(exchange, query);
+    sendError(exchange, 403, 'USAGE', 'changes are taken on the Unix socket in the run-dir only');
+  };
+}
+
 function index(exchange: Exchange): void {
   const paths = Object.entries(routes).map(([path, methods]) => `${Object.keys(methods).join('|').padEnd(10)} ${path}`);
   sendText(exchange, 200, `tandem ${exchange.view.role}\n\n${paths.join('\n')}\n`);
@@ -109,6 +116,16 @@ function cacheList(exchange: Exchange, query: URLSearchParams): Promise<void> {
 function cacheClean(exchange: Exchange, query: URLSearchParams): void {
   only(query, ['matchPattern']);
   sendJson(exchange, 200, exchange.view.cacheClean(patternOf(query)));
+}
+
+function cacheExport(exchange: Exchange, query: URLSearchParams): Promise<void> {
+  only(query, []);
+  return sendRows(exchange, exchange.view.cacheExport());
+}
+
+async function cacheImport(exchange: Exchange, query: URLSearchParams): Promise<void> {
+  only(query, []);
+  sendJson(exchange, 200, exchange.view.cacheImport(await readJson(exchange.request, ENTRIES_BYTES_MAX)));
 }
 
 function cacheFilterOf(query: URLSearchParams): CacheFilter {
@@ -135,7 +152,7 @@ function patternOf(query: URLSearchParams): string | null {
 /** A misspelt filter must not widen what is listed or removed. */
 function only(query: URLSearchParams, allowed: readonly string[]): void {
   for (const key of query.keys()) {
-    if (!allowed.includes(key)) throw new AppError('USAGE', `unknown parameter ${JSON.stringify(key.slice(0, 40))}; known: ${allowed.join(', ')}`);
+    if (!allowed.includes(key)) throw new AppError('USAGE', `unknown parameter ${JSON.stringify(key.slice(0, 40))}; known: ${allowed.join(', ') || 'none'}`);
     if (query.getAll(key).length > 1) throw new AppError('USAGE', `${key} is given twice`);
   }
 }
@@ -174,13 +191,13 @@ function textOf(fields: Readonly<Record<string, unknown>>, key: string): string 
   return value;
 }
 
-async function readJson(request: IncomingMessage): Promise<unknown> {
+async function readJson(request: IncomingMessage, bytesMax: number): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   // The request outlives the loop: destroying it would cut the connection before the refusal is sent.
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) throw new AppError('LIMIT', `the body is larger than ${BODY_BYTES_MAX} bytes`);
+    if (bytes > bytesMax) throw new AppError('LIMIT', `the body is larger than ${bytesMax} bytes`);
     chunks.push(chunk);
   }
   try {

@@ -40,6 +40,15 @@ class RecordingView implements DaemonView {
     return { removed: 1 };
   }
 
+  cacheExport() {
+    return [];
+  }
+
+  cacheImport(entries: unknown) {
+    this.asked.push(entries);
+    return { read: 1, learned: 1, known: 0, expired: 0, strangers: 0, cleaned: 0 };
+  }
+
   endpoints() {
     return [];
   }
@@ -113,10 +122,15 @@ t.test('changes are taken on the Unix socket alone', async (t) => {
   const view = new RecordingView();
   const { tcp, unix } = await served(t, view);
   t.match(await ask(tcp, 'DELETE', '/api/v1/fqdn/cache'), { status: 403, text: /Unix socket/ });
+  t.match(await ask(tcp, 'POST', '/api/v1/fqdn/cache/import', '[]'), { status: 403, text: /Unix socket/ });
   t.strictSame(view.asked, []);
   t.strictSame(JSON.parse((await ask(unix, 'DELETE', '/api/v1/fqdn/cache?matchPattern=*.intra')).text), { removed: 1 });
   t.strictSame(JSON.parse((await ask(unix, 'DELETE', '/api/v1/fqdn/cache')).text), { removed: 1 });
-  t.strictSame(view.asked, ['*.intra', null]);
+  t.match(JSON.parse((await ask(unix, 'POST', '/api/v1/fqdn/cache/import', '[{}]')).text), { read: 1, learned: 1 });
+  t.match(await ask(unix, 'POST', '/api/v1/fqdn/cache/import', '[{'), { status: 400, text: /not JSON/ });
+  t.match(await ask(unix, 'POST', '/api/v1/fqdn/cache/import?all=1', '[]'), { status: 400, text: /unknown parameter .*known: none/ });
+  t.match(await ask(tcp, 'GET', '/api/v1/fqdn/cache/export'), { status: 200, text: '[]\n' });
+  t.strictSame(view.asked, ['*.intra', null, [{}]]);
   t.equal(statSync(unix.socketPath).mode & 0o777, 0o600, 'which is the owner\'s');
 });
 

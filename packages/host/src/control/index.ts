@@ -1,4 +1,5 @@
 /** The door of host's control side: settings, log, metrics and the HTTP API. */
+export { ENTRIES_BYTES_MAX } from './cache-entries.js';
 export * from './daemon-view.js';
 export { startHttpServers, type HttpOptions, type HttpServers } from './http-server.js';
 export { createLog, type DaemonLog, type LogOptions } from './log.js';

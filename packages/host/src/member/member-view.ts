@@ -1,13 +1,15 @@
 /** A member as its HTTP API and CLI show it. */
 import {
-  AppError, COUNTERS, formatSocketAddress, LATENCY_BUCKETS_MS, type Mapping, type Role, trace, type TraceRequest,
+  AppError, COUNTERS, type EndpointCounts, formatSocketAddress, LATENCY_BUCKETS_MS, type Role, trace, type TraceRequest,
   type TraceResult, underSettings,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
+import { entriesOf, mappingsOf } from '../control/cache-entries.js';
 import type {
-  CacheCleaned, CacheFilter, CacheRow, DaemonView, EndpointView, PolicyView, QueryCounters, Readiness, StatusView,
+  CacheCleaned, CacheEntry, CacheFilter, CacheImported, CacheRow, DaemonView, EndpointView, PolicyView, QueryCounters, Readiness, StatusView,
 } from '../control/daemon-view.js';
-import { Metrics } from '../control/metrics.js';
+import { Metrics, type Sample } from '../control/metrics.js';
+import { CacheRows } from './cache-rows.js';
 import type { Member } from './member.js';
 import { nameMatcher } from './name-matcher.js';
 
@@ -69,25 +71,25 @@ export class MemberView implements DaemonView {
   }
 
   cacheList(filter: CacheFilter): readonly CacheRow[] {
-    if (filter.source === 'connection') return [];
     const matches = filter.matchPattern === null ? () => true : nameMatcher(filter.matchPattern);
-    // One reading of both clocks: times of one row must fit each other.
-    const bootedAtMs = Date.now() - bootTimeMs();
-    const rows = new Map<string, CacheRow & { readonly ips: string[] }>();
-    for (const mapping of this.member.cache.mappings()) {
-      if (!matches(mapping.name)) continue;
-      const id = this.member.endpointByUid(mapping.endpointUid)?.id ?? 0;
-      if (filter.endpointId !== null && filter.endpointId !== id) continue;
-      // One row per look-up, as Cilium has it.
-      const key = `${id} ${mapping.name} ${mapping.lookupMs} ${mapping.ttlSeconds}`;
-      const row = rows.get(key);
-      if (row === undefined) rows.set(key, rowOf(mapping, id, bootedAtMs));
-      else row.ips.push(mapping.address);
-    }
-    for (const row of rows.values()) row.ips.sort();
-    return [...rows.values()].sort(
-      (a, b) => a['endpoint-id'] - b['endpoint-id'] || compare(a.fqdn, b.fqdn) || compare(a.ips[0], b.ips[0]),
-    );
+    const idOf = new Map(this.member.snapshot?.endpoints.map(({ uid, id }) => [uid, id]));
+    const rowsOf = new CacheRows(({ endpointUid, name }) => {
+      const id = idOf.get(endpointUid) ?? 0;
+      return matches(name) && (filter.endpointId === null || filter.endpointId === id) ? id : null;
+    });
+    if (filter.source !== 'connection') for (const mapping of this.member.cache.mappings()) rowsOf.lookup(mapping);
+    const nextPassMs = this.member.collection.nextPassAtMs;
+    if (filter.source !== 'lookup') for (const zombie of this.member.cache.zombies()) rowsOf.connection(zombie, nextPassMs);
+    return rowsOf.sorted();
+  }
+
+  cacheExport(): readonly CacheEntry[] {
+    return entriesOf(this.member.cache.mappings(), Date.now() - bootTimeMs());
+  }
+
+  cacheImport(entries: unknown): CacheImported {
+    const nowMs = Date.now();
+    return this.member.bring(mappingsOf(entries, { nowMs, bootedAtMs: nowMs - bootTimeMs() }));
   }
 
   cacheClean(matchPattern: string | null): CacheCleaned {
@@ -146,26 +148,13 @@ export class MemberView implements DaemonView {
   }
 }
 
-/** `bootedAtMs` is the time of day at boot. */
-function rowOf(mapping: Mapping, endpointId: number, bootedAtMs: number): CacheRow & { readonly ips: string[] } {
-  return {
-    'fqdn': mapping.name,
-    'ips': [mapping.address],
-    'lookup-time': time(bootedAtMs + mapping.lookupMs),
-    'ttl': mapping.ttlSeconds,
-    'expiration-time': time(bootedAtMs + mapping.expiryMs),
-    'endpoint-id': endpointId,
-    'source': 'lookup',
-  };
-}
-
 function metricsOf(member: Member): Metrics {
   const metrics = new Metrics(member.settings.role);
   const none = new Float64Array(Object.keys(COUNTERS).length);
   metrics.registerProcess();
   metrics.registerCounters(COUNTERS, () => member.dataPlane?.counters.words ?? none);
   metrics.registerCounter(
-    { name: 'cilium_fqdn_gc_deletions_total', help: 'Mappings removed by collection.' },
+    { name: 'cilium_fqdn_gc_deletions_total', help: 'Mappings that collection ended: expired, or of a pod that is gone.' },
     () => member.collected,
   );
   metrics.registerLatency(
@@ -188,6 +177,7 @@ function metricsOf(member: Member): Metrics {
     return gauges === undefined ? 0 : Math.max(0, bootTimeMs() - gauges.heartbeatMs) / MS_PER_SECOND;
   });
   metrics.registerGauge({ name: 'tandem_mappings', help: 'Mappings in the FQDN cache.' }, () => member.cache.size);
+  registerCache(metrics, member);
   metrics.registerGauge({ name: 'tandem_peer_connected', help: '1 while the pair link is up.' }, () => (member.peer.connected ? 1 : 0));
   metrics.registerGauge({ name: 'tandem_peer_lag_mappings', help: 'Mappings not yet acknowledged by the peer.' }, () => member.lag);
   metrics.registerGauge({ name: 'tandem_policy_revision', help: 'Snapshot in force; 0 for none.' }, () => member.enforced?.revision ?? 0);
@@ -203,10 +193,33 @@ function metricsOf(member: Member): Metrics {
   return metrics;
 }
 
-function time(wallMs: number): string {
-  return new Date(wallMs).toISOString();
+function registerCache(metrics: Metrics, member: Member): void {
+  const { cache } = member;
+  const perEndpoint = (count: (of: EndpointCounts) => number) => (): Sample[] => {
+    const idOf = new Map(member.snapshot?.endpoints.map(({ uid, id }) => [uid, id]));
+    return [...cache.endpointCounts()].flatMap((of) => {
+      const id = idOf.get(of.endpointUid);
+      return id === undefined ? [] : [{ labels: { endpoint: String(id) }, value: count(of) }];
+    });
+  };
+  const labelNames = ['endpoint'];
+  metrics.registerGauge({ name: 'cilium_fqdn_active_names', help: 'Names with a mapping.', labelNames }, perEndpoint(({ names }) => names));
+  metrics.registerGauge({ name: 'cilium_fqdn_active_ips', help: 'Addresses with a mapping.', labelNames }, perEndpoint(({ addresses }) => addresses));
+  metrics.registerGauge(
+    { name: 'cilium_fqdn_alive_zombie_connections', help: 'Addresses without a valid look-up that connections may use.', labelNames },
+    perEndpoint(({ zombies }) => zombies),
+  );
+  metrics.registerGauge({ name: 'tandem_zombies', help: 'The same over all endpoints, those that are gone among them.' }, () => cache.zombieCount);
+  metrics.registerCounter(
+    { name: 'tandem_zombies_evicted_total', help: 'Names of zombies that a limit took while connections could use them.' },
+    () => cache.zombiesEvictedCount,
+  );
+  metrics.registerCounter(
+    { name: 'tandem_mappings_evicted_total', help: 'Mappings that the bound on all of one endpoint took.' },
+    () => cache.evictedCount,
+  );
 }
 
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+function time(wallMs: number): string {
+  return new Date(wallMs).toISOString();
 }

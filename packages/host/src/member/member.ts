@@ -8,19 +8,20 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import {
-  AppError, type Clean, type EndpointRecord, type Exchange, FqdnCache, type Log, type Mapping, monoMs, NODE_UID, PolicyIndex, Replica,
+  AppError, type Clean, type ConnectionSource, type EndpointRecord, type Exchange, FqdnCache, type Log, type Mapping, type MonoMs, monoMs, NODE_UID, PolicyIndex, Replica,
   type Settings, type Snapshot, type SocketAddress, validateSnapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
+import type { CacheImported } from '../control/daemon-view.js';
 import { DataPlane, type MappingRecord } from '../dataplane/index.js';
 import { CacheStore } from '../state/cache-store.js';
 import { KeptState } from '../state/kept-state.js';
 import { StateFile } from '../state/state-file.js';
+import { Collection, noConnections } from './collection.js';
 import { nameMatcher } from './name-matcher.js';
+import { readPreCache } from './pre-cache.js';
 import type { SettingMismatch } from './verdict-settings.js';
 
-/** Cilium collects once a minute, too (reference: cilium-semantics §3.3). */
-const COLLECT_EVERY_MS = 60_000;
 /** A member without any policy waits so long for its peer's before it binds, and refuses everything. */
 export const POLICY_FROM_ANYWHERE_MS = 5000;
 const SNAPSHOT_FILE_BYTES_MAX = 64 * 1024 * 1024;
@@ -57,6 +58,16 @@ export interface PeerLink {
   mismatches: readonly SettingMismatch[];
 }
 
+export interface MemberOptions {
+  readonly settings: Settings;
+  readonly version: string;
+  readonly log: Log;
+  /** Ends the process: the data plane is gone. */
+  readonly fail: (error: Error) => void;
+  /** Who knows the node's connections; absent: nobody, and zombies die as if there were none. */
+  readonly connections?: ConnectionSource;
+}
+
 const NO_PEER: PeerState = { connected: false, sinceMs: null, incarnation: null, revision: null };
 
 export class Member {
@@ -67,6 +78,7 @@ export class Member {
   readonly incarnation = randomBytes(8).toString('hex');
   readonly startedAtMs = Date.now();
   readonly cache: FqdnCache;
+  readonly collection: Collection;
   /** What goes into the cache and is to reach the peer goes through here. */
   readonly replica: Replica;
   /** As bound, once it is. */
@@ -86,7 +98,6 @@ export class Member {
   private readonly fail: (error: Error) => void;
   /** Told to the data plane, and not yet confirmed; it confirms in this order. */
   private readonly applying: Application[] = [];
-  private readonly timer: NodeJS.Timeout;
   private endpointsById = new Map<number, EndpointRecord>();
   private current: Snapshot | null = null;
   private currentIndex: PolicyIndex | null = null;
@@ -94,18 +105,23 @@ export class Member {
   private plane: DataPlane | null = null;
   private starting: Promise<DataPlane> | null = null;
   private isStopping = false;
+  private preCacheProblems: readonly string[] = [];
   private firstPolicy: () => void = () => undefined;
   private readonly hasPolicy = new Promise<void>((resolve) => {
     this.firstPolicy = resolve;
   });
 
-  /** `fail` ends the process: the data plane is gone. */
-  constructor(options: { settings: Settings; version: string; log: Log; fail: (error: Error) => void }) {
+  constructor(options: MemberOptions) {
     this.settings = options.settings;
     this.version = options.version;
     this.log = options.log;
     this.fail = options.fail;
-    this.cache = new FqdnCache({ maxAddressesPerName: options.settings.maxIpsPerHostname, matcher: nameMatcher });
+    this.cache = new FqdnCache({
+      maxAddressesPerName: options.settings.maxIpsPerHostname,
+      maxZombies: options.settings.maxDeferredDeletes,
+      idleGraceMs: options.settings.idleConnectionGraceMs,
+      matcher: nameMatcher,
+    });
     this.replica = new Replica(this.cache, this.incarnation);
     this.httpListen = options.settings.httpListen;
     this.store = this.keeps(new KeptState(
@@ -119,8 +135,11 @@ export class Member {
     ));
     this.cacheStore = new CacheStore({ cache: this.cache, stateDir: options.settings.stateDir, role: options.settings.role, log: options.log });
     this.kept.push(this.cacheStore);
-    this.timer = setInterval(() => this.collect(), COLLECT_EVERY_MS);
-    this.timer.unref();
+    this.collection = new Collection(options.settings, {
+      source: options.connections ?? noConnections,
+      collect: (nowMs) => { this.collect(nowMs); },
+      connectionsSeen: (run) => { this.cache.connectionsSeen(run); },
+    });
   }
 
   /** The policy in force, or about to be; null before there is any. */
@@ -151,7 +170,7 @@ export class Member {
     const contradictions = this.mismatches.map(({ name, own, peers }) => (
       `--${name}: error: this member has ${own}, its peer ${peers}: clients get one verdict or the other; give both the same`
     ));
-    return [...this.sourceProblems, ...behind, ...contradictions];
+    return [...this.sourceProblems, ...this.preCacheProblems, ...behind, ...contradictions];
   }
 
   /** Settings in which the peer contradicts this member. */
@@ -237,6 +256,8 @@ export class Member {
 
   /** Binds the shared addresses and answers queries from here on. @throws AppError UNAVAILABLE, also when stopped meanwhile. */
   async serve(): Promise<DataPlane> {
+    await this.preCache();
+    if (this.isStopping) throw draining();
     const snapshot = this.current;
     this.starting = DataPlane.start(this.settings, snapshot, {
       onMappings: (records) => this.learned(records),
@@ -292,7 +313,7 @@ export class Member {
    */
   async stop(awaitsPeer = false): Promise<void> {
     this.isStopping = true;
-    clearInterval(this.timer);
+    this.collection.stop();
     const plane = await this.starting?.catch(() => null);
     for (const { reject } of this.applying.splice(0)) reject(draining());
     await plane?.stop(awaitsPeer);
@@ -337,12 +358,49 @@ export class Member {
         expiryMs: monoMs(record.lookupMs + ttlSeconds * 1000),
       });
     }
-    for (const mapping of this.replica.merge(mappings, null)) this.cacheStore.put(mapping);
-    this.onExchange();
+    this.teach(mappings);
   }
 
-  private collect(): void {
-    this.collected += this.cache.collect(monoMs(bootTimeMs()));
+  /** What came to be known here, by the data plane or from a file. Returns how many are news. */
+  teach(mappings: readonly Mapping[]): number {
+    const news = this.replica.merge(mappings, null);
+    for (const mapping of news) this.cacheStore.put(mapping);
+    this.onExchange();
+    return news.length;
+  }
+
+  /** Takes the mappings to begin with; a file that cannot be used is a problem that is shown, and no more. */
+  async preCache(): Promise<void> {
+    const path = this.settings.preCachePath ?? '';
+    if (path === '') return;
+    try {
+      const nowMs = Date.now();
+      const result = this.bring(await readPreCache(path, { nowMs, bootedAtMs: nowMs - bootTimeMs() }));
+      this.log.info('mappings of the pre-cache are taken', { path, ...result });
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      this.log.error('the pre-cache is left out', { reason: error.message });
+      this.preCacheProblems = [`--tofqdns-pre-cache: error: ${error.message}; it is left out`];
+    }
+  }
+
+  /** Mappings from a file: those that have expired, or belong to no pod of this node, are passed over. */
+  bring(mappings: readonly Mapping[]): CacheImported {
+    const nowMs = bootTimeMs();
+    const present = this.current === null ? null : new Set(this.current.endpoints.map(({ uid }) => uid));
+    const isStranger = ({ endpointUid }: Mapping): boolean => present !== null && endpointUid !== NODE_UID && !present.has(endpointUid);
+    const good = mappings.filter(({ expiryMs }) => expiryMs > nowMs);
+    const ours = good.filter((mapping) => !isStranger(mapping));
+    const taken = ours.filter((mapping) => !this.cache.isCleaned(mapping));
+    const learned = this.teach(taken);
+    return {
+      read: mappings.length, learned, known: taken.length - learned, expired: mappings.length - good.length,
+      strangers: good.length - ours.length, cleaned: ours.length - taken.length,
+    };
+  }
+
+  private collect(nowMs: MonoMs): void {
+    this.collected += this.cache.collect(nowMs);
     const { current } = this;
     // The member with the source of policy says who is gone: the other's snapshot may be older than a mapping that comes.
     if (current === null || this.settings.role !== 'agent') return;
