@@ -5,7 +5,8 @@
 import { runMain } from './lib/command.js';
 
 const SHORT: readonly (readonly string[])[] = [
-  ['kill-agent'], ['kill-agent', '--control'], ['kill-proxy'], ['kill-alternating', '--repeat', '4'], ['hang-agent', '--repeat', '1'], ['drain', '--repeat', '2'],
+  ['kill-agent'], ['kill-agent', '--control'], ['kill-proxy'], ['kill-alternating', '--repeat', '4'], ['hang-agent', '--repeat', '1'], ['query-of-death'], ['drain', '--repeat', '2'],
+  ['upstream-silent'],
 ];
 
 let passed = 0;

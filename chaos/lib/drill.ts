@@ -46,7 +46,7 @@ export interface RunOptions {
   readonly seed: number;
 }
 
-export type Need = 'root';
+export type Need = 'root' | 'cgroup-cpu' | 'cgroup-memory' | 'faketime' | 'git';
 
 export interface Drill {
   readonly name: string;

@@ -41,6 +41,8 @@ export interface LoadPlan {
   readonly rate: number;
   readonly seconds: number;
   readonly names: number;
+  /** First part of each name: default h. */
+  readonly prefix?: string;
   readonly seed: number;
 }
 
@@ -59,7 +61,7 @@ export class Load {
   /** Resolves once the first query is about to be sent. */
   static async start(plan: LoadPlan): Promise<Load> {
     const args = {
-      server: plan.server, bind: plan.bind, rate: plan.rate, seconds: plan.seconds, names: plan.names, seed: plan.seed, 'timeout-ms': ANSWER_TIMEOUT_MS,
+      server: plan.server, bind: plan.bind, rate: plan.rate, seconds: plan.seconds, names: plan.names, seed: plan.seed, prefix: plan.prefix ?? 'h', 'timeout-ms': ANSWER_TIMEOUT_MS,
       ...(plan.protocol === 'udp' ? { clients: 200 } : {}),
     };
     const child = new Child(nativeTool(plan.protocol === 'udp' ? 'udp-load' : 'tcp-load'), Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]));

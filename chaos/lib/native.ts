@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { compiled } from '#harness/native.js';
 import { repositoryRoot } from '#harness/repository.js';
 
-export type NativeTool = 'udp-load' | 'tcp-load' | 'upstream' | 'signal-thread';
+export type NativeTool = 'udp-load' | 'tcp-load' | 'upstream' | 'signal-thread' | 'hog';
 
 /** Path of the program. @throws Error saying what to install, or what the compiler said. */
 export function nativeTool(name: NativeTool): string {
@@ -13,7 +13,7 @@ export function nativeTool(name: NativeTool): string {
 
 /** Builds all, so that no drill spends its steady state on it. */
 export function buildTools(): void {
-  for (const name of ['udp-load', 'tcp-load', 'upstream', 'signal-thread'] as const) nativeTool(name);
+  for (const name of ['udp-load', 'tcp-load', 'upstream', 'signal-thread', 'hog'] as const) nativeTool(name);
 }
 
 export function runTool(name: NativeTool, args: readonly string[]): void {

@@ -6,10 +6,12 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Exit } from '#harness/child.js';
-import { ROLES } from '#harness/pair.js';
+import { CLIENT_A } from '#harness/manifests.js';
+import { formatServer, ROLES } from '#harness/pair.js';
 import type { Launch, Pair, Role } from '#harness/pair.js';
 import { until, within } from '#harness/until.js';
 import type { RunOptions } from './drill.js';
+import { Load } from './load.js';
 import { stopped, stopThread } from './processes.js';
 import type { Upstream } from './upstream.js';
 
@@ -38,6 +40,7 @@ const CONVERGE_DEADLINE_MS = 20_000;
 const EXIT_DEADLINE_MS = 15_000;
 /** Before and after a fault, so that its effect can be told from the rest. */
 const CALM_MS = 400;
+const FRESH_MARGIN = 1.1;
 
 export function peerOf(role: Role): Role {
   return role === 'agent' ? 'dns-proxy' : 'agent';
@@ -96,6 +99,18 @@ export class Stage {
   async metric(role: Role, name: string): Promise<number> {
     const { body } = await this.pair.http(role, '/metrics');
     return Number(new RegExp(`^tandem_${name}(?:_total)?\\{[^}]*\\} (\\S+)$`, 'm').exec(body)?.[1] ?? NaN);
+  }
+
+  /** Asks for names that nobody has asked for yet, `prefix`0.bench.test and so on, of both members; all must be answered. */
+  async askFresh(prefix: string, names: number): Promise<void> {
+    const seconds = 1;
+    // A and AAAA of each, and a little more, which begins anew.
+    const rate = Math.ceil(FRESH_MARGIN * 2 * names / seconds);
+    const load = await Load.start({
+      protocol: 'udp', server: formatServer(this.pair.server), bind: CLIENT_A, rate, seconds, names, prefix, seed: this.options.seed,
+    });
+    const { sent, answered, failed, refused, wrong } = await load.finished();
+    this.prove('all fresh names were answered', sent > 0 && answered === sent && failed + refused + wrong === 0, JSON.stringify({ sent, answered, failed, refused, wrong }));
   }
 
   /** Both alive, each holding the other, in touch, on one policy. */

@@ -17,7 +17,7 @@ constexpr uint16_t kTypeA = 1;
 constexpr uint16_t kTypeAaaa = 28;
 constexpr int64_t kBinNs = 10000000;
 constexpr int64_t kProgressNs = 200000000;
-// Of the lost ones that are described; the rest is counted.
+// Of those lost or answered wrongly, so many are described; the rest is counted.
 constexpr size_t kLostShown = 20;
 
 inline volatile sig_atomic_t isToldToStop = 0;
@@ -34,11 +34,11 @@ struct Query {
   std::string name;
 };
 
-// hK.SUFFIX for each K, A and AAAA, shuffled by the seed.
-inline std::vector<Query> makeQueries(long names, const std::string& suffix, long seed) {
+// PREFIX K.SUFFIX for each K, A and AAAA, shuffled by the seed.
+inline std::vector<Query> makeQueries(long names, const std::string& prefix, const std::string& suffix, long seed) {
   std::vector<Query> queries;
   for (long k = 0; k < names; k++) {
-    const std::string name = "h" + std::to_string(k) + "." + suffix + ".";
+    const std::string name = prefix + std::to_string(k) + "." + suffix + ".";
     std::vector<uint8_t> bytes(bench::kHeaderBytes, 0);
     bytes[2] = 0x01;  // recursion desired
     bytes[5] = 1;
@@ -101,7 +101,7 @@ class Account {
   void lost(int64_t sentNs, int port, const Query& query, const char* why) {
     lost_++;
     bin(sentNs).lost++;
-    if (shown_.size() < kLostShown) shown_.push_back({(sentNs - startNs_) / 1000000, port, query.name, why});
+    show(sentNs, port, query, why);
   }
   void judge(const Query& query, const uint8_t* bytes, size_t length, int64_t sentNs, int64_t now) {
     const int64_t us = std::max<int64_t>(0, (now - sentNs) / 1000);
@@ -114,12 +114,20 @@ class Account {
     const uint8_t rcode = bytes[3] & 0x0f;
     const bool isAsAsked = (bytes[2] & 0x80) != 0 && bench::questionEnd(bytes, length) == query.bytes.size() &&
                            memcmp(bytes + bench::kHeaderBytes, query.bytes.data() + bench::kHeaderBytes, query.bytes.size() - bench::kHeaderBytes) == 0;
-    if (!isAsAsked) wrong_++;
-    else if (rcode == 5) refused_++;
-    else if (rcode != 0) {
+    // A failure may leave the question out (RFC 1035 4.1.1).
+    const bool isBareFailure = (bytes[2] & 0x80) != 0 && rcode != 0 && length == bench::kHeaderBytes && bench::load16(bytes + 4) == 0;
+    if (!isAsAsked && !isBareFailure) {
+      wrong_++;
+      show(sentNs, 0, query, "answered with something else");
+    } else if (rcode == 5) {
+      refused_++;
+    } else if (rcode != 0) {
       failed_++;
       asked.failed++;
-    } else if (!rightAddress(query, bytes, length)) wrong_++;
+    } else if (!rightAddress(query, bytes, length)) {
+      wrong_++;
+      show(sentNs, 0, query, "answered with another address");
+    }
   }
   void twice() { twice_++; }
   void late() { late_++; }
@@ -155,6 +163,9 @@ class Account {
   }
 
  private:
+  void show(int64_t sentNs, int port, const Query& query, const char* why) {
+    if (shown_.size() < kLostShown) shown_.push_back({(sentNs - startNs_) / 1000000, port, query.name, why});
+  }
   Bin& bin(int64_t ns) {
     const auto index = static_cast<size_t>(std::max<int64_t>(0, ns - startNs_) / kBinNs);
     return bins_[std::min(index, bins_.size() - 1)];

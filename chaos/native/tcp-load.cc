@@ -238,9 +238,9 @@ class Generator {
 
 int main(int argc, char** argv) {
   const bench::Options options(argc, argv, {{"server", ""}, {"bind", ""}, {"rate", "400"}, {"seconds", "10"}, {"names", "2000"},
-                                            {"suffix", "bench.test"}, {"seed", "1"}, {"timeout-ms", "5000"}});
+                                            {"prefix", "h"}, {"suffix", "bench.test"}, {"seed", "1"}, {"timeout-ms", "5000"}});
   load::stopOnSignal();
-  Generator generator(load::makeQueries(options.number("names", 1, 1000000), options.text("suffix"), options.number("seed", 0, 1L << 62)),
+  Generator generator(load::makeQueries(options.number("names", 1, 1000000), options.text("prefix"), options.text("suffix"), options.number("seed", 0, 1L << 62)),
                       options.number("seconds", 1, 3600), options.number("timeout-ms", 1, 600000), bench::parseAddress(options.text("server")),
                       load::listOf(options.text("bind")));
   generator.run(options.number("rate", 1, 100000));

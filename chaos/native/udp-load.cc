@@ -153,13 +153,13 @@ class Generator {
 
 int main(int argc, char** argv) {
   const bench::Options options(argc, argv, {{"server", ""}, {"bind", ""}, {"clients", "200"}, {"rate", "5000"}, {"seconds", "10"},
-                                            {"names", "2000"}, {"suffix", "bench.test"}, {"seed", "1"}, {"timeout-ms", "5000"}});
+                                            {"names", "2000"}, {"prefix", "h"}, {"suffix", "bench.test"}, {"seed", "1"}, {"timeout-ms", "5000"}});
   load::stopOnSignal();
   const bench::Address server = bench::parseAddress(options.text("server"));
   const long clients = options.number("clients", 1, 4096);
   const long seed = options.number("seed", 0, 1L << 62);
   const std::vector<std::string> sources = load::listOf(options.text("bind"));
-  auto* generator = new Generator(load::makeQueries(options.number("names", 1, 1000000), options.text("suffix"), seed),
+  auto* generator = new Generator(load::makeQueries(options.number("names", 1, 1000000), options.text("prefix"), options.text("suffix"), seed),
                                   options.number("seconds", 1, 3600), options.number("timeout-ms", 1, 600000));
   std::mt19937 random(static_cast<uint32_t>(seed));
   for (long i = 0; i < clients; i++) {

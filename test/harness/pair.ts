@@ -57,6 +57,8 @@ export interface Status {
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
+  /** Its Date header; empty without one. */
+  readonly date: string;
 }
 
 export class Pair {
@@ -152,7 +154,7 @@ export class Pair {
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));
         answer.on('error', reject);
         answer.on('end', () => {
-          resolve({ status: answer.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') });
+          resolve({ status: answer.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8'), date: answer.headers.date ?? '' });
         });
       });
       sent.on('timeout', () => {
