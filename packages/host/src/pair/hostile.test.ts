@@ -209,6 +209,21 @@ t.test('a snapshot that cannot be used is refused with a reason, and the former 
   await until('taken', DEADLINE_MS, () => member.snapshot?.revision === 5);
 });
 
+t.test('an agent that speaks only other versions is refused, which is said once, and the policy stays in force', async (t) => {
+  const { agent, member, log } = await proxyOf(t);
+  const refusals = (): string[] => log.lines.filter((line) => line.includes('given up'));
+  for (let links = 1; links <= 3; links++) {
+    await until('dialled', DEADLINE_MS, () => agent.links === links && agent.received.filter(({ $case }) => $case === 'hello').length === links);
+    agent.say({ $case: 'hello', value: { ...HELLO, role: 'agent', protocol: 9, protocolMin: 8 } });
+  }
+  await until('dialled once more', DEADLINE_MS, () => agent.links === 4);
+  t.equal(refusals().length, 1);
+  t.match(refusals()[0], /^error .*protocol is versions 8 to 9, allowed is version 1: update the older member/);
+  t.notOk(log.has(/not reached/));
+  t.equal(member.peer.connected, false);
+  t.strictSame(member.snapshot, snapshotOf(1));
+});
+
 t.test('an agent of a wrong role is left, and dialled again with pauses', async (t) => {
   const { agent, member, log } = await proxyOf(t);
   agent.say({ $case: 'hello', value: { ...HELLO, role: 'dns-proxy' } });

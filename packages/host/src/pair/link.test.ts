@@ -195,3 +195,29 @@ t.test('a socket that cannot be made is an error that names it', async (t) => {
   t.ok(error instanceof AppError);
   t.match(error, { code: 'UNAVAILABLE', message: pairSocketPath(node.dir) });
 });
+
+t.test('what one of two linked peers teaches reaches the other through the agent, cleans too', async (t) => {
+  const node = nodeOf(t);
+  const agent = await started(t, node, 'agent');
+  const [old, successor] = [await started(t, node, 'dns-proxy'), await started(t, node, 'dns-proxy')];
+  await linked(agent, old, successor);
+  learn(old, 0, 3000);
+  learn(successor, 5000, 1);
+  await until('everywhere', DEADLINE_MS, () => [agent, old, successor].every(({ member }) => member.cache.size === 3001));
+  t.equal(successor.member.clean(null), 3001);
+  await until('clean everywhere', DEADLINE_MS, () => [agent, old, successor].every(({ member }) => member.cache.size === 0));
+  await until('nothing owed', DEADLINE_MS, () => [agent, old, successor].every(({ member }) => member.lag === 0));
+});
+
+t.test('an agent that is not there is told of once, and again when it has been there in between', async (t) => {
+  const node = nodeOf(t);
+  const proxy = await started(t, node, 'dns-proxy');
+  const unreached = (): string[] => proxy.log.lines.filter((line) => line.includes('the agent is not reached'));
+  await until('told', DEADLINE_MS, () => unreached().length === 1);
+  t.match(unreached()[0], /ENOENT.*pair\.sock/);
+  const agent = await started(t, node, 'agent');
+  await linked(agent, proxy);
+  t.equal(unreached().length, 1);
+  await agent.stop();
+  await until('told again', DEADLINE_MS, () => unreached().length === 2);
+});

@@ -18,6 +18,8 @@ import type { SpacedLog } from './spaced-log.js';
 const HELLO_TIMEOUT_MS = 2000;
 /** A snapshot that is neither acknowledged nor refused for this long ends the link. */
 const SNAPSHOT_TIMEOUT_MS = 10_000;
+/** Messages of mappings encoded in one turn of the control thread; others wait for no more than these. */
+const MESSAGES_PER_TURN = 4;
 
 export interface SessionOptions {
   readonly member: Member;
@@ -31,18 +33,42 @@ export interface SessionOptions {
   readonly onForeignSnapshot?: (revision: number, hash: string) => void;
   /** A snapshot came. Rejects where it is not to be enforced. */
   readonly onSnapshot: (snapshot: Snapshot) => Promise<void>;
+  /** By which the peer is late; the real one, unless a test has its own. */
+  readonly clock?: SessionClock;
 }
+
+export interface SessionClock {
+  readonly nowMs: () => MonoMs;
+  /** Calls back once, after what came in meanwhile was read; returns what calls it off. */
+  readonly after: (delayMs: number, callback: () => void) => () => void;
+}
+
+const BOOT_CLOCK: SessionClock = {
+  nowMs: () => monoMs(bootTimeMs()),
+  after: (delayMs, callback) => {
+    // A process that was held up finds its timer due before it has read its sockets.
+    let immediate: NodeJS.Immediate | null = null;
+    const timer = setTimeout(() => {
+      immediate = setImmediate(callback);
+    }, delayMs);
+    return () => {
+      clearTimeout(timer);
+      if (immediate !== null) clearImmediate(immediate);
+    };
+  },
+};
 
 export class PairSession {
   private readonly options: SessionOptions;
   private readonly member: Member;
   private readonly link: PeerLink;
+  private readonly clock: SessionClock;
   private open = false;
   private closed = false;
   private writable = true;
   private readonly timer: NodeJS.Timeout;
-  /** Until the peer is late with an acknowledgement, or nearly: it looks again then. */
-  private lateTimer: NodeJS.Timeout | null = null;
+  /** Calls off the look at whether the peer is late. */
+  private callOff: (() => void) | null = null;
   private slice: NodeJS.Immediate | null = null;
   private requests = 0;
   private awaiting: { readonly requestId: string; readonly timer: NodeJS.Timeout } | null = null;
@@ -53,6 +79,7 @@ export class PairSession {
   constructor(options: SessionOptions) {
     this.options = options;
     this.member = options.member;
+    this.clock = options.clock ?? BOOT_CLOCK;
     this.link = { exchange: new Exchange(this.member.replica), peer: this.member.peer, mismatches: [] };
     this.timer = setTimeout(() => this.fail('the peer said no Hello in time'), HELLO_TIMEOUT_MS);
     const snapshot = this.member.snapshot;
@@ -101,13 +128,14 @@ export class PairSession {
     if (!this.open || this.closed) return;
     this.offerSnapshot();
     const { exchange } = this.link;
-    while (this.writable) {
-      const next = exchange.next(now());
+    let sent = 0;
+    for (; this.writable && sent < MESSAGES_PER_TURN; sent++) {
+      const next = exchange.next(this.clock.nowMs());
       if (next === null) break;
       this.send(exchangeToWire(next));
     }
     this.watchLateness();
-    if (exchange.isBusy) this.slice ??= setImmediate(() => this.work());
+    if (sent === MESSAGES_PER_TURN || exchange.isBusy) this.slice ??= setImmediate(() => this.work());
   }
 
   /** The transport is gone; `reason` is the other side's, if it said one. */
@@ -116,7 +144,7 @@ export class PairSession {
     this.closed = true;
     clearTimeout(this.timer);
     if (this.awaiting !== null) clearTimeout(this.awaiting.timer);
-    if (this.lateTimer !== null) clearTimeout(this.lateTimer);
+    this.callOff?.();
     if (this.slice !== null) clearImmediate(this.slice);
     if (!this.open) return;
     this.open = false;
@@ -165,7 +193,7 @@ export class PairSession {
     );
   }
 
-  /** Digests a slice; whatever else waits on this thread comes between two. */
+  /** The next slice of digesting or sending; whatever else waits on this thread comes between two. */
   private work(): void {
     this.slice = null;
     if (this.closed) return;
@@ -175,17 +203,13 @@ export class PairSession {
 
   private watchLateness(): void {
     const { deadlineMs } = this.link.exchange;
-    if (this.lateTimer !== null || deadlineMs === null) return;
-    this.lateTimer = setTimeout(() => {
-      // What came while this process was held up is read before the peer is judged.
-      setImmediate(() => {
-        this.lateTimer = null;
-        if (this.closed) return;
-        const why = this.link.exchange.lateness(now());
-        if (why === null) this.watchLateness();
-        else this.fail(why);
-      });
-    }, Math.max(1, deadlineMs - now()));
+    if (this.callOff !== null || deadlineMs === null) return;
+    this.callOff = this.clock.after(Math.max(1, deadlineMs - this.clock.nowMs()), () => {
+      this.callOff = null;
+      const why = this.link.exchange.lateness(this.clock.nowMs());
+      if (why === null) this.watchLateness();
+      else this.fail(why);
+    });
   }
 
   private hello(hello: pairV1.Hello): void {
@@ -288,8 +312,4 @@ export class PairSession {
     this.options.close(error);
     this.ended();
   }
-}
-
-function now(): MonoMs {
-  return monoMs(bootTimeMs());
 }
