@@ -24,6 +24,8 @@ export class Tombstones {
   private patterns: Kept[] = [];
   private latestPatternMs = -Infinity;
   private readonly endpoints = new Map<string, MonoMs>();
+  /** The latest of the endpoints' that were let go of: what comes no later is applied, and not remembered. */
+  private forgotten: Clean | null = null;
 
   /** `matcher` compiles a matchPattern to a test on names in presentation form. */
   constructor(matcher: (matchPattern: string) => (name: string) => boolean) {
@@ -45,20 +47,28 @@ export class Tombstones {
 
   /** Oldest first. */
   all(): Clean[] {
-    const cleans = this.patterns.map(({ clean }) => clean);
-    for (const [endpointUid, atMs] of this.endpoints) cleans.push({ matchPattern: null, endpointUid, atMs });
-    return cleans.sort(byTime);
+    return [...this.patterns.map(({ clean }) => clean), ...this.endpointCleans()].sort(byTime);
   }
 
   private addEndpoint(endpointUid: string, atMs: MonoMs): ((mapping: Mapping) => boolean) | null {
     const known = this.endpoints.get(endpointUid);
     if (known !== undefined && known >= atMs) return null;
-    this.endpoints.set(endpointUid, atMs);
-    if (this.endpoints.size > ENDPOINT_CLEANS_MAX + ENDPOINT_CLEANS_MAX / SLACK_SHARE) {
-      const all = [...this.endpoints].sort((a, b) => a[1] - b[1] || compareTexts(a[0], b[0]));
-      for (const [uid] of all.slice(0, all.length - ENDPOINT_CLEANS_MAX)) this.endpoints.delete(uid);
+    const clean = { matchPattern: null, endpointUid, atMs };
+    if (this.forgotten === null || byTime(clean, this.forgotten) > 0) {
+      this.endpoints.set(endpointUid, atMs);
+      if (this.endpoints.size > ENDPOINT_CLEANS_MAX + ENDPOINT_CLEANS_MAX / SLACK_SHARE) this.forgetEndpoints();
     }
     return (mapping) => mapping.endpointUid === endpointUid && mapping.lookupMs <= atMs;
+  }
+
+  private forgetEndpoints(): void {
+    const oldest = this.endpointCleans().sort(byTime).slice(0, -ENDPOINT_CLEANS_MAX);
+    for (const { endpointUid } of oldest) this.endpoints.delete(endpointUid!);
+    this.forgotten = oldest.at(-1)!;
+  }
+
+  private endpointCleans(): Clean[] {
+    return [...this.endpoints].map(([endpointUid, atMs]) => ({ matchPattern: null, endpointUid, atMs }));
   }
 
   private addPattern(clean: Clean): ((mapping: Mapping) => boolean) | null {
