@@ -1,0 +1,2 @@
+/** The one door of `sim`. */
+export { runSeed, type SeedOptions, type SeedResult } from './run/seed.js';

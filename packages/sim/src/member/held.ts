@@ -1,0 +1,99 @@
+/** Another member's journal and sockets as core's takeover sees them; as host's MappedJournal and HeldListeners. */
+import { type HeldJournal, type HeldSockets, SLOT, slotWord, type Taken, TAKEN } from '@tandem/core';
+import type { Journal } from '../models/journal.js';
+import type { Reactor } from '../models/reactor.js';
+import type { SharedSocket } from '../models/reuseport-switch.js';
+import { type TakeDefects, Thief } from '../models/take.js';
+
+/** Listener numbers per member: one's own come first, then those of each member that is held. */
+export const NUMBERS_PER_MEMBER = 16;
+
+export interface HeldOptions {
+  readonly reactor: Reactor;
+  readonly base: number;
+  readonly defects: TakeDefects;
+  readonly nowMs: () => number;
+}
+
+export class SimHeldJournal implements HeldJournal {
+  private readonly journal: Journal;
+  private readonly options: HeldOptions;
+  private readonly thief: Thief;
+
+  constructor(journal: Journal, options: HeldOptions) {
+    this.journal = journal;
+    this.options = options;
+    this.thief = new Thief(options.reactor, journal, options.base, options.defects);
+  }
+
+  get taken(): readonly number[] {
+    return this.thief.taken;
+  }
+
+  heartbeat(): number {
+    return this.journal.heartbeat;
+  }
+
+  reading(): number {
+    return this.journal.cursor - 1;
+  }
+
+  owed(): readonly number[] {
+    return this.journal.owed();
+  }
+
+  mayTake(): boolean {
+    return true;
+  }
+
+  take(slot: number): Taken {
+    const code = this.thief.take(slot, this.options.nowMs());
+    if (code === TAKEN.query || code === TAKEN.answer) this.nameListener(this.taken[0]);
+    return code;
+  }
+
+  release(): void {
+    // The mapping is this process's own: nobody else sees that it is gone.
+  }
+
+  /** A query that the member itself had taken from us came in by our own socket, under the member's number for it. */
+  private nameListener(slot: number): void {
+    const { journal } = this.options.reactor;
+    const at = slotWord(journal, slot) + SLOT.listener;
+    const theirs = journal.words[at] - this.options.base;
+    if (theirs >= NUMBERS_PER_MEMBER) journal.words[at] = theirs % NUMBERS_PER_MEMBER;
+  }
+}
+
+export class SimHeldSockets implements HeldSockets {
+  private readonly socket: SharedSocket;
+  private readonly options: HeldOptions;
+  private readonly onReading: (isReading: boolean) => void;
+
+  /** Takes the descriptor over. */
+  constructor(socket: SharedSocket, options: HeldOptions, onReading: (isReading: boolean) => void) {
+    this.socket = socket;
+    this.options = options;
+    this.onReading = onReading;
+    options.reactor.addListener(options.base, socket, false);
+  }
+
+  read(): void {
+    this.onReading(true);
+    this.options.reactor.setReceiving(this.options.base, true);
+  }
+
+  pause(): void {
+    this.onReading(false);
+    this.options.reactor.setReceiving(this.options.base, false);
+  }
+
+  takeConnections(): boolean {
+    return true;
+  }
+
+  close(): void {
+    this.options.reactor.removeListener(this.options.base);
+    this.socket.close();
+  }
+}
