@@ -83,6 +83,8 @@ struct Note {
   uint32_t sourceSlot;   // slot this one was copied from
   uint32_t sourceWord;   // STOLEN word which the source carries once that theft has happened
   uint64_t sourceJournal;  // id of the journal copied from; 0: received, not stolen
+  uint32_t taken;        // 1 once that theft has happened
+  uint32_t reserved;
 };
 static_assert(kNoteOffset + sizeof(Note) <= kPayloadOffset, "notes fit before the payload");
 

@@ -52,6 +52,8 @@ bool Reactor::isMoot(const Journal& peer, uint32_t slot, bool* alreadySent) cons
     *alreadySent = true;
     return true;
   }
+  // Without this the slot's next theft would hide that this one ever was.
+  if (source.taken != 0) return false;
   return loadWord(&journal_.states()[source.sourceSlot]) != source.sourceWord &&
          loadWord(&own->stolenWord) != source.sourceWord;
 }
@@ -70,6 +72,7 @@ int Reactor::copySlot(Journal& peer, uint32_t slot, uint32_t stolenWord, uint32_
   note->sourceSlot = slot;
   note->sourceWord = stolenWord;
   note->sourceJournal = peer.header()->id;
+  note->taken = 0;
   return own;
 }
 
@@ -82,13 +85,17 @@ void Reactor::ownCopy(uint32_t own) {
   points_.hit(Point::StealBeforeSwap);
 }
 
+// The swap has happened: whatever becomes of the peer's slot, the copy counts.
+void Reactor::confirmTheft(uint32_t own) {
+  storeWord(&journal_.note(own)->taken, 1);
+  points_.hit(Point::StealAfterSwap);
+}
+
 uint32_t Reactor::takeWork(Journal& peer, uint32_t slot, uint32_t word, uint32_t listenerBase) {
   const uint32_t stolen = withState(word, kStolen);
   bool alreadySent = false;
-  if (isMoot(peer, slot, &alreadySent)) {
-    swapWord(&peer.states()[slot], word, stolen);
-    return alreadySent ? kTakeSent : kTakeMoot;
-  }
+  // The copy is left alone: its thief may be about to swap, and would then hold a query that nobody has.
+  if (isMoot(peer, slot, &alreadySent)) return alreadySent ? kTakeSent : kTakeMoot;
   const int own = copySlot(peer, slot, stolen, peer.meta(slot)[kLength]);
   if (own < 0) return kTakeNoSlot;
   uint32_t* meta = journal_.meta(static_cast<uint32_t>(own));
@@ -99,7 +106,7 @@ uint32_t Reactor::takeWork(Journal& peer, uint32_t slot, uint32_t word, uint32_t
     freeSlot(static_cast<uint32_t>(own));
     return kTakeRace;
   }
-  points_.hit(Point::StealAfterSwap);
+  confirmTheft(static_cast<uint32_t>(own));
   views_.taken[0] = static_cast<uint32_t>(own);
   count(kTakenQueries);
   return kTakeQuery;
@@ -150,7 +157,7 @@ uint32_t Reactor::takeArmed(Journal& peer, uint32_t slot, uint32_t listenerBase,
     freeSlot(static_cast<uint32_t>(own));
     return kTakeRace;
   }
-  points_.hit(Point::StealAfterSwap);
+  confirmTheft(static_cast<uint32_t>(own));
   views_.taken[0] = static_cast<uint32_t>(own);
   count(kTakenQueries);
   count(kTakenArmed);
@@ -188,7 +195,7 @@ uint32_t Reactor::takeSend(Journal& peer, uint32_t slot, uint32_t word, uint32_t
     freeSlot(ownSlot);
     return kTakeRace;
   }
-  points_.hit(Point::StealAfterSwap);
+  confirmTheft(ownSlot);
   // Without a destination the kernel refuses the owner's late send of this entry, and of no other.
   mmsghdr& header = peer.transmitHeaders()[entry];
   auto ours = [&] { return loadWord(&record.slot) == slot && record.word == word; };

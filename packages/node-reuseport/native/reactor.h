@@ -128,6 +128,7 @@ class Reactor {
   bool seenLongEnough(Journal& peer, uint32_t slot, uint32_t word);
   int copySlot(Journal& peer, uint32_t slot, uint32_t stolenWord, uint32_t payloadBytes);
   void ownCopy(uint32_t own);
+  void confirmTheft(uint32_t own);
 
   // reactor.cc
   int popSlot();

@@ -26,9 +26,9 @@ interface Stage {
 
 const thiefListener = 10;
 
-function stage(slots = 64, batch = 8): Stage {
+function stage(slots = 64, batch = 8, thiefSlots = slots): Stage {
   const owner = new Side(slots, batch);
-  const thief = new Side(slots, batch);
+  const thief = new Side(thiefSlots, batch);
   const peer = Journal.open(owner.journal.fd);
   const socket = udp();
   const asker = client(socket);
@@ -111,6 +111,46 @@ t.test('a datagram that the owner received and never noticed is taken with its m
   t.same(receiveIds(s.asker).sort(), [1, 2, 3]);
   sendId(s.asker, 4);
   t.equal(s.owner.receive(1000).length, 1, 'the owner goes on');
+  s.close();
+  t.end();
+});
+
+t.test('of two members that each take the other for hung, one ends up with the query', (t) => {
+  const s = stage();
+  const back = Journal.open(s.thief.journal.fd);
+  sendId(s.asker, 7);
+  const [slot] = s.owner.receive(1000);
+  onCodePoint('steal-before-swap', 1, () => {
+    const [copy] = scan(back);
+    t.equal(s.owner.reactor.take(back, copy), Take.MOOT, 'the owner still has it');
+  });
+  t.equal(take(s, slot), Take.QUERY);
+  answerTaken(s, Take.QUERY);
+  s.owner.reply(0, slot);
+  s.owner.reactor.flush(1);
+  t.same(receiveIds(s.asker), [7]);
+  back.release();
+  s.close();
+  t.end();
+});
+
+t.test('what was stolen is taken back from a dead thief, also when its slot was stolen from once more', (t) => {
+  const s = stage(1, 1, 8);
+  const back = Journal.open(s.thief.journal.fd);
+  const copies = [1, 2].map((id) => {
+    sendId(s.asker, id);
+    const [slot] = s.owner.receive(1000);
+    t.equal(take(s, slot), Take.QUERY);
+    s.owner.reactor.freeSlot(slot);
+    return s.thief.reactor.taken[0];
+  });
+  for (const [i, copy] of copies.entries()) {
+    t.equal(s.owner.reactor.take(back, copy, 0, true), Take.QUERY);
+    const [own] = s.owner.reactor.taken;
+    t.equal(s.owner.id(own), i + 1);
+    s.owner.reactor.freeSlot(own);
+  }
+  back.release();
   s.close();
   t.end();
 });
