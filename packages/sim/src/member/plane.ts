@@ -92,7 +92,10 @@ export class Plane implements AnswerReceiver {
     this.reactor = new Reactor(this.journal, this.points, world.outletOf(this), () => this.wake());
     this.reactor.reserve = Math.floor(slots * SPARE_SHARE);
     this.wire = new SimWire(this.reactor, {
-      released: (slot, offset, length) => world.checkers.onRelease(this, slot, offset, length),
+      released: (slot, offset, length) => {
+        // What the peer has taken meanwhile leaves by nobody's hand here.
+        if (this.journal.states[slot] === this.reactor.expected[slot]) world.checkers.onRelease(this, slot, offset, length);
+      },
     });
     this.path = new QueryPath(world.pathSettings(this.slotsForQueries), {
       memory: this.journal,

@@ -202,8 +202,8 @@ export class Session {
   private send(message: Message): void {
     if (this.closed) return;
     const bytes = this.role === 'agent'
-      ? pairV1.LinkResponse.encode({ message: message as NonNullable<pairV1.LinkResponse['message']> }).finish()
-      : pairV1.LinkRequest.encode({ message: message as NonNullable<pairV1.LinkRequest['message']> }).finish();
+      ? pairV1.LinkResponse.encode({ message: message }).finish()
+      : pairV1.LinkRequest.encode({ message: message }).finish();
     this.transmit(bytes);
   }
 }

@@ -56,6 +56,8 @@ export interface Note {
   sourceWord: number;
   /** Number of the journal copied from; 0: received. */
   sourceJournal: number;
+  /** The swap that makes the theft has happened. */
+  isTaken: boolean;
 }
 
 export function stateOf(word: number): number {
@@ -102,7 +104,7 @@ export class Journal implements SlotMemory {
     this.bytes = new Uint8Array(this.adoptionOffset + ANSWER_BYTES);
     this.words = new Uint32Array(this.bytes.buffer);
     this.states = new Uint32Array(slotCount);
-    this.notes = Array.from({ length: slotCount }, () => ({ stolenWord: 0, sentWord: 0, sourceSlot: 0, sourceWord: 0, sourceJournal: 0 }));
+    this.notes = Array.from({ length: slotCount }, () => ({ stolenWord: 0, sentWord: 0, sourceSlot: 0, sourceWord: 0, sourceJournal: 0, isTaken: false }));
     this.datagrams = new Array<Datagram | null>(slotCount).fill(null);
     this.receive = Array.from({ length: BATCH }, () => ({ slot: UNSET, length: UNSET, listener: UNSET }));
     this.transmit = Array.from({ length: TRANSMIT_ROWS }, () => ({ slot: UNSET, word: 0, offset: 0, length: 0, hasName: false, sent: UNSET }));

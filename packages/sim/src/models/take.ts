@@ -62,11 +62,7 @@ export class Thief {
   }
 
   private takeWork(slot: number, word: number): Taken {
-    const { peer } = this;
-    if (this.moot(slot) !== 'no') {
-      peer.swap(slot, word, withState(word, STATE.stolen));
-      return TAKEN.nothing;
-    }
+    if (this.moot(slot) !== 'no') return TAKEN.nothing;
     const own = this.copy(slot, withState(word, STATE.stolen), this.questionBytes(slot));
     if (own < 0) return TAKEN.later;
     this.moveListener(own);
@@ -116,6 +112,7 @@ export class Thief {
     if (source.sourceJournal !== journal.number) return 'no';
     const own = journal.notes[source.sourceSlot];
     if (own.sentWord === source.sourceWord) return 'sent';
+    if (source.isTaken) return 'no';
     const isStolen = journal.states[source.sourceSlot] === source.sourceWord || own.stolenWord === source.sourceWord;
     return isStolen ? 'no' : 'moot';
   }
@@ -135,6 +132,7 @@ export class Thief {
     note.sourceSlot = slot;
     note.sourceWord = stolenWord;
     note.sourceJournal = peer.number;
+    note.isTaken = false;
     return own;
   }
 
@@ -153,6 +151,7 @@ export class Thief {
       this.reactor.freeSlot(own);
       return false;
     }
+    this.reactor.journal.notes[own].isTaken = true;
     this.reactor.points.hit('steal-after-swap');
     this.taken[0] = own;
     return true;

@@ -99,8 +99,7 @@ export class Checkers {
     for (let i = 0; i < this.answer.recordCount; i++) {
       const at = offset + this.answer.dataOffset[i];
       const address = addressOf(this.answer.recordType[i], bytes, at);
-      if (address === null || address.net !== TRUE_NET) continue;
-      if (!datapath.isOpen(endpointId, address.text)) {
+      if (address?.net === TRUE_NET && !datapath.isOpen(endpointId, address.text)) {
         this.broken(`${this.text(query)} was answered with ${address.text} after ${waitedMs} ms, before that was open for endpoint ${endpointId}`);
       }
     }

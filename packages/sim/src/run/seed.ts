@@ -125,7 +125,7 @@ function rest(world: World): void {
 function isAtRest(world: World): boolean {
   return world.openCount === 0 && world.isRedundant && ROLES.every((role) => {
     const control = world.member(role);
-    return control?.isLinked === true && control.lag === 0 && control.snapshot?.revision === world.revision;
+    return control?.isLinked === true && control.lag === 0 && control.plane?.leaks() === '' && control.snapshot?.revision === world.revision;
   });
 }
 
