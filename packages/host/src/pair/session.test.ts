@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
-import { ACK_WITHIN_MS, AppError, MESSAGES_UNACKED_MAX, monoMs } from '@tandem/core';
+import type { AppError} from '@tandem/core';
+import { ACK_WITHIN_MS, MESSAGES_UNACKED_MAX, monoMs } from '@tandem/core';
 import type { WireMessage } from '@tandem/proto';
 import { until } from '../dataplane/testing/wait.js';
 import type { Member } from '../member/member.js';
