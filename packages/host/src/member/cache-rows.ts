@@ -1,7 +1,7 @@
 /** The cache's list as Cilium has it: one row per look-up with all its addresses, and one per zombie, name and address. */
 import type { Mapping, ZombieEntry } from '@tandem/core';
-import { bootTimeMs } from 'node-reuseport';
 import type { CacheRow } from '../control/daemon-view.js';
+import { wallTimes } from './wall-times.js';
 
 /** What Cilium shows where a connection was never seen: the zero of Go's time. */
 const NEVER = '0001-01-01T00:00:00.000Z';
@@ -10,8 +10,8 @@ type GrowingRow = CacheRow & { readonly ips: string[] };
 
 export class CacheRows {
   private readonly idOf: (entry: Pick<Mapping, 'endpointUid' | 'name'>) => number | null;
-  // One reading of both clocks: times of one row must fit each other.
-  private readonly bootedAtMs = Date.now() - bootTimeMs();
+  // Read once: times of one row must fit each other.
+  private readonly bootedAtMs = wallTimes().bootedAtMs;
   private readonly lookups = new Map<string, GrowingRow>();
   private readonly connections: GrowingRow[] = [];
 

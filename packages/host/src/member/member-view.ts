@@ -12,6 +12,8 @@ import { Metrics, type Sample } from '../control/metrics.js';
 import { CacheRows } from './cache-rows.js';
 import type { Member } from './member.js';
 import { nameMatcher } from './name-matcher.js';
+import { bring } from './pre-cache.js';
+import { wallTimes } from './wall-times.js';
 
 const MS_PER_SECOND = 1000;
 
@@ -84,12 +86,11 @@ export class MemberView implements DaemonView {
   }
 
   cacheExport(): readonly CacheEntry[] {
-    return entriesOf(this.member.cache.mappings(), Date.now() - bootTimeMs());
+    return entriesOf(this.member.cache.mappings(), wallTimes().bootedAtMs);
   }
 
   cacheImport(entries: unknown): CacheImported {
-    const nowMs = Date.now();
-    return this.member.bring(mappingsOf(entries, { nowMs, bootedAtMs: nowMs - bootTimeMs() }));
+    return bring(this.member, mappingsOf(entries, wallTimes()));
   }
 
   cacheClean(matchPattern: string | null): CacheCleaned {

@@ -12,14 +12,13 @@ import {
   type Settings, type Snapshot, type SocketAddress, validateSnapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
-import type { CacheImported } from '../control/daemon-view.js';
 import { DataPlane, type MappingRecord } from '../dataplane/index.js';
 import { CacheStore } from '../state/cache-store.js';
 import { KeptState } from '../state/kept-state.js';
 import { StateFile } from '../state/state-file.js';
 import { Collection, noConnections } from './collection.js';
 import { nameMatcher } from './name-matcher.js';
-import { readPreCache } from './pre-cache.js';
+import { takePreCache } from './pre-cache.js';
 import type { SettingMismatch } from './verdict-settings.js';
 
 /** A member without any policy waits so long for its peer's before it binds, and refuses everything. */
@@ -105,6 +104,8 @@ export class Member {
   private plane: DataPlane | null = null;
   private starting: Promise<DataPlane> | null = null;
   private isStopping = false;
+  /** Endpoints that have something in the cache, and were in no snapshot at the last collection. */
+  private absent: ReadonlySet<string> = new Set();
   private preCacheProblems: readonly string[] = [];
   private firstPolicy: () => void = () => undefined;
   private readonly hasPolicy = new Promise<void>((resolve) => {
@@ -240,13 +241,8 @@ export class Member {
    */
   async enforce(snapshot: Snapshot): Promise<void> {
     if (this.isStopping) throw draining();
-    const former = this.current;
     this.current = snapshot;
     this.currentIndex = null;
-    if (former !== null && this.settings.role === 'agent') {
-      const present = new Set(snapshot.endpoints.map((endpoint) => endpoint.uid));
-      this.bury(former.endpoints.map((endpoint) => endpoint.uid).filter((uid) => !present.has(uid)));
-    }
     this.endpointsById = new Map(snapshot.endpoints.map((endpoint) => [endpoint.id, endpoint]));
     this.store.keep(snapshot);
     this.firstPolicy();
@@ -256,7 +252,8 @@ export class Member {
 
   /** Binds the shared addresses and answers queries from here on. @throws AppError UNAVAILABLE, also when stopped meanwhile. */
   async serve(): Promise<DataPlane> {
-    await this.preCache();
+    const complaint = await takePreCache(this);
+    if (complaint !== null) this.preCacheProblems = [complaint];
     if (this.isStopping) throw draining();
     const snapshot = this.current;
     this.starting = DataPlane.start(this.settings, snapshot, {
@@ -369,49 +366,19 @@ export class Member {
     return news.length;
   }
 
-  /** Takes the mappings to begin with; a file that cannot be used is a problem that is shown, and no more. */
-  async preCache(): Promise<void> {
-    const path = this.settings.preCachePath ?? '';
-    if (path === '') return;
-    try {
-      const nowMs = Date.now();
-      const result = this.bring(await readPreCache(path, { nowMs, bootedAtMs: nowMs - bootTimeMs() }));
-      this.log.info('mappings of the pre-cache are taken', { path, ...result });
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      this.log.error('the pre-cache is left out', { reason: error.message });
-      this.preCacheProblems = [`--tofqdns-pre-cache: error: ${error.message}; it is left out`];
-    }
-  }
-
-  /** Mappings from a file: those that have expired, or belong to no pod of this node, are passed over. */
-  bring(mappings: readonly Mapping[]): CacheImported {
-    const nowMs = bootTimeMs();
-    const present = this.current === null ? null : new Set(this.current.endpoints.map(({ uid }) => uid));
-    const isStranger = ({ endpointUid }: Mapping): boolean => present !== null && endpointUid !== NODE_UID && !present.has(endpointUid);
-    const good = mappings.filter(({ expiryMs }) => expiryMs > nowMs);
-    const ours = good.filter((mapping) => !isStranger(mapping));
-    const taken = ours.filter((mapping) => !this.cache.isCleaned(mapping));
-    const learned = this.teach(taken);
-    return {
-      read: mappings.length, learned, known: taken.length - learned, expired: mappings.length - good.length,
-      strangers: good.length - ours.length, cleaned: ours.length - taken.length,
-    };
-  }
-
-  private collect(nowMs: MonoMs): void {
+  /** Collects the cache, and has it forget pods that are gone. */
+  collect(nowMs: MonoMs): void {
     this.collected += this.cache.collect(nowMs);
     const { current } = this;
     // The member with the source of policy says who is gone: the other's snapshot may be older than a mapping that comes.
     if (current === null || this.settings.role !== 'agent') return;
     const present = new Set(current.endpoints.map((endpoint) => endpoint.uid));
-    this.bury([...this.cache.endpointUids()].filter((uid) => uid !== NODE_UID && !present.has(uid)));
-  }
-
-  /** What these endpoints learned goes, here and at the peer, and does not come back from a peer that was away. */
-  private bury(endpointUids: readonly string[]): void {
-    const atMs = monoMs(bootTimeMs());
-    this.collected += this.applyCleans(endpointUids.map((endpointUid) => ({ matchPattern: null, endpointUid, atMs })));
+    const absent = [...this.cache.endpointUids()].filter((uid) => uid !== NODE_UID && !present.has(uid));
+    // Absent once may be a manifest that is just being replaced, or a pod that the source has yet to tell of.
+    const gone = absent.filter((uid) => this.absent.has(uid));
+    this.absent = new Set(absent);
+    // What they learned goes, here and at the peer, and does not come back from a peer that was away.
+    this.collected += this.applyCleans(gone.map((endpointUid) => ({ matchPattern: null, endpointUid, atMs: nowMs })));
   }
 }
 
