@@ -1,4 +1,4 @@
-import { NOTHING_LOST } from '../lib/drill.js';
+import { NOTHING_LOST, TCP_FLAGS } from '../lib/drill.js';
 import type { Drill } from '../lib/drill.js';
 import { alternating } from '../lib/faults.js';
 
@@ -10,6 +10,7 @@ export const tcpDrain: Drill = {
   expected: NOTHING_LOST,
   abort: { afterSeconds: 60, lostMost: 2_000 },
   protocol: 'tcp',
+  flags: TCP_FLAGS,
   repeat: 4,
   run: (stage) => alternating(stage, stage.options.repeat, async (role) => {
     await stage.drain(role);

@@ -1,4 +1,4 @@
-import { NOTHING_LOST } from '../lib/drill.js';
+import { NOTHING_LOST, TCP_FLAGS } from '../lib/drill.js';
 import type { Drill } from '../lib/drill.js';
 import { alternating, underKill } from '../lib/faults.js';
 
@@ -11,6 +11,7 @@ export const tcpKill: Drill = {
   expectedOfControl: [{ figure: 'lost', atLeast: 1 }],
   abort: { afterSeconds: 60, lostMost: 2_000 },
   protocol: 'tcp',
+  flags: TCP_FLAGS,
   repeat: 4,
   run: (stage) => alternating(stage, stage.options.repeat, (role) => underKill(stage, role)),
 };

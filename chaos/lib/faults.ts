@@ -1,16 +1,16 @@
 /** Faults that more than one drill stages. */
-import type { Role } from '#harness/pair.js';
+import type { Launch, Role } from '#harness/pair.js';
 import { peerOf } from './stage.js';
 import type { Stage } from './stage.js';
 
 /** Killed, answered for, started again, redundant again. */
-export async function underKill(stage: Stage, role: Role): Promise<void> {
+export async function underKill(stage: Stage, role: Role, how?: Launch): Promise<void> {
   await stage.provenTaken(role, async () => {
     await stage.kill(role);
     await stage.calm();
     stage.prove(`${peerOf(role)} reads the sockets of ${role}`, await stage.metric(peerOf(role), 'adopted') === 1);
   });
-  await stage.launch(role);
+  await stage.launch(role, how);
   await stage.redundant();
 }
 

@@ -96,7 +96,7 @@ async function setStage(drill: Drill, options: RunOptions, stops: Stops): Promis
     process.off('exit', remove);
   });
   const launches: Partial<Record<Role, Launch>> = {};
-  const stage = new Stage({ pair, upstream, options, launches });
+  const stage = new Stage({ pair, upstream, options, launches, protocol: drill.protocol ?? 'udp' });
   Object.assign(launches, await drill.launch?.(stage));
   try {
     for (const role of ROLES) pair.launch(role, [], launches[role]);

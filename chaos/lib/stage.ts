@@ -10,7 +10,7 @@ import { CLIENT_A } from '#harness/manifests.js';
 import { formatServer, ROLES } from '#harness/pair.js';
 import type { Launch, Pair, Role } from '#harness/pair.js';
 import { until, within } from '#harness/until.js';
-import type { RunOptions } from './drill.js';
+import type { Protocol, RunOptions } from './drill.js';
 import { Load } from './load.js';
 import { stopped, stopThread } from './processes.js';
 import type { Upstream } from './upstream.js';
@@ -29,6 +29,7 @@ export interface Proof {
 }
 
 export interface StageParts {
+  readonly protocol: Protocol;
   readonly pair: Pair;
   readonly upstream: Upstream;
   readonly options: RunOptions;
@@ -52,12 +53,14 @@ export class Stage {
   readonly options: RunOptions;
   readonly marks: Mark[] = [];
   readonly proofs: Proof[] = [];
+  readonly #protocol: Protocol;
   readonly #launches: Partial<Record<Role, Launch>>;
   #faultNs: bigint | null = null;
   #convergeMs = 0;
   #random: number;
 
-  constructor({ pair, upstream, options, launches }: StageParts) {
+  constructor({ pair, upstream, options, launches, protocol }: StageParts) {
+    this.#protocol = protocol;
     this.pair = pair;
     this.upstream = upstream;
     this.options = options;
@@ -155,12 +158,13 @@ export class Stage {
   /** What the peer of `role` has taken over from it while `act` ran, and a little after. */
   async provenTaken(role: Role, act: () => Promise<void>): Promise<void> {
     const peer = peerOf(role);
-    const before = { taken: await this.metric(peer, 'taken'), takeovers: await this.metric(peer, 'takeovers') };
+    const counter = this.#protocol === 'udp' ? 'taken' : 'connections_taken';
+    const before = { taken: await this.metric(peer, counter), takeovers: await this.metric(peer, 'takeovers') };
     await act();
     const takeovers = await this.metric(peer, 'takeovers') - before.takeovers;
-    const taken = await this.metric(peer, 'taken') - before.taken;
+    const taken = await this.metric(peer, counter) - before.taken;
     this.prove(`${peer} answered for ${role}`, takeovers > 0, `${String(takeovers)} takeovers`);
-    if (!this.options.isControl) this.prove(`${peer} took queries from ${role}`, taken > 0, `${String(taken)} taken`);
+    if (!this.options.isControl) this.prove(`${peer} took ${this.#protocol === 'udp' ? 'queries' : 'connections'} from ${role}`, taken > 0, `${String(taken)} taken`);
   }
 
   /** Starts the member again, as it was started first unless told otherwise. */

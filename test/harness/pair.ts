@@ -2,7 +2,7 @@
  * Both daemons as separate processes on loopback, with folders of their own, and the CLI for them. Black box: flags,
  * HTTP, files, signals; imports nothing from packages.
  */
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -136,6 +136,12 @@ export class Pair {
     const child = this.members.get(role);
     if (child === undefined) throw new Error(`${role} was not started`);
     return child;
+  }
+
+  /** Whether the running member is of this checkout, by its command line. */
+  runsFrom(role: Role, root = repositoryRoot): boolean {
+    const main = readFileSync(`/proc/${String(this.member(role).pid)}/cmdline`, 'utf8').split('\0').find((word) => word.endsWith('.js'));
+    return main !== undefined && realpathSync(main).startsWith(join(realpathSync(root), 'packages/'));
   }
 
   /** Replaces the file at once, as editors and Kubernetes do. */
