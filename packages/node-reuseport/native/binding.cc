@@ -76,6 +76,13 @@ Napi::Value journalRelease(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), 0);
 }
 
+Napi::Value dyingInto(const Napi::CallbackInfo& info) {
+  Journal& journal = *info[0].As<JournalExternal>().Data()->journal;
+  if (journal.released()) return Napi::Number::New(info.Env(), -EBADF);
+  sayWhenDying(&journal);
+  return Napi::Number::New(info.Env(), 0);
+}
+
 Napi::Value now(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(bootTimeNs()) / 1e6);
 }
@@ -104,6 +111,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("journalCreate", Napi::Function::New(env, journalCreate));
   exports.Set("journalOpen", Napi::Function::New(env, journalOpen));
   exports.Set("journalRelease", Napi::Function::New(env, journalRelease));
+  exports.Set("sayWhenDying", Napi::Function::New(env, dyingInto));
   exports.Set("bootTimeMs", Napi::Function::New(env, now));
   exports.Set("armPoint", Napi::Function::New(env, armPoint));
   exports.Set("disarmPoints", Napi::Function::New(env, disarmPoints));

@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 
 namespace reuseport {
@@ -63,6 +65,35 @@ bool offsetsMatch(const Header& h, const Layout& l) {
 }
 
 }  // namespace
+
+constexpr int kFatalSignals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+std::atomic<uint32_t*> dyingWord{nullptr};
+struct sigaction formerActions[sizeof kFatalSignals / sizeof kFatalSignals[0]];
+
+// Puts the former action back and returns: a fault then happens again, with that.
+void onFatalSignal(int signal) {
+  uint32_t* word = dyingWord.load();
+  if (word != nullptr) __atomic_store_n(word, 1u, __ATOMIC_SEQ_CST);
+  for (size_t i = 0; i < sizeof kFatalSignals / sizeof kFatalSignals[0]; i++) {
+    if (kFatalSignals[i] == signal) sigaction(signal, &formerActions[i], nullptr);
+  }
+  // One that was sent, and not caused, does not happen again by itself.
+  raise(signal);
+}
+
+void sayWhenDying(Journal* journal) {
+  dyingWord = journal == nullptr ? nullptr : &journal->header()->stop;
+  static const bool installed = [] {
+    struct sigaction action = {};
+    action.sa_handler = onFatalSignal;
+    action.sa_flags = SA_ONSTACK;
+    for (size_t i = 0; i < sizeof kFatalSignals / sizeof kFatalSignals[0]; i++) {
+      sigaction(kFatalSignals[i], &action, &formerActions[i]);
+    }
+    return true;
+  }();
+  (void)installed;
+}
 
 int64_t bootTimeNs() {
   timespec t;
@@ -189,6 +220,7 @@ int Journal::open(int from) {
 
 void Journal::release() {
   if (base == nullptr) return;
+  if (dyingWord == &header()->stop) dyingWord = nullptr;
   munmap(base, layout.totalBytes);
   base = nullptr;
   ::close(fd);

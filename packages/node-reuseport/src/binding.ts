@@ -72,6 +72,7 @@ interface Binding {
   journalCreate(version: number, slots: number, batch: number, transmit: number, extraBytes: number): RawJournal | RawFailure;
   journalOpen(fd: number): RawJournal | RawFailure;
   journalRelease(journal: Handle, buffer: ArrayBuffer): number;
+  sayWhenDying(journal: Handle): number;
   bootTimeMs(): number;
   armPoint(point: number, countdown: number, action: number | (() => void)): number;
   disarmPoints(): void;

@@ -75,8 +75,9 @@ export interface JournalLayout {
   readonly heartbeatOffset: number;
   /** u32, the caller's: slot + 1 that is being parsed, 0 none. */
   readonly cursorOffset: number;
-  /** u32 each, the caller's. */
-  readonly stopOffset: number;
+  /** u32: 1 once the owner is about to die of a fault, see `sayWhenDying`. */
+  readonly dyingOffset: number;
+  /** u32, the caller's. */
   readonly epochOffset: number;
   /** u32, process id of the creator (in its own PID namespace). */
   readonly ownerPidOffset: number;
@@ -130,7 +131,7 @@ function layoutOf(raw: RawJournal): JournalLayout {
     extraBytes: raw.extraBytes,
     heartbeatOffset: raw.heartbeatOffset,
     cursorOffset: raw.cursorOffset,
-    stopOffset: raw.stopOffset,
+    dyingOffset: raw.stopOffset,
     epochOffset: raw.epochOffset,
     ownerPidOffset: raw.ownerPidOffset,
     idOffset: raw.idOffset,
@@ -207,6 +208,14 @@ export class Journal {
   static open(fd: number): Journal {
     checkFd('fd', fd);
     return new Journal(rawOr(binding.journalOpen(fd), 'mmap'));
+  }
+
+  /**
+   * From now on a fatal signal to this process says so at `dyingOffset` before it does what it did: a process that dumps core
+   * looks for seconds like one that hangs. One journal per process.
+   */
+  sayWhenDying(): void {
+    check(binding.sayWhenDying(journalHandle(this)), 'sigaction', 'the journal has been released');
   }
 
   get released(): boolean {

@@ -34,11 +34,15 @@ export interface HeldJournal {
   heartbeat(): number;
   /** The slot that its owner is reading, -1 for none. */
   reading(): number;
+  /** Its owner has met a fault that it will not survive. */
+  isDying(): boolean;
   /** Slots that somebody is owed an answer for. The list is used again by the next call. */
   owed(): ArrayLike<number>;
   /** False: nobody but the owner can answer this query. */
   mayTake(slot: number): boolean;
   take(slot: number, isGone: boolean): Taken;
+  /** Its owner is dead: passes on what it learned last, which it may have told nobody. */
+  learnLast(): void;
   release(): void;
 }
 
@@ -131,6 +135,7 @@ export class HeldMember {
   end(nowMs: MonoMs): void {
     if (this.isGone) return;
     this.isGone = true;
+    this.journal?.learnLast();
     this.startReading();
     this.finishGone(nowMs);
   }
@@ -162,13 +167,16 @@ export class HeldMember {
 
   /** Takes every connection and slot that is owed; false when some must wait for the next tick. */
   private take(journal: HeldJournal, nowMs: MonoMs): boolean {
-    const poisonous = this.isGone ? journal.reading() : NONE;
+    const reading = journal.reading();
+    const isDead = this.isGone || journal.isDying();
     // A query that came by TCP needs its connection.
     this.sockets.takeConnections(this.isGone, nowMs);
     let complete = true;
     const owed = journal.owed();
     for (let i = 0; i < owed.length; i++) {
-      if (!this.takeOne(journal, owed[i], poisonous)) complete = false;
+      // A member that went silent while it read this one may be dying of it: that is known a moment later.
+      if (owed[i] === reading && !isDead && !this.watch.isHanging) complete = false;
+      else if (!this.takeOne(journal, owed[i], isDead ? reading : NONE)) complete = false;
     }
     return complete;
   }
@@ -178,7 +186,7 @@ export class HeldMember {
     const { taken } = journal;
     switch (journal.take(slot, this.isGone)) {
       case TAKEN.query:
-        this.seams.onTaken(taken[0], { isGone: this.isGone, wasReading: slot === poisonous });
+        this.seams.onTaken(taken[0], { isGone: this.isGone || journal.isDying(), wasReading: slot === poisonous });
         return true;
       case TAKEN.answer:
         this.seams.replyTaken(taken[0], taken[1], taken[2]);

@@ -134,9 +134,12 @@ function fromEnvironment(env: Environment): RawSetting[] {
   return raws;
 }
 
+/** Planted by drills, read by the data plane (dataplane/faults.ts). */
+const FAULTS_VARIABLE = 'TANDEM_FAULTS';
+
 /** A misspelt variable is told, not refused: the environment may be meant for another program of ours. */
 function unknownVariables(env: Environment): string[] {
-  const known = [CONFIG_VARIABLE, ...SETTINGS.map(environmentNameOf)];
+  const known = [CONFIG_VARIABLE, FAULTS_VARIABLE, ...SETTINGS.map(environmentNameOf)];
   const unknown = Object.keys(env).filter((name) => name.startsWith(VARIABLE_PREFIX) && !known.includes(name)).sort();
   const notices = unknown.slice(0, VARIABLES_SHOWN_MAX).map((name) => {
     const nearest = nearestName(name, known);

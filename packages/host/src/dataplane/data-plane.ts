@@ -7,7 +7,8 @@ import { Worker } from 'node:worker_threads';
 import { AppError, COUNTER_WORDS, Counters, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
 import { wake } from 'node-reuseport';
 import { readFaults } from './faults.js';
-import { createMappingRing, type MappingRecord, MappingRingReader } from './mapping-ring.js';
+import type { MappingRecord } from './mapping-record.js';
+import { createMappingRing, MappingRingReader } from './mapping-ring.js';
 import { type FromWorker, GAUGE, GAUGE_WORDS, type ToWorker, type WorkerData } from './messages.js';
 
 /** Mappings taken from the ring before other work of this thread gets its turn. */

@@ -5,7 +5,7 @@
  *   kill-at=POINT:N     the data plane kills its process when it passes the code point of node-reuseport the Nth time
  *   stop-at=POINT:N     the same with SIGSTOP for its thread
  *   layout=N            journals newer than layout N are not known here (as in an older release)
- *   crash-on=NAME.      the process kills itself when it reads a query for this name (presentation form)
+ *   crash-on=NAME.      the process crashes when it reads a query for this name (presentation form)
  *
  * Nothing is planted unless it is set, and what is planted is said at the start.
  */
@@ -48,9 +48,16 @@ export function plantFaults(faults: Faults, path: QueryPath, memory: SlotMemory)
   const read = path.onQuery.bind(path);
   path.onQuery = (slot) => {
     const message = slotPayload(memory, slot);
-    if (nameToString(memory.bytes, message, message + HEADER_BYTES) === faults.crashOn) process.kill(process.pid, 'SIGKILL');
+    if (nameToString(memory.bytes, message, message + HEADER_BYTES) === faults.crashOn) crash();
     read(slot);
   };
+}
+
+/** As a fault in native code would. */
+function crash(): never {
+  process.kill(process.pid, 'SIGSEGV');
+  // The signal may go to another thread: this one does not get any further.
+  for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
 function pointOf(word: string, value: string): { readonly point: CodePoint; readonly count: number } {

@@ -22,6 +22,7 @@ import { HeldConnections } from './held-connections.js';
 import { MappedJournal } from './held-journal.js';
 import { HeldListeners } from './held-sockets.js';
 import { createListener, type Listener, NUMBERS_PER_MEMBER } from './listeners.js';
+import { MappingJournalReader } from './mapping-journal.js';
 import { openRegion } from './shared-region.js';
 import type { TcpClients } from './tcp-clients.js';
 import type { Tokens, Watcher } from './tokens.js';
@@ -48,6 +49,8 @@ export interface HandoverOptions {
     readonly reactor: Reactor;
     readonly memory: SlotMemory;
     readonly clients: TcpClients;
+    /** A mapping that a dead member learned, as bytes. */
+    readonly onMapping: (record: Uint8Array) => void;
     readonly tokens: Tokens;
     readonly nowMs: () => MonoMs;
   };
@@ -205,14 +208,15 @@ export class Handover {
 
   hold(journal: Journal, listeners: readonly Listener[]): { readonly member: HeldMember; readonly connections: HeldConnections | null } {
     const { noSteal, seams } = this.options;
-    const { held, reactor, memory, clients } = seams;
+    const { held, reactor, memory, clients, onMapping } = seams;
     const base = this.nextBase;
     this.nextBase = base + NUMBERS_PER_MEMBER >= listenersMax ? NUMBERS_PER_MEMBER : base + NUMBERS_PER_MEMBER;
     const region = noSteal ? null : openRegion(journal);
     const connections = region === null ? null : new HeldConnections(new ConnectionRecords(region), { clients, counters: held.counters, base });
+    const lastMappings = region === null ? null : new MappingJournalReader(region.mappings.buffer, region.mappings.offset);
     const member = new HeldMember(
       held,
-      new MappedJournal(journal, { reactor, memory, base, connections, noSteal }),
+      new MappedJournal(journal, { reactor, memory, base, connections, lastMappings, onMapping, noSteal }),
       new HeldListeners(listeners, { reactor, clients, connections, base }),
     );
     return { member, connections };

@@ -4,6 +4,7 @@ import { type Journal, type Reactor, scan, scanStride, scanWords, Take } from 'n
 import type { ClientConnection } from './client-connection.js';
 import type { HeldConnections } from './held-connections.js';
 import { NUMBERS_PER_MEMBER } from './listeners.js';
+import type { MappingJournalReader } from './mapping-journal.js';
 import { slotMemory } from './slot-memory.js';
 
 export interface HeldJournalOptions {
@@ -12,6 +13,10 @@ export interface HeldJournalOptions {
   readonly memory: SlotMemory;
   /** The first of the reactor's listener numbers that are the journal owner's. */
   readonly base: number;
+  /** What the owner learned last; null: its journal is of a layout without it. */
+  readonly lastMappings: MappingJournalReader | null;
+  /** Takes a mapping as bytes. */
+  readonly onMapping: (record: Uint8Array) => void;
   /** Null: nobody but the owner can answer queries that came by TCP. */
   readonly connections: HeldConnections | null;
   /** A planted fault: nothing is found owed. */
@@ -24,6 +29,7 @@ export class MappedJournal implements HeldJournal {
   private readonly memory: SlotMemory;
   private readonly heartbeatWord: Int32Array;
   private readonly cursorWord: Int32Array;
+  private readonly dyingWord: Int32Array;
   private readonly rows: Uint32Array<ArrayBuffer>;
   private readonly slots: Uint32Array;
 
@@ -33,6 +39,7 @@ export class MappedJournal implements HeldJournal {
     this.memory = slotMemory(journal);
     this.heartbeatWord = new Int32Array(journal.buffer, journal.layout.heartbeatOffset, 1);
     this.cursorWord = new Int32Array(journal.buffer, journal.layout.cursorOffset, 1);
+    this.dyingWord = new Int32Array(journal.buffer, journal.layout.dyingOffset, 1);
     this.rows = new Uint32Array(scanWords(journal));
     this.slots = new Uint32Array(this.rows.length / scanStride);
   }
@@ -47,6 +54,10 @@ export class MappedJournal implements HeldJournal {
 
   reading(): number {
     return Atomics.load(this.cursorWord, 0) - 1;
+  }
+
+  isDying(): boolean {
+    return Atomics.load(this.dyingWord, 0) !== 0;
   }
 
   owed(): Uint32Array {
@@ -82,6 +93,12 @@ export class MappedJournal implements HeldJournal {
       default:
         return TAKEN.nothing;
     }
+  }
+
+  learnLast(): void {
+    const { lastMappings, onMapping } = this.options;
+    if (lastMappings === null) return;
+    for (const record of lastMappings.records()) onMapping(record);
   }
 
   release(): void {

@@ -1,3 +1,3 @@
 /** The data plane: see data-plane.ts for the control thread's side, loop.ts for the worker's. */
 export { DataPlane, type DataPlaneEvents, type Gauges } from './data-plane.js';
-export type { MappingRecord } from './mapping-ring.js';
+export type { MappingRecord } from './mapping-record.js';

@@ -4,7 +4,7 @@
  * Each turn sends what the last one listed, waits, and hands what came to the path. Holds no decisions: those are core's.
  */
 import {
-  type AnswerSource, AppError, Counters, formatSocketAddress, type MappingSink, monoMs, type MonoMs, OPENING,
+  type AnswerSource, AppError, COUNTER, Counters, formatSocketAddress, type MappingSink, monoMs, type MonoMs, OPENING,
   parseAddress, PEER_TICK_MS, type PathSettings, PolicyIndex, QueryPath, type Settings, type SlotMemory, type Snapshot, type SocketAddress,
 } from '@tandem/core';
 import { RCODE } from '@tandem/dns';
@@ -15,6 +15,7 @@ import { ConnectionRecords } from './connection-records.js';
 import { plantFaults } from './faults.js';
 import { Handover, peerLayout } from './handover.js';
 import { bindListener, closeListener, isWildcard, type Listener } from './listeners.js';
+import { MappingJournalWriter } from './mapping-journal.js';
 import { MappingRingWriter } from './mapping-ring.js';
 import { type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
 import { createRegion, privateRegion, regionBytes, type SharedRegion } from './shared-region.js';
@@ -55,6 +56,7 @@ export class DataPlaneLoop {
   private readonly counters: Counters;
   private readonly gauges: Float64Array;
   private readonly ring: MappingRingWriter;
+  private readonly lastMappings: MappingJournalWriter;
   private readonly source: AnswerSource;
   private readonly handover: Handover;
   private readonly cursor: Int32Array;
@@ -80,6 +82,7 @@ export class DataPlaneLoop {
     const { layout } = data.faults;
     const version = Math.min(layout, peerLayout(settings.runDir, settings.role, layout) ?? layout);
     this.journal = createJournal(settings, version);
+    this.journal.sayWhenDying();
     this.reactor = new Reactor(this.journal);
     this.reactor.reserve = Math.floor(settings.slots * SPARE_SHARE);
     this.memory = slotMemory(this.journal);
@@ -93,12 +96,14 @@ export class DataPlaneLoop {
       random,
       counters: this.counters,
     });
+    const region = regionOf(this.journal, settings);
+    this.lastMappings = new MappingJournalWriter(region.mappings.buffer, region.mappings.offset);
     const streams = {
       reactor: this.reactor,
       memory: this.memory,
       tokens: this.tokens,
       unsent: new UnsentBudget(),
-      records: new ConnectionRecords(regionOf(this.journal, settings)),
+      records: new ConnectionRecords(region),
       nowMs: () => this.nowMs,
       onQuery: (slot: number) => this.read(slot),
     };
@@ -121,6 +126,7 @@ export class DataPlaneLoop {
       seams: {
         ...streams,
         clients: this.clients,
+        onMapping: (record) => this.passOnRecord(record),
         held: {
           counters: this.counters,
           flush: () => this.wire.flush(),
@@ -139,6 +145,17 @@ export class DataPlaneLoop {
 
   /** Turns until told to stop, and then until what is under way is answered. `nextMessage` gives what the control thread said, null when that is all. */
   run(nextMessage: () => ToWorker | null): void {
+    try {
+      this.turn(nextMessage);
+    } catch (error) {
+      // The process is about to end; what was being read is not to be read by the peer.
+      new Int32Array(this.journal.buffer, this.journal.layout.dyingOffset, 1)[0] = 1;
+      throw error;
+    }
+    this.close();
+  }
+
+  private turn(nextMessage: () => ToWorker | null): void {
     while (this.isNeeded()) {
       const { control } = this.reactor;
       this.reactor.step(this.wire.takeRows(), this.waitMs());
@@ -149,7 +166,6 @@ export class DataPlaneLoop {
       this.takeBatch(control[Control.RECEIVED], control[Control.ANSWERS], control[Control.READY]);
       this.tick();
     }
-    this.close();
   }
 
   private takeBatch(received: number, answers: number, ready: number): void {
@@ -257,9 +273,15 @@ export class DataPlaneLoop {
   }
 
   private passOn(mapping: Parameters<MappingSink['learned']>[0]): typeof OPENING.open | typeof OPENING.full {
+    this.lastMappings.append(mapping);
     if (!this.ring.write(mapping)) return OPENING.full;
     this.wroteMappings = true;
     return OPENING.open;
+  }
+
+  private passOnRecord(record: Uint8Array): void {
+    if (this.ring.copy(record)) this.wroteMappings = true;
+    else this.counters.add(COUNTER.learn_dropped);
   }
 
   private listen(addresses: readonly SocketAddress[]): readonly Listener[] {

@@ -1,11 +1,12 @@
 /**
- * What a member lays into its journal's extra region for its peer: a record per client connection, and buffers for the
- * TCP answers that are being written. Where each part lies stands in the header page's application area.
+ * What a member lays into its journal's extra region for its peer: the mappings that it learned last, a record per client
+ * connection, and buffers for the TCP answers that are being written. Where each part lies stands in the header page's application area.
  *
  * Invariant: a region is opened only if its parts lie within it, whatever the other side wrote there.
  */
 import { AppError } from '@tandem/core';
 import type { Journal } from 'node-reuseport';
+import { MAPPING_JOURNAL_BYTES } from './mapping-journal.js';
 
 /** A DNS message over TCP with its length in front (RFC 1035 §4.2.2). */
 export const ROW_BYTES = 2 + 65_535;
@@ -18,10 +19,12 @@ export const RECORD_WORDS = 8;
 const REGION_VERSION = 1;
 const CONNECTIONS_MAX = 65_536;
 const ROWS_MAX = 1024;
-/** Words at the application area: version, connections, offset of their records, rows, offset of their bytes. */
-const WORDS = 5;
+/** Words at the application area: version, connections, offset of their records, rows, offset of their bytes, offset of the mappings. */
+const WORDS = 6;
 
 export interface SharedRegion {
+  /** MAPPING_JOURNAL_BYTES at this offset of the buffer. */
+  readonly mappings: { readonly buffer: ArrayBuffer; readonly offset: number };
   /** RECORD_WORDS per connection. */
   readonly records: Int32Array;
   /** Buffers of ROW_BYTES. */
@@ -29,15 +32,18 @@ export interface SharedRegion {
 }
 
 export function regionBytes(connections: number): number {
-  return recordBytes(connections) + ROWS * ROW_STRIDE;
+  return MAPPING_JOURNAL_BYTES + recordBytes(connections) + ROWS * ROW_STRIDE;
 }
 
 /** In a new journal with `regionBytes(connections)` extra bytes. */
 export function createRegion(journal: Journal, connections: number): SharedRegion {
   const { extraOffset, applicationOffset } = journal.layout;
-  const rowsOffset = extraOffset + recordBytes(connections);
-  new Uint32Array(journal.buffer, applicationOffset, WORDS).set([REGION_VERSION, connections, extraOffset, ROWS, rowsOffset]);
-  return regionAt(journal, connections, extraOffset, ROWS, rowsOffset);
+  const recordsOffset = extraOffset + MAPPING_JOURNAL_BYTES;
+  const parts = { connections, recordsOffset, rows: ROWS, rowsOffset: recordsOffset + recordBytes(connections), mappingsOffset: extraOffset };
+  new Uint32Array(journal.buffer, applicationOffset, WORDS).set([
+    REGION_VERSION, connections, recordsOffset, ROWS, parts.rowsOffset, extraOffset,
+  ]);
+  return regionAt(journal, parts);
 }
 
 /** For a member whose journal has no room for it: nobody else can see it. */
@@ -45,6 +51,7 @@ export function privateRegion(connections: number): SharedRegion {
   return {
     records: new Int32Array(connections * RECORD_WORDS),
     rows: Array.from({ length: ROWS }, () => new Uint8Array(ROW_BYTES)),
+    mappings: { buffer: new ArrayBuffer(MAPPING_JOURNAL_BYTES), offset: 0 },
   };
 }
 
@@ -52,20 +59,31 @@ export function privateRegion(connections: number): SharedRegion {
 export function openRegion(journal: Journal): SharedRegion | null {
   const { extraOffset, extraBytes, applicationOffset } = journal.layout;
   if (extraBytes === 0) return null;
-  const [version, connections, recordsOffset, rows, rowsOffset] = new Uint32Array(journal.buffer, applicationOffset, WORDS);
+  const [version, connections, recordsOffset, rows, rowsOffset, mappingsOffset] = new Uint32Array(journal.buffer, applicationOffset, WORDS);
   const end = extraOffset + extraBytes;
   const fits =
     version === REGION_VERSION && connections <= CONNECTIONS_MAX && rows <= ROWS_MAX && recordsOffset % 4 === 0 &&
     recordsOffset >= extraOffset && recordsOffset + recordBytes(connections) <= end &&
-    rowsOffset >= extraOffset && rowsOffset + rows * ROW_STRIDE <= end;
+    rowsOffset >= extraOffset && rowsOffset + rows * ROW_STRIDE <= end &&
+    mappingsOffset % 8 === 0 && mappingsOffset >= extraOffset && mappingsOffset + MAPPING_JOURNAL_BYTES <= end;
   if (!fits) throw new AppError('LINK', `the region beside the peer's journal has version ${version}, or parts outside of it`);
-  return regionAt(journal, connections, recordsOffset, rows, rowsOffset);
+  return regionAt(journal, { connections, recordsOffset, rows, rowsOffset, mappingsOffset });
 }
 
-function regionAt(journal: Journal, connections: number, recordsOffset: number, rows: number, rowsOffset: number): SharedRegion {
+interface Parts {
+  readonly connections: number;
+  readonly recordsOffset: number;
+  readonly rows: number;
+  readonly rowsOffset: number;
+  readonly mappingsOffset: number;
+}
+
+function regionAt({ buffer }: Journal, parts: Parts): SharedRegion {
+  const { connections, recordsOffset, rows, rowsOffset, mappingsOffset } = parts;
   return {
-    records: new Int32Array(journal.buffer, recordsOffset, connections * RECORD_WORDS),
-    rows: Array.from({ length: rows }, (_, i) => new Uint8Array(journal.buffer, rowsOffset + i * ROW_STRIDE, ROW_BYTES)),
+    records: new Int32Array(buffer, recordsOffset, connections * RECORD_WORDS),
+    rows: Array.from({ length: rows }, (_, i) => new Uint8Array(buffer, rowsOffset + i * ROW_STRIDE, ROW_BYTES)),
+    mappings: { buffer, offset: mappingsOffset },
   };
 }
 

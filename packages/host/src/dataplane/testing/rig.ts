@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EndpointRecord, ruleSetKey, type Settings, type Snapshot, snapshotHash, type SocketAddress } from '@tandem/core';
 import { DataPlane } from '../data-plane.js';
-import type { MappingRecord } from '../mapping-ring.js';
+import type { MappingRecord } from '../mapping-record.js';
 import { addressFor } from './messages.js';
 import { TestUpstream, type Zone } from './upstream.js';
 import { until } from './wait.js';

@@ -1,0 +1,107 @@
+/** A member ends at a named place of its code, where no random kill falls: nothing is lost, and what it had learned is known. */
+import t from 'tap';
+import { ownAddress } from '../harness/address.js';
+import { UdpClient } from '../harness/clients.js';
+import { baseManifests, CLIENT_A, dnsPolicy } from '../harness/manifests.js';
+import { generate, startNative } from '../harness/native.js';
+import { formatServer, Pair, ROLES } from '../harness/pair.js';
+import type { Role } from '../harness/pair.js';
+import { until, within } from '../harness/until.js';
+import { buildQuery, RCODE, readMessage, TYPE } from '../harness/wire.js';
+
+const UPSTREAM_DELAY_MS = 5;
+const RATE = 4_000;
+const SECONDS = 2;
+const DEADLINE_MS = 10_000;
+/** Passes of the point before it kills: the load runs by then. Batches grow when the machine is busy, so it is few. */
+const PASSES = 40;
+const POINTS = ['before-receive', 'after-receive', 'mid-batch', 'after-take', 'before-send', 'after-send'];
+
+const upstream = await startNative('upstream', ['--listen', `${ownAddress}:0`, '--delay-ms', String(UPSTREAM_DELAY_MS)]);
+t.teardown(() => upstream.child.stop());
+const pair = await Pair.start({
+  upstreams: [{ address: ownAddress, port: upstream.port }],
+  manifests: { ...baseManifests(ownAddress), 'policy-a.json': dnsPolicy('policy-a', { app: 'a' }, ['*.bench.test'], ['*.bench.test']) },
+});
+t.teardown(() => pair.stop());
+
+async function metric(role: Role, name: string): Promise<number> {
+  const { body } = await pair.http(role, '/metrics');
+  return Number(new RegExp(`^tandem_${name}(?:_total)?\\{[^}]*\\} (\\d+)$`, 'm').exec(body)?.[1] ?? NaN);
+}
+
+async function redundant(): Promise<void> {
+  for (const role of ROLES) {
+    await until(`${role} to be redundant`, DEADLINE_MS, async () => ((await metric(role, 'redundant')) === 1 ? true : null));
+  }
+}
+
+async function restarted(role: Role, faults: string): Promise<void> {
+  if (pair.member(role).exit === null) await pair.member(role).stop('SIGTERM');
+  pair.launch(role, [], faults === '' ? {} : { environment: { TANDEM_FAULTS: faults } });
+  await pair.ready(role);
+  await redundant();
+}
+
+/** The answer's code. */
+async function askFromNewPort(name: string): Promise<number> {
+  const client = await UdpClient.open(CLIENT_A, pair.server);
+  const answer = await client.ask(buildQuery({ name, type: TYPE.A }));
+  client.close();
+  return readMessage(answer).rcode;
+}
+
+for (const [i, point] of POINTS.entries()) {
+  const role = ROLES[i % 2];
+  t.test(`${role} is killed ${point}: nothing is lost, nothing is answered twice`, async (t) => {
+    await restarted(role, `kill-at=${point}:${String(PASSES)}`);
+    const load = await generate([
+      '--server', formatServer(pair.server), '--bind', CLIENT_A, '--clients', '200', '--window', '4000',
+      '--rate', String(RATE), '--seconds', String(SECONDS),
+    ]);
+    t.same(await within('the fault', DEADLINE_MS, pair.member(role).exited), { code: null, signal: 'SIGKILL' }, 'the fault happened');
+    t.comment(`${String(load.sent)} sent, worst ${String(load.maxUs)} µs`);
+    t.same({ lost: load.lost, wrong: load.wrong, twice: load.unexpected }, { lost: 0, wrong: 0, twice: 0 });
+    await restarted(role, '');
+  });
+}
+
+for (const role of ROLES) {
+  const peer = role === 'agent' ? 'dns-proxy' : 'agent';
+
+  t.test(`what ${role} learned from its very last answer is known to ${peer}`, async (t) => {
+    await restarted(role, 'kill-at=after-send:1');
+    const asked: string[] = [];
+    // The kernel chooses by port whom it asks: the one that is to die is met sooner or later.
+    while (asked.length < 64 && pair.member(role).exit === null) {
+      const name = `${String(asked.length)}-last-of-${role}.bench.test`;
+      await askFromNewPort(name);
+      asked.push(`${name}.`);
+    }
+    t.same(await within('the fault', DEADLINE_MS, pair.member(role).exited), { code: null, signal: 'SIGKILL' }, 'the fault happened');
+    await until(`all of ${String(asked.length)} mappings`, DEADLINE_MS, async () => {
+      const rows = await pair.cliJson<{ fqdn: string }[]>('cache', 'list', '--member', peer);
+      return asked.every((name) => rows.some(({ fqdn }) => fqdn === name)) ? true : null;
+    });
+    await restarted(role, '');
+  });
+
+  t.test(`a query that kills ${role} does not kill ${peer}: it gets SERVFAIL, and no other query is lost`, async (t) => {
+    const poison = 'poison.bench.test';
+    await restarted(role, `crash-on=${poison}.`);
+    const load = generate([
+      '--server', formatServer(pair.server), '--bind', CLIENT_A, '--clients', '200', '--window', '4000',
+      '--rate', String(RATE), '--seconds', String(SECONDS),
+    ]);
+    const codes = new Set<number>();
+    for (let i = 0; i < 64 && pair.member(role).exit === null; i++) {
+      codes.add(await askFromNewPort(poison));
+    }
+    t.same(await within('the fault', DEADLINE_MS, pair.member(role).exited), { code: null, signal: 'SIGSEGV' }, 'the fault happened');
+    t.ok(codes.has(RCODE.servFail), 'the deadly one got SERVFAIL');
+    const { lost, wrong, unexpected } = await load;
+    t.same({ lost, wrong, twice: unexpected }, { lost: 0, wrong: 0, twice: 0 });
+    t.equal(pair.member(peer).exit, null, `${peer} lives`);
+    await restarted(role, '');
+  });
+}
