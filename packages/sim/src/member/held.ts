@@ -38,6 +38,15 @@ export class SimHeldJournal implements HeldJournal {
     return this.journal.cursor - 1;
   }
 
+  /** Members end by SIGKILL here: none has the time to say so. */
+  isDying(): boolean {
+    return false;
+  }
+
+  learnLast(): void {
+    // The control thread of the model is told of a mapping in the turn that learns it.
+  }
+
   owed(): readonly number[] {
     return this.journal.owed();
   }
