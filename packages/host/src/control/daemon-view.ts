@@ -73,7 +73,7 @@ export interface PeerStatus {
   readonly incarnation: string | null;
   /** The peer's policy revision. */
   readonly revision: number | null;
-  /** Mappings not yet acknowledged by the peer. */
+  /** Mappings not yet acknowledged by the peer, which has them on its disk then, or not yet on this member's own. */
   readonly lag: number;
 }
 

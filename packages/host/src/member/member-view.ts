@@ -180,7 +180,7 @@ function metricsOf(member: Member): Metrics {
   metrics.registerGauge({ name: 'tandem_mappings', help: 'Mappings in the FQDN cache.' }, () => member.cache.size);
   registerCache(metrics, member);
   metrics.registerGauge({ name: 'tandem_peer_connected', help: '1 while the pair link is up.' }, () => (member.peer.connected ? 1 : 0));
-  metrics.registerGauge({ name: 'tandem_peer_lag_mappings', help: 'Mappings not yet acknowledged by the peer.' }, () => member.lag);
+  metrics.registerGauge({ name: 'tandem_peer_lag_mappings', help: 'Mappings not yet on the disks of both members.' }, () => member.lag);
   metrics.registerGauge({ name: 'tandem_policy_revision', help: 'Snapshot in force; 0 for none.' }, () => member.enforced?.revision ?? 0);
   metrics.registerGauge(
     { name: 'tandem_state_write_failed', help: '1 while the disk does not take what must survive a restart.' },

@@ -18,28 +18,48 @@ const FIXED_BYTES = 33;
 export interface CheckpointContent {
   readonly header: Buffer;
   readonly cleans: readonly Clean[];
-  readonly mappings: readonly Mapping[];
+  /** Read slice by slice. */
+  readonly mappings: Iterable<Mapping>;
   readonly clock: BootClock;
   /** Asked before each slice; true ends it with an error. */
   readonly isBrokenOff: () => boolean;
 }
 
-/** A part's bytes are good until the next but one is asked for. */
+/** There is more than may be read again. */
+export class TooLarge extends Error {}
+
+/** A part's bytes are good until the next but one is asked for. @throws TooLarge */
 export async function* checkpointParts(content: CheckpointContent): AsyncGenerator<Buffer> {
-  const { header, cleans, mappings, clock } = content;
+  const { header, cleans, clock } = content;
   const writer = new FrameWriter();
+  const source = content.mappings[Symbol.iterator]();
+  let bytes = header.length;
   let frames = 0;
+  let mappings = 0;
   yield header;
   for (const clean of cleans) writer.clean(clean);
-  for (let at = 0; at < mappings.length; at += SLICE) {
+  for (let isDone = false; !isDone;) {
     if (content.isBrokenOff()) throw new Error('broken off: the member ends');
-    for (const mapping of mappings.slice(at, at + SLICE)) writer.mapping(mapping);
-    yield writer.take(frames++, clock.now());
+    const slice = takeSlice(source, writer);
+    mappings += slice.taken;
+    isDone = slice.isDone;
+    if (isDone) writer.end(mappings, cleans.length);
+    const frame = writer.take(frames++, clock.now());
+    bytes += frame.length;
+    if (bytes > CACHE_FILE_BYTES_MAX) throw new TooLarge(`the FQDN cache has more than ${CACHE_FILE_BYTES_MAX} bytes`);
+    yield frame;
     // Where the disk answers at once, too, others get their turn.
     await new Promise((resolve) => { setImmediate(resolve); });
   }
-  writer.end(mappings.length, cleans.length);
-  yield writer.take(frames, clock.now());
+}
+
+function takeSlice(source: Iterator<Mapping>, writer: FrameWriter): { readonly taken: number; readonly isDone: boolean } {
+  for (let taken = 0; taken < SLICE; taken++) {
+    const next = source.next();
+    if (next.done === true) return { taken, isDone: true };
+    writer.mapping(next.value);
+  }
+  return { taken: SLICE, isDone: false };
 }
 
 /** The mappings that a file may hold; where that is not all of them, those that expire last. Sorts and cuts `mappings`. */

@@ -97,15 +97,18 @@ t.test('a disk that is full in the middle of a write: what was durable stays, fi
 
 t.test('a disk that takes no checkpoint: the log goes on, up to a bound, and nothing is behind until then', async (t) => {
   const rig = setUp(t);
+  const former = rig.open();
+  learnMany(rig, former, 0, 300);
+  await former.store.close();
   const opened = rig.open({ logBytesMax: 4000 });
   const commit = async (from: number): Promise<void> => {
     learnMany(rig, opened, from, from + 10);
     await within('the disk', DEADLINE_MS, opened.store.durable());
   };
-  limitFiles(4500);
+  limitFiles(8000);
   t.teardown(() => limitFiles(null));
-  let next = 0;
-  for (; next < 100; next += 10) await commit(next);
+  let next = 300;
+  for (; next < 400; next += 10) await commit(next);
   await until('a checkpoint to fail', DEADLINE_MS, () => opened.log.errors.length > 0);
   t.match(opened.log.errors[0], /^the FQDN cache cannot be written anew; its log goes on .*EFBIG/);
   t.equal(opened.store.isBehind, false);

@@ -111,8 +111,13 @@ export class CacheFolder {
     return { header, frames, bytes: bytes.length };
   }
 
+  /** One that stays does no harm: it is read again, and what it says is known. */
   remove(name: CacheFileName): void {
-    rmSync(this.path(name), { force: true });
+    try {
+      rmSync(this.path(name), { force: true });
+    } catch (error) {
+      this.log.warn('a file of the FQDN cache could not be removed', { path: this.path(name), error: String(error) });
+    }
   }
 
   /** As it stands in a checkpoint's or log's own first line; else what is wrong with it. */

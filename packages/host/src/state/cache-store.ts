@@ -9,15 +9,14 @@
  * the next process. While it is true, the cache in memory is ahead of the disk, and what the disk lacks comes with the
  * checkpoint that is owed. It does not know where mappings come from.
  */
-import { statSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clean, FqdnCache, Log, Mapping, Role } from '@tandem/core';
 import { bootClock } from './boot-clock.js';
-import { checkpointParts, fitting } from './cache-checkpoint.js';
-import { CacheFolder, type CacheFileName } from './cache-files.js';
+import { checkpointParts, fitting, TooLarge } from './cache-checkpoint.js';
+import { CacheFolder } from './cache-files.js';
 import { FrameWriter } from './cache-frames.js';
-import { apply, type BootClock, type FoundFile, loadCache } from './cache-load.js';
+import { Generations } from './cache-generations.js';
+import { type BootClock, type Loaded, loadCache } from './cache-load.js';
 import { CacheLog, type OnDiskPoint, writeCheckpoint } from './cache-log.js';
 
 /** Changes of so long become durable together. */
@@ -69,12 +68,7 @@ export class CacheStore {
   private pending: Batch | null = null;
   private underWay: Batch | null = null;
   private log: CacheLog | null = null;
-  private generation = 0;
-  /** Files of other processes that may be replaced. */
-  private found: FoundFile[] = [];
-  private own: CacheFileName[] = [];
-  /** Of the newest whole one; 0: none. */
-  private checkpoint = 0;
+  private readonly generations: Generations;
   private checkpointBytes = 0;
   /** Changes are not collected: the log cannot take them. */
   private isLost = false;
@@ -85,6 +79,7 @@ export class CacheStore {
   private isLate = false;
   private isCheckpointDue = false;
   private checkpointAtMs = 0;
+  private isTooLarge = false;
   private leftOut = 0;
   private committedAtMs = -Infinity;
   private timer: NodeJS.Timeout | null = null;
@@ -97,6 +92,7 @@ export class CacheStore {
   constructor(options: CacheStoreOptions) {
     this.options = options;
     this.folder = new CacheFolder(options.stateDir, options.role, options.log);
+    this.generations = new Generations(this.folder);
     this.clock = options.clock ?? bootClock();
     this.onPoint = options.onPoint ?? (() => undefined);
   }
@@ -120,26 +116,15 @@ export class CacheStore {
   restore(): void {
     const startMs = performance.now();
     const loaded = loadCache(this.folder, this.options.cache, this.clock);
-    this.found = [...loaded.found];
-    this.checkpoint = loaded.checkpoint;
-    this.generation = loaded.found.reduce((max, { generation }) => Math.max(max, generation), 0);
+    this.generations.loaded(loaded);
     if (loaded.found.length === 0 && !loaded.isToBeWritten) return;
-    this.options.log.info('learned mappings are back from the disk', {
-      mappings: loaded.mappings, cleans: loaded.cleans, files: loaded.found.length, ms: Math.round(performance.now() - startMs),
-    });
-    if (loaded.refused > 0) {
-      this.options.log.error('forced cleans on disk have patterns that are not admitted and were left out', { path: this.path, cleans: loaded.refused });
-    }
+    this.sayLoaded(loaded, performance.now() - startMs);
     const generations = new Set(loaded.found.map(({ generation }) => generation));
-    if (loaded.isToBeWritten || generations.size > FOUND_MAX) {
-      this.isCheckpointDue = true;
-      this.schedule(0);
-      return;
-    }
+    const dueInMs = loaded.isToBeWritten || generations.size > FOUND_MAX ? 0 : this.options.firstCheckpointMs ?? FIRST_CHECKPOINT_MS;
     this.firstCheckpoint = setTimeout(() => {
       this.isCheckpointDue = true;
       this.schedule(0);
-    }, this.options.firstCheckpointMs ?? FIRST_CHECKPOINT_MS).unref();
+    }, dueInMs).unref();
   }
 
   /** A mapping that the cache took as new. */
@@ -274,18 +259,17 @@ export class CacheStore {
   private async nextLog(): Promise<void> {
     await this.log?.close();
     this.log = null;
-    const log = await CacheLog.create(this.folder, { generation: this.generation, bootId: this.clock.bootId }, this.onPoint);
+    const log = await CacheLog.create(this.folder, { generation: this.generations.last, bootId: this.clock.bootId }, this.onPoint);
     this.log = log;
-    this.generation = log.generation;
-    this.own.push({ kind: 'log', generation: log.generation });
+    this.generations.begun(log.generation);
   }
 
   private async beginCheckpoint(): Promise<void> {
     if (!this.isCheckpointDue || this.checkpointing !== null || performance.now() < this.checkpointAtMs) return;
     if (this.isClosing && !this.isOwed) return;
     const { log } = this;
-    if (log === null || log.generation === this.checkpoint || log.bytes > this.logBytesMax) {
-      if (this.logsWaiting >= LOGS_MAX) throw new Error('the log may not grow further without a checkpoint');
+    if (log === null || log.generation === this.generations.checkpoint || log.bytes > this.logBytesMax) {
+      if (this.generations.logsWaiting >= LOGS_MAX) throw new Error('the log may not grow further without a checkpoint');
       await this.nextLog();
     }
     this.isCheckpointDue = false;
@@ -301,21 +285,19 @@ export class CacheStore {
 
   /** The cache as it is now, under this generation, whose log holds what changes from now on. */
   private async writeCheckpoint(generation: number): Promise<void> {
-    const { cache } = this.options;
-    const living = this.rereadGrown();
-    const cleans = cache.pastCleans();
-    const { mappings, leftOut } = fitting([...cache.everything()]);
-    const others = [...this.found, ...this.own].map((name) => name.generation);
-    const replaces = [...new Set(others)].filter((other) => other < generation && !living.has(other));
-    const header = this.folder.headerLine({ kind: 'checkpoint', generation, bootId: this.clock.bootId, replaces });
-    const name: CacheFileName = { kind: 'checkpoint', generation };
-    const parts = checkpointParts({ header, cleans, mappings, clock: this.clock, isBrokenOff: () => this.isClosing && !this.isOwed });
-    this.checkpointBytes = await writeCheckpoint(this.folder.path(name), parts, this.onPoint);
-    const before = this.checkpoint;
-    this.own.push(name);
-    this.checkpoint = generation;
+    const { options, clock } = this;
+    const living = this.generations.rereadGrown(options.cache, clock);
+    const cleans = options.cache.pastCleans();
+    // Read in slices: what changes meanwhile is in the log. Only what is too large must be looked at as a whole.
+    const everything = options.cache.everything();
+    const { mappings, leftOut } = this.isTooLarge ? fitting([...everything]) : { mappings: everything, leftOut: 0 };
+    const replaces = this.generations.replacedBy(generation, living);
+    const header = this.folder.headerLine({ kind: 'checkpoint', generation, bootId: clock.bootId, replaces });
+    const parts = checkpointParts({ header, cleans, mappings, clock, isBrokenOff: () => this.isClosing && !this.isOwed });
+    this.checkpointBytes = await writeCheckpoint(this.folder.path({ kind: 'checkpoint', generation }), parts, this.onPoint);
     this.sayLeftOut(leftOut);
-    await this.removeBefore(before, living);
+    this.isTooLarge = leftOut > 0;
+    await this.generations.published(generation, living);
     this.onPoint('old removed', this.folder.dir);
   }
 
@@ -327,6 +309,7 @@ export class CacheStore {
 
   private checkpointFailed(error: unknown, losses: number): void {
     if (this.isClosing && !this.isOwed) return;
+    if (error instanceof TooLarge) this.isTooLarge = true;
     if (this.isOwed && losses === this.losses) {
       this.lose(error);
       return;
@@ -337,28 +320,11 @@ export class CacheStore {
     this.checkpointAtMs = performance.now() + this.retryEveryMs;
   }
 
-  /** Logs of this role that grew since they were read: their owner lives. What is new in them is taken over. */
-  private rereadGrown(): Set<number> {
-    const grown = new Set<number>();
-    this.found = this.found.map((file) => {
-      if (file.kind !== 'log' || file.bytes === 0 || sizeOf(this.folder.path(file)) === file.bytes) return file;
-      const read = this.folder.read(file);
-      if (read === null) return file;
-      apply(read, { cache: this.options.cache, clock: this.clock, taken: { mappings: 0, cleans: 0, refused: 0 } });
-      grown.add(file.generation);
-      return { ...file, bytes: read.bytes };
-    });
-    return grown;
-  }
-
-  /** Keeps what stands in for the newest checkpoint if that cannot be read: the one before it, with all since. */
-  private async removeBefore(generation: number, living: ReadonlySet<number>): Promise<void> {
-    const isKept = (name: CacheFileName): boolean => name.generation >= generation || living.has(name.generation);
-    const removed = [...this.found, ...this.own].filter((name) => !isKept(name));
-    for (const name of removed) await rm(this.folder.path(name), { force: true });
-    for (const path of this.folder.unfinished()) await rm(path, { force: true });
-    this.found = this.found.filter(isKept);
-    this.own = this.own.filter(isKept);
+  private sayLoaded(loaded: Loaded, ms: number): void {
+    const { mappings, cleans, refused, found } = loaded;
+    this.options.log.info('learned mappings are back from the disk', { mappings, cleans, files: found.length, ms: Math.round(ms) });
+    if (refused === 0) return;
+    this.options.log.error('forced cleans on disk have patterns that are not admitted and were left out', { path: this.path, cleans: refused });
   }
 
   private sayLeftOut(leftOut: number): void {
@@ -373,10 +339,7 @@ export class CacheStore {
     const { log, options } = this;
     options.log.error('learned mappings cannot be written; a restart would start from older ones', { path: options.stateDir, error: String(error), retryInMs: this.retryEveryMs });
     // One that was begun while a checkpoint was owed is of no use without it.
-    if (log !== null && this.isOwed) {
-      this.own = this.own.filter(({ kind, generation }) => kind !== 'log' || generation !== log.generation);
-      this.folder.remove({ kind: 'log', generation: log.generation });
-    }
+    if (log !== null && this.isOwed) this.generations.dropLog(log.generation);
     this.isLost = true;
     this.isOwed = false;
     this.losses++;
@@ -398,10 +361,6 @@ export class CacheStore {
     if (this.isLost || this.isClosing) this.pending = null;
   }
 
-  private get logsWaiting(): number {
-    return this.own.filter(({ kind, generation }) => kind === 'log' && generation > this.checkpoint).length;
-  }
-
   private get logBytesMax(): number {
     return Math.max(this.options.logBytesMax ?? LOG_BYTES_MAX, this.checkpointBytes);
   }
@@ -417,8 +376,4 @@ function newBatch(): Batch {
     settle = resolve;
   });
   return { promise, settle };
-}
-
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
