@@ -148,9 +148,9 @@ function optionsOf(seed: number, { plant = null, onEvent = null }: SeedOptions):
 /** Addresses change every second or so; TTLs are short and long. */
 function zoneOf(random: RandomStream): Zone {
   const salt = random.int(0xffff);
-  const everyMs = random.pick([400, 2000, 5000]);
+  const everyMs = random.pick([1000, 5000, 60_000]);
   return {
     address: (name, nowMs) => (Math.imul(name + 1, 0x9e37) ^ salt ^ Math.floor(nowMs / everyMs) * 0x101) & 0xff_ffff,
-    ttlSeconds: (name) => [1, 2, 5, 30, 300][name % 5],
+    ttlSeconds: (name) => [1, 5, 30, 300, 300][name % 5],
   };
 }

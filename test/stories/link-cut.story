@@ -1,0 +1,34 @@
+# The pair link is cut. Both answer and learn; when it is back, each has what the other learned.
+cut
+run 5ms
+query client=pod-0 name=n1.ok.test. via=agent
+query client=pod-1 name=n2.ok.test. via=dns-proxy
+run 50ms
+mappings
+heal
+settle
+mappings
+----
+> cut
+> run 5ms
+  +1 ms     dns-proxy: pair link down
+  +1 ms     agent: pair link down
+> query client=pod-0 name=n1.ok.test. via=agent
+  +0 ms     query 1: n1.ok.test.
+> query client=pod-1 name=n2.ok.test. via=dns-proxy
+  +0 ms     query 2: n2.ok.test.
+> run 50ms
+  +0 ms     query 1: agent asks the upstream
+  +0 ms     query 2: dns-proxy asks the upstream
+  +4 ms     query 2: dns-proxy answers NOERROR
+  +5 ms     query 1: agent answers NOERROR
+> mappings
+  agent knows uid-0 n1.ok.test. 10.0.0.2
+  dns-proxy knows uid-1 n2.ok.test. 10.0.0.3
+> heal
+> settle
+  +65 ms    dns-proxy: pair link up
+  +65 ms    agent: pair link up
+> mappings
+  agent knows uid-0 n1.ok.test. 10.0.0.2, uid-1 n2.ok.test. 10.0.0.3
+  dns-proxy knows uid-0 n1.ok.test. 10.0.0.2, uid-1 n2.ok.test. 10.0.0.3
