@@ -64,6 +64,8 @@ class Dialler {
       'grpc.ssl_target_name_override': certificateNameOf('agent'),
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
       'grpc.enable_retries': 0,
+      // What the environment says of proxies is meant for others.
+      'grpc.enable_http_proxy': 0,
       // Each try is a channel of its own, with its own connection.
       'grpc.use_local_subchannel_pool': 1,
     });

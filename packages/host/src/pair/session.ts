@@ -150,7 +150,7 @@ export class PairSession {
     this.open = false;
     this.link.exchange.linkDown();
     this.member.linkDown(this.link);
-    this.member.log.warn('the pair link is down', reason === '' ? {} : { reason });
+    this.options.spaced.say('warn', 'the pair link is down', reason);
   }
 
   private handle(message: WireMessage): void {
