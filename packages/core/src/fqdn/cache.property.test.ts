@@ -68,6 +68,22 @@ for (const limit of [Infinity, LIMIT, 1]) {
   });
 }
 
+t.test('members that collect at the same time have the same zombies, whatever came first', (t) => {
+  const zombies = (cache: FqdnCache): string => JSON.stringify([...cache.zombies()].map((z) => `${z.endpointUid} ${z.name} ${z.address}`).sort());
+  let some = 0;
+  fc.assert(
+    fc.property(reordered, fc.integer({ min: 0, max: 45 }), ([events, shuffled, repeated], seconds) => {
+      const [a, b] = [play(events, LIMIT), play([...shuffled, ...repeated], LIMIT)];
+      const counts = [a, b].map((cache) => cache.collect(monoMs(seconds * 1000)));
+      some += a.zombieCount;
+      return counts[0] === counts[1] && zombies(a) === zombies(b) && said(a.everything()) === said(b.everything()) && said(a.mappings()) === said(b.mappings());
+    }),
+    { numRuns: 2000 },
+  );
+  t.ok(some > 1000, `${some} zombies`);
+  t.end();
+});
+
 t.test('what one cache tells of itself brings another to the same', (t) => {
   fc.assert(
     fc.property(fc.array(event, { maxLength: 40, size: 'max' }), fc.array(event, { maxLength: 10, size: 'max' }), (events, others) => {

@@ -33,7 +33,7 @@ export interface ZombieEntry {
   readonly address: string;
   /** When the latest pass over the connection table that saw a connection began; null: none has. */
   readonly aliveAtMs: MonoMs | null;
-  /** The latest expiry of what the address was known by. */
+  /** The latest expiry of all names of the address. */
   readonly pendingAtMs: MonoMs;
 }
 
@@ -352,7 +352,9 @@ export class FqdnCache {
     known.retained = holders.size === ranked.length ? NONE : all.filter(({ address }) => !holders.has(address));
     this.add(endpoint, holders.size - before);
     for (const mapping of ranked) {
-      if (!holders.has(mapping.address) && !zombies.delete(mapping.address)) this.addZombie(endpoint, name, mapping);
+      if (holders.has(mapping.address)) continue;
+      zombies.delete(mapping.address);
+      this.addZombie(endpoint, name, mapping);
     }
     for (const address of zombies) endpoint.zombies.drop(name, address);
     if (all.length === 0) endpoint.byName.delete(name);

@@ -84,6 +84,7 @@ class DumbCache {
       }
     }
     this.zombies = this.zombies.filter(({ names }) => names.size > 0);
+    for (const zombie of this.zombies) zombie.pendingAtMs = 0;
     for (const mapping of pairs) {
       if (holding.includes(mapping)) continue;
       let zombie = this.zombies.find(({ endpointUid, address }) => endpointUid === mapping.endpointUid && address === mapping.address);
@@ -322,5 +323,33 @@ t.test('names without end on one address stay within the bound, and cost their e
   t.ok(names.some((z) => z.name === 'n3-14999.test.'), 'the latest stay');
   t.ok(cache.zombiesEvictedCount > 0);
   t.ok([...cache.zombies()].some((z) => z.endpointUid === 'other'));
+  t.end();
+});
+
+t.test('members that tell each other all they know at any moment bury in the end what nothing uses', (t) => {
+  const deed = fc.record({ who: fc.constantFrom(0, 1), what: fc.constantFrom('collect', 'pass', 'tell', 'tell'), waitMs: fc.constantFrom(0, 1000, 30_000) });
+  let revived = 0;
+  fc.assert(
+    fc.property(fc.array(deed, { minLength: 20, maxLength: 80, size: 'max' }), (deeds) => {
+      const members = [cacheWith(one(), one({ name: 'b.test.' })), cacheWith(one({ address: '192.0.2.2' }))];
+      let nowMs = 60_000;
+      const act = (who: number, what: string): void => {
+        nowMs += 1;
+        const [own, other] = [members[who], members[1 - who]];
+        if (what === 'collect') own.collect(at(nowMs));
+        else if (what === 'pass') own.connectionsSeen(pass(nowMs));
+        else for (const known of [...own.everything()]) if (other.merge(known)) revived++;
+      };
+      for (const { who, what, waitMs } of deeds) {
+        nowMs += waitMs;
+        act(who, what);
+      }
+      // From here on they bury in turns, and tell each other before and after: each would revive the other's dead.
+      for (let turn = 0; turn < 8; turn++) for (const what of ['tell', 'pass', 'pass', 'collect', 'tell']) act(turn % 2, what);
+      return members.every((cache) => cache.size === 0 && cache.zombieCount === 0 && [...cache.everything()].length === 0);
+    }),
+    { numRuns: 500 },
+  );
+  t.ok(revived > 500, `${revived} mappings were told that were news`);
   t.end();
 });

@@ -25,16 +25,39 @@ export interface Passes {
   readonly lastStartedMs: number;
 }
 
-export interface Zombie {
+export class Zombie {
   readonly address: string;
-  /** Name → expiry of its mapping. */
-  readonly names: Map<string, MonoMs>;
+  /** Name → until when its mapping may have been good at the latest. */
+  readonly names = new Map<string, MonoMs>();
   /** When the latest pass that saw a connection began; null: none has. */
-  aliveAtMs: MonoMs | null;
-  /** The latest expiry that any of the names had: before it there is nothing to decide. */
-  pendingAtMs: number;
+  aliveAtMs: MonoMs | null = null;
   /** `Passes.ended` when the latest name was added. */
-  addedAtPass: number;
+  addedAtPass = 0;
+  private latestMs: number | null = null;
+
+  constructor(address: string) {
+    this.address = address;
+  }
+
+  /** The latest expiry of its names: before it there is nothing to decide. */
+  get pendingAtMs(): number {
+    if (this.latestMs === null) {
+      this.latestMs = -Infinity;
+      for (const expiryMs of this.names.values()) this.latestMs = Math.max(this.latestMs, expiryMs);
+    }
+    return this.latestMs;
+  }
+
+  set(name: string, expiryMs: MonoMs): void {
+    this.names.set(name, expiryMs);
+    this.latestMs = null;
+  }
+
+  /** False: it had no such name. */
+  delete(name: string): boolean {
+    this.latestMs = null;
+    return this.names.delete(name);
+  }
 }
 
 /** A name and an address that are let go of. */
@@ -75,25 +98,21 @@ export class Zombies {
     return this.byAddress.values();
   }
 
-  /** `expiryMs`: until when the mapping may have been good at the latest. */
+  /** `expiryMs`: until when the mapping may have been good at the latest; for a name that it has, another. */
   add(name: string, address: string, expiryMs: MonoMs, passes: Passes): void {
     let zombie = this.byAddress.get(address);
-    if (zombie === undefined) {
-      zombie = { address, names: new Map<string, MonoMs>(), aliveAtMs: null, pendingAtMs: expiryMs, addedAtPass: passes.ended };
-      this.byAddress.set(address, zombie);
-    }
+    if (zombie === undefined) this.byAddress.set(address, (zombie = new Zombie(address)));
     if (!zombie.names.has(name)) {
       this.pairs++;
       zombie.addedAtPass = passes.ended;
     }
-    zombie.names.set(name, expiryMs);
-    zombie.pendingAtMs = Math.max(zombie.pendingAtMs, expiryMs);
+    zombie.set(name, expiryMs);
   }
 
   /** The mapping holds again, or is gone. */
   drop(name: string, address: string): void {
     const zombie = this.byAddress.get(address);
-    if (zombie?.names.delete(name) !== true) return;
+    if (zombie?.delete(name) !== true) return;
     this.pairs--;
     if (zombie.names.size === 0) this.byAddress.delete(address);
   }
