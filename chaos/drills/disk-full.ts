@@ -34,7 +34,7 @@ export const diskFull: Drill = {
     await until('agent to say that its disk is full', DEADLINE_MS, () => (/ENOSPC|no space/i.test(pair.member('agent').output) ? true : null));
     stage.prove('agent says that its disk is full', true);
     await stage.bothAnswer();
-    await stage.provenTaken('agent', async () => {
+    await stage.answeredFor('agent', async () => {
       await stage.kill('agent');
       await stage.calm();
     });

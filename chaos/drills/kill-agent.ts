@@ -1,6 +1,6 @@
 import { NOTHING_LOST } from '../lib/drill.js';
 import type { Drill } from '../lib/drill.js';
-import { underKill } from '../lib/faults.js';
+import { underTellingKill } from '../lib/faults.js';
 
 export const killAgent: Drill = {
   name: 'kill-agent',
@@ -10,5 +10,5 @@ export const killAgent: Drill = {
   expected: NOTHING_LOST,
   expectedOfControl: [{ figure: 'lost', atLeast: 1 }],
   abort: { afterSeconds: 30, lostMost: 5_000 },
-  run: (stage) => underKill(stage, 'agent'),
+  run: (stage) => underTellingKill(stage, 'agent'),
 };

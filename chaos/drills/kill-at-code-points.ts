@@ -26,7 +26,7 @@ export const killAtCodePoints: Drill = {
 async function killAt(stage: Stage, role: 'agent' | 'dns-proxy', point: string): Promise<void> {
   await stage.launch(role, { environment: { TANDEM_FAULTS: `kill-at=${point}:${String(2 * passesOf(stage))}` } });
   await stage.redundant();
-  await stage.provenTaken(role, async () => {
+  await stage.answeredFor(role, async () => {
     const exit = await stage.ended(role);
     stage.fault(`${role} killed itself at ${point}`);
     stage.proveKilled(role, exit);

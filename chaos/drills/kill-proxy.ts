@@ -1,6 +1,6 @@
 import { NOTHING_LOST } from '../lib/drill.js';
 import type { Drill } from '../lib/drill.js';
-import { underKill } from '../lib/faults.js';
+import { underTellingKill } from '../lib/faults.js';
 
 export const killProxy: Drill = {
   name: 'kill-proxy',
@@ -10,5 +10,5 @@ export const killProxy: Drill = {
   expected: NOTHING_LOST,
   expectedOfControl: [{ figure: 'lost', atLeast: 1 }],
   abort: { afterSeconds: 30, lostMost: 5_000 },
-  run: (stage) => underKill(stage, 'dns-proxy'),
+  run: (stage) => underTellingKill(stage, 'dns-proxy'),
 };

@@ -26,7 +26,7 @@ export const oom: Drill = {
       await stage.launch('agent', { prefix: ['sh', '-c', 'echo $$ > "$0" && echo 1000 > /proc/self/oom_score_adj && exec "$@"', group.procs] });
       await stage.redundant();
       await stage.calm();
-      await stage.provenTaken('agent', async () => {
+      await stage.answeredFor('agent', async () => {
         group.limitMemory(group.memoryBytes + ROOM_BYTES);
         stage.fault('a neighbour of agent takes the memory of their cgroup');
         hog = new Child(nativeTool('hog'), [group.procs, String(HOG_MEGABYTES)]);

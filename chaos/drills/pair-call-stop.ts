@@ -22,7 +22,7 @@ export const pairCallStop: Drill = {
       await stage.launch('dns-proxy');
       await stage.redundant();
       stage.prove('the link goes through the relay', relay.connections > 0, `${String(relay.connections)} connections`);
-      await stage.provenTaken('agent', async () => {
+      await stage.answeredFor('agent', async () => {
         await within('a message on the link', DEADLINE_MS, relay.half());
         await stage.hang('agent', PAUSED_MS);
         relay.release();

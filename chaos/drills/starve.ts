@@ -16,7 +16,7 @@ export const starve: Drill = {
   run: async (stage) => {
     const group = Cgroup.create('cpu');
     try {
-      await stage.provenTaken('agent', async () => {
+      await stage.answeredFor('agent', async () => {
         group.add(stage.pair.member('agent').pid);
         stage.fault(`agent held to ${String(QUOTA_PERCENT)} % of a processor`);
         group.limitCpu(QUOTA_PERCENT);

@@ -1,10 +1,11 @@
-/** The drills' command line, black box, and a whole drill with its control run. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+/** The drills' command line, black box, and a whole drill. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { run } from '#harness/child.js';
+import { Child, run } from '#harness/child.js';
 import { repositoryRoot } from '#harness/repository.js';
+import { until } from '#harness/until.js';
 
 const DEADLINE_MS = 60_000;
 
@@ -35,7 +36,7 @@ interface View {
   readonly runs: readonly { readonly figures: { readonly lost: number; readonly sent: number }; readonly proofs: readonly { readonly holds: boolean }[] }[];
 }
 
-t.test('a kill loses nothing, and with stealing switched off the same drill loses some', async (t) => {
+t.test('a whole drill: nothing is lost, the fault is proven, the report shows it', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-drill-'));
   t.teardown(() => {
     rmSync(folder, { recursive: true });
@@ -51,8 +52,24 @@ t.test('a kill loses nothing, and with stealing switched off the same drill lose
   const html = readFileSync(report, 'utf8');
   t.match(html, /<svg[^]*class="fault"[^]*kill dns-proxy at/);
   t.notMatch(html, /(?:src|href)=/, 'the report needs nothing else');
-
-  const control = await drill('kill-proxy', '-o', 'json', '--control');
-  t.equal(control.code, 0, control.output);
-  t.ok((JSON.parse(control.standardOutput) as View).runs[0].figures.lost > 0);
 });
+
+t.test('told to end in the middle, it leaves no process and no file', async (t) => {
+  const child = new Child(process.execPath, [join(repositoryRoot, 'chaos/dist/main.js'), 'kill-agent', '-o', 'json']);
+  t.teardown(() => child.stop('SIGKILL'));
+  const started = await until('the daemons and the load', DEADLINE_MS, () => {
+    const found = descendantsOf(child.pid);
+    return found.some((one) => one.command.includes('udp-load')) ? found : null;
+  });
+  const folder = /--run-dir (\S+)\/run /.exec(started.map((one) => one.command).join('\n'))?.[1];
+  t.ok(folder !== undefined && existsSync(folder), folder ?? 'no --run-dir found');
+  child.process.kill('SIGINT');
+  t.same(await child.exited, { code: 130, signal: null });
+  await until('the end of all of them', DEADLINE_MS, () => (started.every(({ pid }) => !existsSync(`/proc/${String(pid)}`)) ? true : null));
+  t.notOk(existsSync(folder!), 'its folder is gone');
+});
+
+function descendantsOf(pid: number): { readonly pid: number; readonly command: string }[] {
+  const children = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, 'utf8').split(' ').filter((text) => text !== '').map(Number);
+  return children.flatMap((child) => [{ pid: child, command: readFileSync(`/proc/${String(child)}/cmdline`, 'utf8').replaceAll('\0', ' ') }, ...descendantsOf(child)]);
+}

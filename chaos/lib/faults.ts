@@ -5,13 +5,20 @@ import type { Stage } from './stage.js';
 
 /** Killed, answered for, started again, redundant again. */
 export async function underKill(stage: Stage, role: Role, how?: Launch): Promise<void> {
-  await stage.provenTaken(role, async () => {
+  await stage.answeredFor(role, async () => {
     await stage.kill(role);
     await stage.calm();
     stage.prove(`${peerOf(role)} reads the sockets of ${role}`, await stage.metric(peerOf(role), 'adopted') === 1);
   });
   await stage.launch(role, how);
   await stage.redundant();
+}
+
+const KILLS_MOST = 3;
+
+/** Killed once; again only if the member happened to have nothing under way, which would prove nothing. */
+export async function underTellingKill(stage: Stage, role: Role): Promise<void> {
+  for (let kills = 0; kills === 0 || (stage.taken === 0 && kills < KILLS_MOST); kills++) await underKill(stage, role);
 }
 
 /** Each of the two in turn, `count` times in all, redundant in between. */
@@ -28,7 +35,7 @@ const STOP_POINTS = ['after-receive', 'mid-batch', 'before-send', 'after-send'] 
 /** Hung from outside, then at code points, where no signal from outside would hit. */
 export async function hangOften(stage: Stage, role: Role): Promise<void> {
   for (let time = 0; time < stage.options.repeat; time++) {
-    await stage.provenTaken(role, async () => {
+    await stage.answeredFor(role, async () => {
       await stage.hang(role, HANG_MS);
       await stage.calm();
     });
@@ -38,7 +45,7 @@ export async function hangOften(stage: Stage, role: Role): Promise<void> {
     await stage.drain(role);
     const passes = passesOf(stage);
     await stage.launch(role, { environment: { TANDEM_FAULTS: `stop-at=${point}:${String(passes)}` } });
-    await stage.provenTaken(role, async () => {
+    await stage.answeredFor(role, async () => {
       await stage.resumeAfter(role, HANG_MS, `${role} stops itself at ${point}`);
       await stage.calm();
     });

@@ -63,6 +63,7 @@ export async function runOnce(drill: Drill, options: RunOptions): Promise<RunRes
     await stage.bothAnswer();
     await pause(BEFORE_MS);
     await unlessAborted(drill, load, drill.run(stage));
+    stage.proveTaken();
     await pause(AFTER_MS);
     record.load = await load.stop();
     record.samples = await sampler.stop();

@@ -58,6 +58,7 @@ export class Stage {
   #faultNs: bigint | null = null;
   #convergeMs = 0;
   #random: number;
+  #taken: number | null = null;
 
   constructor({ pair, upstream, options, launches, protocol }: StageParts) {
     this.#protocol = protocol;
@@ -155,16 +156,26 @@ export class Stage {
     this.prove(`${role} was killed`, exit.signal === 'SIGKILL', JSON.stringify(exit));
   }
 
-  /** What the peer of `role` has taken over from it while `act` ran, and a little after. */
-  async provenTaken(role: Role, act: () => Promise<void>): Promise<void> {
+  /** Proves that the peer of `role` answers for it while `act` runs and a little after, and counts what it takes over. */
+  async answeredFor(role: Role, act: () => Promise<void>): Promise<void> {
     const peer = peerOf(role);
     const counter = this.#protocol === 'udp' ? 'taken' : 'connections_taken';
     const before = { taken: await this.metric(peer, counter), takeovers: await this.metric(peer, 'takeovers') };
     await act();
     const takeovers = await this.metric(peer, 'takeovers') - before.takeovers;
-    const taken = await this.metric(peer, counter) - before.taken;
     this.prove(`${peer} answered for ${role}`, takeovers > 0, `${String(takeovers)} takeovers`);
-    if (!this.options.isControl) this.prove(`${peer} took ${this.#protocol === 'udp' ? 'queries' : 'connections'} from ${role}`, taken > 0, `${String(taken)} taken`);
+    this.#taken = (this.#taken ?? 0) + await this.metric(peer, counter) - before.taken;
+  }
+
+  /** Queries, or TCP connections, that were taken over so far; null: nothing was there that should have been. */
+  get taken(): number | null {
+    // Without a delay of the upstream there may be nothing under way; in the control run nothing is taken.
+    return this.options.isControl || this.options.upstreamDelayMs === 0 ? null : this.#taken;
+  }
+
+  /** At the end: of all faults at least one has met work under way. */
+  proveTaken(): void {
+    if (this.taken !== null) this.prove(`${this.#protocol === 'udp' ? 'queries' : 'connections'} were taken over`, this.taken > 0, `${String(this.taken)} taken`);
   }
 
   /** Starts the member again, as it was started first unless told otherwise. */

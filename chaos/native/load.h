@@ -17,8 +17,8 @@ constexpr uint16_t kTypeA = 1;
 constexpr uint16_t kTypeAaaa = 28;
 constexpr int64_t kBinNs = 10000000;
 constexpr int64_t kProgressNs = 200000000;
-// Of those lost or answered wrongly, so many are described; the rest is counted.
-constexpr size_t kLostShown = 20;
+// Of those lost, and of those answered wrongly, so many are described; the rest is counted.
+constexpr int64_t kShown = 20;
 
 inline volatile sig_atomic_t isToldToStop = 0;
 
@@ -101,7 +101,7 @@ class Account {
   void lost(int64_t sentNs, int port, const Query& query, const char* why) {
     lost_++;
     bin(sentNs).lost++;
-    show(sentNs, port, query, why);
+    if (lost_ <= kShown) show(sentNs, port, query, why);
   }
   void judge(const Query& query, const uint8_t* bytes, size_t length, int64_t sentNs, int64_t now) {
     const int64_t us = std::max<int64_t>(0, (now - sentNs) / 1000);
@@ -117,16 +117,14 @@ class Account {
     // A failure may leave the question out (RFC 1035 4.1.1).
     const bool isBareFailure = (bytes[2] & 0x80) != 0 && rcode != 0 && length == bench::kHeaderBytes && bench::load16(bytes + 4) == 0;
     if (!isAsAsked && !isBareFailure) {
-      wrong_++;
-      show(sentNs, 0, query, "answered with something else");
+      wrong(sentNs, query, "answered with something else");
     } else if (rcode == 5) {
       refused_++;
     } else if (rcode != 0) {
       failed_++;
       asked.failed++;
     } else if (!rightAddress(query, bytes, length)) {
-      wrong_++;
-      show(sentNs, 0, query, "answered with another address");
+      wrong(sentNs, query, "answered with another address");
     }
   }
   void twice() { twice_++; }
@@ -163,8 +161,11 @@ class Account {
   }
 
  private:
+  void wrong(int64_t sentNs, const Query& query, const char* why) {
+    if (++wrong_ <= kShown) show(sentNs, 0, query, why);
+  }
   void show(int64_t sentNs, int port, const Query& query, const char* why) {
-    if (shown_.size() < kLostShown) shown_.push_back({(sentNs - startNs_) / 1000000, port, query.name, why});
+    shown_.push_back({(sentNs - startNs_) / 1000000, port, query.name, why});
   }
   Bin& bin(int64_t ns) {
     const auto index = static_cast<size_t>(std::max<int64_t>(0, ns - startNs_) / kBinNs);
