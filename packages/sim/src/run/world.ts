@@ -85,6 +85,7 @@ export class World {
   private readonly controls = new Map<Role, Control>();
   private readonly open = new Set<Query>();
   private readonly streamsOf = new Map<number, Set<() => void>>();
+  private readonly successorMs = new Map<Role, number>();
   private processes = 0;
 
   constructor(options: WorldOptions) {
@@ -133,6 +134,12 @@ export class World {
 
   start(role: Role): void {
     if (this.controls.has(role)) return;
+    // Nobody is told of a process's end before its descriptors are closed: a successor cannot overtake that.
+    const readyMs = this.successorMs.get(role) ?? 0;
+    if (this.queue.nowMs < readyMs) {
+      this.queue.at(readyMs, () => this.start(role));
+      return;
+    }
     const number = ++this.processes;
     const process: SimProcess = new SimProcess({
       role,
@@ -197,6 +204,7 @@ export class World {
   private died(process: SimProcess): void {
     const control = this.member(process.role);
     this.controls.delete(process.role);
+    this.successorMs.set(process.role, this.queue.nowMs + EOF_MS_MAX + 1);
     this.checkers.onGone(process.number);
     control?.plane?.died(process.random.between(0, EOF_MS_MAX));
     this.streamsOf.get(process.number)?.forEach((close) => close());
