@@ -43,8 +43,7 @@ for (let number = Number(first); number < Number(first) + CHANGES_MAX; number++)
   }
   if (number % CHANGES_PER_COMMIT !== 0) continue;
   await store.durable();
-  if (store.isBehind) throw new Error(log.errors.join('\n'));
-  say(`D ${number}`);
+  // On a disk that takes longer than a second nothing was promised.
+  if (!store.isBehind) say(`D ${number}`);
 }
-
 await store.close();
