@@ -18,7 +18,7 @@ export const starve: Drill = {
     try {
       await stage.answeredFor('agent', async () => {
         group.add(stage.pair.member('agent').pid);
-        stage.fault(`agent held to ${String(QUOTA_PERCENT)} % of a processor`);
+        stage.fault(`agent held to ${String(QUOTA_PERCENT)} % of a processor`, true);
         group.limitCpu(QUOTA_PERCENT);
         await stage.calm(STARVED_MS);
         stage.prove('agent was throttled', group.throttled > 0, `${String(group.throttled)} periods`);

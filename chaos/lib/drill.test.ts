@@ -4,7 +4,7 @@ import { boundText, holds } from './drill.js';
 import type { Figures } from './drill.js';
 
 const FIGURES: Figures = {
-  sent: 10, answered: 10, lost: 0, twice: 0, wrong: 0, failed: 0, refused: 0, worstMs: 60, steadyWorstMs: 20, convergeMs: 500,
+  sent: 10, answered: 10, lost: 0, twice: 0, wrong: 0, failed: 0, refused: 0, worstMs: 60, worstHungMs: 0, steadyWorstMs: 20, convergeMs: 500,
 };
 
 t.test('a bound holds up to its edge, and counts from another figure where it says so', (t) => {

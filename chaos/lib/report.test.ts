@@ -1,6 +1,7 @@
 import t from 'tap';
 import { killAgent } from '../drills/kill-agent.js';
 import { memberRate, reportOf } from './report.js';
+import { worstHungUs } from './run.js';
 import type { RunResult } from './run.js';
 import type { Sample } from './sampler.js';
 import { complaintsOf, tableOf } from './table.js';
@@ -13,10 +14,10 @@ function sample(atMs: number, answered: number | null): Sample {
 
 const RESULT: RunResult = {
   options: { rate: 5_000, upstreamDelayMs: 5, isControl: false, repeat: 1, seed: 7 },
-  figures: { sent: 100, answered: 99, lost: 1, twice: 0, wrong: 0, failed: 0, refused: 0, worstMs: 12.34, steadyWorstMs: 10, convergeMs: 900 },
+  figures: { sent: 100, answered: 99, lost: 1, twice: 0, wrong: 0, failed: 0, refused: 0, worstMs: 12.34, worstHungMs: 0, steadyWorstMs: 10, convergeMs: 900 },
   verdicts: [{ bound: 'lost ≤ 0', value: 1, holds: false }],
   proofs: [{ what: 'agent was <killed>', holds: true, detail: '"SIGKILL" & gone' }],
-  marks: [{ atNs: 20n * MS, kind: 'fault', text: 'kill agent' }],
+  marks: [{ atNs: 20n * MS, kind: 'fault', text: 'kill agent', isHang: false }],
   samples: [sample(0, 0), sample(100, 50)],
   load: {
     sent: 100, answered: 99, lost: 1, twice: 0, wrong: 0, failed: 0, refused: 0, late: 0, unexpected: 0, resets: 0, p50Us: 1, p99Us: 2, p999Us: 3, worstUs: 12_340,
@@ -51,5 +52,15 @@ t.test('what did not hold is told, with the query that was lost', (t) => {
     'run 1: slowest: 12 ms at 0 ms; 12 ms at 10 ms; 12 ms at 20 ms (0 ms after "kill agent")',
   ]);
   t.strictSame(complaintsOf([{ ...RESULT, verdicts: [], proofs: [], passed: false, load: null }]), ['run 1: the fault is not proven to have happened']);
+  t.end();
+});
+
+t.test('only the queries sent while a member stood still are held against a hang', (t) => {
+  const bins = Array.from({ length: 20 }, (_, index) => [1, 1, 0, 0, index * 1_000, 0] as const);
+  const load = { bins, binMs: 10, startNs: '0' };
+  const mark = (atMs: number, kind: 'fault' | 'heal', isHang = false) => ({ atNs: BigInt(atMs) * MS, kind, text: '', isHang });
+  t.equal(worstHungUs(load, [mark(60, 'fault', true), mark(100, 'heal'), mark(150, 'fault')]), 9_000, 'up to its heal');
+  t.equal(worstHungUs(load, [mark(60, 'fault', true)]), 19_000, 'to the end without one');
+  t.equal(worstHungUs(load, [mark(60, 'fault'), mark(100, 'heal')]), 0, 'none stood still');
   t.end();
 });

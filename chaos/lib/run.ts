@@ -33,6 +33,8 @@ export interface RunResult {
 }
 
 const STEADY_SECONDS = 2;
+/** Where the fault's worst answer is held against this one's: the longer, the fairer. */
+const STEADY_SECONDS_FOR_LATENCY = 6;
 /** Until the fault, and after it has healed: what came late is still seen. */
 const BEFORE_MS = 500;
 const AFTER_MS = 500;
@@ -54,7 +56,8 @@ export async function runOnce(drill: Drill, options: RunOptions): Promise<RunRes
     const plan = {
       protocol: drill.protocol ?? 'udp', server: formatServer(stage.pair.server), bind: CLIENT_A, rate: options.rate, names: drill.names ?? NAMES,
     };
-    record.steady = await (await Load.start({ ...plan, seconds: STEADY_SECONDS, seed: options.seed + STEADY_SEED_OFFSET })).finished();
+    const steadySeconds = drill.expected.some(({ above }) => above === 'steadyWorstMs') ? STEADY_SECONDS_FOR_LATENCY : STEADY_SECONDS;
+    record.steady = await (await Load.start({ ...plan, seconds: steadySeconds, seed: options.seed + STEADY_SEED_OFFSET })).finished();
     requireSteady(record.steady);
     const load = await Load.start({ ...plan, seconds: drill.abort.afterSeconds, seed: options.seed });
     stops.push(() => { load.kill(); });
@@ -157,8 +160,26 @@ const US_PER_MS = 1_000;
 function figuresOf(load: LoadResult, steady: LoadResult, stage: Stage): Figures {
   return {
     sent: load.sent, answered: load.answered, lost: load.lost, twice: load.twice + load.unexpected, wrong: load.wrong, failed: load.failed, refused: load.refused,
-    worstMs: load.worstUs / US_PER_MS, steadyWorstMs: steady.worstUs / US_PER_MS, convergeMs: stage.convergeMs,
+    worstMs: load.worstUs / US_PER_MS, worstHungMs: worstHungUs(load, stage.marks) / US_PER_MS, steadyWorstMs: steady.worstUs / US_PER_MS, convergeMs: stage.convergeMs,
   };
+}
+
+/** A stop that a member plants itself is seen a little after it began; what was sent just before waits as well. */
+const HANG_BEFORE_MS = 50;
+const NS_PER_MS = 1e6;
+
+/** Other faults of the same run, such as the start of a process on a machine with few cores, have latencies of their own. */
+export function worstHungUs(load: Pick<LoadResult, 'bins' | 'binMs' | 'startNs'>, marks: readonly Mark[]): number {
+  const atMs = ({ atNs }: Mark): number => Number(atNs - BigInt(load.startNs)) / NS_PER_MS;
+  let worstUs = 0;
+  for (const [index, mark] of marks.entries()) {
+    if (!mark.isHang) continue;
+    const heal = marks.slice(index).find(({ kind }) => kind === 'heal');
+    const from = Math.max(0, Math.floor((atMs(mark) - HANG_BEFORE_MS) / load.binMs));
+    const to = heal === undefined ? load.bins.length : Math.ceil(atMs(heal) / load.binMs);
+    for (const bin of load.bins.slice(from, to)) worstUs = Math.max(worstUs, bin[4]);
+  }
+  return worstUs;
 }
 
 function describe(error: unknown): string {

@@ -20,6 +20,8 @@ export interface Mark {
   readonly atNs: bigint;
   readonly kind: 'fault' | 'heal';
   readonly text: string;
+  /** A member stands still from here to the next `heal`: latencies in between are the fault's own. */
+  readonly isHang: boolean;
 }
 
 export interface Proof {
@@ -82,13 +84,13 @@ export class Stage {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  fault(text: string): void {
+  fault(text: string, isHang = false): void {
     this.#faultNs = process.hrtime.bigint();
-    this.marks.push({ atNs: this.#faultNs, kind: 'fault', text });
+    this.marks.push({ atNs: this.#faultNs, kind: 'fault', text, isHang });
   }
 
   heal(text: string): void {
-    this.marks.push({ atNs: process.hrtime.bigint(), kind: 'heal', text });
+    this.marks.push({ atNs: process.hrtime.bigint(), kind: 'heal', text, isHang: false });
   }
 
   prove(what: string, holds: boolean, detail = ''): void {
@@ -188,7 +190,7 @@ export class Stage {
   /** Stops the data plane's thread, and with it the process, for so long. */
   async hang(role: Role, ms: number): Promise<void> {
     const { pid } = this.pair.member(role);
-    this.fault(`stop ${role} for ${String(ms)} ms`);
+    this.fault(`stop ${role} for ${String(ms)} ms`, true);
     await stopThread(pid);
     await pause(ms);
     this.resume(role);
@@ -198,7 +200,7 @@ export class Stage {
   async resumeAfter(role: Role, ms: number, what: string): Promise<void> {
     const { pid } = this.pair.member(role);
     await stopped(pid, CONVERGE_DEADLINE_MS);
-    this.fault(what);
+    this.fault(what, true);
     await pause(ms);
     this.resume(role);
   }
