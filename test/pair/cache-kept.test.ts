@@ -18,7 +18,8 @@ interface Row {
 }
 
 const TTL_SECONDS = 300;
-const NAMES = Array.from({ length: 60 }, (_, index) => `n${String(index)}.a.test`);
+const NAMES_AT_ONCE = 20;
+const LEARN_DEADLINE_MS = 15_000;
 /** Times are shown by the time of day, whose distance to the boot is read anew at each look. */
 const DRIFT_MS = 50;
 
@@ -39,12 +40,17 @@ async function list(pair: Pair, role: Role): Promise<Map<string, Row>> {
 async function startLearned(t: Test): Promise<{ pair: Pair; before: Map<string, Row> }> {
   const { pair } = await startBench(t, ({ query }) => buildAnswer(query, [{ ...addressA('192.0.2.7'), ttlSeconds: TTL_SECONDS }]));
   const counted = await pair.counters('answered');
-  t.strictSame(new Set(await Promise.all(NAMES.map((name) => ask(pair, name)))), new Set([RCODE.noError]));
-  const answered = (await pair.counters('answered')).map((count, index) => count - counted[index]);
-  t.ok(answered.every((count) => count > 0), `agent and dns-proxy answered ${answered.join(' and ')}`);
-  await until('all acknowledged', 5_000, async () => {
+  const names: string[] = [];
+  // A member that was slow for a moment is answered for by the other: then more names are asked.
+  await until('both members to have learned some', LEARN_DEADLINE_MS, async () => {
+    const more = Array.from({ length: NAMES_AT_ONCE }, (_, index) => `n${String(names.length + index)}.a.test`);
+    names.push(...more);
+    t.strictSame(new Set(await Promise.all(more.map((name) => ask(pair, name)))), new Set([RCODE.noError]));
+    return (await pair.counters('answered')).every((count, index) => count > counted[index]) ? true : null;
+  });
+  await until('all acknowledged', LEARN_DEADLINE_MS, async () => {
     const members = await Promise.all(ROLES.map((role) => pair.status(role)));
-    return members.every(({ peer }) => peer.lag === 0) && (await list(pair, 'agent')).size === NAMES.length ? true : null;
+    return members.every(({ peer }) => peer.lag === 0) && (await list(pair, 'agent')).size === names.length ? true : null;
   });
   const before = await list(pair, 'agent');
   for (const role of ROLES) pair.member(role).process.kill('SIGKILL');
@@ -54,7 +60,7 @@ async function startLearned(t: Test): Promise<{ pair: Pair; before: Map<string, 
 
 async function checkKept(t: Test, pair: Pair, role: Role, before: Map<string, Row>): Promise<void> {
   const after = await list(pair, role);
-  t.match(pair.member(role).output, new RegExp(`learned mappings are back from the disk.*"mappings":${String(NAMES.length)}\\b|"mappings":${String(NAMES.length)}\\b.*learned mappings are back`));
+  t.match(pair.member(role).output, new RegExp(`learned mappings are back from the disk.*"mappings":${String(before.size)}\\b|"mappings":${String(before.size)}\\b.*learned mappings are back`));
   t.equal((await pair.status(role)).counters.answered, 0, `${role} has answered nothing yet`);
   t.strictSame([...after.keys()].sort(), [...before.keys()].sort(), role);
   const differs = (a: Row, b: Row, field: 'lookup-time' | 'expiration-time'): boolean => Math.abs(Date.parse(a[field]) - Date.parse(b[field])) > DRIFT_MS;
