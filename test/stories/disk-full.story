@@ -29,12 +29,12 @@ settle
 > kill agent
   +0 ms     agent is killed
 > start agent
-  +0 ms     agent starts
 > settle
   +1 ms     dns-proxy answers for agent
   +1 ms     dns-proxy: pair link down
-  +3 ms     agent enforces revision 2
-  +5 ms     agent serves
-  +5 ms     dns-proxy leaves agent's socket to it
+  +9 ms     agent starts
+  +12 ms    agent enforces revision 2
+  +14 ms    agent serves
+  +14 ms    dns-proxy leaves agent's socket to it
   +39 ms    agent: pair link up
   +39 ms    dns-proxy: pair link up
