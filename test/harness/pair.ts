@@ -42,6 +42,8 @@ export interface Launch {
   readonly environment?: Readonly<Record<string, string>>;
   /** The checkout whose daemon is started: default this one. */
   readonly root?: string;
+  /** At the HTTP address of the one before. */
+  readonly sameHttp?: boolean;
 }
 
 /** The parts of `/api/v1/status` that tests look at. */
@@ -99,7 +101,7 @@ export class Pair {
   }
 
   launch(role: Role, flags: readonly string[] = [], how: Launch = {}): Child {
-    const http = { address: ownAddress, port: ownPort() };
+    const http = (how.sameHttp === true ? this.#http.get(role) : undefined) ?? { address: ownAddress, port: ownPort() };
     const args = [
       ...this.listen.flatMap((one) => ['--listen', formatServer(one)]),
       ...this.#options.upstreams.flatMap((one) => ['--upstream', formatServer(one)]),

@@ -8,18 +8,20 @@
 import { statSync } from 'node:fs';
 import { AppError } from '@tandem/core';
 import {
-  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, startHttpServers, startPairServer,
+  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, startHttpServers, startPairServer, succeed,
 } from '@tandem/host';
 import { type LoadedManifests, type ManifestFolder, watchManifestFolder } from './manifest-folder.js';
 import { Publisher } from './publisher.js';
 
-export async function startAgent({ settings, version, log, fail, onStop }: DaemonContext): Promise<Running> {
+export async function startAgent({ settings, version, log, fail, onStop, onSucceeded }: DaemonContext): Promise<Running> {
   const { manifestsDir } = settings;
   checkManifests(manifestsDir);
-  const member = new Member({ settings, version, log, fail });
+  const legacy = await succeed(settings);
+  if (legacy !== null) log.info('this process succeeds another of its role');
+  const member = new Member({ settings, version, log, fail, onSucceeded });
   member.restoreCache();
   const http = await startHttpServers(
-    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log },
+    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null },
     new MemberView(member),
   );
   onStop(() => http.close());
@@ -54,7 +56,7 @@ export async function startAgent({ settings, version, log, fail, onStop }: Daemo
     log.warn(`there is no policy, and the peer has none: every query is refused; ${remedy}`);
   }
   onStop(({ awaitsPeer }) => member.stop(awaitsPeer));
-  const plane = await member.serve();
+  const plane = await member.serve({ legacy: legacy?.listeners ?? null, httpFd: http.fd });
   log.info('serving', { listen: plane.addresses, http: http.listen });
   // Closed first: while the sockets are given up, no newer policy can be applied here.
   if (folder !== null) onStop(() => folder.close());

@@ -5,17 +5,19 @@
  * what its peer allows.
  */
 import {
-  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, startHttpServers, startPairClient,
+  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, startHttpServers, startPairClient, succeed,
 } from '@tandem/host';
 
 /** How long a start waits for the agent's policy before it goes on with the stored one. */
 const POLICY_FROM_AGENT_MS = 500;
 
-export async function startDnsProxy({ settings, version, log, fail, onStop }: DaemonContext): Promise<Running> {
-  const member = new Member({ settings, version, log, fail });
+export async function startDnsProxy({ settings, version, log, fail, onStop, onSucceeded }: DaemonContext): Promise<Running> {
+  const legacy = await succeed(settings);
+  if (legacy !== null) log.info('this process succeeds another of its role');
+  const member = new Member({ settings, version, log, fail, onSucceeded });
   member.restoreCache();
   const http = await startHttpServers(
-    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log },
+    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null },
     new MemberView(member),
   );
   onStop(() => http.close());
@@ -38,7 +40,7 @@ export async function startDnsProxy({ settings, version, log, fail, onStop }: Da
   if (member.snapshot === null) log.warn('no policy from the agent and none stored: every query is refused');
 
   onStop(({ awaitsPeer }) => member.stop(awaitsPeer));
-  const plane = await member.serve();
+  const plane = await member.serve({ legacy: legacy?.listeners ?? null, httpFd: http.fd });
   log.info('serving', { listen: plane.addresses, http: http.listen });
   return { reload: () => undefined };
 }

@@ -24,6 +24,8 @@ export interface DaemonContext {
    * fails. Throws, and closes it at once, when the end has begun: the start then goes no further.
    */
   readonly onStop: (close: Closer) => void;
+  /** A successor of this role has taken over: closes everything, and waits for the signal to end. */
+  readonly onSucceeded: () => void;
 }
 
 export interface Ending {
@@ -36,6 +38,8 @@ export interface Ending {
 
 export type StartDaemon = (context: DaemonContext) => Promise<Running>;
 
+/** A timer keeps the process; how often it does nothing is of no interest. */
+const ALIVE_EVERY_MS = 60_000;
 const LOGGED_CODE: AppErrorCode = 'UNAVAILABLE';
 
 type Closer = (ending: Ending) => void | Promise<void>;
@@ -76,6 +80,7 @@ class Daemon {
   private readonly closers: Closer[] = [];
   private running: Running | null = null;
   private isEnding = false;
+  private isRetired = false;
   /** A SIGHUP came before there was anything to reload. */
   private isReloadOwed = false;
 
@@ -102,7 +107,7 @@ class Daemon {
     try {
       ensurePrivateDir(settings.runDir, '--run-dir');
       ensurePrivateDir(settings.stateDir, '--state-dir');
-      this.running = await start({ settings, version, log, fail: (error) => this.fail(error), onStop: (close) => this.onStop(close) });
+      this.running = await start({ settings, version, log, fail: (error) => this.fail(error), onStop: (close) => this.onStop(close), onSucceeded: () => this.retire() });
       if (this.isReloadOwed) this.running.reload();
     } catch (error) {
       // Ended by a signal: what the start says of that is no news.
@@ -136,6 +141,18 @@ class Daemon {
         this.exit(EXIT.invariant);
       },
     );
+  }
+
+  /** To exit would have the process started again, by whoever watches over it, and succeed its successor. */
+  private retire(): void {
+    if (this.isEnding || this.isRetired) return;
+    this.isRetired = true;
+    this.log.info('a successor takes over; nothing is done here any more until SIGTERM');
+    const alive = setInterval(() => undefined, ALIVE_EVERY_MS);
+    this.close({ awaitsPeer: false }).catch((error: unknown) => {
+      clearInterval(alive);
+      this.fail(error instanceof Error ? error : new Error(String(error)));
+    });
   }
 
   private async close(ending: Ending): Promise<void> {

@@ -146,6 +146,12 @@ export class HeldMember {
     this.retireAtMs = nowMs + RETIRE_MS;
   }
 
+  /** Lets go of everything, whatever is still owed. */
+  release(): void {
+    this.stopReading();
+    this.close();
+  }
+
   private finishGone(nowMs: MonoMs): void {
     if (this.journal === null || !this.take(this.journal, nowMs)) return;
     this.journal.release();

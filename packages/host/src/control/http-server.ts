@@ -15,12 +15,16 @@ export interface HttpOptions {
   /** `RUN_DIR/ROLE.sock`; its folder exists. */
   readonly unixPath: string;
   readonly log: Log;
+  /** A predecessor's socket, which listens already. */
+  readonly inheritedFd?: number | null;
 }
 
 export interface HttpServers {
   /** Where it listens; the port is the real one when 0 was asked. */
   readonly listen: SocketAddress;
   readonly unixPath: string;
+  /** Of the socket that listens at `listen`. */
+  readonly fd: number;
   /** Stops listening, ends idle connections, gives those under way a moment, and removes the Unix socket. */
   close(): Promise<void>;
 }
@@ -42,7 +46,7 @@ export async function startHttpServers(options: HttpOptions, view: DaemonView): 
   await removeStaleSocket(options.unixPath);
   await listenUnix(unix, options.unixPath);
   try {
-    await listenTcp(tcp, options.listen);
+    await listenTcp(tcp, options.listen, options.inheritedFd ?? null);
   } catch (error) {
     await closeServer(unix);
     throw error;
@@ -51,6 +55,7 @@ export async function startHttpServers(options: HttpOptions, view: DaemonView): 
   return {
     listen: { ...options.listen, port: bound.port },
     unixPath: options.unixPath,
+    fd: (tcp as unknown as { readonly _handle: { readonly fd: number } })._handle.fd,
     close: async () => {
       await Promise.all([closeServer(unix), closeServer(tcp)]);
     },
@@ -75,7 +80,8 @@ function serverFor(view: DaemonView, log: Log, mayMutate: boolean): Server {
   return server;
 }
 
-function listenTcp(server: Server, at: SocketAddress): Promise<void> {
+function listenTcp(server: Server, at: SocketAddress, inheritedFd: number | null): Promise<void> {
+  if (inheritedFd !== null) return listening(server, () => server.listen({ fd: inheritedFd }), (code) => `the HTTP socket of the predecessor: ${code}`);
   return listening(server, () => server.listen({ host: at.address, port: at.port }), (code) => {
     const where = `--http-listen ${formatSocketAddress(at)}`;
     switch (code) {
@@ -120,6 +126,11 @@ async function removeStaleSocket(path: string): Promise<void> {
     throw new AppError('UNAVAILABLE', `another process answers at ${path}; stop it or choose another --run-dir`);
   }
   if (state === 'dead') unlinkSync(path);
+}
+
+/** True while a living process of this role has the Unix socket. */
+export async function isAnswered(path: string): Promise<boolean> {
+  return (await probe(path)) === 'answers';
 }
 
 function probe(path: string): Promise<'absent' | 'dead' | 'answers'> {

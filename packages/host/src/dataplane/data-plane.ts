@@ -9,6 +9,7 @@ import { wake } from 'node-reuseport';
 import { readFaults } from './faults.js';
 import type { MappingRecord } from './mapping-record.js';
 import { createMappingRing, MappingRingReader } from './mapping-ring.js';
+import type { Listener } from './listeners.js';
 import { type FromWorker, GAUGE, GAUGE_WORDS, type ToWorker, type WorkerData } from './messages.js';
 
 /** Mappings taken from the ring before other work of this thread gets its turn. */
@@ -20,9 +21,21 @@ export interface DataPlaneEvents {
   readonly onPolicyApplied: (revision: number) => void;
   /** Something that an operator should know. */
   readonly onWarning?: (message: string) => void;
+  /** A successor of our role has our sockets and waits for our end. */
+  readonly onSucceeded?: () => void;
   /** The worker ended unasked. */
   readonly onCrash: (error: Error) => void;
 }
+
+/** What other parts of the process, or a predecessor, hold for the data plane. */
+export interface InheritedSockets {
+  /** A predecessor's shared sockets. */
+  readonly legacy: readonly Listener[] | null;
+  /** The HTTP socket, to be left to a successor. */
+  readonly httpFd: number | null;
+}
+
+const NO_SOCKETS: InheritedSockets = { legacy: null, httpFd: null };
 
 export interface Gauges {
   readonly underWay: number;
@@ -70,7 +83,7 @@ export class DataPlane {
   }
 
   /** Resolves once every address is bound. @throws AppError UNAVAILABLE naming the address that is not to be had. */
-  static async start(settings: Settings, snapshot: Snapshot | null, events: DataPlaneEvents): Promise<DataPlane> {
+  static async start(settings: Settings, snapshot: Snapshot | null, events: DataPlaneEvents, sockets: InheritedSockets = NO_SOCKETS): Promise<DataPlane> {
     const faults = readFaults();
     if (faults.text !== '') events.onWarning?.(`faults are planted here: ${faults.text}`);
     const data: WorkerData = {
@@ -80,6 +93,7 @@ export class DataPlane {
       mappingRing: createMappingRing(),
       gauges: new SharedArrayBuffer(GAUGE_WORDS * Float64Array.BYTES_PER_ELEMENT),
       faults,
+      ...sockets,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data, execArgv: [] });
     const first = await new Promise<FromWorker>((resolve, reject) => {
@@ -137,6 +151,7 @@ export class DataPlane {
 
   private onMessage(message: FromWorker): void {
     if (message.kind === 'mappings') this.readMappings();
+    else if (message.kind === 'succeeded') this.events.onSucceeded?.();
     else if (message.kind === 'warning') this.events.onWarning?.(message.message);
     else if (message.kind === 'policy-applied') this.events.onPolicyApplied(message.revision);
   }

@@ -14,6 +14,9 @@
  *                                     <-    adopted        (the holder reads the giver's sockets again)
  *                                     or    busy           (the holder is about to leave itself: ask again when it is back)
  *
+ * A successor that finds a living member of its own role says hello to that one, which answers `legacy` with its sockets, drains
+ * as above, and then does nothing more until it is ended.
+ *
  * Invariant: whatever does not fit this shape ends the connection and nothing else.
  */
 import { join } from 'node:path';
@@ -22,7 +25,7 @@ import { receiveWithFds, sendWithFds } from 'node-reuseport';
 
 export const HANDOVER_PROTOCOL = 1;
 
-/** Shared addresses are at most 16 (`--listen`), a UDP and a TCP socket each, and the journal. */
+/** Shared addresses are at most 16 (`--listen`), a UDP and a TCP socket each, and the journal or the HTTP socket. */
 export const DESCRIPTORS_MAX = 33;
 const MESSAGE_BYTES_MAX = 16 * 1024;
 const COUNT_MAX = 0x7fff_ffff;
@@ -35,6 +38,8 @@ export type HandoverMessage =
   | { readonly kind: 'share'; readonly listen: readonly string[] }
   /** Descriptor: a client's connection, the giver's record of it by number and generation. */
   | { readonly kind: 'connection'; readonly index: number; readonly generation: number }
+  /** Descriptors: a UDP and a TCP socket per address, then the HTTP socket if there is one. */
+  | { readonly kind: 'legacy'; readonly listen: readonly string[] }
   | { readonly kind: 'taken' }
   | { readonly kind: 'reading' }
   | { readonly kind: 'drain' }
@@ -91,6 +96,7 @@ function parse(text: string): HandoverMessage {
       if (!isCount(layout)) throw new AppError('LINK', 'a welcome without layout version');
       return { kind, layout, listen: addresses(listen) };
     case 'share':
+    case 'legacy':
       return { kind, listen: addresses(listen) };
     case 'hello':
       if (protocol !== HANDOVER_PROTOCOL) throw new AppError('LINK', `handover protocol ${String(protocol)} is not ${HANDOVER_PROTOCOL}`);

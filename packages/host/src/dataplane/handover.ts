@@ -10,18 +10,19 @@
  */
 import { rmSync } from 'node:fs';
 import {
-  AppError, formatSocketAddress, HeldMember, type HeldSeams, type MonoMs, parseSocketAddress, type Role, type SlotMemory, type SocketAddress,
+  formatSocketAddress, HeldMember, type HeldSeams, type MonoMs, type Role, type SlotMemory, type SocketAddress,
 } from '@tandem/core';
 import {
-  acceptConnection, bootTimeMs, closeFd, connectUnix, Journal, listenersMax, listenUnix, peerCredentials, type Reactor, ReadyEvent,
+  acceptConnection, bootTimeMs, closeFd, connectUnix, type Journal, listenersMax, listenUnix, peerCredentials, type Reactor, ReadyEvent,
 } from 'node-reuseport';
 import { HANDOVER_PROTOCOL, type HandoverMessage, handoverSocketPath, receiveHandover, sendHandover } from './handover-messages.js';
 import type { ClientConnection } from './client-connection.js';
-import { ConnectionRecords, type OwnRecord } from './connection-records.js';
+import { ConnectionRecords } from './connection-records.js';
 import { HeldConnections } from './held-connections.js';
 import { MappedJournal } from './held-journal.js';
 import { HeldListeners } from './held-sockets.js';
-import { createListener, type Listener, NUMBERS_PER_MEMBER } from './listeners.js';
+import { Incoming, listenersOf } from './incoming.js';
+import { closeListener, createListener, type Listener, NUMBERS_PER_MEMBER } from './listeners.js';
 import { MappingJournalReader } from './mapping-journal.js';
 import { openRegion } from './shared-region.js';
 import type { TcpClients } from './tcp-clients.js';
@@ -55,6 +56,10 @@ export interface HandoverOptions {
     readonly nowMs: () => MonoMs;
   };
   readonly warn: (message: string) => void;
+  /** The HTTP socket, for a successor of our role. */
+  readonly httpFd: number | null;
+  /** A successor has our sockets: leave. */
+  readonly onSuccessor: () => void;
 }
 
 /** Where our sockets came from. */
@@ -111,17 +116,22 @@ export class Handover {
     return [...this.incoming].filter((one) => one.held?.isAdopted === true).length;
   }
 
-  /** Our sockets for the addresses: handed back by the peer, or new ones that the peer holds now, or new ones. */
-  acquire(addresses: readonly SocketAddress[]): OwnSockets {
+  /**
+   * Our sockets for the addresses: a predecessor's (`legacy`), or those that the peer hands back, or new ones that the peer holds
+   * now, or new ones.
+   */
+  acquire(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null): OwnSockets {
     const wanted = addresses.map(formatSocketAddress);
-    let inherited: readonly Listener[] | null = null;
+    let inherited = legacy;
     let canHold = true;
     const fd = dialHandover(this.options.runDir, this.peerRole, this.options.warn);
     if (fd !== null) {
       this.send(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role: this.options.role, layout: this.layout, listen: wanted });
       const welcome = this.await(fd, 'welcome');
       if (welcome?.message.kind === 'welcome') {
-        inherited = listenersOf(welcome.message.listen, welcome.fds, wanted);
+        const held = listenersOf(welcome.message.listen, welcome.fds, wanted);
+        if (inherited === null) inherited = held;
+        else held?.forEach(closeListener);
         canHold = this.canHold(welcome.message.layout);
       }
     }
@@ -188,6 +198,28 @@ export class Handover {
   mayPeerLeave(): boolean {
     if (this.drainState === 'adopted') return false;
     return this.drainState === 'no' || this.options.role !== 'agent';
+  }
+
+  /**
+   * A successor of our own role (two of a DaemonSet's pods during a surge): it gets the shared sockets and the HTTP one, and we
+   * leave. True if it is one.
+   */
+  yieldTo(fd: number, role: Role): boolean {
+    if (role !== this.options.role) return false;
+    const listen = this.own.map(({ address }) => formatSocketAddress(address));
+    const { httpFd } = this.options;
+    this.send(fd, { kind: 'legacy', listen }, [...this.own.flatMap(({ udp, tcp }) => [udp, tcp]), ...(httpFd === null ? [] : [httpFd])]);
+    this.options.onSuccessor();
+    return true;
+  }
+
+  /** The data plane ends, its process perhaps not: what the peer goes by must end, too. */
+  close(): void {
+    this.options.seams.reactor.unwatch(this.listenerFd);
+    closeFd(this.listenerFd);
+    if (this.outgoing !== null) closeFd(this.outgoing);
+    for (const one of this.incoming) one.close();
+    this.incoming.clear();
   }
 
   /** The member with these sockets reads them itself (again). */
@@ -393,121 +425,4 @@ export function peerLayout(runDir: string, role: Role, layout: number): number |
   } finally {
     closeFd(fd);
   }
-}
-
-/** A member that gives its sockets and journal here. */
-class Incoming implements Watcher {
-  role: Role | null = null;
-  held: HeldMember | null = null;
-  listeners: readonly Listener[] = [];
-  connections: HeldConnections | null = null;
-  private readonly handover: Handover;
-  private readonly seams: HandoverOptions['seams'];
-  private readonly fd: number;
-  private readonly token: number;
-
-  constructor(handover: Handover, seams: HandoverOptions['seams'], fd: number) {
-    this.handover = handover;
-    this.seams = seams;
-    this.fd = fd;
-    this.token = seams.tokens.add(this);
-    seams.reactor.watch(fd, this.token, ReadyEvent.IN);
-  }
-
-  onReady(): void {
-    try {
-      for (let received = receiveHandover(this.fd); received !== 'none'; received = receiveHandover(this.fd)) {
-        if (received === 'end') {
-          this.end();
-          return;
-        }
-        this.handle(received.message, received.fds);
-      }
-    } catch (error) {
-      this.handover.warn(error instanceof Error ? error.message : String(error));
-      this.end();
-    }
-  }
-
-  private handle(message: HandoverMessage, fds: readonly number[]): void {
-    switch (message.kind) {
-      case 'hello':
-        this.hello(message.role);
-        break;
-      case 'share':
-        this.share(message.listen, fds);
-        break;
-      case 'connection':
-        this.connection(message, fds);
-        break;
-      case 'reading':
-        this.handover.giveBackAll(this);
-        break;
-      case 'drain':
-        this.drain();
-        break;
-      default:
-        throw new AppError('LINK', `a giver does not say ${message.kind}`);
-    }
-  }
-
-  private hello(role: Role): void {
-    this.role = role;
-    const listeners = this.handover.inheritance(role);
-    const listen = listeners.map(({ address }) => formatSocketAddress(address));
-    sendHandover(this.fd, { kind: 'welcome', layout: this.handover.layout, listen }, listeners.flatMap(({ udp, tcp }) => [udp, tcp]));
-  }
-
-  private share(listen: readonly string[], fds: readonly number[]): void {
-    const [journalFd, ...sockets] = fds;
-    if (this.held !== null || journalFd === undefined || sockets.length !== 2 * listen.length) {
-      for (const fd of fds) closeFd(fd);
-      throw new AppError('LINK', 'a share does not fit its descriptors');
-    }
-    try {
-      const journal = Journal.open(journalFd);
-      this.listeners = listenersOf(listen, sockets, listen)!;
-      const { member, connections } = this.handover.hold(journal, this.listeners);
-      this.held = member;
-      this.connections = connections;
-    } catch (error) {
-      for (const fd of sockets) closeFd(fd);
-      throw error;
-    } finally {
-      closeFd(journalFd);
-    }
-    sendHandover(this.fd, { kind: 'taken' });
-  }
-
-  private drain(): void {
-    const mayLeave = this.handover.mayPeerLeave();
-    if (mayLeave) this.held?.drain();
-    sendHandover(this.fd, { kind: mayLeave ? 'adopted' : 'busy' });
-  }
-
-  private connection({ index, generation }: OwnRecord, fds: readonly number[]): void {
-    if (fds.length !== 1 || this.connections === null) {
-      for (const fd of fds) closeFd(fd);
-      if (fds.length !== 1) throw new AppError('LINK', 'a connection does not fit its descriptors');
-      return;
-    }
-    this.connections.add({ index, generation }, fds[0]);
-  }
-
-  private end(): void {
-    this.seams.reactor.unwatch(this.fd);
-    this.seams.tokens.remove(this.token);
-    closeFd(this.fd);
-    if (this.held === null) this.handover.forget(this);
-    else this.held.end(this.seams.nowMs());
-  }
-}
-
-/** Listeners from a message; null (descriptors closed) when the addresses are not the wanted ones. */
-function listenersOf(listen: readonly string[], fds: readonly number[], wanted: readonly string[]): readonly Listener[] | null {
-  if (listen.length === 0 || listen.join() !== wanted.join() || fds.length !== 2 * listen.length) {
-    for (const fd of fds) closeFd(fd);
-    return null;
-  }
-  return listen.map((text, i) => ({ udp: fds[2 * i], tcp: fds[2 * i + 1], address: parseSocketAddress(text)! }));
 }

@@ -137,9 +137,11 @@ export class DataPlaneLoop {
       noSteal: data.faults.noSteal,
       layout,
       warn: (message) => this.say({ kind: 'warning', message }),
+      httpFd: data.httpFd,
+      onSuccessor: () => this.say({ kind: 'succeeded' }),
     });
     this.cursor = new Int32Array(this.journal.buffer, this.journal.layout.cursorOffset, 1);
-    this.listeners = this.listen(settings.listen);
+    this.listeners = this.listen(settings.listen, legacyFor(settings.listen, data.legacy));
     this.say({ kind: 'listening', addresses: this.listeners.map(({ address }) => address), wakeFd: this.reactor.wakeFd });
   }
 
@@ -284,8 +286,8 @@ export class DataPlaneLoop {
     else this.counters.add(COUNTER.learn_dropped);
   }
 
-  private listen(addresses: readonly SocketAddress[]): readonly Listener[] {
-    const { listeners, isInherited } = this.handover.acquire(addresses);
+  private listen(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null): readonly Listener[] {
+    const { listeners, isInherited } = this.handover.acquire(addresses, legacy);
     const bound = isInherited ? listeners : listeners.map(bindListener);
     bound.forEach(({ udp, tcp, address }, index) => {
       this.reactor.addListener(udp, index, { replyFromServerAddress: isWildcard(address) });
@@ -301,6 +303,7 @@ export class DataPlaneLoop {
     // The peer goes on with the connections as soon as this process ends.
     if (this.handover.isTakenOver) this.clients.leaveAll();
     else this.clients.closeAll();
+    this.handover.close();
     this.upstreams.closeAll();
     this.ports.closeAll();
     this.listeners.forEach((listener, index) => {
@@ -310,6 +313,15 @@ export class DataPlaneLoop {
     this.reactor.close();
     this.journal.release();
   }
+}
+
+/** A predecessor's sockets, if they are for the same addresses; else they are closed. */
+function legacyFor(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null): readonly Listener[] | null {
+  if (legacy === null) return null;
+  const texts = (list: readonly SocketAddress[]): string => list.map(formatSocketAddress).join();
+  if (texts(addresses) === texts(legacy.map(({ address }) => address))) return legacy;
+  legacy.forEach(closeListener);
+  return null;
 }
 
 function createJournal(settings: Settings, version: number): Journal {

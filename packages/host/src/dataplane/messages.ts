@@ -1,6 +1,7 @@
 /** What the control thread and the data plane's worker thread say to each other. Structured-cloneable, all of it. */
 import type { Settings, Snapshot, SocketAddress } from '@tandem/core';
 import type { Faults } from './faults.js';
+import type { Listener } from './listeners.js';
 
 export interface WorkerData {
   readonly settings: Settings;
@@ -11,6 +12,9 @@ export interface WorkerData {
   readonly mappingRing: SharedArrayBuffer;
   readonly gauges: SharedArrayBuffer;
   readonly faults: Faults;
+  /** Sockets of a predecessor of our role, bound. */
+  readonly legacy: readonly Listener[] | null;
+  readonly httpFd: number | null;
 }
 
 /** Float64 words of `WorkerData.gauges`. */
@@ -29,6 +33,8 @@ export type FromWorker =
   | { readonly kind: 'policy-applied'; readonly revision: number }
   /** Something that an operator should know. */
   | { readonly kind: 'warning'; readonly message: string }
+  /** A successor of our role has our sockets. */
+  | { readonly kind: 'succeeded' }
   /** The mapping ring has something to read. */
   | { readonly kind: 'mappings' }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string };

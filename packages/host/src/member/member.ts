@@ -12,7 +12,7 @@ import {
   type Settings, type Snapshot, type SocketAddress, validateSnapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
-import { DataPlane, type MappingRecord } from '../dataplane/index.js';
+import { DataPlane, type InheritedSockets, type MappingRecord } from '../dataplane/index.js';
 import { CacheStore } from '../state/cache-store.js';
 import { KeptState } from '../state/kept-state.js';
 import { StateFile } from '../state/state-file.js';
@@ -63,6 +63,8 @@ export interface MemberOptions {
   readonly log: Log;
   /** Ends the process: the data plane is gone. */
   readonly fail: (error: Error) => void;
+  /** A successor of this role has the sockets, and waits for this member's end. */
+  readonly onSucceeded?: () => void;
   /** Who knows the node's connections; absent: nobody, and zombies die as if there were none. */
   readonly connections?: ConnectionSource;
 }
@@ -95,6 +97,7 @@ export class Member {
   private readonly cacheStore: CacheStore;
   private readonly kept: { readonly isBehind: boolean; readonly path: string; close(): void | Promise<void> }[] = [];
   private readonly fail: (error: Error) => void;
+  private readonly onSucceeded: () => void;
   /** Told to the data plane, and not yet confirmed; it confirms in this order. */
   private readonly applying: Application[] = [];
   private endpointsById = new Map<number, EndpointRecord>();
@@ -117,6 +120,7 @@ export class Member {
     this.version = options.version;
     this.log = options.log;
     this.fail = options.fail;
+    this.onSucceeded = options.onSucceeded ?? (() => undefined);
     this.cache = new FqdnCache({
       maxAddressesPerName: options.settings.maxIpsPerHostname,
       maxZombies: options.settings.maxDeferredDeletes,
@@ -251,7 +255,7 @@ export class Member {
   }
 
   /** Binds the shared addresses and answers queries from here on. @throws AppError UNAVAILABLE, also when stopped meanwhile. */
-  async serve(): Promise<DataPlane> {
+  async serve(sockets?: InheritedSockets): Promise<DataPlane> {
     const complaint = await takePreCache(this);
     if (complaint !== null) this.preCacheProblems = [complaint];
     if (this.isStopping) throw draining();
@@ -260,8 +264,9 @@ export class Member {
       onMappings: (records) => this.learned(records),
       onPolicyApplied: () => this.applied(),
       onWarning: (message) => this.log.warn(message),
+      onSucceeded: this.onSucceeded,
       onCrash: (error) => this.fail(error),
-    });
+    }, sockets);
     const plane = await this.starting;
     if (this.isStopping) throw draining();
     this.plane = plane;

@@ -1,0 +1,143 @@
+/**
+ * A member that gives its sockets and journal here, or a successor of our own role that asks for ours: one connection to our
+ * handover socket, from hello to its end. What is said on it: handover-messages.ts.
+ */
+import { AppError, formatSocketAddress, type HeldMember, parseSocketAddress, type Role } from '@tandem/core';
+import { closeFd, Journal, ReadyEvent } from 'node-reuseport';
+import type { OwnRecord } from './connection-records.js';
+import type { Handover, HandoverOptions } from './handover.js';
+import { type HandoverMessage, receiveHandover, sendHandover } from './handover-messages.js';
+import type { HeldConnections } from './held-connections.js';
+import type { Listener } from './listeners.js';
+import type { Watcher } from './tokens.js';
+
+/** A member that gives its sockets and journal here. */
+export class Incoming implements Watcher {
+  role: Role | null = null;
+  held: HeldMember | null = null;
+  listeners: readonly Listener[] = [];
+  connections: HeldConnections | null = null;
+  private readonly handover: Handover;
+  private readonly seams: HandoverOptions['seams'];
+  private readonly fd: number;
+  private readonly token: number;
+  private isConnected = true;
+
+  constructor(handover: Handover, seams: HandoverOptions['seams'], fd: number) {
+    this.handover = handover;
+    this.seams = seams;
+    this.fd = fd;
+    this.token = seams.tokens.add(this);
+    seams.reactor.watch(fd, this.token, ReadyEvent.IN);
+  }
+
+  onReady(): void {
+    try {
+      for (let received = receiveHandover(this.fd); received !== 'none'; received = receiveHandover(this.fd)) {
+        if (received === 'end') {
+          this.end();
+          return;
+        }
+        this.handle(received.message, received.fds);
+      }
+    } catch (error) {
+      this.handover.warn(error instanceof Error ? error.message : String(error));
+      this.end();
+    }
+  }
+
+  private handle(message: HandoverMessage, fds: readonly number[]): void {
+    switch (message.kind) {
+      case 'hello':
+        this.hello(message.role);
+        break;
+      case 'share':
+        this.share(message.listen, fds);
+        break;
+      case 'connection':
+        this.connection(message, fds);
+        break;
+      case 'reading':
+        this.handover.giveBackAll(this);
+        break;
+      case 'drain':
+        this.drain();
+        break;
+      default:
+        throw new AppError('LINK', `a giver does not say ${message.kind}`);
+    }
+  }
+
+  private hello(role: Role): void {
+    this.role = role;
+    if (this.handover.yieldTo(this.fd, role)) return;
+    const listeners = this.handover.inheritance(role);
+    const listen = listeners.map(({ address }) => formatSocketAddress(address));
+    sendHandover(this.fd, { kind: 'welcome', layout: this.handover.layout, listen }, listeners.flatMap(({ udp, tcp }) => [udp, tcp]));
+  }
+
+  private share(listen: readonly string[], fds: readonly number[]): void {
+    const [journalFd, ...sockets] = fds;
+    if (this.held !== null || journalFd === undefined || sockets.length !== 2 * listen.length) {
+      for (const fd of fds) closeFd(fd);
+      throw new AppError('LINK', 'a share does not fit its descriptors');
+    }
+    try {
+      const journal = Journal.open(journalFd);
+      this.listeners = listenersOf(listen, sockets, listen)!;
+      const { member, connections } = this.handover.hold(journal, this.listeners);
+      this.held = member;
+      this.connections = connections;
+    } catch (error) {
+      for (const fd of sockets) closeFd(fd);
+      throw error;
+    } finally {
+      closeFd(journalFd);
+    }
+    sendHandover(this.fd, { kind: 'taken' });
+  }
+
+  private drain(): void {
+    const mayLeave = this.handover.mayPeerLeave();
+    if (mayLeave) this.held?.drain();
+    sendHandover(this.fd, { kind: mayLeave ? 'adopted' : 'busy' });
+  }
+
+  private connection({ index, generation }: OwnRecord, fds: readonly number[]): void {
+    if (fds.length !== 1 || this.connections === null) {
+      for (const fd of fds) closeFd(fd);
+      if (fds.length !== 1) throw new AppError('LINK', 'a connection does not fit its descriptors');
+      return;
+    }
+    this.connections.add({ index, generation }, fds[0]);
+  }
+
+  /** This process goes on without a data plane: nothing of the other member is kept. */
+  close(): void {
+    this.disconnect();
+    this.held?.release();
+  }
+
+  private end(): void {
+    this.disconnect();
+    if (this.held === null) this.handover.forget(this);
+    else this.held.end(this.seams.nowMs());
+  }
+
+  private disconnect(): void {
+    if (!this.isConnected) return;
+    this.isConnected = false;
+    this.seams.reactor.unwatch(this.fd);
+    this.seams.tokens.remove(this.token);
+    closeFd(this.fd);
+  }
+}
+
+/** Listeners from a message; null (descriptors closed) when the addresses are not the wanted ones. */
+export function listenersOf(listen: readonly string[], fds: readonly number[], wanted: readonly string[]): readonly Listener[] | null {
+  if (listen.length === 0 || listen.join() !== wanted.join() || fds.length !== 2 * listen.length) {
+    for (const fd of fds) closeFd(fd);
+    return null;
+  }
+  return listen.map((text, i) => ({ udp: fds[2 * i], tcp: fds[2 * i + 1], address: parseSocketAddress(text)! }));
+}
