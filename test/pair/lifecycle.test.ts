@@ -75,13 +75,16 @@ t.test('what a daemon cannot start with is said in one line, with an exit code o
   }
 });
 
-t.test('a second member of the same role does not join unnoticed', async (t) => {
+t.test('a second member of the same role does not push aside a first one that gives nothing away', async (t) => {
   const { pair } = await startBench(t, answerAll);
   const first = pair.member('agent');
+  first.process.kill('SIGSTOP');
+  t.teardown(() => first.process.kill('SIGCONT'));
   const second = pair.launch('agent');
   const exit = await within('the end of the second agent', START_DEADLINE_MS, second.exited);
   t.equal(exit.code, 69, second.output);
   t.match(second.output, pair.runDir, 'the message names the run-dir');
+  first.process.kill('SIGCONT');
   t.equal(first.exit, null, 'the first one is well');
   pair.members.set('agent', first);
 });
