@@ -103,20 +103,22 @@ export class HeldMember {
   }
 
   nextDeadlineMs(): number {
-    if (this.retireAtMs !== Infinity) return this.retireAtMs;
-    return this.journal === null ? Infinity : this.watch.nextDeadlineMs();
+    return Math.min(this.retireAtMs, this.journal === null ? Infinity : this.watch.nextDeadlineMs());
   }
 
   tick(nowMs: MonoMs): void {
+    if (this.isDone) return;
     if (nowMs >= this.retireAtMs) {
       this.close();
       return;
     }
     const { journal } = this;
-    if (journal === null || this.retireAtMs !== Infinity || !this.watch.isDue(nowMs)) return;
+    if (journal === null || !this.watch.isDue(nowMs)) return;
     const isStale = this.watch.tick(nowMs, journal.heartbeat());
     if (this.isGone) {
       this.finishGone(nowMs);
+    } else if (this.retireAtMs !== Infinity) {
+      // Its successor reads the sockets; its end is still to come.
     } else if (isStale) {
       this.startReading();
       this.take(journal, nowMs);
@@ -136,11 +138,11 @@ export class HeldMember {
     if (this.isGone) return;
     this.isGone = true;
     this.journal?.learnLast();
-    this.startReading();
+    if (this.retireAtMs === Infinity) this.startReading();
     this.finishGone(nowMs);
   }
 
-  /** A successor reads the sockets. */
+  /** A successor reads the sockets. What the member itself still owed is taken as before. */
   giveBack(nowMs: MonoMs): void {
     this.stopReading();
     this.retireAtMs = nowMs + RETIRE_MS;
@@ -148,6 +150,7 @@ export class HeldMember {
 
   /** Lets go of everything, whatever is still owed. */
   release(): void {
+    if (this.isDone) return;
     this.stopReading();
     this.close();
   }

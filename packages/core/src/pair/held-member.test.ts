@@ -1,0 +1,124 @@
+import t from 'tap';
+import { monoMs } from '../base/seams.js';
+import { COUNTER_WORDS, Counters } from '../query/counters.js';
+import { type HeldJournal, HeldMember, type HeldSockets, RETIRE_MS, TAKEN, type Taken } from './held-member.js';
+
+const TICK_MS = 10;
+
+/** A held member whose journal and sockets say what was done to them. */
+class Rig {
+  readonly said: string[] = [];
+  beat = 0;
+  cursor = -1;
+  dying = false;
+  slots = new Map<number, Taken>();
+  private nowMs = 1_000;
+  readonly member: HeldMember;
+
+  constructor() {
+    const say = (text: string): void => { this.said.push(text); };
+    const journal: HeldJournal = {
+      taken: [7, 0, 0],
+      heartbeat: () => this.beat,
+      reading: () => this.cursor,
+      isDying: () => this.dying,
+      owed: () => [...this.slots.keys()],
+      mayTake: () => true,
+      take: (slot) => {
+        const outcome = this.slots.get(slot)!;
+        if (outcome !== TAKEN.later) this.slots.delete(slot);
+        return outcome;
+      },
+      learnLast: () => say('learn'),
+      release: () => say('release'),
+    };
+    const sockets: HeldSockets = {
+      read: () => say('read'), pause: () => say('pause'), takeConnections: () => undefined, close: () => say('close'),
+    };
+    const counters = new Counters(new Float64Array(COUNTER_WORDS));
+    this.member = new HeldMember({
+      counters,
+      flush: () => say('flush'),
+      replyTaken: (slot) => say(`reply ${slot}`),
+      onTaken: (slot, { isGone, wasReading }) => say(`query ${slot}${isGone ? ' gone' : ''}${wasReading ? ' unread' : ''}`),
+    }, journal, sockets);
+  }
+
+  tick(ticks = 1): readonly string[] {
+    for (let i = 0; i < ticks; i++) this.member.tick(monoMs((this.nowMs += TICK_MS)));
+    return this.said.splice(0);
+  }
+
+  end(): readonly string[] {
+    this.member.end(monoMs(this.nowMs));
+    return this.said.splice(0);
+  }
+
+  giveBack(): void {
+    this.member.giveBack(monoMs(this.nowMs));
+  }
+}
+
+t.test('a member that beats is left alone, one that stops is answered for until it beats again', (t) => {
+  const rig = new Rig();
+  for (let i = 0; i < 10; i++) {
+    rig.beat++;
+    t.strictSame(rig.tick(), []);
+  }
+  rig.slots.set(1, TAKEN.query).set(2, TAKEN.answer).set(3, TAKEN.nothing);
+  t.strictSame(rig.tick(3), ['read', 'query 7', 'reply 7']);
+  t.ok(rig.member.isAdopted);
+  rig.beat++;
+  t.strictSame(rig.tick(), ['pause']);
+  t.notOk(rig.member.isAdopted);
+  t.end();
+});
+
+t.test('a dead member is learned from, read and taken from at once; its journal is let go of when nothing is left', (t) => {
+  const rig = new Rig();
+  rig.slots.set(1, TAKEN.query).set(2, TAKEN.later);
+  t.strictSame(rig.end(), ['learn', 'read', 'query 7 gone']);
+  rig.slots.set(2, TAKEN.query);
+  t.strictSame(rig.tick(), ['query 7 gone', 'release']);
+  t.strictSame(rig.tick(5), []);
+  t.end();
+});
+
+t.test('what must wait is taken also after a successor has got the sockets', (t) => {
+  const rig = new Rig();
+  rig.slots.set(1, TAKEN.later);
+  rig.end();
+  rig.giveBack();
+  t.strictSame(rig.said.splice(0), ['pause']);
+  rig.slots.set(1, TAKEN.query);
+  t.strictSame(rig.tick(), ['query 7 gone', 'release']);
+  t.strictSame(rig.tick(RETIRE_MS / TICK_MS).filter((one) => one !== 'release'), ['close']);
+  t.ok(rig.member.isDone);
+  t.end();
+});
+
+t.test('a query that its owner died reading is not read here', (t) => {
+  const rig = new Rig();
+  rig.cursor = 1;
+  rig.slots.set(1, TAKEN.query).set(2, TAKEN.query);
+  t.strictSame(rig.end(), ['learn', 'read', 'query 7 gone unread', 'query 7 gone', 'release']);
+  t.end();
+});
+
+t.test('a member that went silent while it read a query may be dying of it: that one waits a tick more', (t) => {
+  const rig = new Rig();
+  rig.cursor = 1;
+  rig.slots.set(1, TAKEN.query).set(2, TAKEN.query);
+  t.strictSame(rig.tick(4), ['read', 'query 7'], 'the other one does not wait');
+  t.strictSame(rig.end(), ['learn', 'query 7 gone unread', 'release'], 'it was dying');
+  const hung = new Rig();
+  hung.cursor = 1;
+  hung.slots.set(1, TAKEN.query);
+  t.strictSame(hung.tick(6), ['read', 'query 7'], 'it hangs');
+  const dumping = new Rig();
+  dumping.cursor = 1;
+  dumping.dying = true;
+  dumping.slots.set(1, TAKEN.query);
+  t.strictSame(dumping.tick(4), ['read', 'query 7 gone unread'], 'it said that it dies');
+  t.end();
+});
