@@ -573,22 +573,22 @@ t.test('a broken stream to the upstream counts as a try', (t) => {
   t.end();
 });
 
-t.test('a query taken over is asked anew under its own ID; one that may kill, or the second time, is answered unread', (t) => {
+t.test('a query taken over is asked anew under its own ID; one that may kill, or that has outlived two owners, is answered unread', (t) => {
   const rig = new Rig();
-  const taken = (steals: number, isGone: boolean, wasReading: boolean) => {
+  const taken = (deaths: number, isGone: boolean, wasReading: boolean) => {
     const slot = rig.place('127.0.1.1', queryPacket('echo.k8s.intra.', { id: 0x4321 }));
     const word = slotWord(rig.memory, slot);
-    rig.memory.words[word + SLOT.steals] = steals;
+    rig.memory.words[word + SLOT.deaths] = deaths;
     rig.memory.words[word + SLOT.clientId] = 0x1_1234;
     rig.path.onTaken(slot, { isGone, wasReading });
     return slot;
   };
-  taken(1, true, false);
+  taken(0, true, false);
   t.equal(rig.asks.length, 1);
   rig.answer(answerPacket('echo.k8s.intra.', [A1]));
   t.same([...rig.replies[0].bytes.subarray(0, 2)], [0x12, 0x34]);
-  taken(1, true, true);
-  taken(2, true, false);
+  taken(0, true, true);
+  taken(1, true, false);
   t.equal(rig.asks.length, 1);
   t.same(rig.replies.slice(1).map((r) => [...r.bytes]), new Array(2).fill([0x12, 0x34, 0x80, 2, 0, 0, 0, 0, 0, 0, 0, 0]));
   taken(5, false, false);

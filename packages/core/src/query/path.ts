@@ -15,7 +15,7 @@ import { Forwarder, type AnswerSource } from './forward.js';
 import { HeldAnswers } from './hold.js';
 import { Learner, type MappingSink } from './learn.js';
 import { NO_EDE, Replier } from './reply.js';
-import { STEALS_MAX, TRIES, type PathSettings } from './settings.js';
+import { DEATHS_MAX, TRIES, type PathSettings } from './settings.js';
 import { NO_SLOT, SlotList } from './slot-list.js';
 import { SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
 
@@ -154,7 +154,8 @@ export class QueryPath {
     const { memory, counters } = this;
     const word = slotWord(memory, slot);
     counters.add(COUNTER.taken);
-    if (owner.isGone && (owner.wasReading || memory.words[word + SLOT.steals] > STEALS_MAX)) {
+    if (owner.isGone) memory.words[word + SLOT.deaths]++;
+    if (owner.isGone && (owner.wasReading || memory.words[word + SLOT.deaths] > DEATHS_MAX)) {
       counters.add(COUNTER.taken_unparsed);
       this.replier.unparsed(slot, RCODE.servFail);
     } else {

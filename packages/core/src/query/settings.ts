@@ -45,5 +45,5 @@ export const ALIAS_LINKS_MAX = 16;
 /** Answers held for the datapath at once; one more is released at once and counted. */
 export const HELD_ANSWERS_MAX = 1024;
 
-/** A query that changes hands more often than this has outlived two members: it is answered SERVFAIL unread. */
-export const STEALS_MAX = 1;
+/** A query that was under way in so many dead members is answered; in one more, it is not read again: it may be what killed them. */
+export const DEATHS_MAX = 1;

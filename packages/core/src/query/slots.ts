@@ -38,6 +38,8 @@ export const SLOT = {
   connection: 25,
   connectionGeneration: 26,
   streamEnd: 27,
+  /** Owners that died while they had the query. */
+  deaths: 28,
 } as const;
 
 export const SLOT_FLAG = { truncated: 1, tcp: 2 } as const;
