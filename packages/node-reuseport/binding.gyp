@@ -1,5 +1,5 @@
 {
-  "variables": { "address_sanitizer%": 0 },
+  "variables": { "address_sanitizer%": 0, "plain%": 0 },
   "targets": [
     {
       "target_name": "node_reuseport",
@@ -25,6 +25,7 @@
       ],
       "cflags_cc": ["-std=c++17", "-O2", "-fno-exceptions", "-fvisibility=hidden", "-Wall", "-Wextra"],
       "conditions": [
+        ["plain==1", { "defines": ["REUSEPORT_PLAIN"] }],
         ["address_sanitizer==1", {
           "cflags_cc": ["-fsanitize=address", "-fno-omit-frame-pointer", "-g", "-O1"],
           "ldflags": ["-fsanitize=address"]

@@ -104,8 +104,9 @@ int64_t bootTimeNs() {
 int Journal::map(bool isOwn) {
   // One's own is populated and, where allowed, locked: a page fault in the middle of the kernel's copy would open a
   // window in which a kill could fall. Of a peer's, only what is looked at needs to be resident.
-  const int flags = isOwn ? MAP_SHARED | MAP_POPULATE : MAP_SHARED;
-  void* at = mmap(nullptr, layout.totalBytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+  int flags = isOwn ? MAP_SHARED | MAP_POPULATE : MAP_SHARED;
+  if (!kJournaled) flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE;
+  void* at = mmap(nullptr, layout.totalBytes, PROT_READ | PROT_WRITE, flags, kJournaled ? fd : -1, 0);
   if (at == MAP_FAILED) {
     problem = "the journal cannot be mapped: not enough memory or address space";
     return -errno;

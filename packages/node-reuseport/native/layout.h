@@ -12,6 +12,14 @@
 
 namespace reuseport {
 
+// False only in the build that measures what the journal costs (tools/build plain): private memory, no state words, nothing
+// that a thief would need. Never for use.
+#ifdef REUSEPORT_PLAIN
+constexpr bool kJournaled = false;
+#else
+constexpr bool kJournaled = true;
+#endif
+
 constexpr uint64_t kJournalMagic = 0x4c4e524a54525652ull;  // "RVRTJRNL", little endian
 // Version 1 has no extra region. This build writes and reads both.
 constexpr uint32_t kLayoutVersion = 2;

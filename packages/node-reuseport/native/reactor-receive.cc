@@ -30,10 +30,14 @@ void Reactor::armEntry(uint32_t entry, uint32_t slot) {
   header.msg_hdr.msg_flags = 0;
   // The order is the protocol with a thief, which reads index, then state, then msg_len: unset length first,
   // index next, ARMED last.
+  expected_[slot] = nextGeneration(expected_[slot], kArmed);
+  if (!kJournaled) {
+    journal_.receiveIndex()[entry] = slot;
+    return;
+  }
   __atomic_store_n(&header.msg_len, kUnset, __ATOMIC_RELEASE);
   storeWord(&journal_.receiveIndex()[entry], slot);
   journal_.note(slot)->sourceJournal = 0;
-  expected_[slot] = nextGeneration(expected_[slot], kArmed);
   storeWord(&journal_.states()[slot], expected_[slot]);
 }
 
@@ -109,7 +113,7 @@ void Reactor::acceptEntry(uint32_t entry, uint32_t listener) {
   } else {
     releaseStolen(slot, false);
   }
-  storeWord(&journal_.receiveIndex()[entry], kUnset);
+  if (kJournaled) storeWord(&journal_.receiveIndex()[entry], kUnset);
 }
 
 void Reactor::prepareAnswerHeaders() {

@@ -202,7 +202,7 @@ bool Reactor::prepareAsk(uint32_t entry, const uint32_t* row) {
     return false;
   }
   // A slot that a peer has taken needs no question from here.
-  if (loadWord(&journal_.states()[slot]) != expected_[slot]) {
+  if (kJournaled && loadWord(&journal_.states()[slot]) != expected_[slot]) {
     count(kAsksDropped);
     return false;
   }

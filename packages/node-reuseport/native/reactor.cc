@@ -181,7 +181,7 @@ void Reactor::pushSlot(uint32_t slot) {
 // From the expected word to `state` in the same generation; false if a peer has taken the slot.
 bool Reactor::advance(uint32_t slot, uint32_t state) {
   uint32_t desired = withState(expected_[slot], state);
-  if (!swapWord(&journal_.states()[slot], expected_[slot], desired)) return false;
+  if (kJournaled && !swapWord(&journal_.states()[slot], expected_[slot], desired)) return false;
   expected_[slot] = desired;
   return true;
 }
