@@ -1,9 +1,9 @@
 /** A member that restarts enforces the policy that was in force last: its own copy, or its peer's. */
-import { rmSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { baseManifests, CLIENT_A, CLIENT_B, dnsPolicy } from '../harness/manifests.js';
-import { ROLES } from '../harness/pair.js';
+import { type Pair, ROLES } from '../harness/pair.js';
 import type { Role } from '../harness/pair.js';
 import { until } from '../harness/until.js';
 import { addressA, buildAnswer, RCODE } from '../harness/wire.js';
@@ -50,4 +50,42 @@ t.test('an agent with broken manifests and nothing stored takes the policy of it
     return a.policy.hash !== hash && a.policy.hash === b.policy.hash && Number(b.policy.revision) > Number(revision) ? true : null;
   });
   t.match(child.output, /the manifests are good again/);
+});
+
+/** The agent is down, its disk has the policy before the last one, and its manifests are broken. Returns the last one's hash. */
+async function forgetLastPolicy(pair: Pair): Promise<string> {
+  const { hash: first } = (await pair.status('agent')).policy;
+  const [state, copy] = [join(pair.folder, 'agent'), join(pair.folder, 'older')];
+  cpSync(state, copy, { recursive: true });
+  pair.writeManifest('policy-b.json', dnsPolicy('policy-b', { app: 'b' }, ['*.a.test'], ['*.a.test']));
+  const last = await until('another policy on both', 5_000, async () => {
+    const [a, b] = await Promise.all(ROLES.map(async (role) => (await pair.status(role)).policy.hash));
+    return a !== first && a === b ? a : null;
+  });
+  await pair.member('agent').stop('SIGKILL');
+  rmSync(state, { recursive: true });
+  cpSync(copy, state, { recursive: true });
+  pair.writeManifest('broken.yaml', 'kind: [');
+  return last;
+}
+
+t.test('an agent whose disk has an older policy, and whose manifests are broken, takes the newer one of its peer', async (t) => {
+  const { pair } = await startBench(t, answerAll);
+  const last = await forgetLastPolicy(pair);
+  const { revision } = (await pair.status('dns-proxy')).policy;
+  pair.launch('agent');
+  await pair.ready('agent');
+  await pair.inTouch();
+  for (const role of ROLES) t.match((await pair.status(role)).policy, { hash: last, revision }, role);
+  t.strictSame([...await rcodes(pair, CLIENT_B, 'www.a.test', 40)], [RCODE.noError]);
+});
+
+t.test('the newer of two stored policies is enforced when both start with broken manifests', async (t) => {
+  const { pair } = await startBench(t, answerAll);
+  const last = await forgetLastPolicy(pair);
+  await pair.member('dns-proxy').stop('SIGKILL');
+  for (const role of ROLES) pair.launch(role);
+  await Promise.all(ROLES.map((role) => pair.ready(role)));
+  await pair.inTouch();
+  for (const role of ROLES) t.equal((await pair.status(role)).policy.hash, last, role);
 });

@@ -78,6 +78,32 @@ t.test("a peer's policy is taken only where there is none, and the own one then 
   t.strictSame(member.snapshot!.endpoints.map(({ pod }) => pod), ['other']);
 });
 
+t.test('a policy of an earlier process is not outrun: it gives way to a newer one of the peer, until the source has spoken', async (t) => {
+  const source = setUp(t);
+  await source.publisher.publish(loaded(WEB));
+  const stored = source.member.snapshot!;
+  const { member, publisher } = setUp(t);
+  await member.enforce({ ...stored, revision: 5 });
+  await publisher.publish(loaded('kind: ['));
+  await publisher.outrun(9);
+  t.equal(member.snapshot?.revision, 5, 'not passed off as newer');
+  await t.rejects(publisher.adopt({ ...stored, revision: 5 }), { code: 'SNAPSHOT_REFUSED' });
+  await publisher.adopt({ ...stored, revision: 9 });
+  t.equal(member.snapshot!.revision, 9);
+  await publisher.publish(loaded(podText('other', '10.0.0.2')));
+  t.equal(member.snapshot!.revision, 10);
+  await t.rejects(publisher.adopt({ ...stored, revision: 99 }), { code: 'SNAPSHOT_REFUSED' });
+});
+
+t.test('a policy of the source is outrun also while the source is broken', async (t) => {
+  const { member, publisher } = setUp(t);
+  await publisher.publish(loaded(WEB));
+  const { hash } = member.snapshot!;
+  await publisher.publish(loaded('kind: ['));
+  await publisher.outrun(7);
+  t.match(member.snapshot, { revision: 8, hash });
+});
+
 t.test('a snapshot that the peer knows by a revision of ours is outrun', async (t) => {
   const { member, publisher } = setUp(t);
   await publisher.publish(loaded(WEB));

@@ -3,7 +3,8 @@
  * that endpoints and identities are the same after a restart.
  *
  * Invariant: with any error in the source the snapshot before stays. A revision is larger than every one that this
- * agent has enforced or its peers have named since they last lost their state.
+ * agent has enforced or its peers have named since they last lost their state. As long as the source has said nothing good in
+ * this process, the policy with the highest revision counts, stored here or at the peer.
  */
 import { join } from 'node:path';
 import {
@@ -21,7 +22,8 @@ export class Publisher {
   private readonly log: Log;
   private readonly store: KeptState<Allotment>;
   private allotment: Allotment | null;
-  private objects: PolicyObjects | null = null;
+  /** The policy in force is what the source of this process said, and not one of an earlier process or the peer's. */
+  private isOwn = false;
   /** The newest that a peer named. */
   private revisionSeen = 0;
   private hasErrors = false;
@@ -56,34 +58,37 @@ export class Publisher {
     }
     if (this.hasErrors) this.log.info('the manifests are good again');
     this.hasErrors = false;
-    this.objects = loaded.objects;
-    await this.compile(problems);
+    await this.compile(loaded.objects, problems);
   }
 
   /** The peer enforces another snapshot with this revision: ours must be newer, or it would look older. */
   async outrun(revision: number): Promise<void> {
     if (revision <= this.revisionSeen) return;
     this.revisionSeen = revision;
-    if (this.objects !== null && (this.member.snapshot?.revision ?? 0) <= revision) await this.compile(this.member.sourceProblems);
+    const { snapshot } = this.member;
+    // The same content under a later number.
+    if (this.isOwn && snapshot !== null && snapshot.revision <= revision) await this.member.enforce({ ...snapshot, revision: revision + 1 });
   }
 
-  /** The peer's policy, for as long as there is none of our own. @throws AppError SNAPSHOT_REFUSED when there is. */
+  /** The peer's policy, for as long as there is none of our own, or an older one. @throws AppError SNAPSHOT_REFUSED else. */
   async adopt(snapshot: Snapshot): Promise<void> {
-    if (this.member.snapshot !== null) throw new AppError('SNAPSHOT_REFUSED', 'the agent has a policy of its own');
+    const { snapshot: before } = this.member;
+    if (this.isOwn) throw new AppError('SNAPSHOT_REFUSED', 'the agent has a policy of its own');
+    if (before !== null && before.revision >= snapshot.revision) throw new AppError('SNAPSHOT_REFUSED', `the agent has revision ${before.revision}`);
     this.revisionSeen = Math.max(this.revisionSeen, snapshot.revision);
     await this.member.enforce(snapshot);
     this.log.warn("the peer's policy is in force until the manifests say better", { revision: snapshot.revision, hash: snapshot.hash });
   }
 
   /** `problems`: of the source, to which the compiler's are added. */
-  private async compile(problems: readonly string[]): Promise<void> {
+  private async compile(objects: PolicyObjects, problems: readonly string[]): Promise<void> {
     const before = this.member.snapshot;
     const revision = Math.max(before?.revision ?? 0, this.revisionSeen) + 1;
     const { nodeName, enablePolicy } = this.settings;
     const startedAtMs = performance.now();
     let result;
     try {
-      result = compileSnapshot(this.objects!, { nodeName, enablePolicy, allotment: this.allotment, revision });
+      result = compileSnapshot(objects, { nodeName, enablePolicy, allotment: this.allotment, revision });
       checkSize(result.snapshot);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
@@ -94,6 +99,7 @@ export class Publisher {
     }
     this.notice(problems, result.notices);
     const { snapshot } = result;
+    this.isOwn = true;
     if (snapshot.hash === before?.hash && before.revision > this.revisionSeen) return;
     this.allotment = result.allotment;
     this.store.keep(result.allotment);

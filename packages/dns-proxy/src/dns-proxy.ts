@@ -28,7 +28,8 @@ export async function startDnsProxy({ settings, version, log, fail, onStop, onSu
     member,
     onSnapshot: async (snapshot) => {
       await member.enforce(snapshot);
-      log.info('policy from the agent is in force', { revision: snapshot.revision, hash: snapshot.hash });
+      const message = snapshot === stored ? 'stored policy in force: the agent has no other, or an older one' : 'policy from the agent is in force';
+      log.info(message, { revision: snapshot.revision, hash: snapshot.hash });
     },
   });
   onStop(() => pair.close());

@@ -102,6 +102,7 @@ export class Member {
   private readonly applying: Application[] = [];
   private endpointsById = new Map<number, EndpointRecord>();
   private current: Snapshot | null = null;
+  private stored: Snapshot | null = null;
   private currentIndex: PolicyIndex | null = null;
   private inForce: Enforced | null = null;
   private plane: DataPlane | null = null;
@@ -150,6 +151,11 @@ export class Member {
   /** The policy in force, or about to be; null before there is any. */
   get snapshot(): Snapshot | null {
     return this.current;
+  }
+
+  /** The policy in force; before there is any the one on disk, as far as it has been read. */
+  get known(): Snapshot | null {
+    return this.current ?? this.stored;
   }
 
   /** The policy as `policy trace` reads it. */
@@ -226,7 +232,8 @@ export class Member {
 
   /** The last good snapshot on disk; null when there is none. */
   storedSnapshot(): Snapshot | null {
-    return this.store.read();
+    this.stored = this.store.read();
+    return this.stored;
   }
 
   /** Resolves once there is a policy, but no later than in so long. */
@@ -246,6 +253,7 @@ export class Member {
   async enforce(snapshot: Snapshot): Promise<void> {
     if (this.isStopping) throw draining();
     this.current = snapshot;
+    this.stored = null;
     this.currentIndex = null;
     this.endpointsById = new Map(snapshot.endpoints.map((endpoint) => [endpoint.id, endpoint]));
     this.store.keep(snapshot);

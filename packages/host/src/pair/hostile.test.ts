@@ -209,6 +209,16 @@ t.test('a snapshot that cannot be used is refused with a reason, and the former 
   await until('taken', DEADLINE_MS, () => member.snapshot?.revision === 5);
 });
 
+t.test('a snapshot that is older than the policy in force is refused, and the newer one offered', async (t) => {
+  const { agent, member } = await proxyOf(t);
+  await member.enforce(snapshotOf(7));
+  agent.say({ $case: 'hello', value: { ...HELLO, role: 'agent', snapshotRevision: 9n, snapshotHash: 'another' } });
+  agent.say({ $case: 'snapshot', value: { requestId: 'older', revision: 5n, hash: good.hash, content: snapshotBytes(good) } });
+  await until('refused', DEADLINE_MS, () => agent.received.some((message) => message.$case === 'snapshotResult' && message.value.refusal.includes('5 is older than 7')));
+  await until('offered', DEADLINE_MS, () => agent.received.some((message) => message.$case === 'snapshot' && message.value.revision === 7n));
+  t.strictSame(member.snapshot, snapshotOf(7));
+});
+
 t.test('an agent that speaks only other versions is refused, which is said once, and the policy stays in force', async (t) => {
   const { agent, member, log } = await proxyOf(t);
   const refusals = (): string[] => log.lines.filter((line) => line.includes('given up'));

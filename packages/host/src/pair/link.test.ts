@@ -24,6 +24,8 @@ interface Side {
 async function started(t: Test, node: Node, role: Role, snapshot: Snapshot | null = null): Promise<Side> {
   const { member, log } = node.member(role);
   const foreign: { revision: number; hash: string }[] = [];
+  // As the daemons do.
+  member.storedSnapshot();
   if (snapshot !== null) await member.enforce(snapshot);
   let close: () => unknown;
   if (role === 'agent') {
@@ -86,6 +88,29 @@ t.test('of many changes in a row the last one arrives', async (t) => {
   }
   await until('the last one', DEADLINE_MS, () => agent.member.peer.revision === 50);
   t.strictSame(proxy.member.snapshot, snapshotOf(50));
+});
+
+t.test('an agent with an older policy does not send it, and is sent the newer one', async (t) => {
+  const node = nodeOf(t);
+  const proxy = await started(t, node, 'dns-proxy', snapshotOf(9));
+  const agent = await started(t, node, 'agent', snapshotOf(3));
+  await until('taken', DEADLINE_MS, () => agent.member.snapshot?.revision === 9);
+  t.strictSame(proxy.member.snapshot, snapshotOf(9));
+  t.notOk(agent.log.has(/refused a snapshot/));
+  await agent.member.enforce(snapshotOf(10));
+  await until('the next one', DEADLINE_MS, () => proxy.member.snapshot?.revision === 10);
+});
+
+t.test('a DNS proxy enforces what it has stored as soon as the agent has nothing better', async (t) => {
+  for (const agents of [null, snapshotOf(3), snapshotOf(9)]) {
+    const node = nodeOf(t);
+    const former = node.member('dns-proxy').member;
+    await former.enforce(snapshotOf(9));
+    await former.stop();
+    const agent = await started(t, node, 'agent', agents);
+    const proxy = await started(t, node, 'dns-proxy');
+    await until('enforced by both', DEADLINE_MS, () => proxy.member.snapshot?.revision === 9 && agent.member.snapshot?.revision === 9);
+  }
 });
 
 t.test('a snapshot that the DNS proxy has already is not sent again; one that the agent does not know is told of', async (t) => {

@@ -1,8 +1,9 @@
 /**
  * One pair link, from Hello to its end, the same on both sides: mappings and cleans both ways, policy from the agent to
- * the DNS proxy, and back to an agent that has none. Holds no transport: it is given messages and a way to send them.
+ * the DNS proxy, and back to an agent that has none or an older one. Holds no transport: it is given messages and a way to send them.
  *
- * Invariant: a message that cannot be used ends the link (a snapshot: is refused) and changes nothing.
+ * Invariant: a message that cannot be used ends the link (a snapshot: is refused) and changes nothing. A snapshot is neither
+ * sent to a peer that has a newer one, nor taken in place of a newer one.
  */
 import { AppError, type ChangesMessage, Exchange, monoMs, type MonoMs, type Role, type Snapshot, validateSnapshot } from '@tandem/core';
 import {
@@ -29,9 +30,9 @@ export interface SessionOptions {
   readonly send: (message: WireMessage) => boolean;
   /** Ends the transport. */
   readonly close: (error: AppError | null) => void;
-  /** The agent's side: the peer enforces a snapshot with this revision and hash, which is not ours. */
+  /** The agent's side: the peer has a snapshot with this revision and hash, which is not ours, or has it under a later revision. */
   readonly onForeignSnapshot?: (revision: number, hash: string) => void;
-  /** A snapshot came. Rejects where it is not to be enforced. */
+  /** A snapshot came, or the peer has nothing better than the one on this disk. Rejects where it is not to be enforced. */
   readonly onSnapshot: (snapshot: Snapshot) => Promise<void>;
   /** By which the peer is late; the real one, unless a test has its own. */
   readonly clock?: SessionClock;
@@ -72,9 +73,9 @@ export class PairSession {
   private slice: NodeJS.Immediate | null = null;
   private requests = 0;
   private awaiting: { readonly requestId: string; readonly timer: NodeJS.Timeout } | null = null;
+  /** What the peer has, was sent, or has sent. */
   private peerHash = '';
-  /** The peer is an agent without policy: it may be given ours. */
-  private isPeerBare = false;
+  private peerRevision = 0;
 
   constructor(options: SessionOptions) {
     this.options = options;
@@ -82,7 +83,7 @@ export class PairSession {
     this.clock = options.clock ?? BOOT_CLOCK;
     this.link = { exchange: new Exchange(this.member.replica), peer: this.member.peer, mismatches: [] };
     this.timer = setTimeout(() => this.fail('the peer said no Hello in time'), HELLO_TIMEOUT_MS);
-    const snapshot = this.member.snapshot;
+    const { known } = this.member;
     this.send({
       $case: 'hello',
       value: {
@@ -90,8 +91,8 @@ export class PairSession {
         role: this.member.settings.role,
         incarnation: this.member.incarnation,
         version: this.member.version,
-        snapshotRevision: BigInt(snapshot?.revision ?? 0),
-        snapshotHash: snapshot?.hash ?? '',
+        snapshotRevision: BigInt(known?.revision ?? 0),
+        snapshotHash: known?.hash ?? '',
         verdictSettings: { ...verdictSettings(this.member.settings) },
         seen: seenToWire(this.member.replica.vector()),
       },
@@ -221,12 +222,12 @@ export class PairSession {
     clearTimeout(this.timer);
     this.open = true;
     this.peerHash = hello.snapshotHash;
-    this.isPeerBare = hello.role === 'agent' && hello.snapshotRevision === 0n;
     const revision = Number(hello.snapshotRevision);
+    this.peerRevision = revision;
     this.link.peer = { connected: true, sinceMs: Date.now(), incarnation: hello.incarnation, revision: revision === 0 ? null : revision };
     this.link.mismatches = settingMismatches(verdictSettings(member.settings), hello.verdictSettings);
     member.log.info('the pair link is up', { protocol, peerVersion: hello.version, peerIncarnation: hello.incarnation, peerSeen: seen });
-    if (hello.snapshotHash !== '' && hello.snapshotHash !== member.snapshot?.hash) {
+    if (hello.snapshotHash !== '' && (hello.snapshotHash !== member.snapshot?.hash || revision > member.snapshot.revision)) {
       this.options.onForeignSnapshot?.(revision, hello.snapshotHash);
     }
     for (const { name, own, peers } of this.link.mismatches) {
@@ -234,29 +235,40 @@ export class PairSession {
     }
     this.link.exchange.linkUp({ incarnation: hello.incarnation, seen });
     member.linkUp(this.link);
+    this.enforceKnown();
     this.pump();
   }
 
+  /** What is on this disk need not wait for a peer that has nothing better. */
+  private enforceKnown(): void {
+    const { member, peerHash, peerRevision } = this;
+    const { known } = member;
+    if (member.snapshot !== null || known === null || (peerHash !== known.hash && peerRevision >= known.revision)) return;
+    this.options.onSnapshot(known).catch((error: unknown) => {
+      member.log.warn('the stored policy was not applied', { reason: error instanceof Error ? error.message : String(error) });
+    });
+  }
+
   /**
-   * The agent's policy goes out one snapshot at a time; what changes meanwhile goes with the next one. An agent without
-   * policy is given the DNS proxy's once.
+   * The agent's policy goes out one snapshot at a time; what changes meanwhile goes with the next one. The DNS proxy's goes to
+   * an agent that has none or an older one. An agent that is behind its peer says nothing: it takes that policy, or outruns it.
    */
   private offerSnapshot(): void {
     const { member } = this;
     const snapshot = member.snapshot;
-    if ((member.settings.role !== 'agent' && !this.isPeerBare) || snapshot === null) return;
-    if (this.awaiting !== null || this.peerHash === snapshot.hash) return;
+    if (snapshot === null || this.awaiting !== null || this.peerHash === snapshot.hash) return;
+    const aheadBy = snapshot.revision - this.peerRevision;
+    if (aheadBy < 0 || (aheadBy === 0 && member.settings.role === 'dns-proxy')) return;
     const content = Buffer.from(JSON.stringify(snapshot));
     if (content.length > SNAPSHOT_BYTES_MAX) {
       member.log.error('the snapshot is too large for the link', { bytes: content.length, allowed: SNAPSHOT_BYTES_MAX });
-      this.peerHash = snapshot.hash;
+      this.peerHas(snapshot);
       return;
     }
     const requestId = String(++this.requests);
     const timer = setTimeout(() => this.fail('the peer neither took nor refused a snapshot in time'), SNAPSHOT_TIMEOUT_MS);
     this.awaiting = { requestId, timer };
-    this.isPeerBare = false;
-    this.peerHash = snapshot.hash;
+    this.peerHas(snapshot);
     this.send({ $case: 'snapshot', value: { requestId, revision: BigInt(snapshot.revision), hash: snapshot.hash, content } });
   }
 
@@ -287,8 +299,14 @@ export class PairSession {
       reply(reason);
       return;
     }
-    this.isPeerBare = false;
-    this.peerHash = snapshot.hash;
+    this.peerHas(snapshot);
+    const { known } = this.member;
+    if (known !== null && known.hash !== snapshot.hash && known.revision > snapshot.revision) {
+      reply(`revision ${snapshot.revision} is older than ${known.revision}, which is here`);
+      this.enforceKnown();
+      this.pump();
+      return;
+    }
     this.options.onSnapshot(snapshot).then(
       () => {
         this.link.peer = { ...this.link.peer, revision: snapshot.revision };
@@ -296,6 +314,11 @@ export class PairSession {
       },
       (error: unknown) => reply(error instanceof Error ? error.message : String(error)),
     );
+  }
+
+  private peerHas({ revision, hash }: Snapshot): void {
+    this.peerRevision = revision;
+    this.peerHash = hash;
   }
 
   private send(message: WireMessage): void {

@@ -135,8 +135,8 @@ export class Control {
 
   /** A snapshot over the link; `reply` says why it is not enforced, or nothing. */
   fromPeer(snapshot: Snapshot, reply: (refusal: string) => void): void {
-    if (this.role === 'agent' && this.current !== null) {
-      reply('the agent has a policy of its own');
+    if (this.current !== null && (snapshot.revision < this.current.revision || (this.role === 'agent' && snapshot.revision === this.current.revision))) {
+      reply(`revision ${this.current.revision} is here`);
       return;
     }
     this.enforce(snapshot, () => reply(''));

@@ -27,7 +27,7 @@ export class Session {
   private requests = 0;
   private awaiting: string | null = null;
   private peerHash = '';
-  private isPeerBare = false;
+  private peerRevision = 0;
   private peer = '';
   private isWorkDue = false;
   private isWatching = false;
@@ -124,7 +124,7 @@ export class Session {
     this.open = true;
     this.peer = hello.incarnation;
     this.peerHash = hello.snapshotHash;
-    this.isPeerBare = hello.role === 'agent' && hello.snapshotRevision === 0n;
+    this.peerRevision = Number(hello.snapshotRevision);
     this.exchange.linkUp({ incarnation: hello.incarnation, seen: seenOf(hello, this.control.replica.incarnation) });
     this.control.linkUp(this);
     this.pump();
@@ -176,11 +176,11 @@ export class Session {
 
   private offerSnapshot(): void {
     const { snapshot } = this.control;
-    if ((this.role !== 'agent' && !this.isPeerBare) || snapshot === null) return;
-    if (this.awaiting !== null || this.peerHash === snapshot.hash) return;
+    if (snapshot === null || this.awaiting !== null || this.peerHash === snapshot.hash) return;
+    const aheadBy = snapshot.revision - this.peerRevision;
+    if (aheadBy < 0 || (aheadBy === 0 && this.role === 'dns-proxy')) return;
     this.awaiting = String(++this.requests);
-    this.isPeerBare = false;
-    this.peerHash = snapshot.hash;
+    this.peerHas(snapshot);
     const content = Buffer.from(JSON.stringify(snapshot));
     this.send({ $case: 'snapshot', value: { requestId: this.awaiting, revision: BigInt(snapshot.revision), hash: snapshot.hash, content } });
   }
@@ -193,10 +193,14 @@ export class Session {
 
   private snapshot(message: pairV1.Snapshot): void {
     const snapshot: Snapshot = validateSnapshot(JSON.parse(message.content.toString('utf8')));
-    this.isPeerBare = false;
-    this.peerHash = snapshot.hash;
+    this.peerHas(snapshot);
     const { requestId, revision } = message;
     this.control.fromPeer(snapshot, (refusal) => this.send({ $case: 'snapshotResult', value: { requestId, revision, refusal } }));
+  }
+
+  private peerHas({ revision, hash }: Snapshot): void {
+    this.peerRevision = revision;
+    this.peerHash = hash;
   }
 
   private send(message: Message): void {

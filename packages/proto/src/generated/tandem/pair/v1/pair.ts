@@ -31,7 +31,7 @@ export interface LinkRequest {
     | { $case: "digests"; value: Digests }
     | { $case: "buckets"; value: Buckets }
     | //
-    /** Only to an agent whose Hello said snapshot revision 0. */
+    /** Only to an agent that has named no revision, or a lower one. */
     { $case: "snapshot"; value: Snapshot }
     | { $case: "snapshotResult"; value: SnapshotResult }
     | undefined;
@@ -63,7 +63,7 @@ export interface Hello {
   incarnation: string;
   /** Version of the software, for people. */
   version: string;
-  /** Revision of the snapshot that the member enforces, 0 for none. */
+  /** Revision of the snapshot that the member enforces, or has on disk and will enforce if the peer has no better one; 0 for none. */
   snapshotRevision: bigint;
   snapshotHash: string;
   /**
