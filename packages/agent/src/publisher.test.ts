@@ -95,6 +95,23 @@ t.test('a policy of an earlier process is not outrun: it gives way to a newer on
   await t.rejects(publisher.adopt({ ...stored, revision: 99 }), { code: 'SNAPSHOT_REFUSED' });
 });
 
+t.test('numbers of a stored policy, or of the peer\'s, stay with their pods', async (t) => {
+  const source = setUp(t);
+  await source.publisher.publish(loaded(podText('b', '10.0.0.1'), podText('c', '10.0.0.2')));
+  const theirs = source.member.snapshot!;
+  const numbers = ({ endpoints }: Snapshot): [string, number, number][] => endpoints.map(({ pod, id, identity }) => [pod, id, identity]);
+  const [b, c] = numbers(theirs);
+  for (const bring of [
+    async ({ member }: ReturnType<typeof setUp>): Promise<void> => { await member.enforce(theirs); },
+    async ({ publisher }: ReturnType<typeof setUp>): Promise<void> => { await publisher.adopt({ ...theirs, revision: 9 }); },
+  ]) {
+    const own = setUp(t);
+    await bring(own);
+    await own.publisher.publish(loaded(podText('a', '10.0.0.3'), podText('b', '10.0.0.1'), podText('c', '10.0.0.2')));
+    t.strictSame(numbers(own.member.snapshot!).filter(([pod]) => pod !== 'a'), [b, c]);
+  }
+});
+
 t.test('a policy of the source is outrun also while the source is broken', async (t) => {
   const { member, publisher } = setUp(t);
   await publisher.publish(loaded(WEB));

@@ -8,7 +8,7 @@
  */
 import { join } from 'node:path';
 import {
-  type Allotment, AppError, compileSnapshot, type Log, parseAllotment, type PolicyObjects, type Settings, type Snapshot,
+  type Allotment, allotmentOf, AppError, compileSnapshot, type Log, parseAllotment, type PolicyObjects, type Settings, type Snapshot,
 } from '@tandem/core';
 import { KeptState, type Member, SNAPSHOT_BYTES_MAX, StateFile } from '@tandem/host';
 import { formatProblem } from '@tandem/manifests';
@@ -76,6 +76,8 @@ export class Publisher {
     if (this.isOwn) throw new AppError('SNAPSHOT_REFUSED', 'the agent has a policy of its own');
     if (before !== null && before.revision >= snapshot.revision) throw new AppError('SNAPSHOT_REFUSED', `the agent has revision ${before.revision}`);
     this.revisionSeen = Math.max(this.revisionSeen, snapshot.revision);
+    // An earlier process has made it, with numbers that may be later than those on this disk.
+    this.allotment = allotmentOf(snapshot);
     await this.member.enforce(snapshot);
     this.log.warn("the peer's policy is in force until the manifests say better", { revision: snapshot.revision, hash: snapshot.hash });
   }
@@ -86,6 +88,7 @@ export class Publisher {
     const revision = Math.max(before?.revision ?? 0, this.revisionSeen) + 1;
     const { nodeName, enablePolicy } = this.settings;
     const startedAtMs = performance.now();
+    this.allotment ??= before === null ? null : allotmentOf(before);
     let result;
     try {
       result = compileSnapshot(objects, { nodeName, enablePolicy, allotment: this.allotment, revision });

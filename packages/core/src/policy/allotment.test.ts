@@ -1,6 +1,6 @@
 import t from 'tap';
 import { AppError } from '../base/app-error.js';
-import { Allotter, NO_ALLOTMENT, parseAllotment, type Allotment } from './allotment.js';
+import { Allotter, allotmentOf, NO_ALLOTMENT, parseAllotment, type Allotment } from './allotment.js';
 
 t.test('fresh numbers go on where the last ones ended, and skip those that are known', (t) => {
   const before: Allotment = { ...NO_ALLOTMENT, endpoints: [{ owner: 'a', number: 65535, goneAt: 3 }, { owner: 'b', number: 1, goneAt: null }], nextEndpointId: 65534 };
@@ -28,6 +28,18 @@ t.test('when all numbers are taken, the limit is named', (t) => {
   const allotter = new Allotter(NO_ALLOTMENT, 'endpoint');
   for (let i = 0; i < 65535; i++) allotter.take(`o${i}`);
   t.throws(() => allotter.take('one too many'), new AppError('LIMIT', 'all 65535 endpoint numbers are taken'));
+  t.end();
+});
+
+t.test('a snapshot tells who has which number', (t) => {
+  const endpoint = { uid: 'u', namespace: 'shop', pod: 'web', identity: 300, addresses: [], ruleSet: null };
+  const identities = [{ identity: 1, labels: ['reserved:host='], addresses: [] }, { identity: 300, labels: ['k8s:a=b', 'k8s:c=d'], addresses: [] }];
+  t.same(allotmentOf({ endpoints: [{ ...endpoint, id: 7 }], identities }), {
+    endpoints: [{ owner: 'u', number: 7, goneAt: null }], identities: [{ owner: 'k8s:a=b;k8s:c=d', number: 300, goneAt: null }],
+    nextEndpointId: 8, nextIdentity: 301,
+  });
+  t.equal(allotmentOf({ endpoints: [{ ...endpoint, id: 65535 }], identities: [] }).nextEndpointId, 1, 'after the highest comes the lowest');
+  t.same(allotmentOf({ endpoints: [], identities: [] }), NO_ALLOTMENT);
   t.end();
 });
 

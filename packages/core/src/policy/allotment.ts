@@ -6,7 +6,7 @@
  * Does not know: where it is stored; the agent persists it next to the snapshot.
  */
 import { AppError } from '../base/app-error.js';
-import { FIRST_POD_IDENTITY } from './snapshot.js';
+import { FIRST_POD_IDENTITY, type Snapshot } from './snapshot.js';
 
 export interface Allotment {
   readonly endpoints: readonly AllottedNumber[];
@@ -88,6 +88,26 @@ export class Allotter {
     const entries = [...live, ...gone.slice(0, GONE_MAX)].sort((a, b) => a.number - b.number);
     return { entries, next: this.#next };
   }
+}
+
+/** What a snapshot tells of the allotment that it was compiled with: all but the owners that are gone. */
+export function allotmentOf({ endpoints, identities }: Pick<Snapshot, 'endpoints' | 'identities'>): Allotment {
+  const owned = (owner: string, number: number): AllottedNumber => ({ owner, number, goneAt: null });
+  const endpointList = endpoints.map(({ uid, id }) => owned(uid, id));
+  const identityList = identities
+    .filter(({ identity }) => identity >= FIRST_POD_IDENTITY)
+    .map(({ labels, identity }) => owned(labels.join(';'), identity));
+  return {
+    endpoints: endpointList,
+    identities: identityList,
+    nextEndpointId: nextAfter(endpointList, ENDPOINT_FIRST),
+    nextIdentity: nextAfter(identityList, FIRST_POD_IDENTITY),
+  };
+}
+
+function nextAfter(list: readonly AllottedNumber[], first: number): number {
+  const highest = list.reduce((max, { number }) => Math.max(max, number), first - 1);
+  return highest >= NUMBER_MAX ? first : highest + 1;
 }
 
 /** An allotment read back from disk, or null if it does not have the shape: then start with NO_ALLOTMENT. */

@@ -1,6 +1,6 @@
 /** The door of the policy folder. */
 export { AddressTable, wordsOfAddress } from './address-table.js';
-export { NO_ALLOTMENT, parseAllotment, type AllottedNumber, type Allotment } from './allotment.js';
+export { allotmentOf, NO_ALLOTMENT, parseAllotment, type AllottedNumber, type Allotment } from './allotment.js';
 export {
   ENFORCEMENT_MODES,
   compileSnapshot,
