@@ -21,9 +21,14 @@
  */
 import { join } from 'node:path';
 import { AppError, parseSocketAddress, type Role } from '@tandem/core';
-import { receiveWithFds, sendWithFds } from 'node-reuseport';
+import { closeFd, receiveWithFds, sendWithFds } from 'node-reuseport';
 
+/**
+ * The newest version that is spoken here, and the oldest. A giver says its newest, the holder answers with the older of the two
+ * newest, and both keep to that.
+ */
 export const HANDOVER_PROTOCOL = 1;
+const OLDEST_PROTOCOL = 1;
 
 /** Shared addresses are at most 16 (`--listen`), a UDP and a TCP socket each, and the journal or the HTTP socket. */
 export const DESCRIPTORS_MAX = 33;
@@ -33,7 +38,7 @@ const COUNT_MAX = 0x7fff_ffff;
 export type HandoverMessage =
   | { readonly kind: 'hello'; readonly protocol: number; readonly role: Role; readonly layout: number; readonly listen: readonly string[] }
   /** `layout`: the newest journal that the holder can read. Descriptors: a UDP and a TCP socket per address, or none. */
-  | { readonly kind: 'welcome'; readonly layout: number; readonly listen: readonly string[] }
+  | { readonly kind: 'welcome'; readonly protocol: number; readonly layout: number; readonly listen: readonly string[] }
   /** Descriptors: the journal, then a UDP and a TCP socket per address. */
   | { readonly kind: 'share'; readonly listen: readonly string[] }
   /** Descriptor: a client's connection, the giver's record of it by number and generation. */
@@ -66,11 +71,16 @@ export function receiveHandover(fd: number): Received | 'none' | 'end' {
   const raw = receiveWithFds(fd, MESSAGE_BYTES_MAX, DESCRIPTORS_MAX);
   if (raw === null) return 'none';
   if (raw.end) return 'end';
-  if (raw.fdsLost) {
-    throw new AppError('LINK', 'a security module or the limit of open files took descriptors from the handover; see seLinuxOptions and ulimit -n');
+  try {
+    if (raw.fdsLost) {
+      throw new AppError('LINK', 'a security module or the limit of open files took descriptors from the handover; see seLinuxOptions and ulimit -n');
+    }
+    if (raw.truncated) throw new AppError('LINK', 'a handover message is too long');
+    return { message: parse(new TextDecoder().decode(raw.data)), fds: raw.fds };
+  } catch (error) {
+    for (const each of raw.fds) closeFd(each);
+    throw error;
   }
-  if (raw.truncated) throw new AppError('LINK', 'a handover message is too long');
-  return { message: parse(new TextDecoder().decode(raw.data)), fds: raw.fds };
 }
 
 function parse(text: string): HandoverMessage {
@@ -94,12 +104,13 @@ function parse(text: string): HandoverMessage {
       return { kind, index, generation };
     case 'welcome':
       if (!isCount(layout)) throw new AppError('LINK', 'a welcome without layout version');
-      return { kind, layout, listen: addresses(listen) };
+      if (!isCount(protocol) || protocol < OLDEST_PROTOCOL || protocol > HANDOVER_PROTOCOL) throw new AppError('LINK', `handover protocol ${String(protocol)} is not spoken here`);
+      return { kind, protocol, layout, listen: addresses(listen) };
     case 'share':
     case 'legacy':
       return { kind, listen: addresses(listen) };
     case 'hello':
-      if (protocol !== HANDOVER_PROTOCOL) throw new AppError('LINK', `handover protocol ${String(protocol)} is not ${HANDOVER_PROTOCOL}`);
+      if (!isCount(protocol) || protocol < OLDEST_PROTOCOL) throw new AppError('LINK', `handover protocol ${String(protocol)} is older than ${OLDEST_PROTOCOL}`);
       if (role !== 'agent' && role !== 'dns-proxy') throw new AppError('LINK', `no role: ${String(role)}`);
       if (!isCount(layout)) throw new AppError('LINK', 'a hello without layout version');
       return { kind, protocol, role, layout, listen: addresses(listen) };

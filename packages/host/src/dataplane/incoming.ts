@@ -6,7 +6,7 @@ import { AppError, formatSocketAddress, type HeldMember, parseSocketAddress, typ
 import { closeFd, Journal, ReadyEvent } from 'node-reuseport';
 import type { OwnRecord } from './connection-records.js';
 import type { Handover, HandoverOptions } from './handover.js';
-import { type HandoverMessage, receiveHandover, sendHandover } from './handover-messages.js';
+import { HANDOVER_PROTOCOL, type HandoverMessage, receiveHandover, sendHandover } from './handover-messages.js';
 import type { HeldConnections } from './held-connections.js';
 import type { Listener } from './listeners.js';
 import type { Watcher } from './tokens.js';
@@ -49,7 +49,7 @@ export class Incoming implements Watcher {
   private handle(message: HandoverMessage, fds: readonly number[]): void {
     switch (message.kind) {
       case 'hello':
-        this.hello(message.role);
+        this.hello(message.role, message.protocol);
         break;
       case 'share':
         this.share(message.listen, fds);
@@ -68,12 +68,12 @@ export class Incoming implements Watcher {
     }
   }
 
-  private hello(role: Role): void {
+  private hello(role: Role, protocol: number): void {
     this.role = role;
     if (this.handover.yieldTo(this.fd, role)) return;
     const listeners = this.handover.inheritance(role);
     const listen = listeners.map(({ address }) => formatSocketAddress(address));
-    sendHandover(this.fd, { kind: 'welcome', layout: this.handover.layout, listen }, listeners.flatMap(({ udp, tcp }) => [udp, tcp]));
+    sendHandover(this.fd, { kind: 'welcome', protocol: Math.min(protocol, HANDOVER_PROTOCOL), layout: this.handover.layout, listen }, listeners.flatMap(({ udp, tcp }) => [udp, tcp]));
   }
 
   private share(listen: readonly string[], fds: readonly number[]): void {
