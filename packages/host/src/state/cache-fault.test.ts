@@ -143,6 +143,63 @@ t.test('a disk that hangs: acknowledgements wait a second and no longer, what wa
   t.ok(rig.look().cache.size > 30_000);
 });
 
+/** What the disk lacks of what was acknowledged, at the moment at which the log says so; and one more mapping, whose acknowledgement is returned. */
+function atNote(rig: CacheRig, opened: Opened, note: string): Promise<{ readonly missing: number; readonly acknowledged: () => Promise<number> }> {
+  return new Promise((resolve) => {
+    const say = opened.log.info.bind(opened.log);
+    opened.log.info = (message, fields) => {
+      say(message, fields);
+      if (message !== note) return;
+      const missing = opened.cache.size - rig.look().cache.size;
+      learn(opened, rig.mapping(99));
+      const durable = opened.store.durable();
+      resolve({ missing, acknowledged: async () => {
+        await durable;
+        return opened.cache.size - rig.look().cache.size;
+      } });
+    };
+  });
+}
+
+t.test('a disk that goes on has all that was acknowledged meanwhile before it counts as keeping up', async (t) => {
+  const rig = setUp(t);
+  const opened = rig.open();
+  learn(opened, rig.mapping(0));
+  await opened.store.durable();
+  const keepsUp = atNote(rig, opened, 'the disk keeps up again');
+  const goOn = hangDisk(rig);
+  learn(opened, rig.mapping(1));
+  // One more while the write hangs, before and after acknowledgements stop waiting for it.
+  await until('the write', DEADLINE_MS, () => opened.store.waiting > 0);
+  await new Promise((resolve) => { setImmediate(resolve); });
+  await within('an acknowledgement', DEADLINE_MS, opened.store.durable());
+  learn(opened, rig.mapping(2));
+  await opened.store.durable();
+  await goOn();
+  const { missing, acknowledged } = await within('the disk', DEADLINE_MS, keepsUp);
+  t.equal(missing, 0);
+  t.equal(await acknowledged(), 0, 'acknowledged when it is there');
+  await opened.store.close();
+});
+
+t.test('what is acknowledged while a checkpoint is owed is on disk before the store says so', async (t) => {
+  const rig = setUp(t);
+  writeFileSync(rig.dir, 'a file where the folder should be');
+  const opened: Opened = rig.open({ onPoint: (point) => {
+    if (point !== 'old removed') return;
+    learn(opened, rig.mapping(2));
+    void opened.store.durable();
+  } });
+  const again = atNote(rig, opened, 'learned mappings are on disk again');
+  learn(opened, rig.mapping(1));
+  await opened.store.durable();
+  rmSync(rig.dir);
+  const { missing, acknowledged } = await within('the disk', DEADLINE_MS, again);
+  t.equal(missing, 0);
+  t.equal(await acknowledged(), 0, 'acknowledged when it is there');
+  await opened.store.close();
+});
+
 t.test('the end waits for a disk that hangs, but not for ever', async (t) => {
   const rig = setUp(t);
   const opened = rig.open();

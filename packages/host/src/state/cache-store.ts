@@ -77,6 +77,8 @@ export class CacheStore {
   /** How often changes were let go of: a checkpoint that was begun before the last time does not have them. */
   private losses = 0;
   private isLate = false;
+  /** The last changes that were acknowledged before they were durable, and are on their way to the log; and what is said when they are. */
+  private catchUp: { readonly last: Batch; readonly note: string } | null = null;
   private isCheckpointDue = false;
   private checkpointAtMs = 0;
   private isTooLarge = false;
@@ -99,7 +101,7 @@ export class CacheStore {
 
   /** True while a restart would not bring back all that is in the cache. */
   get isBehind(): boolean {
-    return this.isOverdue || this.leftOut > 0;
+    return this.isOverdue || this.catchUp !== null || this.leftOut > 0;
   }
 
   /** What an operator reads in front of the complaint. */
@@ -234,7 +236,7 @@ export class CacheStore {
       await this.beginCheckpoint();
       if (this.isLate) {
         this.isLate = false;
-        this.options.log.info('the disk keeps up again', { path: this.options.stateDir });
+        this.catchesUp('the disk keeps up again');
       }
     } catch (error) {
       this.lose(error);
@@ -247,12 +249,26 @@ export class CacheStore {
     const { log } = this;
     if (this.pending === null || log === null) return;
     this.committedAtMs = performance.now();
-    this.underWay = this.pending;
+    const batch = this.pending;
+    this.underWay = batch;
     this.pending = null;
     await log.append(this.writer.take(log.nextFrame, this.clock.now()));
     this.underWay?.settle();
     this.underWay = null;
     if (log.bytes > this.logBytesMax) this.isCheckpointDue = true;
+    if (this.catchUp?.last === batch) this.caughtUp(this.catchUp.note);
+  }
+
+  /** Acknowledgements wait for the disk again; some that did not are still to become true. */
+  private catchesUp(note: string): void {
+    const last = this.pending ?? this.underWay;
+    if (last === null) this.caughtUp(note);
+    else this.catchUp = { last, note };
+  }
+
+  private caughtUp(note: string): void {
+    this.catchUp = null;
+    this.options.log.info(note, { path: this.options.stateDir });
   }
 
   /** The log to which changes go from here on. */
@@ -303,8 +319,9 @@ export class CacheStore {
 
   private checkpointDone(losses: number): void {
     if (losses !== this.losses) return;
-    if (this.isOwed) this.options.log.info('learned mappings are on disk again', { path: this.options.stateDir });
+    const wasOwed = this.isOwed;
     this.isOwed = false;
+    if (wasOwed) this.catchesUp('learned mappings are on disk again');
   }
 
   private checkpointFailed(error: unknown, losses: number): void {
@@ -342,6 +359,7 @@ export class CacheStore {
     if (log !== null && this.isOwed) this.generations.dropLog(log.generation);
     this.isLost = true;
     this.isOwed = false;
+    this.catchUp = null;
     this.losses++;
     this.writer.clear();
     this.settle();
@@ -358,7 +376,8 @@ export class CacheStore {
     this.underWay?.settle();
     this.pending?.settle();
     this.underWay = null;
-    if (this.isLost || this.isClosing) this.pending = null;
+    // What still waits is for the next frame; who asks about it later waits for that.
+    this.pending = this.isLost || this.isClosing || this.pending === null ? null : newBatch();
   }
 
   private get logBytesMax(): number {
