@@ -17,8 +17,14 @@ namespace reuseport {
 
 namespace {
 
-// tcpi_state; <netinet/tcp.h>, which has the name, cannot be included beside <linux/tcp.h>.
+// tcpi_state; <netinet/tcp.h>, which has the names, cannot be included beside <linux/tcp.h>.
 constexpr uint8_t kEstablished = 1;
+constexpr uint8_t kCloseWait = 8;
+constexpr uint8_t kLastAck = 9;
+constexpr uint8_t kClosing = 11;
+
+// Two tries are nearly always enough: each takes about a microsecond.
+constexpr uint32_t kProgressTries = 1000;
 
 template <typename Number>
 Napi::Value result(const Napi::CallbackInfo& info, Number value) {
@@ -90,20 +96,31 @@ Napi::Value sendFrom(const Napi::CallbackInfo& info) {
   return result(info, send(intArgument(info, 0), from, static_cast<size_t>(length), MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+bool readInfo(int fd, tcp_info* state) {
+  socklen_t bytes = sizeof *state;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, state, &bytes) == 0;
+}
+
+// The numbers come from three calls, and the client goes on meanwhile: only those with nothing in between belong together.
 Napi::Value tcpProgress(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const int fd = intArgument(info, 0);
   tcp_info state = {};
-  socklen_t bytes = sizeof state;
+  tcp_info before = {};
   int unsent = 0;
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &bytes) != 0 || ioctl(fd, SIOCOUTQ, &unsent) != 0) {
-    return result(info, -1);
-  }
   int unread = 0;
-  if (ioctl(fd, SIOCINQ, &unread) != 0) return result(info, -1);
+  if (!readInfo(fd, &state)) return result(info, -1);
+  uint32_t tries = 0;
+  do {
+    if (tries++ == kProgressTries) return Napi::Number::New(env, -EBUSY);
+    before = state;
+    if (ioctl(fd, SIOCOUTQ, &unsent) != 0 || ioctl(fd, SIOCINQ, &unread) != 0 || !readInfo(fd, &state)) return result(info, -1);
+  } while (before.tcpi_bytes_acked != state.tcpi_bytes_acked || before.tcpi_bytes_received != state.tcpi_bytes_received);
+  // The kernel counts the client's FIN as a byte received, though not as one unread.
+  const bool hasFin = state.tcpi_state == kCloseWait || state.tcpi_state == kLastAck || state.tcpi_state == kClosing;
   Napi::Object o = Napi::Object::New(env);
   o.Set("isHalfClosed", Napi::Boolean::New(env, state.tcpi_state != kEstablished));
-  o.Set("received", Napi::Number::New(env, static_cast<double>(state.tcpi_bytes_received)));
+  o.Set("received", Napi::Number::New(env, static_cast<double>(state.tcpi_bytes_received) - (hasFin ? 1 : 0)));
   o.Set("unread", Napi::Number::New(env, unread));
   o.Set("bytesAcked", Napi::Number::New(env, static_cast<double>(state.tcpi_bytes_acked)));
   o.Set("unsent", Napi::Number::New(env, unsent));

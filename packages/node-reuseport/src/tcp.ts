@@ -52,7 +52,7 @@ export function resetConnection(fd: number): number {
 export interface TcpProgress {
   /** The other side has ended its half, or the connection is closed. */
   readonly isHalfClosed: boolean;
-  /** tcpi_bytes_received: payload bytes that came in order. */
+  /** tcpi_bytes_received less the FIN that it counts: payload bytes that came in order. */
   readonly received: number;
   /** SIOCINQ: of them, those that nobody has read. `received - unread` is what was consumed, by whichever process. */
   readonly unread: number;
@@ -62,7 +62,10 @@ export interface TcpProgress {
   readonly unsent: number;
 }
 
-/** `bytesAcked + unsent` is what has been written to an accepted connection, by whichever process. */
+/**
+ * `bytesAcked + unsent` is what has been written to an accepted connection, by whichever process. All four are of one instant; throws
+ * EBUSY where the client leaves none.
+ */
 export function tcpProgress(fd: number): TcpProgress {
   checkFd('fd', fd);
   const result = binding.tcpProgress(fd);
