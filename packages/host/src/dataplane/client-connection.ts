@@ -5,7 +5,7 @@
  * nothing that the client would see.
  */
 import {
-  type MonoMs, parseAddress, setReceivedAtMs, SLOT, SLOT_FLAG, type SocketAddress, slotPayload, slotWord,
+  assert, type MonoMs, parseAddress, setReceivedAtMs, SLOT, SLOT_FLAG, type SocketAddress, slotPayload, slotWord,
 } from '@tandem/core';
 import { closeFd, connectionInterface, localAddress, ReadyEvent, shutdownFd } from 'node-reuseport';
 import { Claim } from './claim.js';
@@ -80,6 +80,8 @@ export class ClientConnection implements Watcher {
   private heldBack = false;
   private finishing = false;
   private closed = false;
+  /** Its answer could not be begun: the connection is another's. */
+  private unbegun: number | null = null;
   private shared: boolean;
 
   /** `isShared`: the peer holds it or there is none; else nothing is read until `nowShared`. */
@@ -109,6 +111,11 @@ export class ClientConnection implements Watcher {
   /** No query under way, and no answer that waits for its reader. */
   get isIdle(): boolean {
     return this.asked.size === 0 && this.output.pendingBytes === 0;
+  }
+
+  /** Closed, or another's: nobody is answered here any more. */
+  get isGone(): boolean {
+    return this.closed;
   }
 
   /** The client does not read what it is owed. */
@@ -149,6 +156,7 @@ export class ClientConnection implements Watcher {
 
   /** A query that was taken from the connection's former owner is under way here. */
   adopt(slot: number): void {
+    assert(!this.closed, 'a connection that is gone takes no query');
     this.asked.add(slot);
     this.name(slot);
     this.options.onSlot(slot);
@@ -184,6 +192,7 @@ export class ClientConnection implements Watcher {
   private end(end: ConnectionEnd): void {
     this.closed = true;
     const unwritten = [...this.output.slots()];
+    if (this.unbegun !== null) unwritten.push(this.unbegun);
     this.output.end();
     this.interest.end();
     this.seams.tokens.remove(this.token);
@@ -194,7 +203,7 @@ export class ClientConnection implements Watcher {
   /** `slot`: of an answer that could not even be begun. */
   private wrote(result: OutputResult, slot: number | null = null): void {
     if (result === 'ok' || this.closed) return;
-    if (result === 'stolen' && slot !== null) this.asked.add(slot);
+    if (result === 'stolen') this.unbegun = slot;
     this.close();
   }
 

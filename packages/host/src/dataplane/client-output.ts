@@ -92,8 +92,11 @@ export class ClientOutput {
         if (underWay.sent < underWay.frame.length) return 'ok';
         this.done(underWay);
       }
-      const next = this.waiting.shift();
+      const next = this.waiting.at(0);
       if (next === undefined) break;
+      // Until it is begun it is one of those that wait.
+      if (!this.seams.claim.acquire()) return 'stolen';
+      this.waiting.shift();
       this.uncount(next.frame.length);
       const result = this.start(next.slot, next.frame.length, (frame) => frame.set(next.frame));
       if (result !== 'ok') return result;

@@ -81,15 +81,15 @@ export class HeldConnections {
     }
   }
 
-  /** The connection of a query in a slot of the owner's, if the query is ours to answer. */
-  connectionOf(memory: SlotMemory, slot: number): ClientConnection | null {
+  /** The connection of a query in a slot, the owner's or our copy of it; null where the query is not ours to answer. `ownersSlot`: the owner's. */
+  connectionOf(memory: SlotMemory, slot: number, ownersSlot: number): ClientConnection | null {
     const { words } = memory;
     const word = slotWord(memory, slot);
     if ((words[word + SLOT.flags] & SLOT_FLAG.tcp) === 0) return null;
     const taken = this.taken.get(words[word + SLOT.connection] - 1);
     if (taken?.generation !== words[word + SLOT.connectionGeneration]) return null;
     const isConsumed = ((words[word + SLOT.streamEnd] - taken.consumed) | 0) <= 0;
-    return isConsumed && slot !== taken.answeredSlot ? taken.connection : null;
+    return isConsumed && ownersSlot !== taken.answeredSlot && !taken.connection.isGone ? taken.connection : null;
   }
 
   close(): void {

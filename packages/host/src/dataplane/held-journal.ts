@@ -1,11 +1,16 @@
 /** Another member's journal, mapped here, as core's takeover sees it. */
 import { type HeldJournal, SLOT, SLOT_FLAG, type SlotMemory, slotWord, TAKEN, type Taken } from '@tandem/core';
-import { type Journal, type Reactor, scan, scanStride, scanWords, Take } from 'node-reuseport';
+import { type Journal, type Reactor, scan, scanStride, scanWords, SlotState, Take } from 'node-reuseport';
 import type { ClientConnection } from './client-connection.js';
 import type { HeldConnections } from './held-connections.js';
 import { NUMBERS_PER_MEMBER } from './listeners.js';
 import type { MappingJournalReader } from './mapping-journal.js';
 import { slotMemory } from './slot-memory.js';
+
+/** A state word's low bits; the rest is the generation. */
+const STATE_MASK = 7;
+/** In a slot that was allocated, and in which nothing lies yet. */
+const NO_LISTENER = 0xffff_ffff;
 
 export interface HeldJournalOptions {
   readonly reactor: Reactor;
@@ -27,6 +32,8 @@ export class MappedJournal implements HeldJournal {
   readonly journal: Journal;
   private readonly options: HeldJournalOptions;
   private readonly memory: SlotMemory;
+  /** Index of the first slot's state word. */
+  private readonly stateAt: number;
   private readonly heartbeatWord: Int32Array;
   private readonly cursorWord: Int32Array;
   private readonly dyingWord: Int32Array;
@@ -37,6 +44,7 @@ export class MappedJournal implements HeldJournal {
     this.journal = journal;
     this.options = options;
     this.memory = slotMemory(journal);
+    this.stateAt = journal.layout.stateOffset / Uint32Array.BYTES_PER_ELEMENT;
     this.heartbeatWord = new Int32Array(journal.buffer, journal.layout.heartbeatOffset, 1);
     this.cursorWord = new Int32Array(journal.buffer, journal.layout.cursorOffset, 1);
     this.dyingWord = new Int32Array(journal.buffer, journal.layout.dyingOffset, 1);
@@ -67,20 +75,20 @@ export class MappedJournal implements HeldJournal {
     return this.slots.subarray(0, count);
   }
 
-  /** A query that came by TCP is only of use together with its connection. */
+  /** A query that came by TCP is only of use together with its connection. One that is being put into its slot says nothing of a client yet. */
   mayTake(slot: number): boolean {
-    return !this.isTcp(slot) || this.connectionOf(slot) !== null;
+    const { memory } = this;
+    // What is said beside a datagram that its owner has not looked at is of the slot's former use.
+    if ((memory.words[this.stateAt + slot] & STATE_MASK) === SlotState.ARMED) return true;
+    if (!isTcp(memory, slot)) return memory.words[slotWord(memory, slot) + SLOT.listener] !== NO_LISTENER;
+    return this.connectionOf(memory, slot, slot) !== null;
   }
 
   take(slot: number, isGone: boolean): Taken {
     const { reactor, base } = this.options;
     switch (reactor.take(this.journal, slot, base, isGone)) {
-      case Take.QUERY: {
-        const connection = this.connectionOf(slot);
-        if (connection === null) this.nameListener(reactor.taken[0]);
-        else connection.adopt(reactor.taken[0]);
-        return TAKEN.query;
-      }
+      case Take.QUERY:
+        return this.receive(reactor.taken[0], slot);
       case Take.ANSWER:
         this.nameListener(reactor.taken[0]);
         return TAKEN.answer;
@@ -105,12 +113,25 @@ export class MappedJournal implements HeldJournal {
     this.journal.release();
   }
 
-  private isTcp(slot: number): boolean {
-    return (this.memory.words[slotWord(this.memory, slot) + SLOT.flags] & SLOT_FLAG.tcp) !== 0;
+  /** Whose query it is says our copy: an owner that lives may have another one in its slot by now. */
+  private receive(slot: number, ownersSlot: number): Taken {
+    const { memory, reactor } = this.options;
+    if (!isTcp(memory, slot)) {
+      this.nameListener(slot);
+      return TAKEN.query;
+    }
+    const connection = this.connectionOf(memory, slot, ownersSlot);
+    if (connection === null) {
+      // Its owner has the connection, and answers there.
+      reactor.freeSlot(slot);
+      return TAKEN.nothing;
+    }
+    connection.adopt(slot);
+    return TAKEN.query;
   }
 
-  private connectionOf(slot: number): ClientConnection | null {
-    return this.options.connections?.connectionOf(this.memory, slot) ?? null;
+  private connectionOf(memory: SlotMemory, slot: number, ownersSlot: number): ClientConnection | null {
+    return this.options.connections?.connectionOf(memory, slot, ownersSlot) ?? null;
   }
 
   /** A query that the member itself had taken from us came in by our own socket, under the member's number for it. */
@@ -120,4 +141,8 @@ export class MappedJournal implements HeldJournal {
     const theirs = memory.words[at] - base;
     if (theirs >= NUMBERS_PER_MEMBER) memory.words[at] = theirs % NUMBERS_PER_MEMBER;
   }
+}
+
+function isTcp(memory: SlotMemory, slot: number): boolean {
+  return (memory.words[slotWord(memory, slot) + SLOT.flags] & SLOT_FLAG.tcp) !== 0;
 }
