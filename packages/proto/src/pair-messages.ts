@@ -44,11 +44,16 @@ export function mappingToWire(mapping: Mapping): WireMapping {
   return {
     endpointUid: mapping.endpointUid,
     name: mapping.name,
-    address: Buffer.from(addressToBytes(mapping.address)),
+    address: viewOf(addressToBytes(mapping.address)),
     lookupMs: mapping.lookupMs,
     ttlSeconds: mapping.ttlSeconds,
     expiryMs: mapping.expiryMs,
   };
+}
+
+/** The same bytes, not a copy. */
+function viewOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 export function exchangeToWire(message: ExchangeMessage): WireExchangeMessage {

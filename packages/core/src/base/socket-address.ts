@@ -17,6 +17,9 @@ export interface SocketAddress {
 const GROUPS = 8;
 const MAPPED_PREFIX_BYTES = 12;
 const PORT_MAX = 65535;
+const DOT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
 
 /** The 16 bytes of an address text, or null if it is none. Accepts every RFC 4291 §2.2 form. */
 export function parseAddress(text: string): Uint8Array | null {
@@ -31,7 +34,8 @@ export function parseAddress(text: string): Uint8Array | null {
 /** Canonical text of 16 bytes at `offset`. */
 export function formatAddress(bytes: Uint8Array, offset = 0): string {
   if (isMapped(bytes, offset)) {
-    return bytes.subarray(offset + MAPPED_PREFIX_BYTES, offset + ADDRESS_BYTES).join('.');
+    const at = offset + MAPPED_PREFIX_BYTES;
+    return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`;
   }
   const groups: number[] = [];
   for (let i = 0; i < GROUPS; i++) groups.push((bytes[offset + 2 * i] << 8) | bytes[offset + 2 * i + 1]);
@@ -63,14 +67,24 @@ export function formatSocketAddress(at: { readonly address: string; readonly por
 }
 
 function parseV4(text: string, out: Uint8Array, offset: number): boolean {
-  const parts = text.split('.');
-  if (parts.length !== 4) return false;
-  for (let i = 0; i < 4; i++) {
+  let part = 0;
+  let digits = 0;
+  let value = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const code = i === text.length ? DOT : text.charCodeAt(i);
+    if (code === DOT) {
+      if (digits === 0 || value > 255 || part === 4) return false;
+      out[offset + part++] = value;
+      digits = 0;
+      value = 0;
+      continue;
+    }
     // A leading zero means octal to some readers and decimal to others: refused.
-    if (!/^(?:0|[1-9][0-9]{0,2})$/.test(parts[i]) || Number(parts[i]) > 255) return false;
-    out[offset + i] = Number(parts[i]);
+    if (code < ZERO || code > NINE || digits === 3 || (digits > 0 && value === 0)) return false;
+    value = value * 10 + code - ZERO;
+    digits++;
   }
-  return true;
+  return part === 4;
 }
 
 function parseV6(text: string, out: Uint8Array): boolean {

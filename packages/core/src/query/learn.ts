@@ -9,7 +9,7 @@ import { CLASS, nameEquals, RCODE, SCAN, scanServiceBinding, ServiceBindingHints
 import type { MonoMs, Random } from '../base/seams.js';
 import { COUNTER, type Counters } from './counters.js';
 import { RecentMappings } from './recent-mappings.js';
-import { ALIAS_LINKS_MAX } from './settings.js';
+import { ALIAS_LINKS_MAX, type PathSettings } from './settings.js';
 
 /** What became of a mapping that was passed on. */
 export const OPENING = {
@@ -71,11 +71,11 @@ export class Learner {
   /** Entries of `recent` that the answer waits for. */
   private opening: number[] = [];
 
-  constructor(sink: MappingSink, counters: Counters, random: Random, minTtlSeconds: number) {
+  constructor(sink: MappingSink, counters: Counters, random: Random, settings: Pick<PathSettings, 'minTtlSeconds' | 'recentSets'>) {
     this.sink = sink;
     this.counters = counters;
-    this.minTtlSeconds = minTtlSeconds;
-    this.recent = new RecentMappings(random);
+    this.minTtlSeconds = settings.minTtlSeconds;
+    this.recent = new RecentMappings(random, settings.recentSets);
   }
 
   /** Every answer is news again. */

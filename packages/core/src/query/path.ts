@@ -62,7 +62,7 @@ export class QueryPath {
     this.shares = new ClientShares(memory.slotCount, random);
     this.decider = new Decider(memory, settings);
     this.forwarder = new Forwarder(memory, wire, random);
-    this.learner = new Learner(seams.sink, counters, random, settings.minTtlSeconds);
+    this.learner = new Learner(seams.sink, counters, random, settings);
     this.replier = new Replier(memory, wire, counters, settings.dnsCompression);
     this.held = new HeldAnswers(memory, wire, settings.responseMaxDelayMs);
     this.queued = new SlotList(memory.slotCount);

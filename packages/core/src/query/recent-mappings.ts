@@ -8,6 +8,7 @@
  */
 import type { Random } from '../base/seams.js';
 
+/** Sets of a member that serves a node; a pair of tests makes do with fewer. */
 const SETS = 16_384;
 const WAYS = 4;
 /** endpoint ID, two name hash words, four address words. */
@@ -25,16 +26,22 @@ const EXTENSION_SHARE = 1 / 6;
 const NOBODY = 0;
 
 export class RecentMappings {
-  private readonly keys = new Uint32Array(SETS * WAYS * KEY_WORDS);
-  private readonly expiries = new Float64Array(SETS * WAYS).fill(-Infinity);
+  private readonly sets: number;
+  private readonly keys: Uint32Array;
+  private readonly expiries: Float64Array;
   /** The answer that waits for the datapath to open the entry's address; NOBODY once it is open. */
-  private readonly waiters = new Uint32Array(SETS * WAYS);
+  private readonly waiters: Uint32Array;
   private readonly seedA: number;
   private readonly seedB: number;
   private nameA = 0;
   private nameB = 0;
 
-  constructor(random: Random) {
+  /** `sets` of WAYS entries each. */
+  constructor(random: Random, sets = SETS) {
+    this.sets = sets;
+    this.keys = new Uint32Array(sets * WAYS * KEY_WORDS);
+    this.expiries = new Float64Array(sets * WAYS).fill(-Infinity);
+    this.waiters = new Uint32Array(sets * WAYS);
     this.seedA = random.int(0x1_0000_0000) | 1;
     this.seedB = random.int(0x1_0000_0000) | 1;
   }
@@ -106,7 +113,9 @@ export class RecentMappings {
       hash = Math.imul(hash ^ words[at + i], 0xc2b2ae35);
       hash ^= hash >>> 15;
     }
-    return (hash >>> 0) % SETS;
+    // The last byte of an address is in the highest bits: these must come down to those that choose the set.
+    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+    return ((hash ^ (hash >>> 13)) >>> 0) % this.sets;
   }
 
   private find(endpointId: number, words: Uint32Array, at: number): number {

@@ -30,6 +30,8 @@ export interface PathSettings {
   readonly slotsForQueries: number;
   /** Least life of a mapping in seconds, whatever its TTL. */
   readonly minTtlSeconds: number;
+  /** Sets of four mappings that are remembered as passed on; without it as many as a busy node needs. */
+  readonly recentSets?: number;
 }
 
 /** One try at an upstream; after TRIES of them the client gets SERVFAIL. Together below the promised 2.5 s. */
