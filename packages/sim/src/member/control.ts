@@ -6,8 +6,7 @@
  * newest policy is and which number it has.
  */
 import {
-  type ChangesMessage, type Clean, type EndpointRecord, FqdnCache, type Mapping, monoMs, type MonoMs, NODE_UID, Replica, type Role, type Snapshot, utf8,
-  validateSnapshot,
+  type ChangesMessage, type Clean, type EndpointRecord, FqdnCache, type Mapping, monoMs, type MonoMs, NODE_UID, Replica, type Role, type Snapshot,
 } from '@tandem/core';
 import { EVENT } from '../base/transcript.js';
 import type { World } from '../run/world.js';
@@ -79,7 +78,7 @@ export class Control {
 
   start(): void {
     const kept = this.world.diskOf(this.role).read(SNAPSHOT_FILE);
-    if (kept !== null) this.enforce(validateSnapshot(JSON.parse(new TextDecoder().decode(kept))));
+    if (kept !== null) this.enforce(this.world.policies.memory.snapshotOf(kept));
     this.process.after(COLLECT_EVERY_MS, () => this.collect());
     if (this.role === 'agent') {
       this.process.after(this.process.random.between(...SOURCE_MS), () => this.startAgent());
@@ -201,7 +200,7 @@ export class Control {
       return;
     }
     this.isWriting = true;
-    const bytes = utf8(JSON.stringify(this.current));
+    const bytes = this.world.policies.memory.bytesOf(this.current!);
     this.world.diskOf(this.role).write(SNAPSHOT_FILE, bytes, () => this.process.isAlive, (ok) => this.process.run(() => {
       this.isWriting = false;
       if (ok && !this.isBehind) return;

@@ -5,17 +5,18 @@
  * unless the process is stopped in the middle of it.
  */
 import {
-  Counters, formatAddress, monoMs, OPENING, type LearnedMapping, type MonoMs, type Opening, PEER_TICK_MS, PolicyIndex, QueryPath, SLOT, type Snapshot, slotWord,
+  Counters, formatAddress, monoMs, OPENING, type LearnedMapping, type MonoMs, type Opening, PEER_TICK_MS, type PolicyIndex, QueryPath, SLOT, type Snapshot, slotWord,
 } from '@tandem/core';
 import { nameToString } from '@tandem/dns';
 import type { Event } from '../base/event-queue.js';
 import { EVENT } from '../base/transcript.js';
 import { CodePoints } from '../models/code-points.js';
-import { ANSWER_BYTES, BATCH, Journal, STATE } from '../models/journal.js';
+import { ANSWER_BYTES, BATCH, type Journal, STATE } from '../models/journal.js';
 import { Reactor } from '../models/reactor.js';
 import type { Query } from '../models/datagram.js';
 import type { SharedSocket } from '../models/reuseport-switch.js';
 import type { Answer, AnswerReceiver } from '../models/upstream.js';
+import type { PolicyMemory } from '../run/policy-memory.js';
 import type { World } from '../run/world.js';
 import type { ChannelEnd } from './channel.js';
 import { Handover } from './handover.js';
@@ -80,6 +81,7 @@ export class Plane implements AnswerReceiver {
   private stopByMs = 0;
   private isQuiet = false;
   private nowMs: MonoMs;
+  private addressBytes: Uint8Array = new Uint8Array(0);
 
   constructor(world: World, process: SimProcess, events: PlaneEvents) {
     this.world = world;
@@ -88,7 +90,7 @@ export class Plane implements AnswerReceiver {
     this.nowMs = world.clockOf(process.role).nowMs();
     const { slots } = world.options;
     this.slotsForQueries = Math.max(1, Math.floor(slots * SPARE_SHARE * (1 - REFUSAL_SHARE)));
-    this.journal = new Journal(process.number, slots);
+    this.journal = world.journals.take(process.number, slots);
     this.reactor = new Reactor(this.journal, this.points, world.outletOf(this), () => this.wake());
     this.reactor.reserve = Math.floor(slots * SPARE_SHARE);
     this.wire = new SimWire(this.reactor, {
@@ -134,7 +136,7 @@ export class Plane implements AnswerReceiver {
   /** Takes or makes its socket, then turns. */
   start(snapshot: Snapshot | null, onServing: () => void): void {
     if (snapshot !== null) this.enforce(snapshot);
-    else if (this.world.plant.allowsWithoutSnapshot) this.path.setPolicy(PolicyIndex.build(this.world.policies.openToAll, null));
+    else if (this.world.plant.allowsWithoutSnapshot) this.path.setPolicy(this.memory.indexOf(this.world.policies.openToAll, null));
     this.nowMs = this.clock();
     this.handover.acquire((socket, isInherited) => this.serve(socket, isInherited, onServing));
   }
@@ -320,8 +322,12 @@ export class Plane implements AnswerReceiver {
     this.events.stopped();
   }
 
+  private get memory(): PolicyMemory {
+    return this.world.policies.memory;
+  }
+
   private enforce(snapshot: Snapshot): void {
-    this.index = PolicyIndex.build(snapshot, this.index);
+    this.index = this.memory.indexOf(snapshot, this.index);
     this.path.setPolicy(this.index);
     this.world.checkers.onEnforced(this, snapshot.revision);
   }
@@ -334,13 +340,19 @@ export class Plane implements AnswerReceiver {
     this.events.learned({
       endpointId: mapping.endpointId,
       name: nameToString(mapping.bytes, mapping.nameOffset, mapping.nameOffset, end),
-      address: formatAddress(new Uint8Array(mapping.address.buffer, mapping.address.byteOffset, 16)),
+      address: formatAddress(this.bytesOf(mapping.address)),
       ttlSeconds: mapping.ttlSeconds,
       lookupMs: monoMs(mapping.lookupMs),
       slot: mapping.slot,
       answer: mapping.answer,
     });
     return this.world.datapath.mode === 'none' || this.world.plant.opensNothing ? OPENING.open : OPENING.pending;
+  }
+
+  /** The learner writes every address to the same place. */
+  private bytesOf(address: Uint32Array): Uint8Array {
+    if (this.addressBytes.buffer !== address.buffer) this.addressBytes = new Uint8Array(address.buffer, address.byteOffset, address.byteLength);
+    return this.addressBytes;
   }
 
   private noteTaken(slot: number, isAnswer: boolean): void {

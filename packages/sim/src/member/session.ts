@@ -3,7 +3,7 @@
  *
  * Invariant: as there, a message that cannot be used ends the link and changes nothing. Keepalive is left out.
  */
-import { AppError, Exchange, type ExchangeMessage, type Role, type Snapshot, validateSnapshot } from '@tandem/core';
+import { AppError, Exchange, type ExchangeMessage, type Role, type Snapshot } from '@tandem/core';
 import { checkHello, exchangeFromWire, exchangeToWire, pairV1, seenOf, seenToWire, versionsToWire } from '@tandem/proto';
 import type { Control } from './control.js';
 
@@ -181,7 +181,7 @@ export class Session {
     if (aheadBy < 0 || (aheadBy === 0 && this.role === 'dns-proxy')) return;
     this.awaiting = String(++this.requests);
     this.peerHas(snapshot);
-    const content = Buffer.from(JSON.stringify(snapshot));
+    const content = Buffer.from(this.control.world.policies.memory.bytesOf(snapshot));
     this.send({ $case: 'snapshot', value: { requestId: this.awaiting, revision: BigInt(snapshot.revision), hash: snapshot.hash, content } });
   }
 
@@ -192,7 +192,7 @@ export class Session {
   }
 
   private snapshot(message: pairV1.Snapshot): void {
-    const snapshot: Snapshot = validateSnapshot(JSON.parse(message.content.toString('utf8')));
+    const snapshot: Snapshot = this.control.world.policies.memory.snapshotOf(message.content);
     this.peerHas(snapshot);
     const { requestId, revision } = message;
     this.control.fromPeer(snapshot, (refusal) => this.send({ $case: 'snapshotResult', value: { requestId, revision, refusal } }));

@@ -60,6 +60,10 @@ export interface Note {
   isTaken: boolean;
 }
 
+const NO_RECEIVE: ReceiveEntry = { slot: UNSET, length: UNSET, listener: UNSET };
+const NO_TRANSMIT: TransmitEntry = { slot: UNSET, word: 0, offset: 0, length: 0, hasName: false, sent: UNSET };
+const NO_NOTE: Note = { stolenWord: 0, sentWord: 0, sourceSlot: 0, sourceWord: 0, sourceJournal: 0, isTaken: false };
+
 export function stateOf(word: number): number {
   return word & STATE_MASK;
 }
@@ -73,7 +77,7 @@ export function nextGeneration(word: number, state: number): number {
 }
 
 export class Journal implements SlotMemory {
-  readonly number: number;
+  number: number;
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
   readonly slotCount: number;
@@ -104,10 +108,23 @@ export class Journal implements SlotMemory {
     this.bytes = new Uint8Array(this.adoptionOffset + ANSWER_BYTES);
     this.words = new Uint32Array(this.bytes.buffer);
     this.states = new Uint32Array(slotCount);
-    this.notes = Array.from({ length: slotCount }, () => ({ stolenWord: 0, sentWord: 0, sourceSlot: 0, sourceWord: 0, sourceJournal: 0, isTaken: false }));
+    this.notes = Array.from({ length: slotCount }, () => ({ ...NO_NOTE }));
     this.datagrams = new Array<Datagram | null>(slotCount).fill(null);
-    this.receive = Array.from({ length: BATCH }, () => ({ slot: UNSET, length: UNSET, listener: UNSET }));
-    this.transmit = Array.from({ length: TRANSMIT_ROWS }, () => ({ slot: UNSET, word: 0, offset: 0, length: 0, hasName: false, sent: UNSET }));
+    this.receive = Array.from({ length: BATCH }, () => ({ ...NO_RECEIVE }));
+    this.transmit = Array.from({ length: TRANSMIT_ROWS }, () => ({ ...NO_TRANSMIT }));
+  }
+
+  /** As new, for another process. */
+  clear(number: number): void {
+    this.number = number;
+    this.bytes.fill(0);
+    this.states.fill(0);
+    for (const note of this.notes) Object.assign(note, NO_NOTE);
+    this.datagrams.fill(null);
+    for (const entry of this.receive) Object.assign(entry, NO_RECEIVE);
+    for (const entry of this.transmit) Object.assign(entry, NO_TRANSMIT);
+    this.heartbeat = 0;
+    this.cursor = 0;
   }
 
   state(slot: number): number {

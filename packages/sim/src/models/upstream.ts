@@ -72,6 +72,8 @@ const QUESTION_TAIL = 4;
 const A_BYTES = 4;
 const AAAA_BYTES = 16;
 const LARGE_RECORDS = 64;
+/** A question and the addresses of a large answer. */
+const PACKET_BYTES_MAX = 4096;
 
 export class Upstream {
   manners: Manners = HONEST;
@@ -130,7 +132,7 @@ export class Upstream {
 
   private bytesOf({ bytes: question, query }: Asked, behaviour: Behaviour): Uint8Array {
     const end = questionEnd(question);
-    const packet = new Packet(question.subarray(0, end), behaviour === 'large' ? LARGE_RECORDS : 3);
+    const packet = new Packet(question, end);
     const isForged = behaviour.startsWith('forged');
     const net = isForged ? FORGED_NET : TRUE_NET;
     const ttl = this.zone.ttlSeconds(query.name);
@@ -189,16 +191,19 @@ export function questionEnd(packet: Uint8Array): number {
   return at + 1 + QUESTION_TAIL;
 }
 
+/** Packets are written here one at a time, and are copied out when they are done. */
+const scratch = new Uint8Array(PACKET_BYTES_MAX);
+
 /** Writes an answer packet: the question, then records. */
 class Packet {
-  private readonly bytes: Uint8Array;
+  private readonly bytes = scratch;
   private at: number;
   private records = 0;
 
-  constructor(question: Uint8Array, records: number) {
-    this.bytes = new Uint8Array(question.length + 64 + records * 44);
-    this.bytes.set(question);
-    this.at = question.length;
+  constructor(question: Uint8Array, end: number) {
+    this.bytes.fill(0);
+    for (let i = 0; i < end; i++) this.bytes[i] = question[i];
+    this.at = end;
   }
 
   /** An address record; `owner` is a compression pointer. */
@@ -240,7 +245,7 @@ class Packet {
     bytes[6] = 0;
     bytes[7] = this.records;
     bytes.fill(0, 8, HEADER_BYTES);
-    return bytes.subarray(0, this.at);
+    return bytes.slice(0, this.at);
   }
 
   private head(type: number, ttl: number, dataBytes: number): void {

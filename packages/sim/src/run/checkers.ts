@@ -4,7 +4,7 @@
  * The checkers know the truth (who asked what, which policy was where in force, what upstreams said) and read nothing that
  * the members believe, but for counts and lists that are to be empty.
  */
-import type { AppError, LearnedMapping, Role } from '@tandem/core';
+import type { AppError, LearnedMapping, Mapping, Role } from '@tandem/core';
 import { AnswerView, RCODE, scanAnswer, TYPE } from '@tandem/dns';
 import { BrokenPromise } from '../base/failure.js';
 import { EVENT } from '../base/transcript.js';
@@ -98,9 +98,10 @@ export class Checkers {
     const endpointId = plane.endpointIdOf(query.flow.address);
     for (let i = 0; i < this.answer.recordCount; i++) {
       const at = offset + this.answer.dataOffset[i];
-      const address = addressOf(this.answer.recordType[i], bytes, at);
-      if (address?.net === TRUE_NET && !datapath.isOpen(endpointId, address.text)) {
-        this.broken(`${this.text(query)} was answered with ${address.text} after ${waitedMs} ms, before that was open for endpoint ${endpointId}`);
+      if (netOf(this.answer.recordType[i], bytes, at) !== TRUE_NET) continue;
+      const address = addressText(this.answer.recordType[i], bytes, at);
+      if (!datapath.isOpen(endpointId, address)) {
+        this.broken(`${this.text(query)} was answered with ${address} after ${waitedMs} ms, before that was open for endpoint ${endpointId}`);
       }
     }
   }
@@ -154,12 +155,10 @@ export class Checkers {
   }
 
   private sameCaches(a: Control, b: Control): void {
-    const ours = cacheText(a);
-    const theirs = cacheText(b);
-    const missing = [...ours].filter((line) => !theirs.has(line)).concat([...theirs].filter((line) => !ours.has(line)));
-    if (missing.length > 0) {
-      this.broken(`the caches differ: ${ours.size} mappings of the agent, ${theirs.size} of dns-proxy; only one has ${missing[0]}`);
-    }
+    const ours = contentOf(a);
+    const theirs = contentOf(b);
+    const missing = firstMissing(ours, theirs) ?? firstMissing(theirs, ours);
+    if (missing !== null) this.broken(`the caches differ: only one has ${textOf(missing)}`);
   }
 
   private enter(plane: Plane, revision: number): void {
@@ -171,9 +170,11 @@ export class Checkers {
   /** Some policy that was in force since the query was sent allows it. */
   private allowedSince(query: Query): boolean {
     const { pod } = query.flow;
-    return this.inForce.some(({ revision, toMs }) => (
-      toMs >= query.sentMs && revision !== NO_POLICY && mayAsk(revision, pod, NAMES[query.name])
-    ));
+    for (let i = this.inForce.length - 1; i >= 0; i--) {
+      const { revision, toMs } = this.inForce[i];
+      if (toMs >= query.sentMs && revision !== NO_POLICY && mayAsk(revision, pod, NAMES[query.name])) return true;
+    }
+    return false;
   }
 
   private refusedSince(query: Query): boolean {
@@ -186,8 +187,7 @@ export class Checkers {
   private notForged(query: Query, bytes: Uint8Array, offset: number, length: number): void {
     if (scanAnswer(bytes, offset, length, this.answer) !== 0) return;
     for (let i = 0; i < this.answer.recordCount; i++) {
-      const address = addressOf(this.answer.recordType[i], bytes, offset + this.answer.dataOffset[i]);
-      if (address?.net === FORGED_NET) this.broken(`${this.text(query)} was given a forged answer`);
+      if (netOf(this.answer.recordType[i], bytes, offset + this.answer.dataOffset[i]) === FORGED_NET) this.broken(`${this.text(query)} was given a forged answer`);
     }
   }
 
@@ -197,19 +197,46 @@ export class Checkers {
   }
 }
 
-function cacheText(control: Control): Set<string> {
-  const lines = new Set<string>();
-  for (const { endpointUid, name, address, lookupMs, expiryMs } of control.cache.everything()) {
-    lines.add(`${endpointUid} ${name} ${address} ${lookupMs} ${expiryMs}`);
+/** By name: texts that are looked up by their parts need not be made whole. */
+type Content = ReadonlyMap<string, readonly Mapping[]>;
+
+function contentOf(control: Control): Content {
+  const content = new Map<string, Mapping[]>();
+  for (const mapping of control.cache.everything()) {
+    const list = content.get(mapping.name);
+    if (list === undefined) content.set(mapping.name, [mapping]);
+    else list.push(mapping);
   }
-  return lines;
+  return content;
 }
 
-/** First byte of the four that the upstream chose, and the address as text; null for other records. */
-function addressOf(type: number, bytes: Uint8Array, at: number): { readonly net: number; readonly text: string } | null {
-  if (type === TYPE.A) return { net: bytes[at], text: bytes.subarray(at, at + 4).join('.') };
-  if (type !== TYPE.AAAA) return null;
+/** Of the first what the second has not. */
+function firstMissing(a: Content, b: Content): Mapping | null {
+  for (const [name, mappings] of a) {
+    const others = b.get(name) ?? [];
+    for (const mapping of mappings) if (!others.some((other) => isSame(mapping, other))) return mapping;
+  }
+  return null;
+}
+
+function isSame(a: Mapping, b: Mapping): boolean {
+  return a.lookupMs === b.lookupMs && a.expiryMs === b.expiryMs && a.address === b.address && a.endpointUid === b.endpointUid;
+}
+
+function textOf({ endpointUid, name, address, lookupMs, expiryMs }: Mapping): string {
+  return `${endpointUid} ${name} ${address} ${lookupMs} ${expiryMs}`;
+}
+
+/** First byte of the four that the upstream chose; -1 for records without an address. */
+function netOf(type: number, bytes: Uint8Array, at: number): number {
+  if (type === TYPE.A) return bytes[at];
+  return type === TYPE.AAAA ? bytes[at + 12] : -1;
+}
+
+/** Of an address record, as the members write it. */
+function addressText(type: number, bytes: Uint8Array, at: number): string {
+  if (type === TYPE.A) return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`;
   const last = at + 12;
   const pair = (i: number): string => ((bytes[last + i] << 8) | bytes[last + i + 1]).toString(16);
-  return { net: bytes[last], text: `2001::${pair(0)}:${pair(2)}` };
+  return `2001::${pair(0)}:${pair(2)}`;
 }

@@ -7,6 +7,7 @@
  */
 import { type Allotment, compileSnapshot, type PodObject, type PolicyObject, type PolicyObjects, type Snapshot } from '@tandem/core';
 import { nameFromString } from '@tandem/dns';
+import { frozen, PolicyMemory } from './policy-memory.js';
 
 export const REVISIONS_MAX = 8;
 /** Pods that may ask. The last has no policy; the one before it changes with each revision. */
@@ -77,6 +78,7 @@ export interface PolicyStep {
 }
 
 export class Policies {
+  readonly memory = new PolicyMemory();
   private readonly steps: PolicyStep[] = [];
   /** For a planted defect. */
   readonly openToAll: Snapshot;
@@ -86,9 +88,9 @@ export class Policies {
     for (let revision = 1; revision <= REVISIONS_MAX; revision++) {
       const result = compileSnapshot(objectsOf(revision, 'default'), { nodeName: 'node', enablePolicy: 'default', allotment, revision });
       allotment = result.allotment;
-      this.steps.push({ snapshot: result.snapshot });
+      this.steps.push({ snapshot: frozen(result.snapshot) });
     }
-    this.openToAll = compileSnapshot(objectsOf(1, 'none'), { nodeName: 'node', enablePolicy: 'default', allotment: null, revision: 1 }).snapshot;
+    this.openToAll = frozen(compileSnapshot(objectsOf(1, 'none'), { nodeName: 'node', enablePolicy: 'default', allotment: null, revision: 1 }).snapshot);
   }
 
   at(revision: number): PolicyStep {

@@ -16,8 +16,8 @@ import { defaults, ROLES, World, type WorldOptions } from './world.js';
 export const QUERIES_PER_SEED = 2000;
 const SAFETY_MS = 4000;
 const START_MS = 200;
-/** Held members are dropped, members redial, files are written within this. */
-const REST_MS = 4500;
+/** Members redial, files are written, what was sent twice arrives within this; held members are waited for besides. */
+const REST_MS = 1500;
 const START_MS_MAX = 8000;
 const BARE_SHARE = 0.08;
 /** A member without a policy waits 5 s for one before it serves. */
@@ -57,6 +57,7 @@ export function runSeed(seed: number, options: SeedOptions = {}): SeedResult {
     // Also an assertion of core's: a member that would have ended itself.
     failure = error instanceof BrokenPromise ? error.message : `${String(error)}\n${error instanceof Error ? error.stack ?? '' : ''}`;
   }
+  world.journals.release();
   return {
     seed,
     hash: world.transcript.hash(),

@@ -19,6 +19,7 @@ import { SimClock } from '../models/clocks.js';
 import { Datapath, type DatapathMode } from '../models/datapath.js';
 import type { Datagram, Flow, Query } from '../models/datagram.js';
 import { Disk } from '../models/disk.js';
+import { JournalPool } from '../models/journal-pool.js';
 import { LossyLink } from '../models/lossy-link.js';
 import type { Outlet } from '../models/reactor.js';
 import { ReuseportSwitch } from '../models/reuseport-switch.js';
@@ -42,6 +43,9 @@ export interface WorldOptions {
 }
 
 export const ROLES: readonly Role[] = ['agent', 'dns-proxy'];
+
+/** Enough for the names of a run. */
+const RECENT_SETS = 4096;
 
 /** A dead process's connections end so late at most. */
 const EOF_MS_MAX = 8;
@@ -68,6 +72,7 @@ export function defaults(seed: number): WorldOptions {
 export class World {
   readonly options: WorldOptions;
   readonly queue = new EventQueue();
+  readonly journals = new JournalPool();
   readonly random: RandomStream;
   readonly transcript: Transcript;
   readonly kernel: ReuseportSwitch;
@@ -295,6 +300,7 @@ export class World {
       responseMaxDelayMs,
       slotsForQueries,
       minTtlSeconds,
+      recentSets: RECENT_SETS,
     };
   }
 
