@@ -66,7 +66,9 @@ bool offsetsMatch(const Header& h, const Layout& l) {
 
 }  // namespace
 
-constexpr int kFatalSignals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+constexpr int kFatalSignals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+// For a handler that runs because the stack is full.
+thread_local uint8_t handlerStack[64 * 1024];
 std::atomic<uint32_t*> dyingWord{nullptr};
 struct sigaction formerActions[sizeof kFatalSignals / sizeof kFatalSignals[0]];
 
@@ -83,6 +85,10 @@ void onFatalSignal(int signal) {
 
 void sayWhenDying(Journal* journal) {
   dyingWord = journal == nullptr ? nullptr : &journal->header()->stop;
+  stack_t stack = {};
+  stack.ss_sp = handlerStack;
+  stack.ss_size = sizeof handlerStack;
+  sigaltstack(&stack, nullptr);
   static const bool installed = [] {
     struct sigaction action = {};
     action.sa_handler = onFatalSignal;

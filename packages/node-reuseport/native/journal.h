@@ -49,7 +49,7 @@ class Journal {
   int map(bool isOwn);
 };
 
-// From now on a fatal signal (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT) first says so in this journal's header: a process
+// From now on a fatal signal (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP) first says so in this journal's header: a process
 // that dumps core stays open for seconds, and its peer would take it for one that hangs. Null: no journal any more.
 void sayWhenDying(Journal* journal);
 

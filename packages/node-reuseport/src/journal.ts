@@ -212,7 +212,7 @@ export class Journal {
 
   /**
    * From now on a fatal signal to this process says so at `dyingOffset` before it does what it did: a process that dumps core
-   * looks for seconds like one that hangs. One journal per process.
+   * looks for seconds like one that hangs. One journal per process, from the thread that works on it.
    */
   sayWhenDying(): void {
     check(binding.sayWhenDying(journalHandle(this)), 'sigaction', 'the journal has been released');

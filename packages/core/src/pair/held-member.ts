@@ -61,7 +61,7 @@ export interface HeldSeams {
   flush(): void;
   /** An answer that the owner of a slot taken over had ready. */
   replyTaken(slot: number, offset: number, length: number): void;
-  /** A query that was another's; `wasReading`: its owner died while it read this one. */
+  /** A query that was another's; `wasReading`: its owner met its fault while it read this one. */
   onTaken(slot: number, owner: { readonly isGone: boolean; readonly wasReading: boolean }): void;
 }
 
@@ -176,26 +176,24 @@ export class HeldMember {
 
   /** Takes every connection and slot that is owed; false when some must wait for the next tick. */
   private take(journal: HeldJournal, nowMs: MonoMs): boolean {
-    const reading = journal.reading();
-    const isDead = this.isGone || journal.isDying();
+    // A member that was killed from outside did not die of what it was reading.
+    const deadly = journal.isDying() ? journal.reading() : NONE;
     // A query that came by TCP needs its connection.
     this.sockets.takeConnections(this.isGone, nowMs);
     let complete = true;
     const owed = journal.owed();
     for (let i = 0; i < owed.length; i++) {
-      // A member that went silent while it read this one may be dying of it: that is known a moment later.
-      if (owed[i] === reading && !isDead && !this.watch.isHanging) complete = false;
-      else if (!this.takeOne(journal, owed[i], isDead ? reading : NONE)) complete = false;
+      if (!this.takeOne(journal, owed[i], deadly)) complete = false;
     }
     return complete;
   }
 
-  private takeOne(journal: HeldJournal, slot: number, poisonous: number): boolean {
+  private takeOne(journal: HeldJournal, slot: number, deadly: number): boolean {
     if (!journal.mayTake(slot)) return true;
     const { taken } = journal;
     switch (journal.take(slot, this.isGone)) {
       case TAKEN.query:
-        this.seams.onTaken(taken[0], { isGone: this.isGone || journal.isDying(), wasReading: slot === poisonous });
+        this.seams.onTaken(taken[0], { isGone: this.isGone || journal.isDying(), wasReading: slot === deadly });
         return true;
       case TAKEN.answer:
         this.seams.replyTaken(taken[0], taken[1], taken[2]);

@@ -10,8 +10,6 @@
 export const PEER_TICK_MS = 10;
 /** Ticks without a beat after which the peer is stale. */
 const STALE_TICKS = 3;
-/** So many ticks later a stale peer is surely not just about to end: the news of an end comes sooner. */
-const HANGING_TICKS = STALE_TICKS + 1;
 
 export class PeerWatch {
   private lastBeat: number | null = null;
@@ -25,11 +23,6 @@ export class PeerWatch {
 
   nextDeadlineMs(): number {
     return this.nextTickMs;
-  }
-
-  /** It is stale, and for longer than a peer that was killed would be without its end being known. */
-  get isHanging(): boolean {
-    return this.silentTicks >= HANGING_TICKS;
   }
 
   /** One tick with the heartbeat word as it stands; true while the peer is stale. */
