@@ -102,9 +102,8 @@ export class Stage {
   }
 
   /** A counter (without `_total`) or gauge of a member. */
-  async metric(role: Role, name: string): Promise<number> {
-    const { body } = await this.pair.http(role, '/metrics');
-    return Number(new RegExp(`^tandem_${name}(?:_total)?\\{[^}]*\\} (\\S+)$`, 'm').exec(body)?.[1] ?? NaN);
+  metric(role: Role, name: string): Promise<number> {
+    return this.pair.metric(role, name);
   }
 
   /** Asks for names that nobody has asked for yet, `prefix`0.bench.test and so on, of both members; all must be answered. */

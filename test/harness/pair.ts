@@ -179,6 +179,19 @@ export class Pair {
     return JSON.parse(body) as Status;
   }
 
+  /** A counter (without `_total`) or gauge of a member; NaN for one that it has not. */
+  async metric(role: Role, name: string): Promise<number> {
+    const { body } = await this.http(role, '/metrics');
+    return Number(new RegExp(`^tandem_${name}(?:_total)?\\{[^}]*\\} (\\S+)$`, 'm').exec(body)?.[1] ?? NaN);
+  }
+
+  /** Each could answer for the other. */
+  async redundant(): Promise<void> {
+    for (const role of ROLES) {
+      await until(`${role} to be redundant`, READY_DEADLINE_MS, async () => ((await this.metric(role, 'redundant')) === 1 ? true : null));
+    }
+  }
+
   /** One counter of both, the agent's first. */
   async counters(name: string): Promise<[number, number]> {
     const [a, b] = await Promise.all(ROLES.map((role) => this.status(role)));

@@ -25,22 +25,11 @@ const pair = await Pair.start({
 });
 t.teardown(() => pair.stop());
 
-async function metric(role: Role, name: string): Promise<number> {
-  const { body } = await pair.http(role, '/metrics');
-  return Number(new RegExp(`^tandem_${name}(?:_total)?\\{[^}]*\\} (\\d+)$`, 'm').exec(body)?.[1] ?? NaN);
-}
-
-async function redundant(): Promise<void> {
-  for (const role of ROLES) {
-    await until(`${role} to be redundant`, DEADLINE_MS, async () => ((await metric(role, 'redundant')) === 1 ? true : null));
-  }
-}
-
 async function restarted(role: Role, faults: string): Promise<void> {
   if (pair.member(role).exit === null) await pair.member(role).stop('SIGTERM');
   pair.launch(role, [], faults === '' ? {} : { environment: { TANDEM_FAULTS: faults } });
   await pair.ready(role);
-  await redundant();
+  await pair.redundant();
 }
 
 /** The answer's code. */

@@ -26,50 +26,39 @@ function peerOf(role: Role): Role {
   return role === 'agent' ? 'dns-proxy' : 'agent';
 }
 
-async function gauge(role: Role, name: string): Promise<number> {
-  const { body } = await pair.http(role, '/metrics');
-  return Number(new RegExp(`^tandem_${name}(?:_total)?\\{[^}]*\\} (\\d+)$`, 'm').exec(body)?.[1] ?? NaN);
-}
-
-async function redundant(): Promise<void> {
-  for (const role of ROLES) {
-    await until(`${role} to be redundant`, DEADLINE_MS, async () => ((await gauge(role, 'redundant')) === 1 ? true : null));
-  }
-}
-
 /** Load from 200 ports; `fault` comes once both members have had their share of it. */
 async function underLoad(role: Role, fault: () => Promise<void>) {
-  const before = await gauge(role, 'queries');
+  const before = await pair.metric(role, 'queries');
   const load = generate([
     '--server', formatServer(pair.server), '--bind', CLIENT_A, '--clients', '200', '--window', '4000',
     '--rate', String(RATE), '--seconds', String(SECONDS),
   ]);
-  await until('queries', DEADLINE_MS, async () => ((await gauge(role, 'queries')) - before > FAULT_AFTER_QUERIES / 2 ? true : null));
+  await until('queries', DEADLINE_MS, async () => ((await pair.metric(role, 'queries')) - before > FAULT_AFTER_QUERIES / 2 ? true : null));
   await fault();
   return load;
 }
 
 for (const role of ROLES) {
   t.test(`${role} is killed: nothing is lost, nothing is answered twice, its peer took over`, async (t) => {
-    await redundant();
-    const takenBefore = await gauge(peerOf(role), 'taken');
+    await pair.redundant();
+    const takenBefore = await pair.metric(peerOf(role), 'taken');
     const load = await underLoad(role, async () => {
       pair.member(role).process.kill('SIGKILL');
       await pair.member(role).exited;
     });
-    const taken = (await gauge(peerOf(role), 'taken')) - takenBefore;
+    const taken = (await pair.metric(peerOf(role), 'taken')) - takenBefore;
     t.comment(`${String(load.sent)} sent, ${String(taken)} taken over, worst ${String(load.maxUs)} µs`);
     t.same({ lost: load.lost, wrong: load.wrong, twice: load.unexpected }, { lost: 0, wrong: 0, twice: 0 });
     t.ok(taken > 0, 'there was something to take over');
-    t.equal(await gauge(peerOf(role), 'adopted'), 1);
+    t.equal(await pair.metric(peerOf(role), 'adopted'), 1);
     pair.launch(role);
     await pair.ready(role);
-    await redundant();
-    t.equal(await gauge(peerOf(role), 'adopted'), 0, 'the sockets went back');
+    await pair.redundant();
+    t.equal(await pair.metric(peerOf(role), 'adopted'), 0, 'the sockets went back');
   });
 
   t.test(`${role} is restarted by SIGTERM: nothing is lost`, async (t) => {
-    await redundant();
+    await pair.redundant();
     const load = await underLoad(role, async () => {
       pair.member(role).process.kill('SIGTERM');
       t.same(await pair.member(role).exited, { code: 0, signal: null });
@@ -81,7 +70,7 @@ for (const role of ROLES) {
 }
 
 t.test('both are restarted by SIGTERM at once: the second waits for the first, and nothing is lost', async (t) => {
-  await redundant();
+  await pair.redundant();
   const load = await underLoad('agent', async () => {
     for (const role of ROLES) pair.member(role).process.kill('SIGTERM');
     const restarts = ROLES.map(async (role) => {
@@ -93,5 +82,5 @@ t.test('both are restarted by SIGTERM at once: the second waits for the first, a
   });
   t.comment(`${String(load.sent)} sent, worst ${String(load.maxUs)} µs`);
   t.same({ lost: load.lost, wrong: load.wrong, twice: load.unexpected }, { lost: 0, wrong: 0, twice: 0 });
-  await redundant();
+  await pair.redundant();
 });

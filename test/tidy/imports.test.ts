@@ -1,6 +1,8 @@
+import { posix } from 'node:path';
 import t from 'tap';
 import { readManifest, readRepositoryFile, repositoryFiles } from '../harness/repository.js';
 import { importBreaks } from './import-rules.js';
+import { originOf } from './import-table.js';
 import type { PackageFacts } from './import-rules.js';
 import { importsOf, parse } from './source-file.js';
 
@@ -31,6 +33,24 @@ t.test('every source imports only what the import table allows', (t) => {
       .flatMap((path) => importBreaks(path, importsOf(parse(path, readRepositoryFile(path))), facts));
     t.strictSame(breaks, [], folder);
   }
+  t.end();
+});
+
+function isOfPackages(path: string, specifier: string): boolean {
+  const origin = originOf(specifier);
+  return origin === 'ours' || (origin === 'relative' && posix.join(posix.dirname(path), specifier).startsWith('packages/'));
+}
+
+t.test('drills, and tests of running pairs, know nothing of what is inside', (t) => {
+  const folders = ['chaos', 'test/harness', 'test/pair', 'test/lab'];
+  const sources = folders.flatMap((folder) => repositoryFiles(folder)).filter((path) => path.endsWith('.ts'));
+  t.ok(sources.length > 50, 'the sources are found');
+  const breaks = sources.flatMap((path) => importsOf(parse(path, readRepositoryFile(path)))
+    .filter(({ specifier }) => isOfPackages(path, specifier))
+    .map(({ specifier, line }) => `${path}:${String(line)} ${specifier}`));
+  t.strictSame(breaks, []);
+  for (const specifier of ['@tandem/core', 'node-reuseport', '../../packages/core/dist/index.js']) t.ok(isOfPackages('chaos/lib/run.ts', specifier), `refused: ${specifier}`);
+  for (const specifier of ['node:fs', './load.js', '#harness/pair.js']) t.notOk(isOfPackages('chaos/lib/run.ts', specifier), `allowed: ${specifier}`);
   t.end();
 });
 

@@ -11,6 +11,7 @@ export {
 export { canonicalJson, contentHash, sha256Hex, utf8 } from './content-hash.js';
 export { ALLOW_NO_POLICY, DENY, PolicyIndex, WORLD_ROW, type ServerRow, type Target } from './decide.js';
 export { SNAPSHOT_LIMITS } from './limits.js';
+export { nameMatcher } from './name-matcher.js';
 export { NameTable, type NameView, type TableEntry } from './name-table.js';
 export * from './objects.js';
 export * from './pattern.js';

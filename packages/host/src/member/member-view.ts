@@ -1,6 +1,6 @@
 /** A member as its HTTP API and CLI show it. */
 import {
-  AppError, COUNTERS, type EndpointCounts, formatSocketAddress, LATENCY_BUCKETS_MS, type Role, trace, type TraceRequest,
+  AppError, COUNTERS, type EndpointCounts, nameMatcher, formatSocketAddress, LATENCY_BUCKETS_MS, type Role, trace, type TraceRequest,
   type TraceResult, underSettings,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
@@ -11,7 +11,6 @@ import type {
 import { Metrics, type Sample } from '../control/metrics.js';
 import { CacheRows } from './cache-rows.js';
 import type { Member } from './member.js';
-import { nameMatcher } from './name-matcher.js';
 import { bring } from './pre-cache.js';
 import { wallTimes } from './wall-times.js';
 

@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import {
-  AppError, type Clean, type ConnectionSource, type EndpointRecord, type Exchange, FqdnCache, type Log, type Mapping, type MonoMs, monoMs, NODE_UID, PolicyIndex, Replica,
+  AppError, type Clean, type ConnectionSource, type EndpointRecord, type Exchange, FqdnCache, type Log, type Mapping, type MonoMs, monoMs, nameMatcher, NODE_UID, PolicyIndex, Replica,
   type Settings, type Snapshot, type SocketAddress, validateSnapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
@@ -17,7 +17,6 @@ import { CacheStore } from '../state/cache-store.js';
 import { KeptState } from '../state/kept-state.js';
 import { StateFile } from '../state/state-file.js';
 import { Collection, noConnections } from './collection.js';
-import { nameMatcher } from './name-matcher.js';
 import { takePreCache } from './pre-cache.js';
 import type { SettingMismatch } from './verdict-settings.js';
 

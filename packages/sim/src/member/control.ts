@@ -6,11 +6,10 @@
  * newest policy is and which number it has.
  */
 import {
-  type ChangesMessage, type Clean, type EndpointRecord, FqdnCache, type Mapping, monoMs, type MonoMs, NODE_UID, Replica, type Role, type Snapshot,
+  type ChangesMessage, type Clean, type EndpointRecord, FqdnCache, type Mapping, monoMs, type MonoMs, nameMatcher, NODE_UID, Replica, type Role, type Snapshot,
 } from '@tandem/core';
 import { EVENT } from '../base/transcript.js';
 import type { World } from '../run/world.js';
-import { nameMatcher } from './name-matcher.js';
 import { type LearnedRecord, Plane } from './plane.js';
 import type { SimProcess } from './process.js';
 import { Session } from './session.js';

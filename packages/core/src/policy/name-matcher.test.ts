@@ -1,5 +1,5 @@
 import t from 'tap';
-import { AppError } from '@tandem/core';
+import { AppError } from '../base/app-error.js';
 import { nameMatcher } from './name-matcher.js';
 
 const CASES: readonly [string, readonly string[], readonly string[]][] = [

@@ -1,6 +1,8 @@
-/** matchPattern against names in presentation form, as host compiles it for the cache. */
-import { AppError, admitMatchPattern, NameTable, patternsOf } from '@tandem/core';
+/** matchPattern against names in presentation form, for the cache's lists and cleans: off the hot path. */
 import { nameFromString, QueryView, SCAN, scanName } from '@tandem/dns';
+import { AppError } from '../base/app-error.js';
+import { NameTable } from './name-table.js';
+import { admitMatchPattern, patternsOf } from './pattern.js';
 
 /** @throws AppError USAGE for a pattern that is not admitted. */
 export function nameMatcher(matchPattern: string): (name: string) => boolean {
