@@ -11,6 +11,9 @@ class Rig {
   beat = 0;
   cursor = -1;
   dying = false;
+  /** In the middle of an answer on a connection. */
+  isWriting = false;
+  readonly stranded = new Set<number>();
   slots = new Map<number, Taken>();
   private nowMs = 1_000;
   readonly member: HeldMember;
@@ -24,6 +27,7 @@ class Rig {
       isDying: () => this.dying,
       owed: () => [...this.slots.keys()],
       mayTake: () => true,
+      mustTake: (slot) => this.stranded.has(slot),
       take: (slot) => {
         const outcome = this.slots.get(slot)!;
         if (outcome !== TAKEN.later) this.slots.delete(slot);
@@ -33,7 +37,8 @@ class Rig {
       release: () => say('release'),
     };
     const sockets: HeldSockets = {
-      read: () => say('read'), pause: () => say('pause'), takeConnections: () => undefined, close: () => say('close'),
+      read: () => say('read'), pause: () => say('pause'), close: () => say('close'), awake: () => say('awake'),
+      takeConnections: (isDead) => isDead || !this.isWriting,
     };
     const counters = new Counters(new Float64Array(COUNTER_WORDS));
     this.member = new HeldMember({
@@ -69,7 +74,7 @@ t.test('a member that beats is left alone, one that stops is answered for until 
   t.strictSame(rig.tick(3), ['read', 'query 7', 'reply 7']);
   t.ok(rig.member.isAdopted);
   rig.beat++;
-  t.strictSame(rig.tick(), ['pause']);
+  t.strictSame(rig.tick(), ['awake', 'pause']);
   t.notOk(rig.member.isAdopted);
   t.end();
 });
@@ -117,5 +122,35 @@ t.test('a query that its owner was reading when it was killed or stopped is read
   }
   t.strictSame(killed.end(), ['learn', 'read', 'query 7 gone', 'release']);
   t.strictSame(hung.tick(4), ['read', 'query 7']);
+  t.end();
+});
+
+t.test('a query whose connection was taken is taken, too, although its owner is awake by then', (t) => {
+  const rig = new Rig();
+  rig.slots.set(1, TAKEN.later).set(2, TAKEN.later);
+  rig.stranded.add(1);
+  t.strictSame(rig.tick(4), ['read']);
+  rig.beat++;
+  t.strictSame(rig.tick(), ['awake', 'pause'], 'it cannot be taken yet');
+  rig.slots.set(1, TAKEN.query).set(2, TAKEN.query);
+  for (const said of [['query 7'], []]) {
+    rig.beat++;
+    t.strictSame(rig.tick(), said);
+  }
+  t.ok(rig.slots.has(2), 'what its owner can answer is left to it');
+  t.end();
+});
+
+t.test('a member whose link ended is dead when it is silent, too: until then its connections are not cut into', (t) => {
+  const rig = new Rig();
+  rig.tick();
+  rig.isWriting = true;
+  rig.slots.set(1, TAKEN.query);
+  t.strictSame(rig.end(), ['learn', 'read', 'query 7 gone'], 'a slot is taken by compare-and-swap, whoever lives');
+  for (let i = 0; i < 10; i++) {
+    rig.beat++;
+    t.strictSame(rig.tick(), []);
+  }
+  t.strictSame(rig.tick(3), ['release']);
   t.end();
 });

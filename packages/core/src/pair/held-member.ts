@@ -40,6 +40,8 @@ export interface HeldJournal {
   owed(): ArrayLike<number>;
   /** False: nobody but the owner can answer this query. */
   mayTake(slot: number): boolean;
+  /** True: nobody but we can answer this query, its connection was taken here. */
+  mustTake(slot: number): boolean;
   take(slot: number, isGone: boolean): Taken;
   /** Its owner is dead: passes on what it learned last, which it may have told nobody. */
   learnLast(): void;
@@ -50,8 +52,10 @@ export interface HeldJournal {
 export interface HeldSockets {
   read(): void;
   pause(): void;
-  /** Takes the client connections that can be taken now. Of a member that lives some must wait. */
-  takeConnections(isGone: boolean, nowMs: MonoMs): void;
+  /** Takes the client connections that can be taken now; false when some must wait. `isDead`: the member writes to none of them any more. */
+  takeConnections(isDead: boolean, nowMs: MonoMs): boolean;
+  /** The member beats again: how long it hangs is counted anew the next time. */
+  awake(): void;
   close(): void;
 }
 
@@ -74,6 +78,8 @@ export class HeldMember {
   private journal: HeldJournal | null;
   private isReading = false;
   private isGone = false;
+  /** It was stale, and not all that it owed could be taken. */
+  private isOwing = false;
   private isDraining = false;
   private retireAtMs = Infinity;
 
@@ -114,6 +120,7 @@ export class HeldMember {
     }
     const { journal } = this;
     if (journal === null || !this.watch.isDue(nowMs)) return;
+    const wasStale = this.watch.isStale;
     const isStale = this.watch.tick(nowMs, journal.heartbeat());
     if (this.isGone) {
       this.finishGone(nowMs);
@@ -121,9 +128,11 @@ export class HeldMember {
       // Its successor reads the sockets; its end is still to come.
     } else if (isStale) {
       this.startReading();
-      this.take(journal, nowMs);
-    } else if (this.isReading && !this.isDraining) {
-      this.stopReading();
+      this.isOwing = !this.take(journal, nowMs);
+    } else {
+      if (wasStale) this.sockets.awake();
+      if (this.isReading && !this.isDraining) this.stopReading();
+      if (this.isOwing) this.isOwing = !this.takeStranded(journal);
     }
   }
 
@@ -178,12 +187,21 @@ export class HeldMember {
   private take(journal: HeldJournal, nowMs: MonoMs): boolean {
     // A member that was killed from outside did not die of what it was reading.
     const deadly = journal.isDying() ? journal.reading() : NONE;
-    // A query that came by TCP needs its connection.
-    this.sockets.takeConnections(this.isGone, nowMs);
-    let complete = true;
+    // A query that came by TCP needs its connection. Without a link a member is surely dead only when it does not beat, either.
+    let complete = this.sockets.takeConnections(this.isGone && this.watch.isStale, nowMs);
     const owed = journal.owed();
     for (let i = 0; i < owed.length; i++) {
       if (!this.takeOne(journal, owed[i], deadly)) complete = false;
+    }
+    return complete;
+  }
+
+  /** A member that hung is awake before all was taken: queries whose connections are here already are not its own any more. */
+  private takeStranded(journal: HeldJournal): boolean {
+    let complete = true;
+    const owed = journal.owed();
+    for (let i = 0; i < owed.length; i++) {
+      if (journal.mustTake(owed[i]) && !this.takeOne(journal, owed[i], NONE)) complete = false;
     }
     return complete;
   }

@@ -25,6 +25,11 @@ export class PeerWatch {
     return this.nextTickMs;
   }
 
+  /** As the last tick found it. */
+  get isStale(): boolean {
+    return this.silentTicks >= STALE_TICKS;
+  }
+
   /** One tick with the heartbeat word as it stands; true while the peer is stale. */
   tick(nowMs: number, beat: number): boolean {
     this.nextTickMs = nowMs + PEER_TICK_MS;
@@ -34,6 +39,6 @@ export class PeerWatch {
     } else {
       this.silentTicks++;
     }
-    return this.silentTicks >= STALE_TICKS;
+    return this.isStale;
   }
 }

@@ -151,6 +151,20 @@ t.test('a connection that its hung owner was writing to is reset after a second,
   t.end();
 });
 
+t.test('two short hangs in the middle of an answer do not add up to a long one', (t) => {
+  const stage = new Stage(t);
+  const client = asking(t, stage, 60);
+  stuck(stage);
+  for (let hangs = 0; hangs < 3; hangs++) {
+    stage.held.take(false, stage.thief.nowMs);
+    stage.held.awake();
+    stage.thief.nowMs = monoMs(stage.thief.nowMs + RESET_AFTER_MS);
+  }
+  t.equal(stage.counters.get('connections_reset'), 0);
+  t.equal(client.read(), 'open');
+  t.end();
+});
+
 t.test('an answer that a dead owner was writing is written to its end, and the others follow', (t) => {
   const stage = new Stage(t);
   const client = asking(t, stage, 60);

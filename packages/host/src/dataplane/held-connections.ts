@@ -65,11 +65,11 @@ export class HeldConnections {
     }
   }
 
-  /** Takes what can be taken. */
-  take(isGone: boolean, nowMs: MonoMs): void {
+  /** Takes what can be taken; false when some must wait. `isDead`: the owner writes nothing any more. */
+  take(isDead: boolean, nowMs: MonoMs): boolean {
     for (const [index, held] of this.held) {
       const state = this.records.state(held.record);
-      if (state === CONNECTION.busy && !isGone) {
+      if (state === CONNECTION.busy && !isDead) {
         this.wait(index, held, nowMs);
         continue;
       }
@@ -79,6 +79,12 @@ export class HeldConnections {
       if (state === CONNECTION.open || state === CONNECTION.busy) this.takeOne(index, held, state === CONNECTION.busy);
       else closeFd(held.fd);
     }
+    return this.held.size === 0;
+  }
+
+  /** The owner hung, and does not any more. */
+  awake(): void {
+    for (const held of this.held.values()) held.busySinceMs = Infinity;
   }
 
   /** The connection of a query in a slot, the owner's or our copy of it; null where the query is not ours to answer. `ownersSlot`: the owner's. */

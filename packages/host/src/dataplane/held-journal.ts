@@ -79,9 +79,13 @@ export class MappedJournal implements HeldJournal {
   mayTake(slot: number): boolean {
     const { memory } = this;
     // What is said beside a datagram that its owner has not looked at is of the slot's former use.
-    if ((memory.words[this.stateAt + slot] & STATE_MASK) === SlotState.ARMED) return true;
+    if (this.isArmed(slot)) return true;
     if (!isTcp(memory, slot)) return memory.words[slotWord(memory, slot) + SLOT.listener] !== NO_LISTENER;
     return this.connectionOf(memory, slot, slot) !== null;
+  }
+
+  mustTake(slot: number): boolean {
+    return !this.isArmed(slot) && isTcp(this.memory, slot) && this.mayTake(slot);
   }
 
   take(slot: number, isGone: boolean): Taken {
@@ -111,6 +115,10 @@ export class MappedJournal implements HeldJournal {
 
   release(): void {
     this.journal.release();
+  }
+
+  private isArmed(slot: number): boolean {
+    return (this.memory.words[this.stateAt + slot] & STATE_MASK) === SlotState.ARMED;
   }
 
   /** Whose query it is says our copy: an owner that lives may have another one in its slot by now. */

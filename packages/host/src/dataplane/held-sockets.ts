@@ -45,8 +45,12 @@ export class HeldListeners implements HeldSockets {
     });
   }
 
-  takeConnections(isGone: boolean, nowMs: MonoMs): void {
-    this.options.connections?.take(isGone, nowMs);
+  takeConnections(isDead: boolean, nowMs: MonoMs): boolean {
+    return this.options.connections?.take(isDead, nowMs) ?? true;
+  }
+
+  awake(): void {
+    this.options.connections?.awake();
   }
 
   close(): void {

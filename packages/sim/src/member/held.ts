@@ -55,6 +55,10 @@ export class SimHeldJournal implements HeldJournal {
     return true;
   }
 
+  mustTake(): boolean {
+    return false;
+  }
+
   take(slot: number): Taken {
     const code = this.thief.take(slot, this.options.nowMs());
     if (code === TAKEN.query || code === TAKEN.answer) this.nameListener(this.taken[0]);
@@ -99,6 +103,10 @@ export class SimHeldSockets implements HeldSockets {
 
   takeConnections(): boolean {
     return true;
+  }
+
+  awake(): void {
+    // The model has no TCP connections.
   }
 
   close(): void {
