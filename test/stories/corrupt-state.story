@@ -27,7 +27,7 @@ mappings
   +0 ms     query 2: n2.ok.test.
 > run 50ms
   +0 ms     query 2: agent asks the upstream
-  +4 ms     query 2: agent answers NOERROR
+  +3 ms     query 2: agent answers NOERROR
 > start dns-proxy
   +0 ms     dns-proxy starts
 > settle

@@ -34,7 +34,7 @@ settle
   +1 ms     dns-proxy: pair link down
   +9 ms     agent starts
   +12 ms    agent enforces revision 2
-  +14 ms    agent serves
+  +13 ms    agent serves
   +14 ms    dns-proxy leaves agent's socket to it
   +39 ms    agent: pair link up
   +39 ms    dns-proxy: pair link up

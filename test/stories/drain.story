@@ -21,9 +21,9 @@ settle
 > run 1s
   +3 ms     agent enforces revision 1
   +4 ms     agent serves
-  +4 ms     dns-proxy leaves agent's socket to it
-  +38 ms    agent: pair link up
-  +39 ms    dns-proxy: pair link up
+  +5 ms     dns-proxy leaves agent's socket to it
+  +63 ms    agent: pair link up
+  +63 ms    dns-proxy: pair link up
 > sum
   200 queries: 200 answered, 0 not, 0 twice
 > settle

@@ -5,12 +5,14 @@
 import type { Role } from '@tandem/core';
 import type { EventQueue } from '../base/event-queue.js';
 import type { Journal } from '../models/journal.js';
+import type { MappingJournal } from '../models/mapping-journal.js';
 import type { SharedSocket } from '../models/reuseport-switch.js';
+import type { LearnedRecord } from './plane.js';
 
 export type HandoverMessage =
   | { readonly kind: 'hello'; readonly role: Role }
   | { readonly kind: 'welcome'; readonly socket: SharedSocket | null }
-  | { readonly kind: 'share'; readonly journal: Journal; readonly socket: SharedSocket }
+  | { readonly kind: 'share'; readonly journal: Journal; readonly mappings: MappingJournal<LearnedRecord>; readonly socket: SharedSocket }
   | { readonly kind: 'taken' | 'reading' | 'drain' | 'adopted' };
 
 const DELIVERY_MS = 0.02;

@@ -108,7 +108,9 @@ export class Control {
 
   /** A forced clean made here. */
   clean(matchPattern: string | null, endpointUid: string | null): void {
-    this.applyCleans([{ matchPattern, endpointUid, atMs: this.nowMs() }], null);
+    const clean = { matchPattern, endpointUid, atMs: this.nowMs() };
+    this.world.checkers.memory.onClean(clean);
+    this.applyCleans([clean], null);
   }
 
   /** Changes of the peer of that incarnation. */
@@ -251,9 +253,11 @@ export class Control {
 
   private take(record: LearnedRecord): void {
     const endpoint = this.endpointsById.get(record.endpointId);
-    const { slot, answer } = record;
+    const { waiting } = record;
     if (this.world.datapath.mode !== 'none') {
-      this.world.datapath.allow(record.endpointId, record.address, () => this.process.run(() => this.plane?.tell({ kind: 'opened', slot, answer })));
+      this.world.datapath.allow(record.endpointId, record.address, () => this.process.run(() => {
+        if (waiting !== null) this.plane?.tell({ kind: 'opened', ...waiting });
+      }));
     }
     if (endpoint === undefined) return;
     const { name, address, lookupMs, ttlSeconds } = record;

@@ -6,23 +6,29 @@
  */
 import { HeldMember, type HeldSeams, monoMs, type Role } from '@tandem/core';
 import type { Journal } from '../models/journal.js';
+import type { MappingJournal } from '../models/mapping-journal.js';
 import type { Reactor } from '../models/reactor.js';
 import type { SharedSocket } from '../models/reuseport-switch.js';
-import type { TakeDefects } from '../models/take.js';
 import type { ChannelEnd, HandoverMessage } from './channel.js';
-import { NUMBERS_PER_MEMBER, SimHeldJournal, SimHeldSockets } from './held.js';
+import { type HeldDefects, NUMBERS_PER_MEMBER, SimHeldJournal, SimHeldSockets } from './held.js';
+import type { LearnedRecord } from './plane.js';
 
 /** As in host. */
 const PEER_ANSWER_MS = 500;
 const REDIAL_MS = 100;
 const LISTENER_NUMBERS_MAX = 256;
 
+type ShareMessage = Extract<HandoverMessage, { readonly kind: 'share' }>;
+
 export interface HandoverOptions {
   readonly role: Role;
   readonly journal: Journal;
+  readonly mappings: MappingJournal<LearnedRecord>;
   readonly reactor: Reactor;
   readonly held: HeldSeams;
-  readonly defects: TakeDefects;
+  /** A mapping that a dead member learned. */
+  readonly onMapping: (record: LearnedRecord) => void;
+  readonly defects: HeldDefects;
   readonly nowMs: () => number;
   /** Runs later, unless the process is gone. */
   readonly after: (delayMs: number, fn: () => void) => void;
@@ -145,11 +151,11 @@ export class Handover {
     return null;
   }
 
-  hold(journal: Journal, socket: SharedSocket): HeldMember {
-    const { reactor, held, defects, nowMs, onReading } = this.options;
+  hold({ journal, mappings, socket }: ShareMessage): HeldMember {
+    const { reactor, held, defects, nowMs, onReading, onMapping } = this.options;
     const base = this.nextBase;
     this.nextBase = base + NUMBERS_PER_MEMBER >= LISTENER_NUMBERS_MAX ? NUMBERS_PER_MEMBER : base + NUMBERS_PER_MEMBER;
-    const options = { reactor, base, defects, nowMs };
+    const options = { reactor, base, defects, nowMs, lastMappings: mappings, onMapping };
     return new HeldMember(held, new SimHeldJournal(journal, options), new SimHeldSockets(socket, options, onReading));
   }
 
@@ -224,7 +230,8 @@ export class Handover {
   }
 
   private share(): void {
-    this.outgoing!.send({ kind: 'share', journal: this.options.journal, socket: this.own! });
+    const { journal, mappings } = this.options;
+    this.outgoing!.send({ kind: 'share', journal, mappings, socket: this.own! });
   }
 
   /** The peer does not answer in time. */
@@ -288,7 +295,7 @@ class Incoming {
         break;
       case 'share':
         this.socket = message.socket;
-        this.held = this.handover.hold(message.journal, message.socket);
+        this.held = this.handover.hold(message);
         this.channel.send({ kind: 'taken' });
         break;
       case 'reading':

@@ -1,18 +1,28 @@
 /** Another member's journal and sockets as core's takeover sees them; as host's MappedJournal and HeldListeners. */
 import { type HeldJournal, type HeldSockets, SLOT, slotWord, type Taken, TAKEN } from '@tandem/core';
 import type { Journal } from '../models/journal.js';
+import type { MappingJournal } from '../models/mapping-journal.js';
 import type { Reactor } from '../models/reactor.js';
 import type { SharedSocket } from '../models/reuseport-switch.js';
 import { type TakeDefects, Thief } from '../models/take.js';
+import type { LearnedRecord } from './plane.js';
 
 /** Listener numbers per member: one's own come first, then those of each member that is held. */
 export const NUMBERS_PER_MEMBER = 16;
 
+export interface HeldDefects extends TakeDefects {
+  /** What a dead member learned last is not passed on. */
+  readonly forgetsMappings: boolean;
+}
+
 export interface HeldOptions {
   readonly reactor: Reactor;
   readonly base: number;
-  readonly defects: TakeDefects;
+  readonly defects: HeldDefects;
   readonly nowMs: () => number;
+  /** What the owner learned last. */
+  readonly lastMappings: MappingJournal<LearnedRecord>;
+  readonly onMapping: (record: LearnedRecord) => void;
 }
 
 export class SimHeldJournal implements HeldJournal {
@@ -44,7 +54,8 @@ export class SimHeldJournal implements HeldJournal {
   }
 
   learnLast(): void {
-    // The control thread of the model is told of a mapping in the turn that learns it.
+    const { lastMappings, onMapping, defects } = this.options;
+    if (!defects.forgetsMappings) for (const record of lastMappings.records()) onMapping(record);
   }
 
   owed(): readonly number[] {

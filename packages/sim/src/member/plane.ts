@@ -13,6 +13,7 @@ import { EVENT } from '../base/transcript.js';
 import { CodePoints } from '../models/code-points.js';
 import { ANSWER_BYTES, BATCH, type Journal, STATE } from '../models/journal.js';
 import { Reactor } from '../models/reactor.js';
+import { MappingJournal } from '../models/mapping-journal.js';
 import type { Query } from '../models/datagram.js';
 import type { SharedSocket } from '../models/reuseport-switch.js';
 import type { Answer, AnswerReceiver } from '../models/upstream.js';
@@ -38,8 +39,8 @@ export interface LearnedRecord {
   readonly address: string;
   readonly ttlSeconds: number;
   readonly lookupMs: MonoMs;
-  readonly slot: number;
-  readonly answer: number;
+  /** Where the answer waits for the address to be opened; null: another member's, which is gone. */
+  readonly waiting: { readonly slot: number; readonly answer: number } | null;
 }
 
 export type ToPlane =
@@ -56,6 +57,8 @@ export class Plane implements AnswerReceiver {
   readonly journal: Journal;
   readonly points = new CodePoints();
   readonly counters = new Counters();
+  /** What was learned last, for the peer. */
+  readonly mappings = new MappingJournal<LearnedRecord>();
   readonly path: QueryPath;
   readonly handover: Handover;
   readonly process: SimProcess;
@@ -110,7 +113,9 @@ export class Plane implements AnswerReceiver {
     this.handover = new Handover({
       role: process.role,
       journal: this.journal,
+      mappings: this.mappings,
       reactor: this.reactor,
+      onMapping: (record) => this.passOn({ ...record, waiting: null }),
       held: {
         counters: this.counters,
         flush: () => this.wire.flush(),
@@ -333,20 +338,27 @@ export class Plane implements AnswerReceiver {
   }
 
   private learned(mapping: LearnedMapping): Opening {
-    if (this.ringLength >= RING_MAX) return OPENING.full;
     this.world.checkers.onLearned(this, mapping);
-    this.ringLength++;
     const end = mapping.nameOffset + mapping.nameLength;
-    this.events.learned({
+    const record: LearnedRecord = {
       endpointId: mapping.endpointId,
       name: nameToString(mapping.bytes, mapping.nameOffset, mapping.nameOffset, end),
       address: formatAddress(this.bytesOf(mapping.address)),
       ttlSeconds: mapping.ttlSeconds,
       lookupMs: monoMs(mapping.lookupMs),
-      slot: mapping.slot,
-      answer: mapping.answer,
-    });
+      waiting: { slot: mapping.slot, answer: mapping.answer },
+    };
+    this.mappings.append(record);
+    if (!this.passOn(record)) return OPENING.full;
     return this.world.datapath.mode === 'none' || this.world.plant.opensNothing ? OPENING.open : OPENING.pending;
+  }
+
+  /** To the control thread; false when it is too far behind. */
+  private passOn(record: LearnedRecord): boolean {
+    if (this.ringLength >= RING_MAX) return false;
+    this.ringLength++;
+    this.events.learned(record);
+    return true;
   }
 
   /** The learner writes every address to the same place. */

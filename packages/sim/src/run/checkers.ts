@@ -12,6 +12,7 @@ import type { Control } from '../member/control.js';
 import type { Plane } from '../member/plane.js';
 import type { Query } from '../models/datagram.js';
 import { FORGED_NET, OFF_CHAIN_NET, TRUE_NET } from '../models/upstream.js';
+import { addressText, GivenMappings } from './given-mappings.js';
 import { CHANGING_POD, mayAsk, NAMES } from './policies.js';
 import type { World } from './world.js';
 
@@ -36,6 +37,7 @@ export class Checkers {
   readonly rcodes = new Map<number, number>();
   worstMs = 0;
   excused = 0;
+  readonly memory: GivenMappings;
   private readonly world: World;
   private readonly inForce: InForce[] = [];
   private readonly present = new Map<number, InForce>();
@@ -43,6 +45,7 @@ export class Checkers {
 
   constructor(world: World) {
     this.world = world;
+    this.memory = new GivenMappings(world);
   }
 
   broken(promise: string): never {
@@ -64,7 +67,8 @@ export class Checkers {
     this.world.note(EVENT.policy, plane.process.number, revision);
   }
 
-  onGone(processNumber: number): void {
+  onGone(processNumber: number, control: Control | null): void {
+    if (control !== null) this.memory.onGone(control);
     const entry = this.present.get(processNumber);
     if (entry !== undefined) entry.toMs = this.world.queue.nowMs;
   }
@@ -99,7 +103,8 @@ export class Checkers {
     for (let i = 0; i < this.answer.recordCount; i++) {
       const at = offset + this.answer.dataOffset[i];
       if (netOf(this.answer.recordType[i], bytes, at) !== TRUE_NET) continue;
-      const address = addressText(this.answer.recordType[i], bytes, at);
+      const isV6 = this.answer.recordType[i] === TYPE.AAAA;
+      const address = addressText(isV6, bytes, isV6 ? at + 12 : at);
       if (!datapath.isOpen(endpointId, address)) {
         this.broken(`${this.text(query)} was answered with ${address} after ${waitedMs} ms, before that was open for endpoint ${endpointId}`);
       }
@@ -125,12 +130,13 @@ export class Checkers {
     if (rcode === RCODE.servFail) return;
     if (rcode !== RCODE.noError && rcode !== RCODE.nxDomain) this.broken(`${this.text(query)} was answered with RCODE ${rcode}`);
     if (!this.allowedSince(query)) this.broken(`${this.text(query)} was answered, which no policy in force allowed`);
-    if (rcode === RCODE.noError) this.notForged(query, bytes, offset, length);
+    if (rcode === RCODE.noError) this.sawAddresses(query, bytes, offset, length);
   }
 
   onLearned(plane: Plane, mapping: LearnedMapping): void {
     const net = mapping.address[3] & 0xff;
     if (net === OFF_CHAIN_NET || net === FORGED_NET) this.broken(`process ${plane.process.number} learned a lie`);
+    this.memory.onLearned(plane.journal.datagrams[mapping.slot]!.query, mapping);
   }
 
   onTurn(plane: Plane, limit: number): void {
@@ -152,6 +158,8 @@ export class Checkers {
       control.cache.collect(control.nowMs());
     }
     this.sameCaches(controls.agent, controls['dns-proxy']);
+    const forgotten = this.memory.forgotten(controls.agent);
+    if (forgotten !== null) this.broken(`a mapping is forgotten that a client was given: ${forgotten}`);
   }
 
   private sameCaches(a: Control, b: Control): void {
@@ -184,10 +192,13 @@ export class Checkers {
     ));
   }
 
-  private notForged(query: Query, bytes: Uint8Array, offset: number, length: number): void {
+  private sawAddresses(query: Query, bytes: Uint8Array, offset: number, length: number): void {
     if (scanAnswer(bytes, offset, length, this.answer) !== 0) return;
     for (let i = 0; i < this.answer.recordCount; i++) {
-      if (netOf(this.answer.recordType[i], bytes, offset + this.answer.dataOffset[i]) === FORGED_NET) this.broken(`${this.text(query)} was given a forged answer`);
+      const at = offset + this.answer.dataOffset[i];
+      const net = netOf(this.answer.recordType[i], bytes, at);
+      if (net === TRUE_NET) this.memory.onAnswered(query, this.answer.recordType[i] === TYPE.AAAA, bytes, at);
+      if (net === FORGED_NET) this.broken(`${this.text(query)} was given a forged answer`);
     }
   }
 
@@ -231,12 +242,4 @@ function textOf({ endpointUid, name, address, lookupMs, expiryMs }: Mapping): st
 function netOf(type: number, bytes: Uint8Array, at: number): number {
   if (type === TYPE.A) return bytes[at];
   return type === TYPE.AAAA ? bytes[at + 12] : -1;
-}
-
-/** Of an address record, as the members write it. */
-function addressText(type: number, bytes: Uint8Array, at: number): string {
-  if (type === TYPE.A) return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`;
-  const last = at + 12;
-  const pair = (i: number): string => ((bytes[last + i] << 8) | bytes[last + i + 1]).toString(16);
-  return `2001::${pair(0)}:${pair(2)}`;
 }

@@ -6,6 +6,7 @@ export const PLANTS = {
   'no-full-sync': 'a member that may have missed changes is not compared by digests when the link comes up',
   'allow-without-snapshot': 'a member without policy lets everything pass',
   'forgotten-clean': 'forced cleans are not sent to the peer',
+  'forgotten-mapping': 'what a dead member learned last is not passed on',
   'early-answer': 'an address counts as open as soon as it is learned',
 } as const;
 export type PlantName = keyof typeof PLANTS;
@@ -16,6 +17,7 @@ export interface Plant {
   readonly skipsFullSync: boolean;
   readonly allowsWithoutSnapshot: boolean;
   readonly forgetsCleans: boolean;
+  readonly forgetsMappings: boolean;
   readonly opensNothing: boolean;
 }
 
@@ -26,6 +28,7 @@ export function plantOf(name: PlantName | null): Plant {
     skipsFullSync: name === 'no-full-sync',
     allowsWithoutSnapshot: name === 'allow-without-snapshot',
     forgetsCleans: name === 'forgotten-clean',
+    forgetsMappings: name === 'forgotten-mapping',
     opensNothing: name === 'early-answer',
   };
 }

@@ -210,7 +210,7 @@ export class World {
     const control = this.member(process.role);
     this.controls.delete(process.role);
     this.successorMs.set(process.role, this.queue.nowMs + EOF_MS_MAX + 1);
-    this.checkers.onGone(process.number);
+    this.checkers.onGone(process.number, control);
     control?.plane?.died(process.random.between(0, EOF_MS_MAX));
     this.streamsOf.get(process.number)?.forEach((close) => close());
     this.streamsOf.delete(process.number);
