@@ -48,9 +48,9 @@ export class SimHeldJournal implements HeldJournal {
     return this.journal.cursor - 1;
   }
 
-  /** Members end by SIGKILL here: none has the time to say so. */
+  /** Who is killed has no time to say so; who meets a fault of its own has. */
   isDying(): boolean {
-    return false;
+    return this.journal.isDying;
   }
 
   learnLast(): void {

@@ -97,6 +97,8 @@ export class Journal implements SlotMemory {
   heartbeat = 0;
   /** Slot that is being read, plus one. */
   cursor = 0;
+  /** Its owner has met a fault, and has said so with its last breath. */
+  isDying = false;
 
   constructor(number: number, slotCount: number) {
     this.number = number;
@@ -125,6 +127,7 @@ export class Journal implements SlotMemory {
     for (const entry of this.transmit) Object.assign(entry, NO_TRANSMIT);
     this.heartbeat = 0;
     this.cursor = 0;
+    this.isDying = false;
   }
 
   state(slot: number): number {

@@ -77,6 +77,7 @@ export class Checkers {
     const query = plane.journal.datagrams[slot]!.query;
     if (query.name >= 0 && NAMES[query.name].kind === 'poison') {
       this.world.note(EVENT.killed, plane.process.number, 1);
+      plane.journal.isDying = true;
       plane.process.die();
     }
   }
