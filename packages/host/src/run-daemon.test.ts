@@ -151,3 +151,23 @@ t.test('a folder that cannot be made is named with its flag', async (t) => {
   t.equal(await run.end(), 69);
   t.match(run.errors(), [{ code: 'UNAVAILABLE', message: /^--state-dir.*\/proc\/nowhere|\/proc\/nowhere.*--state-dir/ }]);
 });
+
+t.test('SIGTERM while a successor takes over waits for what is being closed, and a SIGHUP does nothing any more', async (t) => {
+  const run = daemon(t, `
+    context.onStop(() => say('last'));
+    let settle;
+    const settled = new Promise((resolve) => { settle = resolve; });
+    context.onStop(async () => { say('closing'); await settled; say('closed'); });
+    setImmediate(() => context.onSucceeded());
+    // Not before the signals were heard.
+    let heard = 0;
+    for (const signal of ['SIGHUP', 'SIGTERM']) process.on(signal, () => { if (++heard === 2) setImmediate(() => settle()); });
+    return { reload: () => say('reloaded') };
+  `);
+  await run.said('closing');
+  run.signal('SIGHUP');
+  run.signal('SIGTERM');
+  t.equal(await run.end(), 0);
+  t.match(run.stdout, /closing\nclosed\nlast\n/);
+  t.notMatch(run.stdout, /reloaded/);
+});

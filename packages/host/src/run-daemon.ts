@@ -81,6 +81,8 @@ class Daemon {
   private running: Running | null = null;
   private isEnding = false;
   private isRetired = false;
+  /** Under way, or done. */
+  private closing: Promise<void> | null = null;
   /** A SIGHUP came before there was anything to reload. */
   private isReloadOwed = false;
 
@@ -110,8 +112,8 @@ class Daemon {
       this.running = await start({ settings, version, log, fail: (error) => this.fail(error), onStop: (close) => this.onStop(close), onSucceeded: () => this.retire() });
       if (this.isReloadOwed) this.running.reload();
     } catch (error) {
-      // Ended by a signal: what the start says of that is no news.
-      if (this.isEnding) return;
+      // Ended by a signal, or for a successor: what the start says of that is no news.
+      if (this.isEnding || this.isRetired) return;
       this.isEnding = true;
       log.error(error instanceof Error ? error.message : String(error), {
         code: error instanceof AppError ? error.code : LOGGED_CODE,
@@ -122,7 +124,7 @@ class Daemon {
   }
 
   private onStop(close: Closer): void {
-    if (!this.isEnding) {
+    if (this.closing === null && !this.isEnding) {
       this.closers.push(close);
       return;
     }
@@ -155,7 +157,12 @@ class Daemon {
     });
   }
 
-  private async close(ending: Ending): Promise<void> {
+  /** Whoever asks again waits for the same end: what is under way is not cut short. */
+  private close(ending: Ending): Promise<void> {
+    return (this.closing ??= this.closeAll(ending));
+  }
+
+  private async closeAll(ending: Ending): Promise<void> {
     for (let close = this.closers.pop(); close !== undefined; close = this.closers.pop()) await close(ending);
   }
 
@@ -170,7 +177,7 @@ class Daemon {
       log.error('the configuration has errors; the one before stays', { reason: error.message });
     }
     if (this.running === null) this.isReloadOwed = true;
-    else if (!this.isEnding) this.running.reload();
+    else if (this.closing === null) this.running.reload();
   }
 
   private adopt(next: Settings): void {

@@ -31,7 +31,7 @@ import type { Tokens, Watcher } from './tokens.js';
 /** At its start a member waits this long for a peer that is there but does not answer; then it goes on alone. */
 const PEER_ANSWER_MS = 500;
 const REDIAL_MS = 100;
-/** A member that is to end waits so long for a peer that is just being replaced. */
+/** A member that is to end waits so long for a peer that is just being replaced, or that hangs. */
 const PEER_BACK_MS = 10_000;
 /** A peer that cannot read our journal is asked again this often: it may have been replaced. */
 const REDIAL_OTHER_LAYOUT_MS = 10_000;
@@ -84,6 +84,8 @@ export class Handover {
   private drainBeforeMs: number | null = null;
   /** It was leaving when we were told to: its successor will come. */
   private expectsPeer = false;
+  /** What the peer said it can read is not our journal. */
+  private isUnreadable = false;
 
   constructor(options: HandoverOptions) {
     this.options = options;
@@ -174,18 +176,19 @@ export class Handover {
 
   /**
    * To be called on every turn until it is 'over': asks the peer to read our sockets. 'over': it does, or there is nobody who
-   * could. 'waiting' also while the peer itself is leaving: of two members that end at once the second waits for the first
-   * one's successor, for PEER_BACK_MS at most, if `awaitsPeer`.
+   * could. 'waiting' also while the peer itself is leaving (of two members that end at once the second waits for the first
+   * one's successor), is there and does not hold our sockets yet, or hangs: for PEER_BACK_MS at most, or, not `awaitsPeer`, for its
+   * word alone and PEER_ANSWER_MS.
    */
   drain(awaitsPeer: boolean): 'waiting' | 'over' {
-    if (this.drainState === 'adopted') return 'over';
-    if (this.drainState === 'asked') return 'waiting';
     const nowMs = this.options.seams.nowMs();
-    this.drainBeforeMs ??= nowMs + PEER_BACK_MS;
-    const mayWait = awaitsPeer && nowMs < this.drainBeforeMs;
-    const isLeaving = [...this.incoming].some((one) => one.held?.isLeaving === true);
-    this.expectsPeer ||= isLeaving;
-    if (isLeaving || this.outgoing === null || !this.isTaken) return this.expectsPeer && mayWait ? 'waiting' : 'over';
+    this.drainBeforeMs ??= nowMs + (awaitsPeer ? PEER_BACK_MS : PEER_ANSWER_MS);
+    if (this.drainState === 'adopted' || nowMs >= this.drainBeforeMs) return 'over';
+    if (this.drainState === 'asked') return 'waiting';
+    const peers = [...this.incoming].flatMap(({ held }) => held ?? []);
+    const isLeaving = peers.some((held) => held.isLeaving);
+    this.expectsPeer ||= isLeaving || (!this.isUnreadable && peers.some((held) => held.isAlive));
+    if (isLeaving || this.outgoing === null || !this.isTaken) return this.expectsPeer && awaitsPeer ? 'waiting' : 'over';
     this.drainState = 'asked';
     this.send(this.outgoing, { kind: 'drain' });
     return 'waiting';
@@ -309,7 +312,8 @@ export class Handover {
   /** A peer of an older release may not know our journal: it then cannot answer for us. */
   private canHold(layout: number): boolean {
     const ours = this.options.journal.layout.version;
-    if (layout >= ours) return true;
+    this.isUnreadable = layout < ours;
+    if (!this.isUnreadable) return true;
     this.options.warn(`the peer knows journals up to layout ${layout}, ours is ${ours}: working without takeover; restart this member to use the peer's`);
     return false;
   }
@@ -367,7 +371,11 @@ export class Handover {
     while (bootTimeMs() < untilMs) {
       const received = this.receive(fd);
       if (received === 'end') return null;
-      if (received !== 'none') return received.message.kind === kind ? received : null;
+      if (received !== 'none') {
+        if (received.message.kind === kind) return received;
+        // Late: it was waited for in vain before. Sockets that nobody reads must not stay in the group.
+        received.fds.forEach(closeFd);
+      }
       this.accept();
       for (const one of this.incoming) one.onReady();
       Atomics.wait(pause, 0, 0, 1);

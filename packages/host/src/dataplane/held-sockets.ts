@@ -18,14 +18,19 @@ export class HeldListeners implements HeldSockets {
   readonly listeners: readonly Listener[];
   private readonly options: HeldListenersOptions;
 
-  /** Takes the descriptors over. */
+  /** Takes the descriptors over, but not when it throws: one of them is no UDP socket, or its number is in use. */
   constructor(listeners: readonly Listener[], options: HeldListenersOptions) {
     const { reactor, base } = options;
     this.listeners = listeners;
     this.options = options;
     listeners.forEach(({ udp, address }, i) => {
-      reactor.addListener(udp, base + i, { replyFromServerAddress: isWildcard(address) });
-      reactor.pauseListener(base + i);
+      try {
+        reactor.addListener(udp, base + i, { replyFromServerAddress: isWildcard(address) });
+        reactor.pauseListener(base + i);
+      } catch (error) {
+        for (let added = 0; added < i; added++) reactor.removeListener(base + added);
+        throw error;
+      }
     });
   }
 

@@ -82,13 +82,17 @@ export class Incoming implements Watcher {
       for (const fd of fds) closeFd(fd);
       throw new AppError('LINK', 'a share does not fit its descriptors');
     }
+    let journal: Journal | null = null;
     try {
-      const journal = Journal.open(journalFd);
-      this.listeners = listenersOf(listen, sockets, listen)!;
-      const { member, connections } = this.handover.hold(journal, this.listeners);
+      journal = Journal.open(journalFd);
+      const listeners = listen.map((text, i) => ({ udp: sockets[2 * i], tcp: sockets[2 * i + 1], address: parseSocketAddress(text)! }));
+      const { member, connections } = this.handover.hold(journal, listeners);
+      this.listeners = listeners;
       this.held = member;
       this.connections = connections;
     } catch (error) {
+      // Whoever gives what cannot be held gives it again and again: nothing of it may stay.
+      journal?.release();
       for (const fd of sockets) closeFd(fd);
       throw error;
     } finally {

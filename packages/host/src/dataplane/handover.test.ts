@@ -1,0 +1,91 @@
+/** A data plane whose peer is the test: what it says late or wrongly leaves nothing open behind. */
+import { fstatSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import t, { type Test } from 'tap';
+import { acceptConnection, closeFd, connectUnix, Journal, layoutVersion, listenUnix, openSocket } from 'node-reuseport';
+import { HANDOVER_PROTOCOL, type HandoverMessage, handoverSocketPath, receiveHandover, sendHandover } from './handover-messages.js';
+import { regionBytes } from './shared-region.js';
+import { newDir, Rig } from './testing/rig.js';
+import { until } from './testing/wait.js';
+
+const DEADLINE_MS = 5000;
+const HELLO: HandoverMessage = { kind: 'hello', protocol: HANDOVER_PROTOCOL, role: 'dns-proxy', layout: layoutVersion, listen: [] };
+
+function runDir(t: Test): string {
+  const dir = newDir();
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+function openDescriptors(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      // The one of the listing itself.
+      return [];
+    }
+  });
+}
+
+/** The next message of this kind; others, with their descriptors, are dropped. */
+async function said(fd: number, kind: HandoverMessage['kind'] | 'end'): Promise<void> {
+  await until(kind, DEADLINE_MS, () => {
+    for (;;) {
+      const received = receiveHandover(fd);
+      if (received === 'end') return kind === 'end';
+      if (received === 'none') return false;
+      received.fds.forEach(closeFd);
+      if (received.message.kind === kind) return true;
+    }
+  });
+}
+
+async function accepted(listener: number): Promise<number> {
+  let fd = -1;
+  await until('a connection of the member', DEADLINE_MS, () => (fd = acceptConnection(listener)) >= 0);
+  return fd;
+}
+
+t.test('sockets that a peer hands back too late are closed, and its word that it holds ours is still heard', async (t) => {
+  const dir = runDir(t);
+  const listener = listenUnix(handoverSocketPath(dir, 'dns-proxy'), 0o600);
+  t.teardown(() => closeFd(listener));
+  const starting = Rig.start({ settings: { runDir: dir } });
+  // Asked first which journals it can read, on a connection of its own.
+  const first = await accepted(listener);
+  sendHandover(first, { kind: 'welcome', protocol: HANDOVER_PROTOCOL, layout: layoutVersion, listen: [] });
+  const fd = await accepted(listener);
+  await said(fd, 'share');
+  const [udp, tcp] = [openSocket({ type: 'udp', family: 4 }), openSocket({ type: 'tcp', family: 4 })];
+  sendHandover(fd, { kind: 'welcome', protocol: HANDOVER_PROTOCOL, layout: layoutVersion, listen: ['127.0.0.1:5353'] }, [udp, tcp]);
+  sendHandover(fd, { kind: 'taken' });
+  await said(fd, 'reading');
+  const rig = await starting;
+  for (const socket of [udp, tcp]) {
+    const name = `socket:[${fstatSync(socket).ino}]`;
+    t.equal(openDescriptors().filter((open) => open === name).length, 1, 'ours alone');
+  }
+  await rig.stop();
+  for (const each of [first, fd, udp, tcp]) closeFd(each);
+});
+
+t.test('a share that cannot be held leaves nothing open, however often it comes', async (t) => {
+  const dir = runDir(t);
+  const rig = await Rig.start({ settings: { runDir: dir } });
+  t.teardown(() => rig.stop());
+  // The region beside it is of no version.
+  const journal = Journal.create({ slots: 64, batch: 4, extraBytes: regionBytes(4) });
+  const sockets = [openSocket({ type: 'udp', family: 4 }), openSocket({ type: 'tcp', family: 4 })];
+  const before = openDescriptors().length;
+  for (let times = 0; times < 10; times++) {
+    const fd = connectUnix(handoverSocketPath(dir, 'agent'));
+    sendHandover(fd, HELLO);
+    sendHandover(fd, { kind: 'share', listen: ['127.0.0.1:5353'] }, [journal.fd, ...sockets]);
+    await said(fd, 'end');
+    closeFd(fd);
+  }
+  t.equal(openDescriptors().length, before);
+  t.match(rig.warnings, [/region beside the peer's journal/]);
+  for (const each of sockets) closeFd(each);
+  journal.release();
+});
