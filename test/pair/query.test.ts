@@ -91,17 +91,19 @@ t.test('a query that is not well-formed gets FORMERR, and one with an unknown op
 
 t.test('both daemons answer when many clients ask', async (t) => {
   const CLIENTS = 200;
-  const before = await pair.counters('queries');
+  const [before, takenBefore] = [await pair.counters('queries'), await pair.counters('taken')];
   const clients = await Promise.all(Array.from({ length: CLIENTS }, (_, index) => UdpClient.open(index % 2 === 0 ? CLIENT_A : CLIENT_B, pair.server)));
   const rcodes = await Promise.all(clients.map(async (client, index) =>
     readMessage(await client.ask(buildQuery({ name: index % 2 === 0 ? 'www.a.test' : 'www.b.test', type: TYPE.A }))).rcode));
   t.ok(rcodes.every((rcode) => rcode === RCODE.noError), 'every client has its answer');
   t.strictSame(clients.flatMap((client) => client.unexpected), [], 'and only one');
   for (const client of clients) client.close();
-  const after = await pair.counters('queries');
+  const [after, takenAfter] = [await pair.counters('queries'), await pair.counters('taken')];
+  // On a busy machine a member that is late is taken for hung: its query then counts at both, once as taken.
+  const taken = takenAfter[0] + takenAfter[1] - takenBefore[0] - takenBefore[1];
   const [agent, proxy] = [after[0] - before[0], after[1] - before[1]];
   t.comment(`of ${String(CLIENTS)} queries the agent answered ${String(agent)}, dns-proxy ${String(proxy)}`);
-  t.equal(agent + proxy, CLIENTS, 'each query was counted once');
+  t.equal(agent + proxy - taken, CLIENTS, 'each query was counted once');
   t.ok(agent > 0 && proxy > 0, 'both had a share');
 });
 

@@ -17,6 +17,8 @@ const PAUSE_FIRST_MS = 50;
 const PAUSE_MAX_MS = 1000;
 /** A link that lasted so long was a good one: the next try comes soon. */
 const GOOD_LINK_MS = 2000;
+/** In grpc-js's words; what only differs in it is the same reason. */
+const TIME_OF_DAY = / \(\d{4}-\d\d-\d\dT[^)]*\)/g;
 const UNREACHED = 'the agent is not reached';
 const MESSAGE_BYTES_MAX = SNAPSHOT_BYTES_MAX + 64 * 1024;
 
@@ -91,7 +93,7 @@ class Dialler {
     // Whatever ends the call ends it with a status, and an error if that is not OK.
     call.on('error', () => undefined);
     call.on('status', ({ details }: StatusObject) => {
-      if (openMs === null && !this.closed && !session.isGivenUp) this.spaced.say('warn', UNREACHED, details.replace(/ Resolution note: $/, ''));
+      if (openMs === null && !this.closed && !session.isGivenUp) this.spaced.say('warn', UNREACHED, details.replace(TIME_OF_DAY, '').replace(/ Resolution note: $/, ''));
       session.ended(details);
       client.close();
       if (openMs !== null && bootTimeMs() - openMs >= GOOD_LINK_MS) this.pauseMs = PAUSE_FIRST_MS;

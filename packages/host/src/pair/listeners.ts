@@ -36,6 +36,7 @@ export async function listenUnix(path: string, onPeer: OnPeer, spaced: SpacedLog
     }
   });
   server.maxConnections = CONNECTIONS_MAX;
+  server.on('drop', () => spaced.say('warn', REFUSED, `there are ${CONNECTIONS_MAX} already`));
   const close = closerOf(server);
   try {
     // The API's socket of this role is held already, so what lies here is a dead process's.
