@@ -35,6 +35,8 @@ const REDIAL_MS = 100;
 const PEER_BACK_MS = 10_000;
 /** A peer that cannot read our journal is asked again this often: it may have been replaced. */
 const REDIAL_OTHER_LAYOUT_MS = 10_000;
+/** How soon a held connection that its owner has closed is let go of: looking through them costs more than a turn. */
+const SWEEP_EVERY_MS = 10;
 const PRIVATE = 0o600;
 
 export interface HandoverOptions {
@@ -79,6 +81,7 @@ export class Handover {
   private outgoingToken = -1;
   private isTaken = false;
   private redialAtMs = 0;
+  private sweepAtMs = 0;
   private nextBase = NUMBERS_PER_MEMBER;
   private drainState: 'no' | 'asked' | 'adopted' = 'no';
   private drainBeforeMs: number | null = null;
@@ -166,8 +169,10 @@ export class Handover {
 
   tick(): void {
     const nowMs = this.options.seams.nowMs();
+    const isSweeping = nowMs >= this.sweepAtMs;
+    if (isSweeping) this.sweepAtMs = nowMs + SWEEP_EVERY_MS;
     for (const one of this.incoming) {
-      one.connections?.sweep();
+      if (isSweeping) one.connections?.sweep();
       one.held?.tick(nowMs);
       if (one.held?.isDone === true) this.incoming.delete(one);
     }

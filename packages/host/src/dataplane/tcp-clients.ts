@@ -202,9 +202,11 @@ export class TcpClients {
   }
 
   private shareAgain(nowMs: MonoMs): void {
+    let isLater = false;
     for (const [connection, readAtMs] of this.unshared) {
-      const result = this.share(connection);
-      if (result === 'later') {
+      // A peer that takes none takes the next one neither: it hangs, and there may be thousands.
+      isLater ||= this.share(connection) === 'later';
+      if (isLater) {
         if (nowMs >= readAtMs) connection.nowShared();
         continue;
       }
