@@ -13,7 +13,7 @@ export type HandoverMessage =
   | { readonly kind: 'hello'; readonly role: Role }
   | { readonly kind: 'welcome'; readonly socket: SharedSocket | null }
   | { readonly kind: 'share'; readonly journal: Journal; readonly mappings: MappingJournal<LearnedRecord>; readonly socket: SharedSocket }
-  | { readonly kind: 'taken' | 'reading' | 'drain' | 'adopted' };
+  | { readonly kind: 'taken' | 'reading' | 'drain' | 'adopted' | 'busy' };
 
 const DELIVERY_MS = 0.02;
 

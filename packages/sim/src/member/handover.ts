@@ -16,6 +16,7 @@ import type { LearnedRecord } from './plane.js';
 /** As in host. */
 const PEER_ANSWER_MS = 500;
 const REDIAL_MS = 100;
+const PEER_BACK_MS = 10_000;
 const LISTENER_NUMBERS_MAX = 256;
 
 type ShareMessage = Extract<HandoverMessage, { readonly kind: 'share' }>;
@@ -48,7 +49,10 @@ export class Handover {
   private isTaken = false;
   private redialAtMs = 0;
   private nextBase = NUMBERS_PER_MEMBER;
-  private onAdopted: (() => void) | null = null;
+  private drainState: 'no' | 'asked' | 'adopted' = 'no';
+  private drainBeforeMs: number | null = null;
+  /** It was leaving when we were told to: its successor will come. */
+  private expectsPeer = false;
   private isAcquiring = false;
   private acquired: ((socket: SharedSocket, isInherited: boolean) => void) | null = null;
   private isInherited = false;
@@ -127,12 +131,26 @@ export class Handover {
     if (this.outgoing === null && nowMs >= this.redialAtMs) this.redial(nowMs);
   }
 
-  /** Asks the peer to read our socket; false: there is no peer that could. */
-  drain(then: () => void): boolean {
-    if (this.outgoing === null || !this.isTaken) return false;
-    this.onAdopted = then;
+  /** On every turn until it is 'over', as in host: waits for a peer that is leaving itself, is there and does not hold our socket yet, or hangs. */
+  drain(): 'waiting' | 'over' {
+    const nowMs = this.options.nowMs();
+    this.drainBeforeMs ??= nowMs + PEER_BACK_MS;
+    if (this.drainState === 'adopted' || nowMs >= this.drainBeforeMs) return 'over';
+    if (this.drainState === 'asked') return 'waiting';
+    const peers = [...this.incoming].flatMap(({ held }) => held ?? []);
+    const isLeaving = !this.options.defects.leavesTogether && peers.some((held) => held.isLeaving);
+    this.expectsPeer ||= isLeaving || peers.some((held) => held.isAlive);
+    if (isLeaving || this.outgoing === null || !this.isTaken) return this.expectsPeer ? 'waiting' : 'over';
+    this.drainState = 'asked';
     this.outgoing.send({ kind: 'drain' });
-    return true;
+    return 'waiting';
+  }
+
+  /** Not while it reads our socket because we leave. Where both ask at once, the agent goes first. */
+  mayPeerLeave(): boolean {
+    if (this.options.defects.leavesTogether) return true;
+    if (this.drainState === 'adopted') return false;
+    return this.drainState === 'no' || this.options.role !== 'agent';
   }
 
   /** A successor of `except`'s role reads its socket itself. */
@@ -209,7 +227,10 @@ export class Handover {
         else this.outgoing!.send({ kind: 'reading' });
         break;
       case 'adopted':
-        this.onAdopted?.();
+        this.drainState = 'adopted';
+        break;
+      case 'busy':
+        this.drainState = 'no';
         break;
       default:
     }
@@ -253,7 +274,9 @@ export class Handover {
     this.outgoing?.close(0);
     this.outgoing = null;
     this.isTaken = false;
-    this.onAdopted?.();
+    // It was to answer for us: its successor shall.
+    if (this.drainState !== 'no') this.expectsPeer = true;
+    this.drainState = 'no';
     if (this.isAcquiring) this.finishAcquiring();
   }
 }
@@ -302,11 +325,16 @@ class Incoming {
         this.handover.giveBackAll(this);
         break;
       case 'drain':
-        this.held?.drain();
-        this.channel.send({ kind: 'adopted' });
+        this.drain();
         break;
       default:
     }
+  }
+
+  private drain(): void {
+    const mayLeave = this.handover.mayPeerLeave();
+    if (mayLeave) this.held?.drain();
+    this.channel.send({ kind: mayLeave ? 'adopted' : 'busy' });
   }
 
   private end(): void {

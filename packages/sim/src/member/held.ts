@@ -13,6 +13,8 @@ export const NUMBERS_PER_MEMBER = 16;
 export interface HeldDefects extends TakeDefects {
   /** What a dead member learned last is not passed on. */
   readonly forgetsMappings: boolean;
+  /** A member that leaves does not mind that its peer leaves, too. */
+  readonly leavesTogether: boolean;
 }
 
 export interface HeldOptions {

@@ -237,6 +237,7 @@ export class Plane implements AnswerReceiver {
     this.handover.onReady();
     this.path.onTick();
     this.handover.tick();
+    this.leave();
     this.world.checkers.onTurn(this, this.slotsForQueries);
     this.wire.flush();
     this.isTurning = false;
@@ -263,7 +264,7 @@ export class Plane implements AnswerReceiver {
           this.path.onOpened(message.slot, message.answer);
           break;
         case 'stop':
-          this.startStopping();
+          this.stopping = true;
       }
     }
   }
@@ -302,20 +303,15 @@ export class Plane implements AnswerReceiver {
   }
 
   private isNeeded(): boolean {
-    if (!this.stopping) return true;
-    if (this.nowMs >= this.stopByMs) return false;
-    return !this.isQuiet || this.path.underWay > 0;
+    if (!this.stopping || !this.isQuiet) return true;
+    return this.nowMs < this.stopByMs && this.path.underWay > 0;
   }
 
-  private startStopping(): void {
-    this.stopping = true;
-    this.stopByMs = this.nowMs + STOP_MS;
-    if (!this.handover.drain(() => this.quieten())) this.quieten();
-  }
-
-  private quieten(): void {
-    if (this.isQuiet) return;
+  /** Reading goes on until the peer has taken over. */
+  private leave(): void {
+    if (!this.stopping || this.isQuiet || this.handover.drain() !== 'over') return;
     this.isQuiet = true;
+    this.stopByMs = this.nowMs + STOP_MS;
     this.reactor.setReceiving(0, false);
   }
 

@@ -21,8 +21,8 @@ const CHANGES_MAX = 5;
 const FAULTS_MIN = 3;
 const CLOCK_STEP_MS_MAX = 100_000_000;
 
-type MemberFault = 'kill' | 'kill-at' | 'stop' | 'stop-at' | 'stop-then-kill' | 'restart' | 'starve' | 'poison';
-const MEMBER_FAULTS: readonly MemberFault[] = ['kill', 'kill-at', 'kill-at', 'stop', 'stop-at', 'stop-at', 'stop-then-kill', 'restart', 'starve', 'poison'];
+type MemberFault = 'kill' | 'kill-at' | 'stop' | 'stop-at' | 'stop-then-kill' | 'restart' | 'restart-both' | 'starve' | 'poison';
+const MEMBER_FAULTS: readonly MemberFault[] = ['kill', 'kill-at', 'kill-at', 'stop', 'stop-at', 'stop-at', 'stop-then-kill', 'restart', 'restart-both', 'starve', 'poison'];
 
 export class Faults {
   /** Of members. */
@@ -114,6 +114,9 @@ export class Faults {
         world.drain(role);
         this.awaitEnd(role);
         break;
+      case 'restart-both':
+        this.restartBoth(random.between(0, 20));
+        break;
       case 'starve':
         this.starve(role, random.between(50, 900));
         break;
@@ -185,6 +188,21 @@ export class Faults {
   private awaitEnd(role: Role): void {
     if (this.world.member(role) === null) this.startAgain(role);
     else this.world.queue.after(LOOK_MS, () => this.awaitEnd(role));
+  }
+
+  /** Both are told to end, the second a moment after the first: one stays until the other's successor is there. */
+  private restartBoth(apartMs: number): void {
+    const { world, random } = this;
+    const [first, second] = random.chance(0.5) ? ROLES : [...ROLES].reverse();
+    const processes = ROLES.map((role) => world.member(role)?.process);
+    world.drain(first);
+    world.queue.after(apartMs, () => world.drain(second));
+    const look = (): void => {
+      for (const role of ROLES) if (world.member(role) === null) world.start(role);
+      if (ROLES.every((role, i) => world.member(role)?.process !== processes[i])) this.done(0);
+      else world.queue.after(LOOK_MS, look);
+    };
+    look();
   }
 
   private awaitAnyEnd(leftMs: number): void {

@@ -7,6 +7,7 @@ export const PLANTS = {
   'allow-without-snapshot': 'a member without policy lets everything pass',
   'forgotten-clean': 'forced cleans are not sent to the peer',
   'forgotten-mapping': 'what a dead member learned last is not passed on',
+  'both-leave': 'of two members that are told to end at once none waits for the other',
   'early-answer': 'an address counts as open as soon as it is learned',
 } as const;
 export type PlantName = keyof typeof PLANTS;
@@ -18,6 +19,7 @@ export interface Plant {
   readonly allowsWithoutSnapshot: boolean;
   readonly forgetsCleans: boolean;
   readonly forgetsMappings: boolean;
+  readonly leavesTogether: boolean;
   readonly opensNothing: boolean;
 }
 
@@ -29,6 +31,7 @@ export function plantOf(name: PlantName | null): Plant {
     allowsWithoutSnapshot: name === 'allow-without-snapshot',
     forgetsCleans: name === 'forgotten-clean',
     forgetsMappings: name === 'forgotten-mapping',
+    leavesTogether: name === 'both-leave',
     opensNothing: name === 'early-answer',
   };
 }
