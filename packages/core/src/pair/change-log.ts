@@ -9,7 +9,7 @@
 import { type Clean, dominates, type Mapping } from '../fqdn/mapping.js';
 
 /** Changes kept at most; the oldest goes first, and a reader that had not read it is lost. */
-export const CHANGES_MAX = 65_536;
+export const CHANGES_MAX = 16_384;
 
 const FIRST_REVISION = 1;
 
