@@ -20,13 +20,11 @@ const DIGITS_IN_ESCAPE = 3;
 
 const scratch = new Uint8Array(MAX_NAME_BYTES);
 
-/** Text of each byte inside a label. */
-const BYTE_TEXT: string[] = [];
-for (let byte = 0; byte < 256; byte += 1) {
-  if (byte === DOT || byte === BACKSLASH) BYTE_TEXT.push(`\\${String.fromCharCode(byte)}`);
-  else if (byte >= FIRST_VISIBLE && byte <= LAST_VISIBLE) BYTE_TEXT.push(String.fromCharCode(byte));
-  else BYTE_TEXT.push(`\\${String(byte).padStart(DIGITS_IN_ESCAPE, '0')}`);
-}
+/** Text of each byte inside a label, as character codes. */
+const BYTE_CODES: number[][] = [];
+for (let byte = 0; byte < 256; byte += 1) BYTE_CODES.push([...textOf(byte)].map((character) => character.charCodeAt(0)));
+/** The text under construction. Put together at once it is one flat string; piece by piece it would be a tree of them. */
+const codes: number[] = [];
 
 /**
  * Presentation form of the name at absolute `offset`, pointers counted from `start`: lower case, trailing dot, escapes for
@@ -38,14 +36,20 @@ export function nameToString(bytes: Uint8Array, start: number, offset: number, e
   const length = copyName(bytes, start, offset, scratch, 0, end);
   if (length === 0) return '';
   if (length === 1) return '.';
-  let text = '';
+  codes.length = 0;
   let at = 0;
   while (scratch[at] !== 0) {
     const labelEnd = at + scratch[at] + 1;
-    for (at += 1; at < labelEnd; at += 1) text += BYTE_TEXT[scratch[at]];
-    text += '.';
+    for (at += 1; at < labelEnd; at += 1) for (const code of BYTE_CODES[scratch[at]]) codes.push(code);
+    codes.push(DOT);
   }
-  return text;
+  return String.fromCharCode.apply(null, codes);
+}
+
+function textOf(byte: number): string {
+  if (byte === DOT || byte === BACKSLASH) return `\\${String.fromCharCode(byte)}`;
+  if (byte >= FIRST_VISIBLE && byte <= LAST_VISIBLE) return String.fromCharCode(byte);
+  return `\\${String(byte).padStart(DIGITS_IN_ESCAPE, '0')}`;
 }
 
 /**

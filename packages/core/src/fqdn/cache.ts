@@ -109,10 +109,13 @@ export class FqdnCache {
     return count;
   }
 
-  /** Joins a mapping in; true when the cache now knows something new. */
-  merge(mapping: Mapping): boolean {
-    if (this.tombstones.covers(mapping)) return false;
-    if (this.isPast(mapping.expiryMs) && this.graves.covers(mapping)) return false;
+  /**
+   * Joins a mapping in. Returns the cache's own copy when it now knows something new, which is renewed in place as the mapping
+   * is; else null.
+   */
+  merge(mapping: Mapping): Mapping | null {
+    if (this.tombstones.covers(mapping)) return null;
+    if (this.isPast(mapping.expiryMs) && this.graves.covers(mapping)) return null;
     const endpoint = this.endpointOf(mapping.endpointUid);
     const known = knownOf(endpoint, mapping.name);
     const list = known.holding;
@@ -121,15 +124,16 @@ export class FqdnCache {
     let lastAt = -1;
     for (let i = 0; i < list.length; i++) {
       if (list[i].address !== mapping.address) continue;
-      if (dominates(list[i], mapping)) return false;
+      if (dominates(list[i], mapping)) return null;
       if (dominates(mapping, list[i])) dominated++;
       same++;
       lastAt = i;
     }
     if (same === 0) return this.insert(endpoint, known, mapping);
-    if (same === 1 && dominated === 1) renew(list[lastAt], mapping);
-    else known.holding = [...without(list, mapping.address), ...joined(only(list, mapping.address), { ...mapping })];
-    return true;
+    if (same === 1 && dominated === 1) return renew(list[lastAt], mapping);
+    const own = { ...mapping };
+    known.holding = [...without(list, mapping.address), ...joined(only(list, mapping.address), own)];
+    return own;
   }
 
   /** Applies a forced clean; returns how many mappings and zombies (names and addresses) it removed. */
@@ -285,29 +289,31 @@ export class FqdnCache {
     return expiryMs + COLLECT_GRACE_MS <= this.collectedMs;
   }
 
-  /** A mapping of an address that does not hold yet; false if it brings nothing new. */
-  private insert(endpoint: Endpoint, known: Known, mapping: Mapping): boolean {
-    let all: Held[] = [{ ...mapping }];
+  /** A mapping of an address that does not hold yet; null if it brings nothing new. */
+  private insert(endpoint: Endpoint, known: Known, mapping: Mapping): Mapping | null {
+    const own = { ...mapping };
+    let all: Held[] = [own];
     let wasZombie = false;
     if (known.retained.length > 0) {
-      const own = only(known.retained, mapping.address);
-      if (own.some((other) => dominates(other, mapping))) return false;
-      wasZombie = own.length > 0;
+      const former = only(known.retained, mapping.address);
+      if (former.some((other) => dominates(other, mapping))) return null;
+      wasZombie = former.length > 0;
       if (wasZombie) {
-        all = joined(own, all[0]);
+        all = joined(former, own);
         known.retained = without(known.retained, mapping.address);
       }
     }
     if (this.isPast(all[0].expiryMs)) {
       this.retain(endpoint, known, all);
-      return true;
+      return own;
     }
-    known.holding.push(...all);
+    // No room for more is taken beforehand: nearly all names have an address or two.
+    known.holding = known.holding.length === 0 ? all : [...known.holding, ...all];
     this.add(endpoint, 1);
     if (known.holding.length > this.maxAddressesPerName) this.limit(endpoint, known);
     if (wasZombie && known.holding.some(({ address }) => address === mapping.address)) endpoint.zombies.drop(known.name, mapping.address);
     if (endpoint.count > MAPPINGS_PER_ENDPOINT_MAX) this.evict(endpoint);
-    return true;
+    return own;
   }
 
   /** One address too many: the earliest expiry becomes a zombie. */
@@ -398,7 +404,7 @@ export class FqdnCache {
 
 function knownOf(endpoint: Endpoint, name: string): Known {
   let known = endpoint.byName.get(name);
-  if (known === undefined) endpoint.byName.set(name, (known = { name, holding: [], retained: NONE }));
+  if (known === undefined) endpoint.byName.set(name, (known = { name, holding: NONE, retained: NONE }));
   return known;
 }
 
@@ -414,8 +420,9 @@ function without(list: readonly Held[], address: string): Held[] {
   return list.filter((other) => other.address !== address);
 }
 
-function renew(held: Held, mapping: Mapping): void {
+function renew(held: Held, mapping: Mapping): Mapping {
   held.lookupMs = mapping.lookupMs;
   held.ttlSeconds = mapping.ttlSeconds;
   held.expiryMs = mapping.expiryMs;
+  return held;
 }

@@ -28,6 +28,11 @@ export interface Clean {
   readonly atMs: MonoMs;
 }
 
+/** Which mappings a clean is about: of two with the same target the later one is enough. */
+export function targetOf(clean: Clean): string {
+  return `${clean.endpointUid ?? ''}\0${clean.matchPattern ?? ''}`;
+}
+
 /** Stands for the node where a mapping was taught by no pod: from a file. No pod has a UID with a colon. */
 export const NODE_UID = 'tandem:node';
 

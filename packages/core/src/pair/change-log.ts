@@ -4,12 +4,13 @@
  *
  * Invariant: between `floor` and `revision` every change is in the log, in the newest state of its mapping or clean: what
  * changes again moves to the end, so the log is as long as there are things that changed, not as there were changes.
- * It does not know the cache, nor how readers send what they read.
+ * It holds the cache's own copies of mappings, and knows them by identity: one that is renewed in place is renewed in here,
+ * too. It does not know how readers send what they read.
  */
-import { type Clean, dominates, type Mapping } from '../fqdn/mapping.js';
+import { type Clean, type Mapping, targetOf } from '../fqdn/mapping.js';
 
 /** Changes kept at most; the oldest goes first, and a reader that had not read it is lost. */
-export const CHANGES_MAX = 16_384;
+export const CHANGES_MAX = 65_536;
 
 const FIRST_REVISION = 1;
 
@@ -19,8 +20,11 @@ export interface Batch {
   readonly cleans: Clean[];
 }
 
+/** A mapping itself, or the target of a clean as text. */
+type Key = Mapping | string;
+
 interface Entry {
-  readonly key: string;
+  readonly key: Key;
   revision: number;
   /** Incarnation of the member that taught it; null for a change of our own. */
   from: string | null;
@@ -31,7 +35,7 @@ interface Entry {
 
 export class ChangeLog {
   private readonly max: number;
-  private readonly byKey = new Map<string, Entry>();
+  private readonly byKey = new Map<Key, Entry>();
   private readonly readers = new Set<ChangeReader>();
   private oldest: Entry | null = null;
   private newest: Entry | null = null;
@@ -58,17 +62,13 @@ export class ChangeLog {
     return this.byKey.size;
   }
 
-  /** `from`: the incarnation that taught it, which is not sent it again; null for a change of our own. */
+  /** The cache's own copy. `from`: the incarnation that taught it, which is not sent it again; null for a change of our own. */
   mapping(mapping: Mapping, from: string | null): void {
-    const key = `${mapping.endpointUid}\0${mapping.name}\0${mapping.address}`;
-    const former = this.byKey.get(key);
-    // Neither beats the other: the cache keeps both, and so must the peer.
-    const isBeside = former !== undefined && isMapping(former.content) && !dominates(mapping, former.content);
-    this.put(isBeside ? `${key}\0${mapping.lookupMs}` : key, mapping, from);
+    this.put(mapping, mapping, from);
   }
 
   clean(clean: Clean, from: string | null): void {
-    this.put(`\0${clean.endpointUid ?? ''}\0${clean.matchPattern ?? ''}`, clean, from);
+    this.put(targetOf(clean), clean, from);
   }
 
   /** Reads on after a revision, without what `except` taught; null when not everything since is here. */
@@ -80,7 +80,7 @@ export class ChangeLog {
     return reader;
   }
 
-  private put(key: string, content: Mapping | Clean, from: string | null): void {
+  private put(key: Key, content: Mapping | Clean, from: string | null): void {
     let entry = this.byKey.get(key);
     if (entry === undefined) {
       entry = { key, revision: 0, from, content, before: null, after: null };

@@ -6,7 +6,8 @@
  * one that it came by, so it reaches members that are not linked to each other; and since merging is a join, what comes back
  * is no news, and stops.
  */
-import type { Clean, FqdnCache, Mapping } from '../fqdn/cache.js';
+import type { FqdnCache } from '../fqdn/cache.js';
+import { type Clean, type Mapping, targetOf } from '../fqdn/mapping.js';
 import { ChangeLog } from './change-log.js';
 
 /** Incarnations of other members remembered at most; the one that was heard longest ago goes first. */
@@ -36,9 +37,10 @@ export class Replica {
   merge(mappings: readonly Mapping[], from: string | null): Mapping[] {
     const news: Mapping[] = [];
     for (const mapping of mappings) {
-      if (!this.cache.merge(mapping)) continue;
-      this.log.mapping(mapping, from);
-      news.push(mapping);
+      const own = this.cache.merge(mapping);
+      if (own === null) continue;
+      this.log.mapping(own, from);
+      news.push(own);
     }
     return news;
   }
@@ -85,8 +87,4 @@ export function latestByTarget(cleans: readonly Clean[]): Map<string, Clean> {
     if (former === undefined || former.atMs < clean.atMs) latest.set(targetOf(clean), clean);
   }
   return latest;
-}
-
-function targetOf(clean: Clean): string {
-  return `${clean.endpointUid ?? ''}\0${clean.matchPattern ?? ''}`;
 }
