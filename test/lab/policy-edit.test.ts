@@ -4,7 +4,7 @@ import { baseManifests, CLIENT_B, dnsPolicy } from '../harness/manifests.js';
 import { generate } from '../harness/native.js';
 import { formatServer } from '../harness/pair.js';
 import { measureEdits } from '../harness/policy-edit.js';
-import { checkAlive, LOADED_MB_MAX, startLoaded } from './start.js';
+import { checkAlive, startLoaded } from './start.js';
 
 const NEW_VERDICT_MS_MAX = 1_000;
 const LOAD_QPS = 20_000;
@@ -22,5 +22,5 @@ t.test(`under ${String(LOAD_QPS)} queries/s a policy edit rules within a second,
   const result = await load;
   t.match(result, { lost: 0, wrong: 0, refused: 0, failed: 0, unexpected: 0 });
   t.comment(`the load: ${result.qps.toFixed(0)} queries/s, p99 ${String(result.p99Us)} µs, longest ${String(result.maxUs)} µs`);
-  checkAlive(t, pair, 'edits under load', LOADED_MB_MAX);
+  checkAlive(t, pair, 'edits under load');
 });

@@ -10,7 +10,7 @@ import { Pair, ROLES } from '../harness/pair.js';
 import type { PairOptions, Role } from '../harness/pair.js';
 
 /** MB (10^6 bytes) that each may take. */
-export const RESIDENT_MB_MAX: Readonly<Record<Role, number>> = { agent: 200, 'dns-proxy': 160 };
+const RESIDENT_MB_MAX: Readonly<Record<Role, number>> = { agent: 200, 'dns-proxy': 160 };
 
 export async function startLoaded(t: Test, options: Pick<PairOptions, 'manifests'> & Partial<PairOptions>): Promise<Pair> {
   const upstream = await startNative('upstream', ['--listen', `${ownAddress}:0`]);
@@ -26,18 +26,15 @@ export async function startLoaded(t: Test, options: Pick<PairOptions, 'manifests
   return pair;
 }
 
-/** With tens of thousands of mappings, their change log and the disk's part: more than the bound of attacks, and to be brought down. */
-export const LOADED_MB_MAX: Readonly<Record<Role, number>> = { 'agent': 200, 'dns-proxy': 200 };
-
 /** Both live, and neither has grown beyond its bound. */
-export function checkAlive(t: Test, pair: Pair, after: string, residentMbMax: Readonly<Record<Role, number>> = RESIDENT_MB_MAX): void {
+export function checkAlive(t: Test, pair: Pair, after: string): void {
   for (const role of ROLES) {
     const child = pair.member(role);
     t.equal(child.exit, null, `${role} lives after ${after}`);
     if (child.exit !== null) continue;
     const mb = residentMb(child.pid);
     t.comment(`${role} after ${after}: ${mb.toFixed(0)} MB resident`);
-    t.ok(mb <= residentMbMax[role], `${role} within ${String(residentMbMax[role])} MB`);
+    t.ok(mb <= RESIDENT_MB_MAX[role], `${role} within ${String(RESIDENT_MB_MAX[role])} MB`);
   }
 }
 

@@ -108,17 +108,34 @@ int64_t bootTimeNs() {
 }
 
 int Journal::map(bool isOwn) {
-  // One's own is populated and, where allowed, locked: a page fault in the middle of the kernel's copy would open a
-  // window in which a kill could fall. Of a peer's, only what is looked at needs to be resident.
-  int flags = isOwn ? MAP_SHARED | MAP_POPULATE : MAP_SHARED;
-  if (!kJournaled) flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE;
+  int flags = kJournaled ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
   void* at = mmap(nullptr, layout.totalBytes, PROT_READ | PROT_WRITE, flags, kJournaled ? fd : -1, 0);
   if (at == MAP_FAILED) {
     problem = "the journal cannot be mapped: not enough memory or address space";
     return -errno;
   }
   base = static_cast<uint8_t*>(at);
-  locked = isOwn && mlock(base, layout.totalBytes) == 0;
+  // Of a peer's, only what is looked at needs to be resident.
+  if (isOwn) makeResident();
+  return 0;
+}
+
+// A page fault in the middle of the kernel's copy would open a window in which a kill could fall.
+void Journal::makeResident() {
+  locked = true;
+  for (const Layout::Part& part : layout.residentParts()) {
+    locked = mlock(base + part.offset, part.bytes) == 0 && locked;
+    // Where locking is not allowed it did not populate either. Before Linux 5.14 pages then come as they are used.
+    if (!locked) madvise(base + part.offset, part.bytes, MADV_POPULATE_WRITE);
+  }
+}
+
+// What must not be missing later is taken now.
+int Journal::reserve() {
+  if (ftruncate(fd, static_cast<off_t>(layout.totalBytes)) != 0) return errno;
+  for (const Layout::Part& part : layout.residentParts()) {
+    if (fallocate(fd, 0, static_cast<off_t>(part.offset), static_cast<off_t>(part.bytes)) != 0) return errno;
+  }
   return 0;
 }
 
@@ -145,9 +162,8 @@ int Journal::create(uint32_t version, uint32_t slots, uint32_t batch, uint32_t t
     return -errno;
   }
   fd = created;
-  int failed = 0;
-  if (fallocate(fd, 0, 0, static_cast<off_t>(layout.totalBytes)) != 0) {
-    failed = errno;
+  int failed = reserve();
+  if (failed != 0) {
     problem = "no memory for the journal: fewer slots, or raise the memory limit";
   } else if (fcntl(fd, F_ADD_SEALS, kSeals) != 0) {
     failed = errno;

@@ -47,6 +47,9 @@ class Journal {
 
  private:
   int map(bool isOwn);
+  void makeResident();
+  // Room for what must be resident; 0 or errno.
+  int reserve();
 };
 
 // From now on a fatal signal (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP) first says so in this journal's header: a process

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -141,6 +142,15 @@ struct Layout {
   uint64_t receiveHeaderOffset = 0, receiveVectorOffset = 0, receiveIndexOffset = 0, receiveListenerOffset = 0;
   uint64_t transmitHeaderOffset = 0, transmitVectorOffset = 0, transmitRecordOffset = 0, transmitControlOffset = 0;
   uint64_t answerOffset = 0, scratchOffset = 0, extraOffset = 0, totalBytes = 0;
+
+  struct Part {
+    uint64_t offset, bytes;
+  };
+
+  // All but the answers: each has room for the largest, nearly all are small, and one that a kill cuts off is asked for again.
+  std::array<Part, 2> residentParts() const {
+    return {Part{0, answerOffset}, Part{scratchOffset, totalBytes - scratchOffset}};
+  }
 
   uint32_t answers() const { return batch + kHeldAnswers + kAdoptionAnswers; }
   uint64_t adoptionOffset() const { return answerOffset + uint64_t{batch + kHeldAnswers} * kAnswerStrideBytes; }

@@ -4,11 +4,14 @@
  * at a bound it is refused. Knows no daemon: it sees a `DaemonView`.
  */
 import { unlinkSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { AppError, formatSocketAddress, type Log, type SocketAddress } from '@tandem/core';
 import type { DaemonView } from './daemon-view.js';
 import { answer } from './http-routes.js';
+
+// An import would read all that the module exports, its WebSocket among it, and load a whole HTTP client: 14 MB resident.
+const { createServer } = process.getBuiltinModule('node:http');
 
 export interface HttpOptions {
   readonly listen: SocketAddress;
