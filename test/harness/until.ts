@@ -5,6 +5,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 const ASK_EVERY_MS = 10;
+/** For what must happen at all: a guard against hanging on a machine that does much else, and no bound of the product. */
+export const DEADLINE_MS = 30_000;
 
 /** The first value that is not null or undefined. @throws Error naming `what` at the deadline, with the last failure as its cause. */
 export async function until<T>(what: string, deadlineMs: number, ask: () => T | null | undefined | Promise<T | null | undefined>): Promise<T> {

@@ -5,7 +5,7 @@ import { run } from '../harness/child.js';
 import { baseManifests, CLIENT_A, CLIENT_B, dnsPolicy } from '../harness/manifests.js';
 import { generate, nativeProgram } from '../harness/native.js';
 import { formatServer } from '../harness/pair.js';
-import { until, within } from '../harness/until.js';
+import { DEADLINE_MS, until, within } from '../harness/until.js';
 import { buildQuery, RCODE, readMessage, TYPE } from '../harness/wire.js';
 import { checkAlive, startLoaded } from './start.js';
 
@@ -104,7 +104,7 @@ t.test('hostile manifests are each refused with a clear complaint, and policy st
   ];
   for (const [name, complaint, text] of cases) {
     pair.writeManifest('hostile.yaml', text);
-    const problems = await until(`a complaint about ${name}`, 10_000, async () => {
+    const problems = await until(`a complaint about ${name}`, DEADLINE_MS, async () => {
       const found = (await pair.status('agent')).policy.problems;
       return found.some((problem) => complaint.test(problem)) ? found : null;
     });
@@ -113,7 +113,7 @@ t.test('hostile manifests are each refused with a clear complaint, and policy st
     t.equal(await answers(CLIENT_B), RCODE.refused);
   }
   pair.writeManifest('hostile.yaml', JSON.stringify(good));
-  await until('no complaints', 10_000, async () => ((await pair.status('agent')).policy.problems.length === 0 ? true : null));
+  await until('no complaints', DEADLINE_MS, async () => ((await pair.status('agent')).policy.problems.length === 0 ? true : null));
   checkAlive(t, pair, 'hostile manifests');
 });
 

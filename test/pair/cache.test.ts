@@ -3,7 +3,7 @@ import { UdpClient } from '../harness/clients.js';
 import { CLIENT_A, CLIENT_B } from '../harness/manifests.js';
 import { ROLES } from '../harness/pair.js';
 import type { Role } from '../harness/pair.js';
-import { until } from '../harness/until.js';
+import { DEADLINE_MS, until } from '../harness/until.js';
 import { addressA, buildAnswer, buildQuery, RCODE, readMessage, TYPE } from '../harness/wire.js';
 import { startBench } from './start.js';
 
@@ -46,7 +46,7 @@ async function list(role: Role): Promise<Row[]> {
 }
 
 function listed(role: Role, name: string): Promise<Row> {
-  return until(`${name} in the cache of ${role}`, 5_000, async () => (await list(role)).find(({ fqdn }) => fqdn === `${name}.`));
+  return until(`${name} in the cache of ${role}`, DEADLINE_MS, async () => (await list(role)).find(({ fqdn }) => fqdn === `${name}.`));
 }
 
 t.test('a mapping learned by one daemon is in the cache of both', async (t) => {
@@ -93,12 +93,12 @@ t.test('a clean by pattern removes those mappings from both, and a full clean al
   t.equal(code, 0, output);
   t.match(output, 'FQDN proxy cache cleared');
   for (const role of ROLES) {
-    const rows = await until(`clean on ${role}`, 5_000, async () => {
+    const rows = await until(`clean on ${role}`, DEADLINE_MS, async () => {
       const found = await list(role);
       return found.some(({ fqdn }) => fqdn.endsWith('.a.test.')) ? null : found;
     });
     t.ok(rows.some(({ fqdn }) => fqdn === 'kept.b.test.'), `${role} keeps the others`);
   }
   t.equal((await pair.cli('cache', 'clean', '-f', '--member', 'dns-proxy')).code, 0);
-  for (const role of ROLES) await until(`empty cache on ${role}`, 5_000, async () => ((await list(role)).length === 0 ? true : null));
+  for (const role of ROLES) await until(`empty cache on ${role}`, DEADLINE_MS, async () => ((await list(role)).length === 0 ? true : null));
 });

@@ -6,13 +6,12 @@ import { baseManifests, CLIENT_A, dnsPolicy } from '../harness/manifests.js';
 import { generate, startNative } from '../harness/native.js';
 import { formatServer, Pair, ROLES } from '../harness/pair.js';
 import type { Role } from '../harness/pair.js';
-import { until, within } from '../harness/until.js';
+import { DEADLINE_MS, until, within } from '../harness/until.js';
 import { buildQuery, RCODE, readMessage, TYPE } from '../harness/wire.js';
 
 const UPSTREAM_DELAY_MS = 5;
 const RATE = 4_000;
 const SECONDS = 2;
-const DEADLINE_MS = 10_000;
 /** Passes of the point before it kills: the load runs by then. Batches grow when the machine is busy, so it is few. */
 const PASSES = 40;
 const POINTS = ['before-receive', 'after-receive', 'mid-batch', 'after-take', 'before-send', 'after-send'];

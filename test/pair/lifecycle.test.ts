@@ -5,7 +5,7 @@ import { ownAddress, ownPort } from '../harness/address.js';
 import { run } from '../harness/child.js';
 import { CLIENT_A, CLIENT_B } from '../harness/manifests.js';
 import { launcherOf, Pair, ROLES } from '../harness/pair.js';
-import { until, within } from '../harness/until.js';
+import { DEADLINE_MS, until, within } from '../harness/until.js';
 import { addressA, buildAnswer, RCODE } from '../harness/wire.js';
 import { rcodes } from './rcodes.js';
 import { startBench } from './start.js';
@@ -47,7 +47,7 @@ t.test('after the agent comes back both work on one policy again', async (t) => 
   const { pair } = await startBench(t, answerAll);
   const { hash } = (await pair.status('agent')).policy;
   await pair.member('agent').stop('SIGKILL');
-  await until('dns-proxy has noticed', 5_000, async () => ((await pair.status('dns-proxy')).peer.connected ? null : true));
+  await until('dns-proxy has noticed', DEADLINE_MS, async () => ((await pair.status('dns-proxy')).peer.connected ? null : true));
   t.strictSame([...await rcodes(pair, CLIENT_A, 'www.a.test', 20)], [RCODE.noError], 'dns-proxy answers everyone');
   pair.launch('agent');
   await pair.ready('agent');

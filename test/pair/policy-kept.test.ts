@@ -5,7 +5,7 @@ import t from 'tap';
 import { baseManifests, CLIENT_A, CLIENT_B, dnsPolicy } from '../harness/manifests.js';
 import { type Pair, ROLES } from '../harness/pair.js';
 import type { Role } from '../harness/pair.js';
-import { until } from '../harness/until.js';
+import { DEADLINE_MS, until } from '../harness/until.js';
 import { addressA, buildAnswer, RCODE } from '../harness/wire.js';
 import { rcodes } from './rcodes.js';
 import { startBench } from './start.js';
@@ -18,10 +18,10 @@ t.test('a policy that was changed and changed back is enforced by dns-proxy afte
   const file = 'policy-b.json';
   const hashOf = async (role: Role): Promise<string | null> => (await pair.status(role)).policy.hash;
   pair.writeManifest(file, dnsPolicy('policy-b', { app: 'b' }, ['*.a.test'], ['*.a.test']));
-  await until('another policy on both', 5_000, async () => ((await hashOf('agent')) !== hash && (await hashOf('dns-proxy')) === (await hashOf('agent')) ? true : null));
+  await until('another policy on both', DEADLINE_MS, async () => ((await hashOf('agent')) !== hash && (await hashOf('dns-proxy')) === (await hashOf('agent')) ? true : null));
   t.strictSame([...await rcodes(pair, CLIENT_B, 'www.a.test', 20)], [RCODE.noError]);
   pair.writeManifest(file, baseManifests(upstream.address)[file]);
-  await until('the first policy on both', 5_000, async () => ((await hashOf('agent')) === hash && (await hashOf('dns-proxy')) === hash ? true : null));
+  await until('the first policy on both', DEADLINE_MS, async () => ((await hashOf('agent')) === hash && (await hashOf('dns-proxy')) === hash ? true : null));
   for (const role of ROLES) await pair.member(role).stop('SIGKILL');
   pair.launch('dns-proxy');
   await pair.ready('dns-proxy');
@@ -45,7 +45,7 @@ t.test('an agent with broken manifests and nothing stored takes the policy of it
   const { revision } = (await pair.status('dns-proxy')).policy;
   pair.writeManifest('broken.yaml', '# mended\n');
   pair.writeManifest('policy-b.json', dnsPolicy('policy-b', { app: 'b' }, ['*.a.test'], ['*.a.test']));
-  await until('the mended policy on both', 5_000, async () => {
+  await until('the mended policy on both', DEADLINE_MS, async () => {
     const [a, b] = await Promise.all(ROLES.map((role) => pair.status(role)));
     return a.policy.hash !== hash && a.policy.hash === b.policy.hash && Number(b.policy.revision) > Number(revision) ? true : null;
   });
@@ -58,7 +58,7 @@ async function forgetLastPolicy(pair: Pair): Promise<string> {
   const [state, copy] = [join(pair.folder, 'agent'), join(pair.folder, 'older')];
   cpSync(state, copy, { recursive: true });
   pair.writeManifest('policy-b.json', dnsPolicy('policy-b', { app: 'b' }, ['*.a.test'], ['*.a.test']));
-  const last = await until('another policy on both', 5_000, async () => {
+  const last = await until('another policy on both', DEADLINE_MS, async () => {
     const [a, b] = await Promise.all(ROLES.map(async (role) => (await pair.status(role)).policy.hash));
     return a !== first && a === b ? a : null;
   });

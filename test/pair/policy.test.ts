@@ -2,7 +2,7 @@ import t from 'tap';
 import { UdpClient } from '../harness/clients.js';
 import { CLIENT_A, dnsPolicy } from '../harness/manifests.js';
 import { measureEdits, POLICY_VERSIONS, settled } from '../harness/policy-edit.js';
-import { until } from '../harness/until.js';
+import { DEADLINE_MS, until } from '../harness/until.js';
 import { addressA, buildAnswer, buildQuery, RCODE, readMessage, TYPE } from '../harness/wire.js';
 import { startBench } from './start.js';
 
@@ -34,12 +34,12 @@ t.test('a broken manifest is reported with file, line and field, and the last go
   const broken = JSON.stringify(dnsPolicy('policy-a', { app: 'a' }, ['other.test']), null, 2).replace('"53"', '"70000"');
   const line = broken.split('\n').findIndex((text) => text.includes('70000')) + 1;
   pair.writeManifest('policy-a.json', broken);
-  const problems = await until('the complaint', 5_000, async () => {
+  const problems = await until('the complaint', DEADLINE_MS, async () => {
     const found = (await pair.status('agent')).policy.problems;
     return found.length > 0 ? found : null;
   });
   t.ok(problems.some((problem) => problem.includes(`policy-a.json:${String(line)}:`) && problem.includes('port') && problem.includes('65535')), problems.join('\n'));
-  await until('the same in the log', 5_000, () => (pair.member('agent').output.includes(`policy-a.json:${String(line)}:`) ? true : null));
+  await until('the same in the log', DEADLINE_MS, () => (pair.member('agent').output.includes(`policy-a.json:${String(line)}:`) ? true : null));
   t.equal(await ask(), RCODE.noError, 'the last good policy rules on');
   t.equal((await pair.status('agent')).policy.revision, revision);
 

@@ -8,12 +8,11 @@ import { UdpClient } from '../harness/clients.js';
 import { CLIENT_A } from '../harness/manifests.js';
 import { ROLES } from '../harness/pair.js';
 import type { Pair, Role } from '../harness/pair.js';
-import { until, within } from '../harness/until.js';
+import { DEADLINE_MS, until, within } from '../harness/until.js';
 import { addressA, buildAnswer, buildQuery, RCODE, readMessage, TYPE } from '../harness/wire.js';
 import { startBench } from './start.js';
 
 const TTL_SECONDS = 300;
-const DEADLINE_MS = 10_000;
 const NAMES = 40;
 
 interface Row {

@@ -6,7 +6,7 @@ import { ownAddress, ownPort } from '../harness/address.js';
 import { UdpClient } from '../harness/clients.js';
 import { CLIENT_A } from '../harness/manifests.js';
 import { Pair, ROLES } from '../harness/pair.js';
-import { until } from '../harness/until.js';
+import { DEADLINE_MS, until } from '../harness/until.js';
 import { buildQuery, TYPE } from '../harness/wire.js';
 import { startBench } from './start.js';
 
@@ -34,12 +34,12 @@ t.test('SIGHUP rereads the settings: the log level acts, others wait for a resta
     await until('the API', START_DEADLINE_MS, async () => ((await pair.http(role, '/healthz').catch(() => null))?.status === 200 ? true : null));
     writeFileSync(config, 'slots: many\n');
     child.process.kill('SIGHUP');
-    await until('the complaint', 5_000, () => (/slots[^\n]*the configuration has errors/.test(child.output) ? true : null));
+    await until('the complaint', DEADLINE_MS, () => (/slots[^\n]*the configuration has errors/.test(child.output) ? true : null));
     writeFileSync(config, 'log-level: info\nslots: 128\npolicy-port: 5353\n');
     child.process.kill('SIGHUP');
-    await until('the notice', 5_000, () => (/--policy-port[^\n]*--slots[^\n]*need a restart/.test(child.output) ? true : null));
+    await until('the notice', DEADLINE_MS, () => (/--policy-port[^\n]*--slots[^\n]*need a restart/.test(child.output) ? true : null));
     child.process.kill('SIGHUP');
-    await until('a line of level info', 5_000, () => (child.output.includes('rereading the configuration') ? true : null));
+    await until('a line of level info', DEADLINE_MS, () => (child.output.includes('rereading the configuration') ? true : null));
   }
 });
 
@@ -49,7 +49,7 @@ t.test('members that contradict each other in a setting say so', async (t) => {
   pair.launch('dns-proxy', ['--unknown-endpoint', 'allow']);
   await pair.ready('dns-proxy');
   for (const role of ROLES) {
-    const problems = await until('the problem', 5_000, async () => (await pair.status(role)).policy.problems.find((line) => line.includes('--unknown-endpoint')));
+    const problems = await until('the problem', DEADLINE_MS, async () => (await pair.status(role)).policy.problems.find((line) => line.includes('--unknown-endpoint')));
     t.match(problems, role === 'agent' ? /has refuse, its peer allow/ : /has allow, its peer refuse/);
     t.match((await pair.http(role, '/metrics')).body, /tandem_settings_mismatch\{[^}]*\} 1\n/);
     t.match(pair.member(role).output, /--unknown-endpoint[^\n]*contradict each other/);
@@ -64,9 +64,9 @@ t.test('a second SIGTERM ends a member at once', async (t) => {
   pair.members.delete('dns-proxy');
   client.send(buildQuery({ name: 'www.a.test', type: TYPE.A }));
   const child = pair.member('agent');
-  await until('the query', 5_000, async () => ((await pair.status('agent')).counters.allowed > 0 ? true : null));
+  await until('the query', DEADLINE_MS, async () => ((await pair.status('agent')).counters.allowed > 0 ? true : null));
   child.process.kill('SIGTERM');
-  await until('draining', 5_000, () => (child.output.includes('draining') ? true : null));
+  await until('draining', DEADLINE_MS, () => (child.output.includes('draining') ? true : null));
   const startedAtMs = performance.now();
   t.same(await child.stop('SIGTERM'), { code: 0, signal: null });
   const tookMs = performance.now() - startedAtMs;

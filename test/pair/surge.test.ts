@@ -5,12 +5,11 @@ import { baseManifests, CLIENT_A, dnsPolicy } from '../harness/manifests.js';
 import { generate, startNative } from '../harness/native.js';
 import { formatServer, Pair, ROLES } from '../harness/pair.js';
 import type { Role } from '../harness/pair.js';
-import { until, within } from '../harness/until.js';
+import { DEADLINE_MS, until, within } from '../harness/until.js';
 
 const UPSTREAM_DELAY_MS = 5;
 const RATE = 4_000;
 const SECONDS = 4;
-const DEADLINE_MS = 10_000;
 
 const upstream = await startNative('upstream', ['--listen', `${ownAddress}:0`, '--delay-ms', String(UPSTREAM_DELAY_MS)]);
 t.teardown(() => upstream.child.stop());

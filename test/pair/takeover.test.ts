@@ -5,14 +5,13 @@ import { baseManifests, CLIENT_A, dnsPolicy } from '../harness/manifests.js';
 import { generate, startNative } from '../harness/native.js';
 import { formatServer, Pair, ROLES } from '../harness/pair.js';
 import type { Role } from '../harness/pair.js';
-import { until } from '../harness/until.js';
+import { DEADLINE_MS, until } from '../harness/until.js';
 
 /** A kill proves something only while answers are outstanding. */
 const UPSTREAM_DELAY_MS = 5;
 const RATE = 4_000;
 const SECONDS = 3;
 const FAULT_AFTER_QUERIES = 4_000;
-const DEADLINE_MS = 10_000;
 
 const upstream = await startNative('upstream', ['--listen', `${ownAddress}:0`, '--delay-ms', String(UPSTREAM_DELAY_MS)]);
 t.teardown(() => upstream.child.stop());

@@ -7,14 +7,13 @@ import { startNative } from '../harness/native.js';
 import { Pair, ROLES } from '../harness/pair.js';
 import type { Role } from '../harness/pair.js';
 import { tcpLoad } from '../harness/tcp-load.js';
-import { until } from '../harness/until.js';
+import { DEADLINE_MS, until } from '../harness/until.js';
 import { buildQuery, RCODE, readMessage, TYPE } from '../harness/wire.js';
 
 const UPSTREAM_DELAY_MS = 5;
 const RATE = 400;
 const SECONDS = 3;
 const FAULT_AFTER_QUERIES = 500;
-const DEADLINE_MS = 10_000;
 
 const upstream = await startNative('upstream', ['--listen', `${ownAddress}:0`, '--delay-ms', String(UPSTREAM_DELAY_MS)]);
 t.teardown(() => upstream.child.stop());

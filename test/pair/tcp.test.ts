@@ -4,7 +4,7 @@ import t from 'tap';
 import { framed, TcpClient } from '../harness/clients.js';
 import { CLIENT_A, CLIENT_B } from '../harness/manifests.js';
 import { slowly } from '../harness/upstream.js';
-import { until, within } from '../harness/until.js';
+import { DEADLINE_MS, until, within } from '../harness/until.js';
 import { addressA, buildAnswer, buildQuery, RCODE, readMessage, TYPE } from '../harness/wire.js';
 import { startBench } from './start.js';
 
@@ -84,7 +84,7 @@ t.test('connections that are gone leave nothing behind', async (t) => {
   await Promise.all(clients.map((client) => client.ask(question('www.a.test'))));
   t.equal(sumOf(await pair.counters('tcp_queries')) - queriesBefore, CONNECTIONS, 'each was counted');
   for (const client of clients) client.close();
-  await until('file descriptors given back', 5_000, () => (openFiles() <= filesBefore + KEPT_MAX ? true : null));
+  await until('file descriptors given back', DEADLINE_MS, () => (openFiles() <= filesBefore + KEPT_MAX ? true : null));
 });
 
 function sumOf(counts: readonly number[]): number {

@@ -4,9 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { until, within } from './dataplane/testing/wait.js';
-
-const DEADLINE_MS = 5000;
+import { DEADLINE_MS, until, within } from './dataplane/testing/wait.js';
 
 /** The body of `start`, which has `context`, `opened` (tells of a stop) and `AppError` at hand. */
 type Start = string;

@@ -5,9 +5,8 @@ import { acceptConnection, closeFd, connectUnix, Journal, layoutVersion, listenU
 import { HANDOVER_PROTOCOL, type HandoverMessage, handoverSocketPath, receiveHandover, sendHandover } from './handover-messages.js';
 import { regionBytes } from './shared-region.js';
 import { newDir, Rig } from './testing/rig.js';
-import { until } from './testing/wait.js';
+import { DEADLINE_MS, until } from './testing/wait.js';
 
-const DEADLINE_MS = 5000;
 const HELLO: HandoverMessage = { kind: 'hello', protocol: HANDOVER_PROTOCOL, role: 'dns-proxy', layout: layoutVersion, listen: [] };
 
 function runDir(t: Test): string {

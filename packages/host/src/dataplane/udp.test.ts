@@ -10,9 +10,8 @@ import { TcpClient, UdpClient } from './testing/clients.js';
 import { addressFor, answerTo, extendedError, query, read } from './testing/messages.js';
 import { freePort, newDir, Rig, type RigOptions, settingsOf, snapshotOf } from './testing/rig.js';
 import { type Asked, TestUpstream } from './testing/upstream.js';
-import { until } from './testing/wait.js';
+import { DEADLINE_MS, until } from './testing/wait.js';
 
-const DEADLINE_MS = 5000;
 /** What a client is promised (DESIGN §4.4). */
 const ANSWER_MS = 2500;
 
@@ -95,12 +94,25 @@ t.test('an upstream port that is nobody\'s gives SERVFAIL in time', async (t) =>
 });
 
 t.test('source ports are many, and replacing them loses no answer', async (t) => {
-  const slowMs = 500;
-  const rig = await started(t, { settings: { slots: 8192 }, zone: (asked) => setTimeout(() => asked.answer(addressFor(asked.query)), slowMs) });
+  // The upstream is so many questions behind: some answers come to ports that are no longer asked from. A socket holds 256.
+  const behind = 100;
+  const portsAtOnce = 64;
+  const open: Asked[] = [];
+  const rig = await started(t, {
+    settings: { slots: 8192, upstreamPorts: portsAtOnce },
+    zone: (asked) => {
+      open.push(asked);
+      if (open.length > behind) answerOldest();
+    },
+  });
+  const answerOldest = (): void => {
+    const asked = open.shift()!;
+    asked.answer(addressFor(asked.query));
+  };
   const client = await opened(t);
   const names = new Map<number, string>();
-  // Ports are replaced once a second: some answers come to ports that are no longer asked from.
-  for (const begin = performance.now(); performance.now() - begin < 1600; ) {
+  const portsAsked = (): number => new Set(rig.upstream.asked.map(({ fromPort }) => fromPort)).size;
+  while (portsAsked() <= portsAtOnce) {
     for (let i = 0; i < 4; i++) {
       const one = query(`n${names.size}.example.`);
       names.set(one.readUInt16BE(0), `n${names.size}.example.`);
@@ -108,12 +120,12 @@ t.test('source ports are many, and replacing them loses no answer', async (t) =>
     }
     await until('asked', DEADLINE_MS, () => rig.upstream.asked.length >= names.size);
   }
+  while (open.length > 0) answerOldest();
   await until('all answers', DEADLINE_MS, () => client.received.length >= names.size);
   const wrong = client.received.filter(({ bytes }) => read(bytes).rcode !== RCODE.noError || read(bytes).questions[0].name !== names.get(bytes.readUInt16BE(0)));
   t.strictSame(wrong, []);
   t.equal(rig.plane.counters.get('retried'), 0, 'each was asked once');
-  const ports = new Set(rig.upstream.asked.map(({ fromPort }) => fromPort)).size;
-  t.ok(ports > 20, `${names.size} questions from ${ports} ports`);
+  t.comment(`${names.size} questions from ${portsAsked()} ports`);
 });
 
 t.test('a forged answer from another address or port is not taken', async (t) => {

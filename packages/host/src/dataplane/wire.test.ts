@@ -5,12 +5,11 @@ import { bindListener, closeListener, createListener } from './listeners.js';
 import { slotMemory } from './slot-memory.js';
 import { UdpClient } from './testing/clients.js';
 import { query } from './testing/messages.js';
-import { until } from './testing/wait.js';
+import { DEADLINE_MS, until } from './testing/wait.js';
 import { ReactorWire } from './wire.js';
 
 const BATCH = 8;
 const CAPACITY = 4;
-const DEADLINE_MS = 5000;
 const ANSWER_BYTES = 12;
 
 t.test('a small answer is not overwritten by a later one, also when the transmit list was full in between', async (t) => {

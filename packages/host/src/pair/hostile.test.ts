@@ -3,13 +3,12 @@ import { connect } from 'node:net';
 import t, { type Test } from 'tap';
 import type { Snapshot } from '@tandem/core';
 import { mappingToWire, type pairV1 } from '@tandem/proto';
-import { until, within } from '../dataplane/testing/wait.js';
+import { DEADLINE_MS, until, within } from '../dataplane/testing/wait.js';
 import type { Member } from '../member/member.js';
 import { startPairClient } from './client.js';
 import { pairSocketPath, startPairServer } from './server.js';
 import { HELLO, mappingOf, Node, RawAgent, RawPeer, type RecordingLog, snapshotOf } from './testing/members.js';
 
-const DEADLINE_MS = 3000;
 const CHANGES: pairV1.Changes = { sequence: 1n, revision: 0n, mappings: [], cleans: [] };
 
 interface Agent {

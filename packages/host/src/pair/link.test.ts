@@ -5,13 +5,11 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { AppError, monoMs, type Role, type Snapshot } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
-import { until } from '../dataplane/testing/wait.js';
+import { DEADLINE_MS, until } from '../dataplane/testing/wait.js';
 import type { Member } from '../member/member.js';
 import { startPairClient } from './client.js';
 import { pairSocketPath, startPairServer } from './server.js';
 import { mappingOf, Node, type RecordingLog, snapshotOf } from './testing/members.js';
-
-const DEADLINE_MS = 3000;
 
 interface Side {
   readonly member: Member;

@@ -2,13 +2,11 @@ import t, { type Test } from 'tap';
 import type { AppError} from '@tandem/core';
 import { ACK_WITHIN_MS, MESSAGES_UNACKED_MAX, monoMs } from '@tandem/core';
 import type { WireMessage } from '@tandem/proto';
-import { until } from '../dataplane/testing/wait.js';
+import { DEADLINE_MS, until } from '../dataplane/testing/wait.js';
 import type { Member } from '../member/member.js';
 import { PairSession } from './session.js';
 import { SpacedLog } from './spaced-log.js';
 import { HELLO, mappingOf, Node, type RecordingLog } from './testing/members.js';
-
-const DEADLINE_MS = 3000;
 
 interface Bench {
   readonly member: Member;

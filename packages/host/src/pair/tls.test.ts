@@ -6,14 +6,11 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import t, { type Test } from 'tap';
 import { AppError, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
-import { until, within } from '../dataplane/testing/wait.js';
+import { DEADLINE_MS, until, within } from '../dataplane/testing/wait.js';
 import type { Member } from '../member/member.js';
 import { startPairClient } from './client.js';
 import { startPairServer } from './server.js';
 import { mappingOf, Node, type RecordingLog } from './testing/members.js';
-
-const DEADLINE_MS = 5000;
-const LINKED_MS = 3000;
 
 /** Makes certificates in the node's folder, each signed by the CA of that name. */
 class Certificates {
@@ -100,7 +97,7 @@ t.test('members are linked over TCP when each has a certificate in its name, and
   const bench = await agentOverTls(t);
   bench.agent.merge([mappingOf(1)]);
   const { member } = proxyOverTls(t, bench, bench.certificates.settings('proxy', 'ca'));
-  await until('linked', LINKED_MS, () => bench.agent.peer.connected && member.cache.size === 1);
+  await until('linked', DEADLINE_MS, () => bench.agent.peer.connected && member.cache.size === 1);
 });
 
 const STRANGERS: readonly [string, (made: Certificates) => Partial<Settings>, { readonly agent: RegExp } | { readonly proxy: RegExp }][] = [
@@ -161,14 +158,14 @@ t.test('replaced certificates are used by the next connection; unusable ones lea
   const { certificates, log, agent } = bench;
   writeFileSync(certificates.path('agent.pem'), 'no certificate');
   const first = proxyOverTls(t, bench, certificates.settings('proxy', 'ca'));
-  await until('linked', LINKED_MS, () => first.member.peer.connected);
+  await until('linked', DEADLINE_MS, () => first.member.peer.connected);
   t.ok(log.has(/new certificates.*the former stay.*--pair-tls-cert/));
   certificates.ca('next');
   copyFileSync(certificates.path('next.pem'), certificates.path('ca.pem'));
   certificates.issue('agent', 'tandem-agent', 'next');
   certificates.issue('renewed', 'tandem-dns-proxy', 'next');
   const second = proxyOverTls(t, bench, certificates.settings('renewed', 'next'));
-  await until('linked', LINKED_MS, () => second.member.peer.connected);
+  await until('linked', DEADLINE_MS, () => second.member.peer.connected);
   t.equal(agent.peer.connected, true);
 });
 

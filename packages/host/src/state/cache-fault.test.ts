@@ -5,11 +5,10 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { monoMs } from '@tandem/core';
-import { until, within } from '../dataplane/testing/wait.js';
+import { DEADLINE_MS, until, within } from '../dataplane/testing/wait.js';
 import { fitting } from './cache-checkpoint.js';
 import { CacheRig, contentOf, forget, learn, mappingAt, type Opened } from './testing/cache-rig.js';
 
-const DEADLINE_MS = 10_000;
 /** As many as libuv has by default. */
 const POOL_THREADS = 4;
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import t, { type Test } from 'tap';
 import { monoMs } from '@tandem/core';
-import { until } from '../dataplane/testing/wait.js';
+import { DEADLINE_MS, until } from '../dataplane/testing/wait.js';
 import { sinceBoot, shiftOf } from './cache-load.js';
 import { CacheRig, contentOf, forget, learn, namesOf, NOW } from './testing/cache-rig.js';
 
@@ -206,7 +206,7 @@ t.test('what a reboot has changed is written anew, in times of this boot', async
   Object.assign(rig.clock, { bootId: 'boot-2', wallMs: 0, monoMs: 1000 });
   const second = rig.open();
   learn(second, rig.mapping(2));
-  await until('the checkpoint', 5_000, () => readdirSync(rig.dir).some((name) => name.endsWith('.checkpoint')));
+  await until('the checkpoint', DEADLINE_MS, () => readdirSync(rig.dir).some((name) => name.endsWith('.checkpoint')));
   await second.store.close();
   rig.clock.pass(100_000);
   const { loaded, cache } = rig.look();

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { monoMs } from '@tandem/core';
-import { until } from '../dataplane/testing/wait.js';
+import { DEADLINE_MS, until } from '../dataplane/testing/wait.js';
 import { CacheRig, contentOf, forget, learn, namesOf } from './testing/cache-rig.js';
 
 function setUp(t: Test): CacheRig {
@@ -60,7 +60,7 @@ t.test('a log that has grown makes room for a checkpoint, and the one before is 
     if (i % 10 === 0) await opened.store.durable();
   }
   await opened.store.durable();
-  await until('the checkpoint under way', 5_000, () => filesOf(rig).filter((name) => name.endsWith('.checkpoint')).length === 2 && !filesOf(rig).some((name) => name.endsWith('.new')));
+  await until('the checkpoint under way', DEADLINE_MS, () => filesOf(rig).filter((name) => name.endsWith('.checkpoint')).length === 2 && !filesOf(rig).some((name) => name.endsWith('.new')));
   await opened.store.close();
   const files = filesOf(rig);
   t.ok(files.length <= 5, files.join(' '));

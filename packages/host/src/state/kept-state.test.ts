@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Log } from '@tandem/core';
-import { until } from '../dataplane/testing/wait.js';
+import { DEADLINE_MS, until } from '../dataplane/testing/wait.js';
 import { KeptState } from './kept-state.js';
 import { StateFile } from './state-file.js';
 
@@ -55,7 +55,7 @@ t.test('what the disk does not take is tried again until it does, the newest onl
   state.keep('b');
   t.ok(state.isBehind);
   rmSync(stateDir);
-  await until('the write', 5_000, () => !state.isBehind);
+  await until('the write', DEADLINE_MS, () => !state.isBehind);
   t.equal(open().read(), 'b');
 });
 

@@ -4,9 +4,7 @@ import { once } from 'node:events';
 import { connect, isIPv6, type Socket } from 'node:net';
 import type { SocketAddress } from '@tandem/core';
 import { framed, Messages } from './messages.js';
-import { within } from './wait.js';
-
-const DEADLINE_MS = 5000;
+import { DEADLINE_MS, within } from './wait.js';
 
 export interface Datagram {
   readonly bytes: Buffer;

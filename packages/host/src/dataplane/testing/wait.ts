@@ -1,5 +1,7 @@
 /** Waiting in tests: for a promise or for a condition that sends no event, both with a deadline. */
 const LOOK_EVERY_MS = 5;
+/** For what must happen at all: a guard against hanging on a machine that does much else, and no bound of the product. */
+export const DEADLINE_MS = 20_000;
 
 /** @throws Error naming `what` when the promise takes longer. */
 export async function within<T>(what: string, deadlineMs: number, promise: Promise<T>): Promise<T> {
