@@ -5,9 +5,10 @@
 import { AppError, formatSocketAddress, type HeldMember, parseSocketAddress, type Role } from '@tandem/core';
 import { closeFd, Journal, ReadyEvent } from 'node-reuseport';
 import type { OwnRecord } from './connection-records.js';
-import type { Handover, HandoverOptions } from './handover.js';
+import type { HandoverOptions } from './handover.js';
 import { HANDOVER_PROTOCOL, type HandoverMessage, receiveHandover, sendHandover } from './handover-messages.js';
 import type { HeldConnections } from './held-connections.js';
+import type { Holder } from './holder.js';
 import type { Listener } from './listeners.js';
 import type { Watcher } from './tokens.js';
 
@@ -17,14 +18,14 @@ export class Incoming implements Watcher {
   held: HeldMember | null = null;
   listeners: readonly Listener[] = [];
   connections: HeldConnections | null = null;
-  private readonly handover: Handover;
+  private readonly holder: Holder;
   private readonly seams: HandoverOptions['seams'];
   private readonly fd: number;
   private readonly token: number;
   private isConnected = true;
 
-  constructor(handover: Handover, seams: HandoverOptions['seams'], fd: number) {
-    this.handover = handover;
+  constructor(holder: Holder, seams: HandoverOptions['seams'], fd: number) {
+    this.holder = holder;
     this.seams = seams;
     this.fd = fd;
     this.token = seams.tokens.add(this);
@@ -41,7 +42,7 @@ export class Incoming implements Watcher {
         this.handle(received.message, received.fds);
       }
     } catch (error) {
-      this.handover.warn(error instanceof Error ? error.message : String(error));
+      this.holder.warn(error instanceof Error ? error.message : String(error));
       this.end();
     }
   }
@@ -58,7 +59,7 @@ export class Incoming implements Watcher {
         this.connection(message, fds);
         break;
       case 'reading':
-        this.handover.giveBackAll(this);
+        this.holder.giveBackAll(this);
         break;
       case 'drain':
         this.drain();
@@ -70,10 +71,10 @@ export class Incoming implements Watcher {
 
   private hello(role: Role, protocol: number): void {
     this.role = role;
-    if (this.handover.yieldTo(this.fd, role)) return;
-    const listeners = this.handover.inheritance(role);
+    if (this.holder.own.yieldTo(this.fd, role)) return;
+    const listeners = this.holder.inheritance(role);
     const listen = listeners.map(({ address }) => formatSocketAddress(address));
-    sendHandover(this.fd, { kind: 'welcome', protocol: Math.min(protocol, HANDOVER_PROTOCOL), layout: this.handover.layout, listen }, listeners.flatMap(({ udp, tcp }) => [udp, tcp]));
+    sendHandover(this.fd, { kind: 'welcome', protocol: Math.min(protocol, HANDOVER_PROTOCOL), layout: this.holder.layout, listen }, listeners.flatMap(({ udp, tcp }) => [udp, tcp]));
   }
 
   private share(listen: readonly string[], fds: readonly number[]): void {
@@ -86,7 +87,7 @@ export class Incoming implements Watcher {
     try {
       journal = Journal.open(journalFd);
       const listeners = listen.map((text, i) => ({ udp: sockets[2 * i], tcp: sockets[2 * i + 1], address: parseSocketAddress(text)! }));
-      const { member, connections } = this.handover.hold(journal, listeners);
+      const { member, connections } = this.holder.hold(journal, listeners);
       this.listeners = listeners;
       this.held = member;
       this.connections = connections;
@@ -102,7 +103,7 @@ export class Incoming implements Watcher {
   }
 
   private drain(): void {
-    const mayLeave = this.handover.mayPeerLeave();
+    const mayLeave = this.holder.own.mayPeerLeave();
     if (mayLeave) this.held?.drain();
     sendHandover(this.fd, { kind: mayLeave ? 'adopted' : 'busy' });
   }
@@ -124,7 +125,7 @@ export class Incoming implements Watcher {
 
   private end(): void {
     this.disconnect();
-    if (this.held === null) this.handover.forget(this);
+    if (this.held === null) this.holder.forget(this);
     else this.held.end(this.seams.nowMs());
   }
 

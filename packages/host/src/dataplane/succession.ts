@@ -5,10 +5,11 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppError, type Settings } from '@tandem/core';
-import { closeFd, connectUnix, layoutVersion, localAddress, peerCredentials } from 'node-reuseport';
+import { closeFd, layoutVersion, localAddress } from 'node-reuseport';
 import { apiSocketPath } from '../control/paths.js';
 import { isAnswered } from '../control/http-server.js';
-import { HANDOVER_PROTOCOL, handoverSocketPath, receiveHandover, sendHandover } from './handover-messages.js';
+import { dialHandover } from './handover-dial.js';
+import { HANDOVER_PROTOCOL, receiveHandover, sendHandover } from './handover-messages.js';
 import { listenersOf } from './incoming.js';
 import type { Listener } from './listeners.js';
 
@@ -28,7 +29,8 @@ export async function succeed(settings: Settings): Promise<Legacy | null> {
   const path = apiSocketPath(runDir, role);
   if (!(await isAnswered(path))) return null;
   const refused = (why: string): AppError => new AppError('UNAVAILABLE', `another ${role} answers at ${path} and ${why}; stop it or choose another --run-dir`);
-  const fd = dial(handoverSocketPath(runDir, role));
+  // It may answer its API and have no data plane (yet).
+  const fd = dialHandover(runDir, role, () => undefined);
   if (fd === null) throw refused('cannot be succeeded');
   try {
     sendHandover(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role, layout: layoutVersion, listen: [] });
@@ -42,17 +44,6 @@ export async function succeed(settings: Settings): Promise<Legacy | null> {
   } finally {
     closeFd(fd);
   }
-}
-
-function dial(path: string): number | null {
-  try {
-    const fd = connectUnix(path);
-    if (peerCredentials(fd).uid === process.geteuid!()) return fd;
-    closeFd(fd);
-  } catch {
-    // It answers its API and has no data plane (yet).
-  }
-  return null;
 }
 
 /** The predecessor's HTTP socket, if it listens where we are to listen. */

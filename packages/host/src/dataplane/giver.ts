@@ -1,0 +1,257 @@
+/**
+ * The giving side of the handover: this member's shared sockets, journal and client connections, which the peer is to hold; and
+ * what the peer says to it.
+ *
+ * Each client connection goes to the peer as well, before anything is read from it.
+ *
+ * Invariant: a member whose peer answers at its start binds only when the peer holds its sockets and its journal; so there
+ * is no moment at which a packet can arrive that only one process knows of. A peer that does not answer within
+ * PEER_ANSWER_MS is not waited for: until a later dial succeeds this member is not redundant, and says so.
+ * It does not know what is held here of the peer.
+ */
+import { formatSocketAddress, type MonoMs, type Role, type SocketAddress } from '@tandem/core';
+import { bootTimeMs, closeFd, ReadyEvent } from 'node-reuseport';
+import type { ClientConnection } from './client-connection.js';
+import type { HandoverOptions } from './handover.js';
+import { dialHandover, pause, PEER_ANSWER_MS, peerOf } from './handover-dial.js';
+import { HANDOVER_PROTOCOL, type HandoverMessage, type Received, receiveHandover, sendHandover } from './handover-messages.js';
+import { listenersOf } from './incoming.js';
+import { closeListener, createListener, type Listener } from './listeners.js';
+import type { Watcher } from './tokens.js';
+
+const REDIAL_MS = 100;
+/** A peer that cannot read our journal is asked again this often: it may have been replaced. */
+const REDIAL_OTHER_LAYOUT_MS = 10_000;
+
+/** Where our sockets came from. */
+export interface OwnSockets {
+  readonly listeners: readonly Listener[];
+  /** Bound already: they were held by the peer. */
+  readonly isInherited: boolean;
+}
+
+export class Giver {
+  private readonly options: HandoverOptions;
+  private readonly peerRole: Role;
+  private own: readonly Listener[] = [];
+  private outgoing: number | null = null;
+  private outgoingToken = -1;
+  private isTaken = false;
+  private redialAtMs = 0;
+  private drainState: 'no' | 'asked' | 'adopted' = 'no';
+  private adopterLost = false;
+  private layoutUnknown = false;
+
+  constructor(options: HandoverOptions) {
+    this.options = options;
+    this.peerRole = peerOf(options.role);
+  }
+
+  /** The peer holds our sockets and journal. */
+  get isHeld(): boolean {
+    return this.isTaken;
+  }
+
+  /** How far the peer is with reading our sockets because we leave. */
+  get drain(): 'no' | 'asked' | 'adopted' {
+    return this.drainState;
+  }
+
+  /** A peer that was asked to answer for us is gone: its successor shall. */
+  get hasLostAdopter(): boolean {
+    return this.adopterLost;
+  }
+
+  /** What the peer said it can read is not our journal. */
+  get isUnreadable(): boolean {
+    return this.layoutUnknown;
+  }
+
+  /**
+   * Our sockets for the addresses: a predecessor's (`legacy`), or those that the peer hands back, or new ones that the peer holds
+   * now, or new ones. `serve` hears what comes to our own handover socket while the peer is waited for.
+   */
+  acquire(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null, serve: () => void): OwnSockets {
+    const wanted = addresses.map(formatSocketAddress);
+    let inherited = legacy;
+    let canHold = true;
+    const fd = dialHandover(this.options.runDir, this.peerRole, this.options.warn);
+    if (fd !== null) {
+      this.send(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role: this.options.role, layout: this.options.layout, listen: wanted });
+      const welcome = this.await(fd, 'welcome', serve);
+      if (welcome?.message.kind === 'welcome') {
+        const held = listenersOf(welcome.message.listen, welcome.fds, wanted);
+        if (inherited === null) inherited = held;
+        else held?.forEach(closeListener);
+        canHold = this.canHold(welcome.message.layout);
+      }
+    }
+    this.own = inherited ?? addresses.map(createListener);
+    if (fd !== null && !canHold) {
+      closeFd(fd);
+      this.redialAtMs = bootTimeMs() + REDIAL_OTHER_LAYOUT_MS;
+    } else if (fd !== null) {
+      this.share(fd);
+      this.isTaken = this.await(fd, 'taken', serve) !== null;
+      if (this.isTaken) {
+        this.keep(fd);
+        this.shareConnections();
+      } else this.giveUp(fd, 'the peer did not take our sockets in time: serving without takeover');
+    }
+    return { listeners: this.own, isInherited: inherited !== null };
+  }
+
+  /** We read our sockets from now on; they may have another number than when they were shared (port 0). */
+  reading(listeners: readonly Listener[]): void {
+    this.own = listeners;
+    if (this.outgoing !== null) this.send(this.outgoing, { kind: 'reading' });
+  }
+
+  /** When the peer is dialled next; Infinity while there is a connection to it. */
+  nextDeadlineMs(): number {
+    return this.outgoing === null ? this.redialAtMs : Infinity;
+  }
+
+  tick(nowMs: MonoMs): void {
+    if (this.outgoing === null && nowMs >= this.redialAtMs) this.redial(nowMs);
+  }
+
+  /** Asks the peer, which holds our sockets, to read them: we leave. */
+  askToDrain(): void {
+    this.drainState = 'asked';
+    this.send(this.outgoing!, { kind: 'drain' });
+  }
+
+  /**
+   * A successor of our own role (two of a DaemonSet's pods during a surge): it gets the shared sockets and the HTTP one, and we
+   * leave. True if it is one.
+   */
+  yieldTo(fd: number, role: Role): boolean {
+    if (role !== this.options.role) return false;
+    const listen = this.own.map(({ address }) => formatSocketAddress(address));
+    const { httpFd } = this.options;
+    this.send(fd, { kind: 'legacy', listen }, [...this.own.flatMap(({ udp, tcp }) => [udp, tcp]), ...(httpFd === null ? [] : [httpFd])]);
+    this.options.onSuccessor();
+    return true;
+  }
+
+  close(): void {
+    if (this.outgoing !== null) closeFd(this.outgoing);
+  }
+
+  /** The peer came after us: it gets our sockets, which are bound and read already. */
+  private redial(nowMs: number): void {
+    this.redialAtMs = nowMs + REDIAL_MS;
+    const fd = dialHandover(this.options.runDir, this.peerRole, this.options.warn);
+    if (fd === null) return;
+    const listen = this.own.map(({ address }) => formatSocketAddress(address));
+    this.send(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role: this.options.role, layout: this.options.layout, listen });
+    this.keep(fd);
+  }
+
+  private keep(fd: number): void {
+    this.outgoing = fd;
+    const watcher: Watcher = { onReady: () => this.onPeer(fd) };
+    this.outgoingToken = this.options.seams.tokens.add(watcher);
+    this.options.seams.reactor.watch(fd, this.outgoingToken, ReadyEvent.IN);
+  }
+
+  /** What the holder of our sockets says. */
+  private onPeer(fd: number): void {
+    for (;;) {
+      const received = this.receive(fd);
+      if (received === 'none') return;
+      if (received === 'end') {
+        this.lose(fd);
+        return;
+      }
+      const { message, fds } = received;
+      for (const each of fds) closeFd(each);
+      if (message.kind === 'welcome') {
+        if (!this.canHold(message.layout)) {
+          this.lose(fd);
+          this.redialAtMs = bootTimeMs() + REDIAL_OTHER_LAYOUT_MS;
+          return;
+        }
+        this.share(fd);
+      } else if (message.kind === 'taken') {
+        this.isTaken = true;
+        this.shareConnections();
+        this.send(fd, { kind: 'reading' });
+      } else if (message.kind === 'adopted') this.drainState = 'adopted';
+      else if (message.kind === 'busy') this.drainState = 'no';
+    }
+  }
+
+  /** A peer of an older release may not know our journal: it then cannot answer for us. */
+  private canHold(layout: number): boolean {
+    const ours = this.options.journal.layout.version;
+    this.layoutUnknown = layout < ours;
+    if (!this.layoutUnknown) return true;
+    this.options.warn(`the peer knows journals up to layout ${layout}, ours is ${ours}: working without takeover; restart this member to use the peer's`);
+    return false;
+  }
+
+  private lose(fd: number): void {
+    this.options.seams.reactor.unwatch(fd);
+    this.options.seams.tokens.remove(this.outgoingToken);
+    closeFd(fd);
+    this.outgoing = null;
+    this.isTaken = false;
+    this.options.seams.clients.setShare(() => 'alone');
+    if (this.drainState !== 'no') this.adopterLost = true;
+    this.drainState = 'no';
+  }
+
+  private shareConnections(): void {
+    this.options.seams.clients.setShare((connection) => this.shareConnection(connection));
+  }
+
+  private shareConnection({ fd, record }: ClientConnection): 'shared' | 'later' | 'alone' {
+    if (this.outgoing === null || !this.isTaken) return 'alone';
+    return sendHandover(this.outgoing, { kind: 'connection', ...record }, [fd]) ? 'shared' : 'later';
+  }
+
+  private share(fd: number): void {
+    const listen = this.own.map(({ address }) => formatSocketAddress(address));
+    this.send(fd, { kind: 'share', listen }, [this.options.journal.fd, ...this.own.flatMap(({ udp, tcp }) => [udp, tcp])]);
+  }
+
+  private giveUp(fd: number, message: string): void {
+    this.options.warn(message);
+    closeFd(fd);
+  }
+
+  private send(fd: number, message: HandoverMessage, fds: readonly number[] = []): void {
+    if (!sendHandover(fd, message, fds)) this.options.warn(`the peer takes no handover messages (${message.kind})`);
+  }
+
+  private receive(fd: number): ReturnType<typeof receiveHandover> {
+    try {
+      return receiveHandover(fd);
+    } catch (error) {
+      this.options.warn(error instanceof Error ? error.message : String(error));
+      return 'end';
+    }
+  }
+
+  /**
+   * Only at the start, before the first query: the peer's next message, null when it does not come in time. A peer that
+   * starts at the same moment waits for us likewise, so it is served meanwhile.
+   */
+  private await(fd: number, kind: HandoverMessage['kind'], serve: () => void): Received | null {
+    const untilMs = bootTimeMs() + PEER_ANSWER_MS;
+    while (bootTimeMs() < untilMs) {
+      const received = this.receive(fd);
+      if (received === 'end') return null;
+      if (received !== 'none') {
+        if (received.message.kind === kind) return received;
+        // Late: it was waited for in vain before. Sockets that nobody reads must not stay in the group.
+        received.fds.forEach(closeFd);
+      }
+      serve();
+      pause();
+    }
+    return null;
+  }
+}

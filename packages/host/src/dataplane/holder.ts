@@ -1,0 +1,152 @@
+/**
+ * The holding side of the handover: this member's handover socket, and the members that gave their sockets and journals on it.
+ * What is said on one connection: incoming.ts; what is done when a member is gone: core's HeldMember.
+ *
+ * Invariant: a dead member's sockets are kept until its successor reads them, or this data plane ends. It does not know who
+ * holds this member's own.
+ */
+import { rmSync } from 'node:fs';
+import { HeldMember, type MonoMs, type Role } from '@tandem/core';
+import { acceptConnection, closeFd, type Journal, listenersMax, listenUnix, peerCredentials, ReadyEvent } from 'node-reuseport';
+import { ConnectionRecords } from './connection-records.js';
+import type { HandoverOptions } from './handover.js';
+import { handoverSocketPath } from './handover-messages.js';
+import { HeldConnections } from './held-connections.js';
+import { MappedJournal } from './held-journal.js';
+import { HeldListeners } from './held-sockets.js';
+import { Incoming } from './incoming.js';
+import { type Listener, NUMBERS_PER_MEMBER } from './listeners.js';
+import { MappingJournalReader } from './mapping-journal.js';
+import { openRegion } from './shared-region.js';
+
+/** How soon a held connection that its owner has closed is let go of: looking through them costs more than a turn. */
+const SWEEP_EVERY_MS = 10;
+const PRIVATE = 0o600;
+
+/** What givers want of this member's own sockets. */
+export interface OwnSide {
+  /** A successor of our own role gets them. True if it is one. */
+  yieldTo(fd: number, role: Role): boolean;
+  /** May the peer leave, now that it asks to? */
+  mayPeerLeave(): boolean;
+}
+
+export class Holder {
+  readonly own: OwnSide;
+  private readonly options: HandoverOptions;
+  private readonly listenerFd: number;
+  private readonly incoming = new Set<Incoming>();
+  private sweepAtMs = 0;
+  private nextBase = NUMBERS_PER_MEMBER;
+
+  constructor(options: HandoverOptions, own: OwnSide) {
+    this.options = options;
+    this.own = own;
+    const path = handoverSocketPath(options.runDir, options.role);
+    // The API's socket of this role is held by this process already, so what lies here is a dead process's.
+    rmSync(path, { force: true });
+    this.listenerFd = listenUnix(path, PRIVATE);
+    const token = options.seams.tokens.add({ onReady: () => this.accept() });
+    options.seams.reactor.watch(this.listenerFd, token, ReadyEvent.IN);
+  }
+
+  /** The newest journal that can be read here. */
+  get layout(): number {
+    return this.options.layout;
+  }
+
+  /** The members that gave their sockets and journals, dead ones that are answered for among them. */
+  get members(): readonly HeldMember[] {
+    return [...this.incoming].flatMap(({ held }) => held ?? []);
+  }
+
+  /** A member that answers for itself is held. */
+  get isHolding(): boolean {
+    return [...this.incoming].some(({ held }) => held?.isAlive === true && !held.isAdopted);
+  }
+
+  /** Members that are being answered for. */
+  get adopted(): number {
+    return [...this.incoming].filter(({ held }) => held?.isAdopted === true).length;
+  }
+
+  nextDeadlineMs(): number {
+    let deadline = Infinity;
+    for (const { held } of this.incoming) if (held !== null) deadline = Math.min(deadline, held.nextDeadlineMs());
+    return deadline;
+  }
+
+  tick(nowMs: MonoMs): void {
+    const isSweeping = nowMs >= this.sweepAtMs;
+    if (isSweeping) this.sweepAtMs = nowMs + SWEEP_EVERY_MS;
+    for (const one of this.incoming) {
+      if (isSweeping) one.connections?.sweep();
+      one.held?.tick(nowMs);
+      if (one.held?.isDone === true) this.incoming.delete(one);
+    }
+  }
+
+  /** Hears what was said here, where the reactor does not turn. */
+  serve(): void {
+    this.accept();
+    for (const one of this.incoming) one.onReady();
+  }
+
+  close(): void {
+    this.options.seams.reactor.unwatch(this.listenerFd);
+    closeFd(this.listenerFd);
+    for (const one of this.incoming) one.close();
+    this.incoming.clear();
+  }
+
+  /** The member with these sockets reads them itself (again). */
+  giveBackAll(except: Incoming): void {
+    for (const one of this.incoming) {
+      if (one === except || one.role !== except.role) continue;
+      if (one.held?.isAlive === false) one.held.giveBack(this.options.seams.nowMs());
+    }
+  }
+
+  /** Sockets of a dead member of this role that are read here, to be handed to its successor. */
+  inheritance(role: Role): readonly Listener[] {
+    for (const one of this.incoming) {
+      if (one.role === role && one.held?.isAlive === false && !one.held.isDone) return one.listeners;
+    }
+    return [];
+  }
+
+  hold(journal: Journal, listeners: readonly Listener[]): { readonly member: HeldMember; readonly connections: HeldConnections | null } {
+    const { noSteal, seams } = this.options;
+    const { held, reactor, memory, clients, onMapping } = seams;
+    const base = this.nextBase;
+    this.nextBase = base + NUMBERS_PER_MEMBER >= listenersMax ? NUMBERS_PER_MEMBER : base + NUMBERS_PER_MEMBER;
+    const region = noSteal ? null : openRegion(journal);
+    const connections = region === null ? null : new HeldConnections(new ConnectionRecords(region), { clients, counters: held.counters, base });
+    const lastMappings = region === null ? null : new MappingJournalReader(region.mappings.buffer, region.mappings.offset);
+    const member = new HeldMember(
+      held,
+      new MappedJournal(journal, { reactor, memory, base, connections, lastMappings, onMapping, noSteal }),
+      new HeldListeners(listeners, { reactor, clients, connections, base }),
+    );
+    return { member, connections };
+  }
+
+  forget(one: Incoming): void {
+    this.incoming.delete(one);
+  }
+
+  warn(message: string): void {
+    this.options.warn(message);
+  }
+
+  private accept(): void {
+    for (let fd = acceptConnection(this.listenerFd); fd >= 0; fd = acceptConnection(this.listenerFd)) {
+      if (peerCredentials(fd).uid === process.geteuid!()) {
+        this.incoming.add(new Incoming(this, this.options.seams, fd));
+      } else {
+        this.options.warn('a handover connection from another user was refused');
+        closeFd(fd);
+      }
+    }
+  }
+}
