@@ -29,7 +29,9 @@ export interface TcpLoad {
   readonly sent: number;
   readonly answered: number;
   readonly lost: number;
-  /** Answers with another code than NOERROR, or to no query that was asked. */
+  /** SERVFAIL. */
+  readonly failed: number;
+  /** Answers with another code than NOERROR or SERVFAIL, or to no query that was asked. */
   readonly wrong: number;
   readonly twice: number;
   readonly worstMs: number;
@@ -53,6 +55,7 @@ export async function tcpLoad(options: TcpLoadOptions): Promise<TcpLoad> {
 interface Outcome {
   readonly sent: number;
   readonly answered: number;
+  readonly failed: number;
   readonly wrong: number;
   readonly twice: number;
   readonly worstMs: number;
@@ -65,7 +68,7 @@ function sumOf(outcomes: readonly Outcome[]): TcpLoad {
   const sum = (value: (one: Outcome) => number): number => outcomes.reduce((all, one) => all + value(one), 0);
   const [sent, answered] = [sum((one) => one.sent), sum((one) => one.answered)];
   return {
-    sent, answered, lost: sent - answered, wrong: sum((one) => one.wrong), twice: sum((one) => one.twice),
+    sent, answered, lost: sent - answered, failed: sum((one) => one.failed), wrong: sum((one) => one.wrong), twice: sum((one) => one.twice),
     worstMs: outcomes.reduce((worst, { worstMs }) => Math.max(worst, worstMs), 0), faults,
   };
 }
@@ -80,7 +83,9 @@ class Connection {
   private readonly done = new Set<number>();
   private buffer = Buffer.alloc(0);
   private asked = 0;
+  private isConnected = false;
   private answered = 0;
+  private failed = 0;
   private wrong = 0;
   private twice = 0;
   private worstMs = 0;
@@ -94,7 +99,7 @@ class Connection {
     this.outcome = new Promise((resolve) => {
       this.resolve = resolve;
     });
-    this.timer = setTimeout(() => this.end('no answer in time'), GIVE_UP_MS);
+    this.timer = setTimeout(() => this.end(this.isConnected ? `no answer in time after ${String(this.answered)} of ${this.manner}` : 'not connected in time'), GIVE_UP_MS);
     this.socket = connect({ host: options.server.address, port: options.server.port, localAddress: options.from, noDelay: true });
     this.socket.on('connect', () => this.start());
     this.socket.on('data', (bytes) => this.read(bytes));
@@ -103,6 +108,7 @@ class Connection {
   }
 
   private start(): void {
+    this.isConnected = true;
     if (this.manner === 'pieces') {
       const bytes = this.next();
       const cut = 1 + (this.number % (bytes.length - 2));
@@ -142,7 +148,9 @@ class Connection {
     this.done.add(id);
     this.answered++;
     this.worstMs = Math.max(this.worstMs, performance.now() - atMs);
-    if (readMessage(message).rcode !== RCODE.noError) this.wrong++;
+    const { rcode } = readMessage(message);
+    if (rcode === RCODE.servFail) this.failed++;
+    else if (rcode !== RCODE.noError) this.wrong++;
     if (this.asked < QUERIES[this.manner]) this.socket.write(this.next());
     else if (this.open.size === 0) this.end(null);
   }
@@ -150,8 +158,8 @@ class Connection {
   private end(fault: string | null): void {
     clearTimeout(this.timer);
     this.socket.destroy();
-    const { asked: sent, answered, wrong, twice, worstMs } = this;
+    const { asked: sent, answered, failed, wrong, twice, worstMs } = this;
     // What could not even be asked is lost as well.
-    this.resolve({ sent: fault === null ? sent : QUERIES[this.manner], answered, wrong, twice, worstMs, fault });
+    this.resolve({ sent: fault === null ? sent : QUERIES[this.manner], answered, failed, wrong, twice, worstMs, fault });
   }
 }

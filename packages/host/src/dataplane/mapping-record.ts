@@ -4,6 +4,7 @@ import { nameToString } from '@tandem/dns';
 
 export const RECORD_HEADER_BYTES = 40;
 const ALIGNMENT = 8;
+const ADDRESS_WORDS = 4;
 
 export interface MappingRecord {
   readonly endpointId: number;
@@ -30,9 +31,9 @@ export function writeRecord({ bytes, view }: RecordMemory, at: number, mapping: 
   view.setUint32(at + 8, mapping.ttlSeconds, true);
   view.setUint32(at + 12, mapping.nameLength, true);
   view.setFloat64(at + 16, mapping.lookupMs, true);
-  const { address } = mapping;
-  bytes.set(new Uint8Array(address.buffer, address.byteOffset, address.byteLength), at + 24);
-  bytes.set(mapping.bytes.subarray(mapping.nameOffset, mapping.nameOffset + mapping.nameLength), at + RECORD_HEADER_BYTES);
+  // No views of parts: this is the answers' thread, and makes no garbage.
+  for (let i = 0; i < ADDRESS_WORDS; i++) view.setUint32(at + 24 + 4 * i, mapping.address[i], true);
+  for (let i = 0; i < mapping.nameLength; i++) bytes[at + RECORD_HEADER_BYTES + i] = mapping.bytes[mapping.nameOffset + i];
 }
 
 export function readRecord({ bytes, view }: RecordMemory, at: number): MappingRecord {
