@@ -2,7 +2,8 @@
  * The DNS proxy's end of the pair link: dials RUN_DIR/pair.sock, or `--pair-connect`, for as long as the process lives, with a
  * pause between tries that grows and varies.
  */
-import { type ClientDuplexStream, credentials, type StatusObject } from '@grpc/grpc-js';
+import type { SecureContext } from 'node:tls';
+import { type ClientDuplexStream, connectivityState, credentials, type StatusObject } from '@grpc/grpc-js';
 import { formatSocketAddress, type Snapshot } from '@tandem/core';
 import { pairV1, SNAPSHOT_BYTES_MAX, type WireMessage } from '@tandem/proto';
 import { bootTimeMs } from 'node-reuseport';
@@ -45,6 +46,7 @@ class Dialler {
   private session: PairSession | null = null;
   private call: ClientDuplexStream<pairV1.LinkRequest, pairV1.LinkResponse> | null = null;
   private client: pairV1.PairServiceClient | null = null;
+  private context: SecureContext | null = null;
   private timer: NodeJS.Timeout | null = null;
   private pauseMs = PAUSE_FIRST_MS;
   private closed = false;
@@ -57,22 +59,10 @@ class Dialler {
   }
 
   dial(): void {
+    if (this.closed) return;
     const { member, onSnapshot } = this.options;
-    const { pairConnect, runDir } = member.settings;
-    const target = pairConnect === null ? `unix:${pairSocketPath(runDir)}` : `ipv${pairConnect.family}:${formatSocketAddress(pairConnect)}`;
-    const channel = this.files === null ? credentials.createInsecure() : credentials.createFromSecureContext(this.files.current().context);
-    const client = new pairV1.PairServiceClient(target, channel, {
-      ...KEEPALIVE,
-      'grpc.ssl_target_name_override': certificateNameOf('agent'),
-      'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
-      'grpc.enable_retries': 0,
-      // What the environment says of proxies is meant for others.
-      'grpc.enable_http_proxy': 0,
-      // Each try is a channel of its own, with its own connection.
-      'grpc.use_local_subchannel_pool': 1,
-    });
+    const client = this.channel();
     const call = client.link();
-    this.client = client;
     this.call = call;
     const session = new PairSession({
       member,
@@ -95,7 +85,6 @@ class Dialler {
     call.on('status', ({ details }: StatusObject) => {
       if (openMs === null && !this.closed && !session.isGivenUp) this.spaced.say('warn', UNREACHED, details.replace(TIME_OF_DAY, '').replace(/ Resolution note: $/, ''));
       session.ended(details);
-      client.close();
       if (openMs !== null && bootTimeMs() - openMs >= GOOD_LINK_MS) this.pauseMs = PAUSE_FIRST_MS;
       this.again();
     });
@@ -105,13 +94,50 @@ class Dialler {
     this.closed = true;
     if (this.timer !== null) clearTimeout(this.timer);
     this.call?.cancel();
-    this.client?.close();
+    this.hangUp();
   }
 
   private again(): void {
     if (this.closed) return;
     const pauseMs = this.pauseMs * (0.5 + Math.random() / 2);
     this.pauseMs = Math.min(this.pauseMs * 2, PAUSE_MAX_MS);
+    // A channel that has not connected goes on trying by itself, also after it was closed (grpc-js 1.14): each try on a channel of
+    // its own would leave a connection behind, and these would fill the agent's places. So it is kept until it has connected.
+    const state = this.client?.getChannel().getConnectivityState(false);
+    if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.CONNECTING) {
+      this.client!.waitForReady(Date.now() + pauseMs, () => this.dial());
+      return;
+    }
+    this.hangUp();
     this.timer = setTimeout(() => this.dial(), pauseMs);
+  }
+
+  /** The one that still tries to connect, unless the certificates have changed; else a new one. */
+  private channel(): pairV1.PairServiceClient {
+    const { pairConnect, runDir } = this.options.member.settings;
+    const context = this.files?.current().context ?? null;
+    if (this.client !== null && this.context === context) return this.client;
+    this.hangUp();
+    const target = pairConnect === null ? `unix:${pairSocketPath(runDir)}` : `ipv${pairConnect.family}:${formatSocketAddress(pairConnect)}`;
+    const channel = context === null ? credentials.createInsecure() : credentials.createFromSecureContext(context);
+    this.context = context;
+    this.client = new pairV1.PairServiceClient(target, channel, {
+      ...KEEPALIVE,
+      'grpc.ssl_target_name_override': certificateNameOf('agent'),
+      'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+      'grpc.enable_retries': 0,
+      'grpc.initial_reconnect_backoff_ms': PAUSE_FIRST_MS,
+      'grpc.max_reconnect_backoff_ms': PAUSE_MAX_MS,
+      // What the environment says of proxies is meant for others.
+      'grpc.enable_http_proxy': 0,
+      // A later link has a connection of its own.
+      'grpc.use_local_subchannel_pool': 1,
+    });
+    return this.client;
+  }
+
+  private hangUp(): void {
+    this.client?.close();
+    this.client = null;
   }
 }

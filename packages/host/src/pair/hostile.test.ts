@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import t, { type Test } from 'tap';
 import type { Snapshot } from '@tandem/core';
@@ -123,6 +124,14 @@ t.test('what is no HTTP/2 ends its connection only', async (t) => {
   socket.write('GET / HTTP/1.1\r\n\r\n'.repeat(100));
   socket.resume();
   await within('closed', DEADLINE_MS, once(socket, 'close'));
+  await stillServes(t, agent);
+});
+
+t.test('connections on which nobody calls are ended, so their places are free again', async (t) => {
+  const agent = await agentOf(t);
+  const sessions = Array.from({ length: 4 }, () => connectHttp2('http://localhost', { createConnection: () => connect(pairSocketPath(agent.node.dir)) }));
+  for (const session of sessions) session.on('error', () => undefined);
+  await Promise.all(sessions.map((session) => within('closed', DEADLINE_MS, once(session, 'close'))));
   await stillServes(t, agent);
 });
 

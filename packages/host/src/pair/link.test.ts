@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { lstatSync, mkdirSync } from 'node:fs';
+import { createServer as createHttp2Server } from 'node:http2';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { AppError, monoMs, type Role, type Snapshot } from '@tandem/core';
@@ -74,6 +76,33 @@ t.test('a snapshot of the agent is enforced, stored and acknowledged', async (t)
   await agent.member.enforce(snapshotOf(8));
   agent.member.onExchange();
   await until('taken', DEADLINE_MS, () => agent.member.peer.revision === 8 && proxy.member.snapshot?.revision === 8);
+});
+
+t.test('a dial that was refused leaves no connection behind', async (t) => {
+  const node = nodeOf(t);
+  const { member, log } = node.member('dns-proxy');
+  const refused = (): number => log.lines.reduce((sum, line) => sum + Number(/is not reached.*"times":(\d+)/.exec(line)?.[1] ?? 0), 0);
+  const client = startPairClient({ member, onSnapshot: () => Promise.resolve() });
+  await until('several refusals', DEADLINE_MS, () => refused() >= 4);
+  const connections = new Set<Socket>();
+  let most = 0;
+  // It speaks HTTP/2, and answers no call.
+  const agent = createHttp2Server();
+  agent.on('connection', (socket: Socket) => {
+    connections.add(socket);
+    most = Math.max(most, connections.size);
+    socket.on('close', () => connections.delete(socket));
+  });
+  agent.listen(pairSocketPath(node.dir));
+  t.teardown(async () => {
+    client.close();
+    await member.stop();
+    for (const socket of connections) socket.destroy();
+    agent.close();
+  });
+  // Those that were left behind would have come by then.
+  await until('its silence noticed', DEADLINE_MS, () => log.has(/no Hello in time/));
+  t.equal(most, 1);
 });
 
 t.test('of many changes in a row the last one arrives', async (t) => {

@@ -13,6 +13,8 @@ import { PairSession } from './session.js';
 import { SpacedLog } from './spaced-log.js';
 import { TlsFiles } from './tls-files.js';
 
+/** A connection on which nobody calls, or whose call has ended: its place is for others. */
+const IDLE_MS = 5000;
 const MESSAGE_BYTES_MAX = SNAPSHOT_BYTES_MAX + 64 * 1024;
 
 export function pairSocketPath(runDir: string): string {
@@ -36,7 +38,7 @@ export async function startPairServer(options: PairServerOptions): Promise<PairS
   const path = pairSocketPath(member.settings.runDir);
   const sessions = new Set<PairSession>();
   const spaced = new SpacedLog(member.log);
-  const server = new Server({ ...KEEPALIVE, 'grpc.max_receive_message_length': MESSAGE_BYTES_MAX });
+  const server = new Server({ ...KEEPALIVE, 'grpc.max_connection_idle_ms': IDLE_MS, 'grpc.max_receive_message_length': MESSAGE_BYTES_MAX });
   server.addService(pairV1.PairServiceService, {
     link: (call: ServerDuplexStream<pairV1.LinkRequest, pairV1.LinkResponse>) => {
       link(call, { ...options, spaced }, sessions);
