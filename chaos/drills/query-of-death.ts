@@ -2,6 +2,7 @@ import { CLIENT_A } from '#harness/manifests.js';
 import { UdpClient } from '#harness/clients.js';
 import { ROLES } from '#harness/pair.js';
 import type { Role } from '#harness/pair.js';
+import { DEADLINE_MS, until } from '#harness/until.js';
 import { buildQuery, RCODE, readMessage, TYPE } from '#harness/wire.js';
 import { NOTHING_LOST } from '../lib/drill.js';
 import type { Drill } from '../lib/drill.js';
@@ -40,7 +41,11 @@ async function killOne(stage: Stage): Promise<Role> {
   } finally {
     client.close();
   }
-  const dead = ROLES.filter((role) => stage.pair.member(role).exit !== null);
+  // Its peer answers as soon as it says that it dies, which may be before it is gone.
+  const dead = await until('one member gone', DEADLINE_MS, () => {
+    const gone = ROLES.filter((role) => stage.pair.member(role).exit !== null);
+    return gone.length > 0 ? gone : null;
+  });
   stage.prove('one member died', dead.length === 1, dead.join(', '));
   stage.prove('the query was answered SERVFAIL', rcode === RCODE.servFail, `response code ${String(rcode)}`);
   const [role] = dead;
