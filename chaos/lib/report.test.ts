@@ -48,7 +48,7 @@ t.test('what did not hold is told, with the query that was lost', (t) => {
   t.match(tableOf([RESULT]), /^run .*lost.*\n +1 +100 +1 .*FAILS$/m);
   t.strictSame(complaintsOf([RESULT]), [
     'run 1: expected lost ≤ 0, was 1',
-    'run 1: lost or wrong, the first: h1.bench.test. from port 4711 at 25 ms (no answer)',
+    'run 1: lost, wrong or answered twice, the first: h1.bench.test. from port 4711 at 25 ms (no answer)',
     'run 1: slowest: 12 ms at 0 ms; 12 ms at 10 ms; 12 ms at 20 ms (0 ms after "kill agent")',
   ]);
   t.strictSame(complaintsOf([{ ...RESULT, verdicts: [], proofs: [], passed: false, load: null }]), ['run 1: the fault is not proven to have happened']);

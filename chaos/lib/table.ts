@@ -31,7 +31,7 @@ export function complaintsOf(results: readonly RunResult[]): string[] {
   return results.flatMap((result, index) => {
     const of = `run ${String(index + 1)}: `;
     const { load } = result;
-    const lost = load === null || load.lostShown.length === 0 ? [] : [`lost or wrong, the first: ${load.lostShown.map((one) => `${one.name}${one.port === 0 ? '' : ` from port ${String(one.port)}`} at ${String(one.atMs)} ms (${one.why})`).join('; ')}`];
+    const lost = load === null || load.lostShown.length === 0 ? [] : [`lost, wrong or answered twice, the first: ${load.lostShown.map((one) => `${one.name}${one.port === 0 ? '' : ` from port ${String(one.port)}`} at ${String(one.atMs)} ms (${one.why})`).join('; ')}`];
     const complaints = [
       ...(result.aborted === null ? [] : [result.aborted]),
       ...result.verdicts.filter((one) => !one.holds).map((one) => `expected ${one.bound}, was ${String(one.value)}`),

@@ -128,6 +128,13 @@ class Account {
     }
   }
   void twice() { twice_++; }
+  void twice(int64_t sentNs, int port, const Query& query, const uint8_t* bytes, int64_t afterNs) {
+    twice();
+    if (twice_ > kShown) return;
+    char why[80];
+    snprintf(why, sizeof why, "a second answer, code %d, %.1f ms after the query", bytes[3] & 0x0f, static_cast<double>(afterNs) / 1e6);
+    show(sentNs, port, query, why);
+  }
   void late() { late_++; }
   void unexpected() { unexpected_++; }
   void reset() { reset_++; }

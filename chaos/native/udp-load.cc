@@ -114,7 +114,7 @@ class Generator {
           account_.judge(queries_[entry.query], bytes, length, entry.sentNs, now);
           break;
         case State::Answered:
-          account_.twice();
+          account_.twice(entry.sentNs, client.port, queries_[entry.query], bytes, now - entry.sentNs);
           break;
         case State::Lost:
           account_.late();
