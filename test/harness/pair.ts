@@ -221,6 +221,10 @@ export class Pair {
   }
 }
 
+export function peerOf(role: Role): Role {
+  return role === 'agent' ? 'dns-proxy' : 'agent';
+}
+
 export function launcherOf(role: Role, root = repositoryRoot): string {
   return join(root, `packages/${role}/bin/tandem-${role}`);
 }

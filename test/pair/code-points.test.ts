@@ -1,28 +1,19 @@
 /** A member ends at a named place of its code, where no random kill falls: nothing is lost, and what it had learned is known. */
 import t from 'tap';
-import { ownAddress } from '../harness/address.js';
 import { UdpClient } from '../harness/clients.js';
-import { baseManifests, CLIENT_A, dnsPolicy } from '../harness/manifests.js';
-import { generate, startNative } from '../harness/native.js';
-import { formatServer, Pair, ROLES } from '../harness/pair.js';
+import { CLIENT_A } from '../harness/manifests.js';
+import { peerOf, ROLES } from '../harness/pair.js';
 import type { Role } from '../harness/pair.js';
+import { loadFor, lossesOf, NOTHING_LOST, startOwing } from '../harness/under-load.js';
 import { DEADLINE_MS, until, within } from '../harness/until.js';
 import { buildQuery, RCODE, readMessage, TYPE } from '../harness/wire.js';
 
-const UPSTREAM_DELAY_MS = 5;
-const RATE = 4_000;
 const SECONDS = 2;
 /** Passes of the point before it kills: the load runs by then. Batches grow when the machine is busy, so it is few. */
 const PASSES = 40;
 const POINTS = ['before-receive', 'after-receive', 'mid-batch', 'after-take', 'before-send', 'after-send'];
 
-const upstream = await startNative('upstream', ['--listen', `${ownAddress}:0`, '--delay-ms', String(UPSTREAM_DELAY_MS)]);
-t.teardown(() => upstream.child.stop());
-const pair = await Pair.start({
-  upstreams: [{ address: ownAddress, port: upstream.port }],
-  manifests: { ...baseManifests(ownAddress), 'policy-a.json': dnsPolicy('policy-a', { app: 'a' }, ['*.bench.test'], ['*.bench.test']) },
-});
-t.teardown(() => pair.stop());
+const pair = await startOwing(t);
 
 async function restarted(role: Role, faults: string): Promise<void> {
   if (pair.member(role).exit === null) await pair.member(role).stop('SIGTERM');
@@ -43,19 +34,16 @@ for (const [i, point] of POINTS.entries()) {
   const role = ROLES[i % 2];
   t.test(`${role} is killed ${point}: nothing is lost, nothing is answered twice`, async (t) => {
     await restarted(role, `kill-at=${point}:${String(PASSES)}`);
-    const load = await generate([
-      '--server', formatServer(pair.server), '--bind', CLIENT_A, '--clients', '200', '--window', '4000',
-      '--rate', String(RATE), '--seconds', String(SECONDS),
-    ]);
+    const load = await loadFor(SECONDS, pair);
     t.same(await within('the fault', DEADLINE_MS, pair.member(role).exited), { code: null, signal: 'SIGKILL' }, 'the fault happened');
     t.comment(`${String(load.sent)} sent, worst ${String(load.maxUs)} µs`);
-    t.same({ lost: load.lost, wrong: load.wrong, twice: load.unexpected }, { lost: 0, wrong: 0, twice: 0 });
+    t.same(lossesOf(load), NOTHING_LOST);
     await restarted(role, '');
   });
 }
 
 for (const role of ROLES) {
-  const peer = role === 'agent' ? 'dns-proxy' : 'agent';
+  const peer = peerOf(role);
 
   t.test(`what ${role} learned from its very last answer is known to ${peer}`, async (t) => {
     await restarted(role, 'kill-at=after-send:1');
@@ -77,18 +65,14 @@ for (const role of ROLES) {
   t.test(`a query that kills ${role} does not kill ${peer}: it gets SERVFAIL, and no other query is lost`, async (t) => {
     const poison = 'poison.bench.test';
     await restarted(role, `crash-on=${poison}.`);
-    const load = generate([
-      '--server', formatServer(pair.server), '--bind', CLIENT_A, '--clients', '200', '--window', '4000',
-      '--rate', String(RATE), '--seconds', String(SECONDS),
-    ]);
+    const load = loadFor(SECONDS, pair);
     const codes = new Set<number>();
     for (let i = 0; i < 64 && pair.member(role).exit === null; i++) {
       codes.add(await askFromNewPort(poison));
     }
     t.same(await within('the fault', DEADLINE_MS, pair.member(role).exited), { code: null, signal: 'SIGSEGV' }, 'the fault happened');
     t.ok(codes.has(RCODE.servFail), 'the deadly one got SERVFAIL');
-    const { lost, wrong, unexpected } = await load;
-    t.same({ lost, wrong, twice: unexpected }, { lost: 0, wrong: 0, twice: 0 });
+    t.same(lossesOf(await load), NOTHING_LOST);
     t.equal(pair.member(peer).exit, null, `${peer} lives`);
     await restarted(role, '');
   });

@@ -1,48 +1,36 @@
 /** One member is killed, or leaves, while clients have TCP connections with it: they go on with the other. */
 import t from 'tap';
-import { ownAddress } from '../harness/address.js';
 import { TcpClient } from '../harness/clients.js';
-import { baseManifests, CLIENT_A, dnsPolicy } from '../harness/manifests.js';
-import { startNative } from '../harness/native.js';
-import { Pair, ROLES } from '../harness/pair.js';
+import { CLIENT_A } from '../harness/manifests.js';
+import { peerOf, ROLES } from '../harness/pair.js';
 import type { Role } from '../harness/pair.js';
 import { tcpLoad } from '../harness/tcp-load.js';
-import { DEADLINE_MS, until } from '../harness/until.js';
+import type { TcpLoad } from '../harness/tcp-load.js';
+import { kill, restartBySigterm, startOwing, underLoad } from '../harness/under-load.js';
 import { buildQuery, RCODE, readMessage, TYPE } from '../harness/wire.js';
 
-const UPSTREAM_DELAY_MS = 5;
 const RATE = 400;
 const SECONDS = 3;
-const FAULT_AFTER_QUERIES = 500;
+/** Of one member. */
+const FAULT_AFTER_QUERIES = 250;
 
-const upstream = await startNative('upstream', ['--listen', `${ownAddress}:0`, '--delay-ms', String(UPSTREAM_DELAY_MS)]);
-t.teardown(() => upstream.child.stop());
-const pair = await Pair.start({
-  upstreams: [{ address: ownAddress, port: upstream.port }],
-  manifests: { ...baseManifests(ownAddress), 'policy-a.json': dnsPolicy('policy-a', { app: 'a' }, ['*.bench.test'], ['*.bench.test']) },
+const pair = await startOwing(t, {
   // All are of one client address: where the machine stalls for a moment, they pile up.
   flags: ['--tcp-connections-per-client', '1024'],
 });
-t.teardown(() => pair.stop());
 
-async function underLoad(role: Role, fault: () => Promise<void>) {
-  const before = await pair.metric(role, 'tcp_queries');
-  const load = tcpLoad({ server: pair.server, from: CLIENT_A, connectionsPerSecond: RATE, seconds: SECONDS, suffix: 'bench.test' });
-  await until('queries', DEADLINE_MS, async () => ((await pair.metric(role, 'tcp_queries')) - before > FAULT_AFTER_QUERIES / 2 ? true : null));
-  await fault();
-  return load;
+function during(role: Role, fault: () => Promise<void>): Promise<TcpLoad> {
+  const load = () => tcpLoad({ server: pair.server, from: CLIENT_A, connectionsPerSecond: RATE, seconds: SECONDS, suffix: 'bench.test' });
+  return underLoad(load, { pair, role, metric: 'tcp_queries', growth: FAULT_AFTER_QUERIES }, fault);
 }
 
 for (const role of ROLES) {
-  const peer = role === 'agent' ? 'dns-proxy' : 'agent';
+  const peer = peerOf(role);
 
   t.test(`${role} is killed: its connections go on, no query of theirs is lost or answered twice`, async (t) => {
     await pair.redundant();
     const takenBefore = await pair.metric(peer, 'connections_taken');
-    const load = await underLoad(role, async () => {
-      pair.member(role).process.kill('SIGKILL');
-      await pair.member(role).exited;
-    });
+    const load = await during(role, () => kill(pair, role));
     const taken = (await pair.metric(peer, 'connections_taken')) - takenBefore;
     t.comment(`${String(load.sent)} sent, ${String(taken)} connections taken, worst ${load.worstMs.toFixed(0)} ms`);
     t.match(load, { lost: 0, failed: 0, wrong: 0, twice: 0 });
@@ -55,12 +43,7 @@ for (const role of ROLES) {
 
   t.test(`${role} is restarted by SIGTERM: its connections go on`, async (t) => {
     await pair.redundant();
-    const load = await underLoad(role, async () => {
-      pair.member(role).process.kill('SIGTERM');
-      t.same(await pair.member(role).exited, { code: 0, signal: null });
-      pair.launch(role);
-      await pair.ready(role);
-    });
+    const load = await during(role, () => restartBySigterm(t, pair, role));
     t.comment(`${String(load.sent)} sent, worst ${load.worstMs.toFixed(0)} ms`);
     t.match(load, { lost: 0, failed: 0, wrong: 0, twice: 0 });
     t.same(load.faults, {});
@@ -76,8 +59,7 @@ t.test('a connection that is idle outlives both of its members, one after the ot
   };
   await askAll('first.bench.test');
   for (const role of ROLES) {
-    pair.member(role).process.kill('SIGKILL');
-    await pair.member(role).exited;
+    await kill(pair, role);
     await askAll(`after-${role}.bench.test`);
     pair.launch(role);
     await pair.ready(role);

@@ -1,0 +1,79 @@
+/**
+ * A pair that owes answers at any time, load while something happens to it, and what that must not cost.
+ */
+import type { Test } from 'tap';
+import { ownAddress } from './address.js';
+import { baseManifests, CLIENT_A, dnsPolicy } from './manifests.js';
+import { generate, startNative } from './native.js';
+import type { Load } from './native.js';
+import { formatServer, Pair } from './pair.js';
+import type { PairOptions, Role } from './pair.js';
+import { DEADLINE_MS, until } from './until.js';
+
+/** A kill proves something only while answers are outstanding. */
+const UPSTREAM_DELAY_MS = 5;
+/** Queries a second. */
+const RATE = 4_000;
+
+export interface Losses {
+  readonly lost: number;
+  readonly wrong: number;
+  readonly twice: number;
+}
+
+export const NOTHING_LOST: Losses = { lost: 0, wrong: 0, twice: 0 };
+
+/** When something is to happen. */
+export interface Moment {
+  readonly pair: Pair;
+  readonly role: Role;
+  /** Once this metric of the member has grown by more than so much. */
+  readonly metric: string;
+  readonly growth: number;
+}
+
+/** An upstream that answers everything, some milliseconds later, and a pair whose client A may ask it for `*.bench.test`. Both end with the test. */
+export async function startOwing(t: Test, options: Partial<PairOptions> = {}): Promise<Pair> {
+  const upstream = await startNative('upstream', ['--listen', `${ownAddress}:0`, '--delay-ms', String(UPSTREAM_DELAY_MS)]);
+  t.teardown(() => upstream.child.stop());
+  const pair = await Pair.start({
+    upstreams: [{ address: ownAddress, port: upstream.port }],
+    manifests: { ...baseManifests(ownAddress), 'policy-a.json': dnsPolicy('policy-a', { app: 'a' }, ['*.bench.test'], ['*.bench.test']) },
+    ...options,
+  });
+  t.teardown(() => pair.stop());
+  return pair;
+}
+
+/** Load of client A, from 200 ports. */
+export function loadFor(seconds: number, pair: Pair): Promise<Load> {
+  return generate([
+    '--server', formatServer(pair.server), '--bind', CLIENT_A, '--clients', '200', '--window', '4000',
+    '--rate', String(RATE), '--seconds', String(seconds),
+  ]);
+}
+
+/** What the load came to that was started, and during which `fault` happened. */
+export async function underLoad<L>(start: () => Promise<L>, { pair, role, metric, growth }: Moment, fault: () => Promise<void>): Promise<L> {
+  const before = await pair.metric(role, metric);
+  const load = start();
+  await until(metric, DEADLINE_MS, async () => ((await pair.metric(role, metric)) - before > growth ? true : null));
+  await fault();
+  return load;
+}
+
+export function lossesOf({ lost, wrong, unexpected }: Load): Losses {
+  return { lost, wrong, twice: unexpected };
+}
+
+export async function kill(pair: Pair, role: Role): Promise<void> {
+  pair.member(role).process.kill('SIGKILL');
+  await pair.member(role).exited;
+}
+
+export async function restartBySigterm(t: Test, pair: Pair, role: Role): Promise<void> {
+  pair.member(role).process.kill('SIGTERM');
+  t.same(await pair.member(role).exited, { code: 0, signal: null });
+  pair.launch(role);
+  await pair.ready(role);
+}
