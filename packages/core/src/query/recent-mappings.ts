@@ -11,8 +11,10 @@ import type { Random } from '../base/seams.js';
 /** Sets of a member that serves a node; a pair of tests makes do with fewer. */
 const SETS = 16_384;
 const WAYS = 4;
-/** endpoint ID, two name hash words, four address words. */
-const KEY_WORDS = 7;
+/** An entry, all zero when it is free: endpoint ID, two name hash words, four address words, the waiter, the expiry (f64). One that is found costs a cache line or two. */
+const ENTRY_WORDS = 12;
+const WAITER = 7;
+const EXPIRY = 8;
 
 /**
  * An answer that extends a mapping's life by less than a sixth of its TTL is not passed on; the extension is one second
@@ -27,10 +29,9 @@ const NOBODY = 0;
 
 export class RecentMappings {
   private readonly sets: number;
-  private readonly keys: Uint32Array;
-  private readonly expiries: Float64Array;
-  /** The answer that waits for the datapath to open the entry's address; NOBODY once it is open. */
-  private readonly waiters: Uint32Array;
+  private readonly words: Uint32Array;
+  /** The same memory. */
+  private readonly doubles: Float64Array;
   private readonly seedA: number;
   private readonly seedB: number;
   private nameA = 0;
@@ -39,9 +40,8 @@ export class RecentMappings {
   /** `sets` of WAYS entries each. */
   constructor(random: Random, sets = SETS) {
     this.sets = sets;
-    this.keys = new Uint32Array(sets * WAYS * KEY_WORDS);
-    this.expiries = new Float64Array(sets * WAYS).fill(-Infinity);
-    this.waiters = new Uint32Array(sets * WAYS);
+    this.words = new Uint32Array(sets * WAYS * ENTRY_WORDS);
+    this.doubles = new Float64Array(this.words.buffer);
     this.seedA = random.int(0x1_0000_0000) | 1;
     this.seedB = random.int(0x1_0000_0000) | 1;
   }
@@ -67,46 +67,51 @@ export class RecentMappings {
    */
   isNews(endpointId: number, words: Uint32Array, at: number, lifeMs: number, expiryMs: number): boolean {
     const entry = this.find(endpointId, words, at);
-    if (entry < 0 || this.waiters[entry] !== NOBODY) return true;
+    if (entry < 0 || this.words[entry + WAITER] !== NOBODY) return true;
     const extensionMs = Math.min(EXTENSION_MAX_MS, Math.max(EXTENSION_MIN_MS, lifeMs * EXTENSION_SHARE));
-    return expiryMs >= this.expiries[entry] + extensionMs;
+    return expiryMs >= this.doubles[(entry + EXPIRY) >> 1] + extensionMs;
   }
 
-  /** Notes that the mapping was passed on, and is open. Returns its entry. */
+  /** Notes that the mapping was passed on, and is open. Returns its entry, as `await` and `opened` take it. */
   note(endpointId: number, words: Uint32Array, at: number, expiryMs: number): number {
     let entry = this.find(endpointId, words, at);
     if (entry < 0) {
-      const first = this.set(endpointId, words, at) * WAYS;
-      entry = first;
-      for (let i = first + 1; i < first + WAYS; i++) if (this.expiries[i] < this.expiries[entry]) entry = i;
-      const key = entry * KEY_WORDS;
-      this.keys[key] = endpointId;
-      this.keys[key + 1] = this.nameA;
-      this.keys[key + 2] = this.nameB;
-      for (let i = 0; i < 4; i++) this.keys[key + 3 + i] = words[at + i];
+      entry = this.earliest(this.set(endpointId, words, at));
+      this.words[entry] = endpointId;
+      this.words[entry + 1] = this.nameA;
+      this.words[entry + 2] = this.nameB;
+      for (let i = 0; i < 4; i++) this.words[entry + 3 + i] = words[at + i];
     }
-    this.expiries[entry] = expiryMs;
-    this.waiters[entry] = NOBODY;
+    this.doubles[(entry + EXPIRY) >> 1] = expiryMs;
+    this.words[entry + WAITER] = NOBODY;
     return entry;
   }
 
   /** The entry's address is not open yet: the answer with this number waits for it. */
   await(entry: number, answer: number): void {
-    this.waiters[entry] = waiterOf(answer);
+    this.words[entry + WAITER] = waiterOf(answer);
   }
 
   /** What the answer waited for is open; entries that others wait for by now are theirs to report. */
   opened(entries: readonly number[], answer: number): void {
-    for (const entry of entries) if (this.waiters[entry] === waiterOf(answer)) this.waiters[entry] = NOBODY;
+    for (const entry of entries) if (this.words[entry + WAITER] === waiterOf(answer)) this.words[entry + WAITER] = NOBODY;
   }
 
   /** After a forced clean every answer is news again. */
   clear(): void {
-    this.expiries.fill(-Infinity);
-    this.keys.fill(0);
-    this.waiters.fill(NOBODY);
+    this.words.fill(0);
   }
 
+  /** The entry of the set that makes room: index of its first word. */
+  private earliest(first: number): number {
+    let entry = first;
+    for (let other = first + ENTRY_WORDS; other < first + WAYS * ENTRY_WORDS; other += ENTRY_WORDS) {
+      if (this.doubles[(other + EXPIRY) >> 1] < this.doubles[(entry + EXPIRY) >> 1]) entry = other;
+    }
+    return entry;
+  }
+
+  /** Index of the set's first word. */
   private set(endpointId: number, words: Uint32Array, at: number): number {
     let hash = this.nameA ^ Math.imul(endpointId, 0x9e3779b1);
     for (let i = 0; i < 4; i++) {
@@ -115,21 +120,22 @@ export class RecentMappings {
     }
     // The last byte of an address is in the highest bits: these must come down to those that choose the set.
     hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-    return ((hash ^ (hash >>> 13)) >>> 0) % this.sets;
+    return (((hash ^ (hash >>> 13)) >>> 0) % this.sets) * WAYS * ENTRY_WORDS;
   }
 
+  /** Index of the entry's first word; -1 where there is none. */
   private find(endpointId: number, words: Uint32Array, at: number): number {
-    const first = this.set(endpointId, words, at) * WAYS;
-    for (let entry = first; entry < first + WAYS; entry++) {
-      const key = entry * KEY_WORDS;
+    const own = this.words;
+    const first = this.set(endpointId, words, at);
+    for (let entry = first; entry < first + WAYS * ENTRY_WORDS; entry += ENTRY_WORDS) {
       if (
-        this.keys[key] === endpointId &&
-        this.keys[key + 1] === this.nameA &&
-        this.keys[key + 2] === this.nameB &&
-        this.keys[key + 3] === words[at] &&
-        this.keys[key + 4] === words[at + 1] &&
-        this.keys[key + 5] === words[at + 2] &&
-        this.keys[key + 6] === words[at + 3]
+        own[entry] === endpointId &&
+        own[entry + 1] === this.nameA &&
+        own[entry + 2] === this.nameB &&
+        own[entry + 3] === words[at] &&
+        own[entry + 4] === words[at + 1] &&
+        own[entry + 5] === words[at + 2] &&
+        own[entry + 6] === words[at + 3]
       ) {
         return entry;
       }
