@@ -19,7 +19,7 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
   const legacy = await succeed(settings);
   if (legacy !== null) log.info('this process succeeds another of its role');
   const member = new Member({ settings, version, log, fail, onSucceeded });
-  member.restoreCache();
+  member.mappings.restore();
   const http = await startHttpServers(
     { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null },
     new MemberView(member),

@@ -43,7 +43,7 @@ t.test('a zombie is a row of source connection, and counted', async (t) => {
   const { member, view } = memberOf(t);
   await member.enforce(snapshotOf(1));
   const lookupMs = monoMs(Math.max(0, bootTimeMs() - LONG_AGO_MS));
-  member.teach([mapping({ lookupMs }, 1), mapping({ lookupMs, name: 'b.example.' }, 1), mapping({ name: 'c.example.' })]);
+  member.mappings.teach([mapping({ lookupMs }, 1), mapping({ lookupMs, name: 'b.example.' }, 1), mapping({ name: 'c.example.' })]);
   member.cache.collect(monoMs(bootTimeMs()));
   t.match(view.cacheList({ ...ALL, source: 'connection' }), [
     { 'fqdn': 'a.example.', 'ips': ['192.0.2.1'], 'ttl': 0, 'endpoint-id': 1, 'source': 'connection', 'lookup-time': '0001-01-01T00:00:00.000Z' },
@@ -72,33 +72,33 @@ t.test('what a pod had learned goes when it is gone at two collections, and does
   const now = (): MonoMs => monoMs(bootTimeMs());
   await member.enforce(snapshotOf(1));
   const learned = mapping();
-  member.teach([learned, mapping({ endpointUid: NODE_UID, name: 'node.example.' })]);
+  member.mappings.teach([learned, mapping({ endpointUid: NODE_UID, name: 'node.example.' })]);
   await member.enforce(withoutPods(snapshotOf(2)));
-  member.collect(now());
+  member.mappings.collect(now());
   await member.enforce(snapshotOf(3));
-  member.collect(now());
+  member.mappings.collect(now());
   await member.enforce(withoutPods(snapshotOf(4)));
-  member.collect(now());
+  member.mappings.collect(now());
   t.strictSame(names(member), ['a.example.', 'node.example.'], 'a pod that comes back has lost nothing');
-  member.collect(now());
+  member.mappings.collect(now());
   t.strictSame(names(member), ['node.example.']);
-  await member.merge([learned], 'peer');
+  await member.mappings.merge([learned], 'peer');
   t.strictSame(names(member), ['node.example.'], 'a copy that a peer still had');
   t.match(member.cache.pastCleans(), [{ endpointUid: 'uid-1', matchPattern: null }]);
 
   const { member: proxy } = memberOf(t, 'dns-proxy');
   await proxy.enforce(withoutPods(snapshotOf(4)));
-  await proxy.merge([learned], 'peer');
-  for (let i = 0; i < 3; i++) proxy.collect(now());
+  await proxy.mappings.merge([learned], 'peer');
+  for (let i = 0; i < 3; i++) proxy.mappings.collect(now());
   t.strictSame(names(proxy), ['a.example.'], 'its snapshot may be older than what it is told');
-  proxy.applyCleans(member.cache.pastCleans(), 'peer');
+  proxy.mappings.applyCleans(member.cache.pastCleans(), 'peer');
   t.strictSame(names(proxy), []);
 });
 
 t.test('an import of an export gives the same list', async (t) => {
   const { member, view } = memberOf(t);
   await member.enforce(snapshotOf(1));
-  member.teach([
+  member.mappings.teach([
     mapping({ lookupMs: monoMs(bootTimeMs()) }), mapping({ address: '2001:db8::1' }, 60), mapping({ name: 'b.example.' }, 600), mapping({ endpointUid: NODE_UID }, 70),
   ]);
   const { member: other, view: otherView } = memberOf(t, 'dns-proxy');

@@ -17,7 +17,7 @@ function viewed(t: Test): { member: Member; view: MemberView } {
 
 function merge(member: Member, rows: readonly { uid?: string; name: string; address: string; lookupMs?: number; ttlSeconds?: number }[]): void {
   const nowMs = bootTimeMs();
-  member.merge(rows.map(({ uid = 'uid-1', name, address, lookupMs = nowMs, ttlSeconds = 30 }) => ({
+  member.mappings.merge(rows.map(({ uid = 'uid-1', name, address, lookupMs = nowMs, ttlSeconds = 30 }) => ({
     endpointUid: uid, name, address, lookupMs: monoMs(lookupMs), ttlSeconds, expiryMs: monoMs(lookupMs + ttlSeconds * 1000),
   })));
 }

@@ -93,7 +93,7 @@ export class MemberView implements DaemonView {
   }
 
   cacheClean(matchPattern: string | null): CacheCleaned {
-    return { removed: this.member.clean(matchPattern) };
+    return { removed: this.member.mappings.clean(matchPattern) };
   }
 
   endpoints(): readonly EndpointView[] {
@@ -155,7 +155,7 @@ function metricsOf(member: Member): Metrics {
   metrics.registerCounters(COUNTERS, () => member.dataPlane?.counters.words ?? none);
   metrics.registerCounter(
     { name: 'cilium_fqdn_gc_deletions_total', help: 'Mappings that collection ended: expired, or of a pod that is gone.' },
-    () => member.collected,
+    () => member.mappings.collected,
   );
   metrics.registerLatency(
     LATENCY_BUCKETS_MS,

@@ -1,6 +1,6 @@
 /**
- * What both daemons are: a data plane, the policy that it enforces, an FQDN cache, and the mappings to exchange with
- * the peer. The agent adds a policy source, the DNS proxy takes its policy over the pair link.
+ * What both daemons are: a data plane, the policy that it enforces, an FQDN cache, and links to peers. What goes into the cache
+ * is in mappings.ts. The agent adds a policy source, the DNS proxy takes its policy over the pair link.
  *
  * Invariant: a snapshot is enforced whole or not at all. It is stored before it is acknowledged, unless the disk does not
  * take it: then that is shown as a problem, and tried again until it does.
@@ -8,15 +8,14 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import {
-  AppError, type Clean, type ConnectionSource, type EndpointRecord, type Exchange, FqdnCache, type Log, type Mapping, type MonoMs, monoMs, nameMatcher, NODE_UID, PolicyIndex, Replica,
-  type Settings, type Snapshot, type SocketAddress, validateSnapshot,
+  AppError, type ConnectionSource, type EndpointRecord, type Exchange, FqdnCache, type Log, nameMatcher, PolicyIndex, Replica, type Settings, type Snapshot,
+  type SocketAddress, validateSnapshot,
 } from '@tandem/core';
-import { bootTimeMs } from 'node-reuseport';
-import { DataPlane, type InheritedSockets, type MappingRecord } from '../dataplane/index.js';
-import { CacheStore } from '../state/cache-store.js';
+import { DataPlane, type InheritedSockets } from '../dataplane/index.js';
 import { KeptState } from '../state/kept-state.js';
 import { StateFile } from '../state/state-file.js';
 import { Collection, noConnections } from './collection.js';
+import { Mappings } from './mappings.js';
 import { takePreCache } from './pre-cache.js';
 import type { SettingMismatch } from './verdict-settings.js';
 
@@ -79,27 +78,25 @@ export class Member {
   readonly startedAtMs = Date.now();
   readonly cache: FqdnCache;
   readonly collection: Collection;
-  /** What goes into the cache and is to reach the peer goes through here. */
+  /** The cache as peers see it. */
   readonly replica: Replica;
+  /** The ways into the cache. */
+  readonly mappings: Mappings;
   /** As bound, once it is. */
   httpListen: SocketAddress;
   /** Complaints of the policy source, one line each. */
   sourceProblems: readonly string[] = [];
   /** Called when there may be something to send to a peer: mappings, cleans, or another policy. */
   onExchange: () => void = () => undefined;
-  /** Mappings that collection removed, as expired or their pod gone. */
-  collected = 0;
   /** The newest comes last: during a rolling update there are two for a moment. */
   private readonly links = new Set<PeerLink>();
   private formerPeer = NO_PEER;
   private readonly store: KeptState<Snapshot>;
-  private readonly cacheStore: CacheStore;
   private readonly kept: { readonly isBehind: boolean; readonly path: string; close(): void | Promise<void> }[] = [];
   private readonly fail: (error: Error) => void;
   private readonly onSucceeded: () => void;
   /** Told to the data plane, and not yet confirmed; it confirms in this order. */
   private readonly applying: Application[] = [];
-  private endpointsById = new Map<number, EndpointRecord>();
   private current: Snapshot | null = null;
   private stored: Snapshot | null = null;
   private currentIndex: PolicyIndex | null = null;
@@ -107,8 +104,6 @@ export class Member {
   private plane: DataPlane | null = null;
   private starting: Promise<DataPlane> | null = null;
   private isStopping = false;
-  /** Endpoints that have something in the cache, and were in no snapshot at the last collection. */
-  private absent: ReadonlySet<string> = new Set();
   private preCacheProblems: readonly string[] = [];
   private firstPolicy: () => void = () => undefined;
   private readonly hasPolicy = new Promise<void>((resolve) => {
@@ -138,11 +133,18 @@ export class Member {
       }),
       { isSame: (a, b) => a.revision === b.revision && a.hash === b.hash },
     ));
-    this.cacheStore = new CacheStore({ cache: this.cache, stateDir: options.settings.stateDir, role: options.settings.role, log: options.log });
-    this.kept.push(this.cacheStore);
+    this.mappings = new Mappings({
+      settings: options.settings,
+      log: options.log,
+      cache: this.cache,
+      replica: this.replica,
+      onNews: () => { this.onExchange(); },
+      onCleaned: () => this.plane?.forgetMappings(),
+    });
+    this.kept.push(this.mappings.store);
     this.collection = new Collection(options.settings, {
       source: options.connections ?? noConnections,
-      collect: (nowMs) => { this.collect(nowMs); },
+      collect: (nowMs) => { this.mappings.collect(nowMs); },
       connectionsSeen: (run) => { this.cache.connectionsSeen(run); },
     });
   }
@@ -204,7 +206,7 @@ export class Member {
    */
   get lag(): number {
     if (this.links.size === 0) return this.cache.size;
-    let lag = this.cacheStore.waiting;
+    let lag = this.mappings.store.waiting;
     for (const { exchange } of this.links) lag = Math.max(lag, exchange.lag);
     return lag;
   }
@@ -222,11 +224,6 @@ export class Member {
   keeps<T>(state: KeptState<T>): KeptState<T> {
     this.kept.push(state);
     return state;
-  }
-
-  /** Brings back what was learned before the last end. Call it before anything is answered. */
-  restoreCache(): void {
-    this.cacheStore.restore();
   }
 
   /** The last good snapshot on disk; null when there is none. */
@@ -254,7 +251,7 @@ export class Member {
     this.current = snapshot;
     this.stored = null;
     this.currentIndex = null;
-    this.endpointsById = new Map(snapshot.endpoints.map((endpoint) => [endpoint.id, endpoint]));
+    this.mappings.setEndpoints(snapshot.endpoints);
     this.store.keep(snapshot);
     this.firstPolicy();
     if (this.plane !== null) await this.apply(this.plane, snapshot);
@@ -268,7 +265,7 @@ export class Member {
     if (this.isStopping) throw draining();
     const snapshot = this.current;
     this.starting = DataPlane.start(this.settings, snapshot, {
-      onMappings: (records) => this.learned(records),
+      onMappings: (records) => this.mappings.learned(records),
       onPolicyApplied: () => this.applied(),
       onWarning: (message) => this.log.warn(message),
       onSucceeded: this.onSucceeded,
@@ -281,35 +278,6 @@ export class Member {
     // A snapshot that came while the sockets were being bound.
     if (this.current !== null && this.current !== snapshot) await this.apply(plane, this.current);
     return plane;
-  }
-
-  /**
-   * Mappings from the peer of that incarnation; merging is a join, so repeats are harmless. Resolves when they may be
-   * acknowledged, and with them the cleans that were applied before: all of it is on disk, or the disk does not take it.
-   */
-  merge(mappings: readonly Mapping[], from: string | null = null): Promise<void> {
-    const news = this.replica.merge(mappings, from);
-    for (const mapping of news) this.cacheStore.put(mapping);
-    // Another peer is taught what is new, too.
-    if (news.length > 0) this.onExchange();
-    // Also for what was known: it may have come a moment ago.
-    return this.cacheStore.durable();
-  }
-
-  /** A forced clean made here. Returns how many mappings went. */
-  clean(matchPattern: string | null): number {
-    return this.applyCleans([{ matchPattern, endpointUid: null, atMs: monoMs(bootTimeMs()) }]);
-  }
-
-  /** Cleans from here, or from the peer of that incarnation. Returns how many mappings went. */
-  applyCleans(cleans: readonly Clean[], from: string | null = null): number {
-    const { news, removed } = this.replica.clean(cleans, from);
-    for (const clean of news) this.cacheStore.putClean(clean);
-    if (news.length > 0) {
-      this.plane?.forgetMappings();
-      this.onExchange();
-    }
-    return removed;
   }
 
   endpointByUid(uid: string): EndpointRecord | null {
@@ -349,48 +317,6 @@ export class Member {
     if (application === undefined) return;
     this.inForce = inForceNow(application.snapshot);
     application.resolve();
-  }
-
-  /** What the data plane has learned. */
-  learned(records: readonly MappingRecord[]): void {
-    const mappings: Mapping[] = [];
-    for (const record of records) {
-      const endpoint = this.endpointsById.get(record.endpointId);
-      if (endpoint === undefined) continue;
-      const ttlSeconds = Math.max(record.ttlSeconds, this.settings.minTtlSeconds);
-      mappings.push({
-        endpointUid: endpoint.uid,
-        name: record.name,
-        address: record.address,
-        lookupMs: record.lookupMs,
-        ttlSeconds,
-        expiryMs: monoMs(record.lookupMs + ttlSeconds * 1000),
-      });
-    }
-    this.teach(mappings);
-  }
-
-  /** What came to be known here, by the data plane or from a file. Returns how many are news. */
-  teach(mappings: readonly Mapping[]): number {
-    const news = this.replica.merge(mappings, null);
-    for (const mapping of news) this.cacheStore.put(mapping);
-    this.onExchange();
-    return news.length;
-  }
-
-  /** Collects the cache, and has it forget pods that are gone. */
-  collect(nowMs: MonoMs): void {
-    this.collected += this.cache.collect(nowMs);
-    const { current } = this;
-    // The member with the source of policy says who is gone: the other's snapshot may be older than a mapping that comes.
-    if (current === null || this.settings.role !== 'agent') return;
-    const present = new Set(current.endpoints.map((endpoint) => endpoint.uid));
-    const absent = [...this.cache.endpointUids()].filter((uid) => uid !== NODE_UID && !present.has(uid));
-    // Absent once may be a manifest that is just being replaced, or a pod that the source has yet to tell of.
-    const gone = absent.filter((uid) => this.absent.has(uid));
-    this.absent = new Set(absent);
-    // What they learned goes, here and at the peer, and does not come back from a peer that was away.
-    this.collected += this.applyCleans(gone.map((endpointUid) => ({ matchPattern: null, endpointUid, atMs: nowMs })));
   }
 }
 

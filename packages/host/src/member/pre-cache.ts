@@ -19,7 +19,7 @@ export function bring(member: Member, mappings: readonly Mapping[]): CacheImport
   const good = mappings.filter(({ expiryMs }) => expiryMs > nowMs);
   const ours = good.filter((mapping) => !isStranger(mapping));
   const taken = ours.filter((mapping) => !cache.isCleaned(mapping));
-  const learned = member.teach(taken);
+  const learned = member.mappings.teach(taken);
   return {
     read: mappings.length, learned, known: taken.length - learned, expired: mappings.length - good.length,
     strangers: good.length - ours.length, cleaned: ours.length - taken.length,

@@ -62,7 +62,7 @@ function linked(...sides: readonly Side[]): Promise<void> {
 }
 
 function learn(side: Side, from: number, count: number): void {
-  for (let i = from; i < from + count; i++) side.member.merge([mappingOf(i)]);
+  for (let i = from; i < from + count; i++) side.member.mappings.merge([mappingOf(i)]);
 }
 
 t.test('a snapshot of the agent is enforced, stored and acknowledged', async (t) => {
@@ -157,7 +157,7 @@ t.test('both hold what either had when the link came up, however much, and what 
   const agent = await started(t, node, 'agent');
   learn(agent, 0, 25_000);
   const { member } = node.member('dns-proxy');
-  for (let i = 50_000; i < 75_000; i++) member.merge([mappingOf(i)]);
+  for (let i = 50_000; i < 75_000; i++) member.mappings.merge([mappingOf(i)]);
   const client = startPairClient({ member, onSnapshot: (one) => member.enforce(one) });
   t.teardown(async () => {
     client.close();
@@ -174,17 +174,17 @@ t.test('a clean of either is made by both, also one that was made while they wer
   const agent = await started(t, node, 'agent');
   const proxy = await started(t, node, 'dns-proxy');
   await linked(agent, proxy);
-  for (const { member } of [agent, proxy]) member.merge([mappingOf(1, 'a.example.'), mappingOf(2, 'b.example.'), mappingOf(3, 'c.example.')]);
-  t.equal(agent.member.clean('a.example.'), 1);
+  for (const { member } of [agent, proxy]) member.mappings.merge([mappingOf(1, 'a.example.'), mappingOf(2, 'b.example.'), mappingOf(3, 'c.example.')]);
+  t.equal(agent.member.mappings.clean('a.example.'), 1);
   await until('cleaned', DEADLINE_MS, () => proxy.member.cache.size === 2);
-  t.equal(proxy.member.clean('b.*'), 1);
+  t.equal(proxy.member.mappings.clean('b.*'), 1);
   await until('cleaned', DEADLINE_MS, () => agent.member.cache.size === 1);
   await agent.stop();
-  t.equal(proxy.member.clean(null), 1);
+  t.equal(proxy.member.mappings.clean(null), 1);
   const later = await started(t, node, 'agent');
-  later.member.merge([mappingOf(4, 'old.example.')]);
+  later.member.mappings.merge([mappingOf(4, 'old.example.')]);
   await until('cleaned', DEADLINE_MS, () => later.member.cache.size === 0);
-  later.member.merge([{ ...mappingOf(5), lookupMs: monoMs(Number.MAX_SAFE_INTEGER) }]);
+  later.member.mappings.merge([{ ...mappingOf(5), lookupMs: monoMs(Number.MAX_SAFE_INTEGER) }]);
   t.equal(later.member.cache.size, 1, 'what is looked up after the clean stays');
 });
 
@@ -214,7 +214,7 @@ t.test('while two peers are linked, the end of one link leaves the other whole',
   await old.stop();
   await until('noticed', DEADLINE_MS, () => agent.log.has(/is down/));
   t.equal(agent.member.peer.connected, true);
-  for (const { member } of [agent, successor]) member.learned([{ endpointId: 1, name: `${member.settings.role}.example.`, address: '192.0.2.1', ttlSeconds: 60, lookupMs: monoMs(bootTimeMs()) }]);
+  for (const { member } of [agent, successor]) member.mappings.learned([{ endpointId: 1, name: `${member.settings.role}.example.`, address: '192.0.2.1', ttlSeconds: 60, lookupMs: monoMs(bootTimeMs()) }]);
   await until('both ways', DEADLINE_MS, () => agent.member.cache.size === 2 && successor.member.cache.size === 2);
 });
 
@@ -256,7 +256,7 @@ t.test('what one of two linked peers teaches reaches the other through the agent
   learn(old, 0, 3000);
   learn(successor, 5000, 1);
   await until('everywhere', DEADLINE_MS, () => [agent, old, successor].every(({ member }) => member.cache.size === 3001));
-  t.equal(successor.member.clean(null), 3001);
+  t.equal(successor.member.mappings.clean(null), 3001);
   await until('clean everywhere', DEADLINE_MS, () => [agent, old, successor].every(({ member }) => member.cache.size === 0));
   await until('nothing owed', DEADLINE_MS, () => [agent, old, successor].every(({ member }) => member.lag === 0));
 });

@@ -31,7 +31,7 @@ t.test('so are 10,000 that one learned while the link was cut, and a clean that 
   await together(t, pair);
   await pair.cut();
   await pair.learn('agent', 1000, 10_000);
-  t.equal(pair.proxy.clean('n7.example.'), 1);
+  t.equal(pair.proxy.mappings.clean('n7.example.'), 1);
   await together(t, pair);
   t.equal(pair.agent.cache.size, 10_099);
 });

@@ -83,7 +83,7 @@ async function linked(t: Test): Promise<Bench> {
 t.test('a peer that does not acknowledge in time loses the link, and the log says why', async (t) => {
   const { member, log, ends, pass } = await linked(t);
   pass(5);
-  const merged = member.merge([mappingOf(1)]);
+  const merged = member.mappings.merge([mappingOf(1)]);
   pass(ACK_WITHIN_MS - 1);
   t.strictSame(ends, []);
   pass(1);
@@ -96,7 +96,7 @@ t.test('a peer that does not acknowledge in time loses the link, and the log say
 t.test('a peer that acknowledges each time may take as long as it likes altogether', async (t) => {
   const { member, session, ends, pass, world } = await linked(t);
   for (let i = 1; i <= 5; i++) {
-    const merged = member.merge([mappingOf(i)]);
+    const merged = member.mappings.merge([mappingOf(i)]);
     pass(ACK_WITHIN_MS - 1);
     session.receive({ $case: 'changesAck', value: { sequence: BigInt(1 + i) } });
     await merged;
@@ -110,7 +110,7 @@ t.test('a transport that takes no more holds back, and what waits is bounded', a
   const bench = await linked(t);
   bench.world.takes = false;
   const before = bench.sent.length;
-  for (let i = 0; i < 20_000; i += 1000) void bench.member.merge(Array.from({ length: 1000 }, (_, n) => mappingOf(i + n)));
+  for (let i = 0; i < 20_000; i += 1000) void bench.member.mappings.merge(Array.from({ length: 1000 }, (_, n) => mappingOf(i + n)));
   t.equal(bench.sent.length, before + 1, 'one message to find out');
   t.ok(bench.member.lag >= 20_000);
   bench.world.takes = true;
@@ -121,7 +121,7 @@ t.test('a transport that takes no more holds back, and what waits is bounded', a
 
 t.test('a message of changes is acknowledged when it is on disk, and cleans with it', async (t) => {
   const bench = await linked(t);
-  await bench.member.merge([mappingOf(1)]);
+  await bench.member.mappings.merge([mappingOf(1)]);
   bench.session.receive({
     $case: 'changes',
     value: { sequence: 1n, revision: 7n, mappings: [], cleans: [{ matchPattern: '', endpointUid: mappingOf(1).endpointUid, atMs: mappingOf(1).lookupMs }] },

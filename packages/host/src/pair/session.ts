@@ -184,8 +184,8 @@ export class PairSession {
 
   private apply({ sequence, mappings, cleans }: ChangesMessage): void {
     const from = this.link.peer.incarnation;
-    this.member.applyCleans(cleans, from);
-    this.member.merge(mappings, from).then(
+    this.member.mappings.applyCleans(cleans, from);
+    this.member.mappings.merge(mappings, from).then(
       () => {
         this.link.exchange.applied(sequence);
         this.pump();

@@ -95,7 +95,7 @@ function proxyOverTls(t: Test, { node, at }: Bench, settings: Partial<Settings>)
 
 t.test('members are linked over TCP when each has a certificate in its name, and mappings pass', async (t) => {
   const bench = await agentOverTls(t);
-  bench.agent.merge([mappingOf(1)]);
+  bench.agent.mappings.merge([mappingOf(1)]);
   const { member } = proxyOverTls(t, bench, bench.certificates.settings('proxy', 'ca'));
   await until('linked', DEADLINE_MS, () => bench.agent.peer.connected && member.cache.size === 1);
 });

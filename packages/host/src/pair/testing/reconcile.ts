@@ -39,7 +39,7 @@ export class ReconcilePair {
   async learn(role: Role, from: number, count: number): Promise<void> {
     const member = role === 'agent' ? this.agent : this.proxy;
     for (let i = from; i < from + count; i += PART) {
-      await member.merge(Array.from({ length: Math.min(PART, from + count - i) }, (_, n) => mappingOf(i + n)));
+      await member.mappings.merge(Array.from({ length: Math.min(PART, from + count - i) }, (_, n) => mappingOf(i + n)));
     }
   }
 
