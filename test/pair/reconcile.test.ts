@@ -27,9 +27,12 @@ function answer({ query }: { readonly query: Buffer }): Buffer {
 async function ask(pair: Pair, prefix: string): Promise<void> {
   await Promise.all(Array.from({ length: NAMES }, async (_, i) => {
     const client = await UdpClient.open(CLIENT_A, pair.server);
-    const { rcode } = readMessage(await client.ask(buildQuery({ name: `${prefix}${String(i)}.a.test`, type: TYPE.A })));
-    client.close();
-    if (rcode !== RCODE.noError) throw new Error(`response code ${String(rcode)}`);
+    try {
+      const { rcode } = readMessage(await client.ask(buildQuery({ name: `${prefix}${String(i)}.a.test`, type: TYPE.A })));
+      if (rcode !== RCODE.noError) throw new Error(`response code ${String(rcode)}`);
+    } finally {
+      client.close();
+    }
   }));
 }
 
@@ -54,6 +57,8 @@ for (const [hung, other] of [['dns-proxy', 'agent'], ['agent', 'dns-proxy']] as 
     const { pair } = await startBench(t, answer);
     await ask(pair, 'before');
     await equal(pair, expected('before'));
+    // Before each holds the other's sockets, what the kernel gives to the hung one waits for it.
+    await pair.redundant();
     process.kill(pair.member(hung).pid, 'SIGSTOP');
     await ask(pair, 'while');
     t.equal((await pair.cli('cache', 'clean', '-f', '-p', 'before*.a.test', '--member', other)).code, 0);
