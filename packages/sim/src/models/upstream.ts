@@ -72,6 +72,8 @@ const QUESTION_TAIL = 4;
 const A_BYTES = 4;
 const AAAA_BYTES = 16;
 const LARGE_RECORDS = 64;
+/** Questions that a forger's ID must not hit by chance; far more than are open at once. */
+const RECENT_MAX = 1024;
 /** A question and the addresses of a large answer. */
 const PACKET_BYTES_MAX = 4096;
 
@@ -83,6 +85,8 @@ export class Upstream {
   private readonly random: RandomStream;
   private readonly zone: Zone;
   private readonly onBehaviour: (behaviour: Behaviour, query: Query) => void;
+  /** The same question may be open twice at one port: an answer with the other one's ID is no forgery. */
+  private readonly recent = new Set<string>();
 
   constructor(options: {
     readonly queue: EventQueue;
@@ -99,6 +103,7 @@ export class Upstream {
   ask(asked: Asked): void {
     const behaviour = this.choose();
     this.onBehaviour(behaviour, asked.query);
+    this.remember(asked);
     let delayMs = this.delay() + this.delay();
     if (behaviour === 'silent') return;
     if (behaviour === 'slow') delayMs += this.random.between(300, 2500);
@@ -130,7 +135,8 @@ export class Upstream {
     };
   }
 
-  private bytesOf({ bytes: question, query }: Asked, behaviour: Behaviour): Uint8Array {
+  private bytesOf(asked: Asked, behaviour: Behaviour): Uint8Array {
+    const { bytes: question, query } = asked;
     const end = questionEnd(question);
     const packet = new Packet(question, end);
     const isForged = behaviour.startsWith('forged');
@@ -161,10 +167,29 @@ export class Upstream {
         packet.address(query.type, net, host, ttl, POINTER_TO_QUESTION);
     }
     const answer = packet.finish(FLAGS_RESPONSE);
-    if (behaviour === 'forged-id') answer[1] ^= 0x55;
+    if (behaviour === 'forged-id') {
+      const id = this.foreignId(asked);
+      answer[0] = id >> 8;
+      answer[1] = id & 0xff;
+    }
     // The first letter of the name becomes another one.
     if (behaviour === 'forged-question') answer[HEADER_BYTES + 1] ^= 1;
     return behaviour === 'broken' ? answer.subarray(0, answer.length - 7) : answer;
+  }
+
+  private remember(asked: Asked): void {
+    this.recent.add(questionKey(asked, idOf(asked)));
+    for (const oldest of this.recent) {
+      if (this.recent.size <= RECENT_MAX) break;
+      this.recent.delete(oldest);
+    }
+  }
+
+  /** An ID under which this was not asked. */
+  private foreignId(asked: Asked): number {
+    let id = idOf(asked) ^ 0x55;
+    while (this.recent.has(questionKey(asked, id))) id = (id + 1) & 0xffff;
+    return id;
   }
 
   private choose(): Behaviour {
@@ -182,6 +207,14 @@ export class Upstream {
   private delay(): number {
     return this.random.between(this.delayMs[0], this.delayMs[1]);
   }
+}
+
+function idOf({ bytes }: Asked): number {
+  return (bytes[0] << 8) | bytes[1];
+}
+
+function questionKey({ port, query }: Asked, id: number): string {
+  return `${port} ${id} ${query.name} ${query.type}`;
 }
 
 /** Offset after the question of a packet with one uncompressed name. */
