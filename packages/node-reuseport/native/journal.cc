@@ -126,7 +126,10 @@ void Journal::makeResident() {
   for (const Layout::Part& part : layout.residentParts()) {
     locked = mlock(base + part.offset, part.bytes) == 0 && locked;
     // Where locking is not allowed it did not populate either. Before Linux 5.14 pages then come as they are used.
-    if (!locked) madvise(base + part.offset, part.bytes, MADV_POPULATE_WRITE);
+    if (locked) continue;
+    // Pages may be larger than what parts are aligned to.
+    const uint64_t start = part.offset & ~(static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) - 1);
+    madvise(base + start, part.bytes + (part.offset - start), MADV_POPULATE_WRITE);
   }
 }
 

@@ -181,18 +181,13 @@ export class EndpointMappings {
 
   /** A mapping of an address that does not hold yet; null if it brings nothing new. */
   private insert(known: Known, mapping: Mapping): Mapping | null {
-    const own = { ...mapping };
-    let all: Held[] = [own];
-    let wasZombie = false;
-    if (known.retained.length > 0) {
-      const former = only(known.retained, mapping.address);
-      if (former.some((other) => dominates(other, mapping))) return null;
-      wasZombie = former.length > 0;
-      if (wasZombie) {
-        all = joined(former, own);
-        known.retained = without(known.retained, mapping.address);
-      }
-    }
+    const former = only(known.retained, mapping.address);
+    if (former.some((other) => dominates(other, mapping))) return null;
+    const wasZombie = former.length > 0;
+    if (wasZombie) known.retained = without(known.retained, mapping.address);
+    const isRenewal = former.length === 1 && dominates(mapping, former[0]);
+    const own = isRenewal ? renew(former[0], mapping) : { ...mapping };
+    const all = isRenewal || !wasZombie ? [own] : joined(former, own);
     if (isPast(all[0].expiryMs, this.state)) {
       this.retain(known, all);
       return own;
@@ -299,7 +294,7 @@ function without(list: readonly Held[], address: string): Held[] {
   return list.filter((other) => other.address !== address);
 }
 
-function renew(held: Held, mapping: Mapping): Mapping {
+function renew(held: Held, mapping: Mapping): Held {
   held.lookupMs = mapping.lookupMs;
   held.ttlSeconds = mapping.ttlSeconds;
   held.expiryMs = mapping.expiryMs;

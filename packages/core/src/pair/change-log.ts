@@ -2,10 +2,10 @@
  * What changed here lately, by revision: each mapping and each clean that this member originated, or was taught and did
  * not know. A link reads on from the revision that its peer has seen.
  *
- * Invariant: between `floor` and `revision` every change is in the log, in the newest state of its mapping or clean: what
- * changes again moves to the end, so the log is as long as there are things that changed, not as there were changes.
- * It holds the cache's own copies of mappings, and knows them by identity: one that is renewed in place is renewed in here,
- * too. It does not know how readers send what they read.
+ * Invariant: between `floor` and `revision` every change is in the log. It holds the cache's own copies of mappings, and knows
+ * them by identity: one that is renewed in place is renewed in here, too, and moves to the end, as a clean does that is made
+ * again. A mapping that left the cache and came back is there twice until the former goes; the later one beats it wherever it
+ * is merged. It does not know how readers send what they read.
  */
 import { type Clean, type Mapping, targetOf } from '../fqdn/mapping.js';
 
@@ -62,7 +62,7 @@ export class ChangeLog {
     return this.byKey.size;
   }
 
-  /** The cache's own copy. `from`: the incarnation that taught it, which is not sent it again; null for a change of our own. */
+  /** The cache's own copy, as `FqdnCache.merge` returned it. `from`: the incarnation that taught it, which is not sent it again; null for a change of our own. */
   mapping(mapping: Mapping, from: string | null): void {
     this.put(mapping, mapping, from);
   }

@@ -21,6 +21,8 @@ const GOOD_LINK_MS = 2000;
 /** In grpc-js's words; what only differs in it is the same reason. */
 const TIME_OF_DAY = / \(\d{4}-\d\d-\d\dT[^)]*\)/g;
 const UNREACHED = 'the agent is not reached';
+/** grpc-js bounds no connection attempt: one that hangs longer is left behind, and at most one per so long. */
+const CONNECT_WITHIN_MS = 5000;
 const MESSAGE_BYTES_MAX = SNAPSHOT_BYTES_MAX + 64 * 1024;
 
 export interface PairClient {
@@ -47,6 +49,8 @@ class Dialler {
   private call: ClientDuplexStream<pairV1.LinkRequest, pairV1.LinkResponse> | null = null;
   private client: pairV1.PairServiceClient | null = null;
   private context: SecureContext | null = null;
+  /** Since when the channel was found connecting; null when it was not. */
+  private connectingSinceMs: number | null = null;
   private timer: NodeJS.Timeout | null = null;
   private pauseMs = PAUSE_FIRST_MS;
   private closed = false;
@@ -103,13 +107,16 @@ class Dialler {
     this.pauseMs = Math.min(this.pauseMs * 2, PAUSE_MAX_MS);
     // A channel that has not connected goes on trying by itself, also after it was closed (grpc-js 1.14): each try on a channel of
     // its own would leave a connection behind, and these would fill the agent's places. So it is kept until it has connected.
-    const state = this.client?.getChannel().getConnectivityState(false);
-    if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.CONNECTING) {
-      this.client!.waitForReady(Date.now() + pauseMs, () => this.dial());
-      return;
-    }
-    this.hangUp();
+    if (!this.isTrying()) this.hangUp();
     this.timer = setTimeout(() => this.dial(), pauseMs);
+  }
+
+  private isTrying(): boolean {
+    const state = this.client?.getChannel().getConnectivityState(false);
+    if (state !== connectivityState.CONNECTING) this.connectingSinceMs = null;
+    else this.connectingSinceMs ??= bootTimeMs();
+    return state === connectivityState.TRANSIENT_FAILURE ||
+      (this.connectingSinceMs !== null && bootTimeMs() - this.connectingSinceMs < CONNECT_WITHIN_MS);
   }
 
   /** The one that still tries to connect, unless the certificates have changed; else a new one. */
@@ -139,5 +146,6 @@ class Dialler {
   private hangUp(): void {
     this.client?.close();
     this.client = null;
+    this.connectingSinceMs = null;
   }
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { lstatSync, mkdirSync } from 'node:fs';
 import { createServer as createHttp2Server } from 'node:http2';
-import type { Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { AppError, monoMs, type Role, type Snapshot } from '@tandem/core';
@@ -103,6 +103,20 @@ t.test('a dial that was refused leaves no connection behind', async (t) => {
   // Those that were left behind would have come by then.
   await until('its silence noticed', DEADLINE_MS, () => log.has(/no Hello in time/));
   t.equal(most, 1);
+});
+
+t.test('an agent that takes a connection and says nothing is left for one that answers', async (t) => {
+  const node = nodeOf(t);
+  const taken: Socket[] = [];
+  const mute = createServer((socket) => taken.push(socket.on('error', () => undefined)));
+  mute.listen(pairSocketPath(node.dir));
+  t.teardown(() => taken.forEach((socket) => socket.destroy()));
+  const proxy = await started(t, node, 'dns-proxy');
+  await until('its connection', DEADLINE_MS, () => taken.length > 0);
+  mute.close();
+  const agent = await started(t, node, 'agent', snapshotOf(1));
+  await linked(agent, proxy);
+  t.notOk(taken[0].destroyed, 'the first attempt still hangs');
 });
 
 t.test('of many changes in a row the last one arrives', async (t) => {

@@ -1,5 +1,5 @@
 /**
- * Who holds whose sockets: what host's handover.ts says and does, over a modelled Unix socket. The decisions about a
+ * Who holds whose sockets: what host's handover.ts, giver.ts and holder.ts say and do, over a modelled Unix socket. The decisions about a
  * held member are core's own (HeldMember).
  *
  * Invariant: as there, a member whose peer answers at its start binds only when the peer holds its socket and its journal.
