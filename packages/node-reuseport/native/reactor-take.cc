@@ -21,6 +21,12 @@ constexpr bool kStoresStayInOrder = false;
 #endif
 constexpr int64_t kSettleNs = 1000000;
 
+// Our number for a listener that the peer has under `theirs`. Numbers above its own are of sockets that it held for
+// others: the one that is left to answer is asked here, so they are ours.
+uint32_t numberHere(uint32_t theirs, uint32_t listenerBase) {
+  return theirs < kListenersPerMember ? theirs + listenerBase : theirs % kListenersPerMember;
+}
+
 }  // namespace
 
 uint32_t Reactor::take(Journal& peer, uint32_t slot, uint32_t listenerBase, bool ownerGone) {
@@ -100,7 +106,7 @@ uint32_t Reactor::takeWork(Journal& peer, uint32_t slot, uint32_t word, uint32_t
   if (own < 0) return kTakeNoSlot;
   uint32_t* meta = journal_.meta(static_cast<uint32_t>(own));
   if (meta[kLength] > kPayloadBytes) meta[kLength] = kPayloadBytes;
-  if (meta[kListener] != kUnset) meta[kListener] += listenerBase;
+  if (meta[kListener] != kUnset) meta[kListener] = numberHere(meta[kListener], listenerBase);
   ownCopy(static_cast<uint32_t>(own));
   if (!swapWord(&peer.states()[slot], word, stolen)) {
     freeSlot(static_cast<uint32_t>(own));
@@ -138,7 +144,7 @@ uint32_t Reactor::takeArmed(Journal& peer, uint32_t slot, uint32_t listenerBase,
   const uint32_t length = __atomic_load_n(&header.msg_len, __ATOMIC_ACQUIRE);
   if (length == kUnset) return kTakeNothing;
   if (!kStoresStayInOrder && !ownerGone && !seenLongEnough(peer, slot, word)) return kTakeNotYet;
-  const uint32_t listener = peer.receiveListener()[entry] + listenerBase;
+  const uint32_t listener = numberHere(peer.receiveListener()[entry], listenerBase);
   if (listener >= listeners_.size() || listeners_[listener].fd < 0) return kTakeUnknownListener;
 
   const uint32_t stolen = withState(word, kStolen);
@@ -189,7 +195,8 @@ uint32_t Reactor::takeSend(Journal& peer, uint32_t slot, uint32_t word, uint32_t
   memcpy(to, peer.base + offset, length);
   if (!fits) adoptionSlot_ = ownSlot;
   journal_.meta(ownSlot)[kLength] = questionBytes;
-  journal_.meta(ownSlot)[kListener] += listenerBase;
+  uint32_t& listener = journal_.meta(ownSlot)[kListener];
+  listener = numberHere(listener, listenerBase);
   ownCopy(ownSlot);
   if (!swapWord(&peer.states()[slot], word, stolen)) {
     freeSlot(ownSlot);

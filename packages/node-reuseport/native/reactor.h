@@ -36,6 +36,8 @@ constexpr uint32_t kAnswerWords = 12;
 constexpr uint32_t kReadyWords = 2;
 constexpr uint32_t kTakenWords = 4;
 constexpr uint32_t kListenersMax = 256;
+// A member's own listeners have the numbers below this; each further block is of one member that it holds.
+constexpr uint32_t kListenersPerMember = 16;
 constexpr uint32_t kUpstreamsMax = 1024;
 constexpr uint32_t kReadyMax = 65536;
 

@@ -29,6 +29,7 @@ export {
   Control,
   type ListenerOptions,
   listenersMax,
+  listenersPerMember,
   Reactor,
   type ReactorOptions,
   ReadyEvent,

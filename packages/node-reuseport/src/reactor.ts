@@ -79,7 +79,7 @@ export const Take = {
   NO_SLOT: 5,
   /** A large answer taken before is not sent yet: flush, then try again. */
   FLUSH_FIRST: 6,
-  /** The listener that received it is not added here. */
+  /** The listener that received it has no index here. */
   UNKNOWN_LISTENER: 7,
   /** A copy of a query of our own whose theft never happened: ours counts. */
   MOOT: 8,
@@ -88,6 +88,8 @@ export const Take = {
 } as const;
 
 export const listenersMax = 256;
+/** A member's own listeners have the indices below this; each further block of as many is of one member that it holds. */
+export const listenersPerMember = 16;
 export const upstreamsMax = 1024;
 export const readyMax = 65536;
 
@@ -254,7 +256,9 @@ export class Reactor {
   /**
    * Takes what a slot of a peer's journal owes into a slot here; see `Take` for what it returns and `taken` for where.
    * Safe whether the owner lives, hangs or is dead; say `ownerGone` only when it surely does not run any more.
-   * `listenerBase` is added to the slot's LISTENER.
+   * The slot's LISTENER is made one of here: `listenerBase`, where the peer's block begins, is added to an index of the peer's own;
+   * an index above `listenersPerMember` is of a socket that the peer held, and becomes the one of our own with the same place in
+   * its block.
    */
   take(peer: Journal, slot: number, listenerBase = 0, ownerGone = false): number {
     if (peer === this.journal) throw argumentError('peer', 'the own journal', "another member's journal");

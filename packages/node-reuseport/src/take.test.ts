@@ -4,6 +4,7 @@ import {
   Control,
   disarmCodePoints,
   Journal,
+  listenersPerMember,
   Meta,
   onCodePoint,
   scan,
@@ -24,7 +25,7 @@ interface Stage {
   close: () => void;
 }
 
-const thiefListener = 10;
+const thiefListener = listenersPerMember;
 
 function stage(slots = 64, batch = 8, thiefSlots = slots): Stage {
   const owner = new Side(slots, batch);
@@ -302,7 +303,7 @@ t.test('without a free slot, or the listener, nothing is taken', (t) => {
   sendId(s.asker, 2);
   onCodePoint('after-receive', 1, () => {
     const armed = scan(s.peer).find((_, i, rows) => i % 3 === 0 && rows[i + 1] === SlotState.ARMED)!;
-    t.equal(s.thief.reactor.take(s.peer, armed, 20), Take.UNKNOWN_LISTENER);
+    t.equal(s.thief.reactor.take(s.peer, armed, 2 * listenersPerMember), Take.UNKNOWN_LISTENER);
   });
   t.equal(s.owner.receive(1000).length, 1);
   s.close();
@@ -315,13 +316,48 @@ t.test('a stolen query that is stolen back counts both thefts', (t) => {
   const [slot] = s.owner.receive(1000);
   const back = Journal.open(s.thief.journal.fd);
   t.equal(take(s, slot), Take.QUERY);
-  t.equal(s.owner.reactor.take(back, s.thief.reactor.taken[0], -thiefListener), Take.QUERY);
+  t.equal(s.owner.reactor.take(back, s.thief.reactor.taken[0], listenersPerMember), Take.QUERY);
   const own = s.owner.reactor.taken[0];
   t.equal(s.owner.id(own), 1);
   t.equal(s.owner.words[s.owner.meta(own) + Meta.LISTENER], 0);
   t.equal(s.owner.words[s.owner.meta(own) + Meta.STEALS], 2);
   back.release();
   s.close();
+  t.end();
+});
+
+t.test('what the owner received through a socket that is ours is answered as ours, wherever it was killed', (t) => {
+  const s = stage();
+  // The owner reads a second socket, the thief's own, as it does while it answers for the thief.
+  const ours = udp();
+  const asker = client(ours);
+  s.thief.reactor.addListener(ours, 1);
+  s.thief.reactor.pauseListener(1);
+  s.owner.reactor.addListener(ours, 3 * listenersPerMember + 1);
+  sendId(asker, 1);
+  const [slot] = s.owner.receive(1000);
+  t.equal(take(s, slot), Take.QUERY, 'noticed');
+  answerTaken(s, Take.QUERY);
+  sendId(asker, 2);
+  const [other] = s.owner.receive(1000);
+  s.owner.reply(0, other);
+  onCodePoint('before-send', 1, () => {
+    t.equal(take(s, other), Take.ANSWER, 'about to be answered');
+    answerTaken(s, Take.ANSWER);
+  });
+  s.owner.reactor.flush(1);
+  sendId(asker, 3);
+  onCodePoint('after-receive', 1, () => {
+    const [armed] = scan(s.peer);
+    t.equal(take(s, armed), Take.QUERY, 'received and not noticed');
+    t.equal(s.thief.words[s.thief.meta(s.thief.reactor.taken[0]) + Meta.LISTENER], 1);
+    answerTaken(s, Take.QUERY);
+  });
+  t.same(s.owner.receive(1000), []);
+  t.same(receiveIds(asker), [1, 2, 3]);
+  s.thief.reactor.removeListener(1);
+  s.close();
+  for (const fd of [ours, asker]) closeFd(fd);
   t.end();
 });
 

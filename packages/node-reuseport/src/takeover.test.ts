@@ -8,6 +8,7 @@ import {
   Control,
   disarmCodePoints,
   Journal,
+  listenersPerMember,
   onCodePoint,
   scan,
   scanStride,
@@ -20,7 +21,7 @@ import { SecondProcess } from './testing/second-process.js';
 const total = 1000;
 const askerCount = 8;
 const chunk = 50;
-const adoptedListener = 10;
+const adoptedListener = listenersPerMember;
 
 /** The test's end: its own reactor, the other's journal and socket, and the clients. */
 class Survivor {

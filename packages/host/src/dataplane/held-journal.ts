@@ -3,7 +3,6 @@ import { type HeldJournal, SLOT, SLOT_FLAG, type SlotMemory, slotWord, TAKEN, ty
 import { type Journal, type Reactor, scan, scanStride, scanWords, SlotState, Take } from 'node-reuseport';
 import type { ClientConnection } from './client-connection.js';
 import type { HeldConnections } from './held-connections.js';
-import { NUMBERS_PER_MEMBER } from './listeners.js';
 import type { MappingJournalReader } from './mapping-journal.js';
 import { slotMemory } from './slot-memory.js';
 
@@ -94,7 +93,6 @@ export class MappedJournal implements HeldJournal {
       case Take.QUERY:
         return this.receive(reactor.taken[0], slot);
       case Take.ANSWER:
-        this.nameListener(reactor.taken[0]);
         return TAKEN.answer;
       case Take.FLUSH_FIRST:
         return TAKEN.flushFirst;
@@ -124,10 +122,7 @@ export class MappedJournal implements HeldJournal {
   /** Whose query it is says our copy: an owner that lives may have another one in its slot by now. */
   private receive(slot: number, ownersSlot: number): Taken {
     const { memory, reactor } = this.options;
-    if (!isTcp(memory, slot)) {
-      this.nameListener(slot);
-      return TAKEN.query;
-    }
+    if (!isTcp(memory, slot)) return TAKEN.query;
     const connection = this.connectionOf(memory, slot, ownersSlot);
     if (connection === null) {
       // Its owner has the connection, and answers there.
@@ -140,14 +135,6 @@ export class MappedJournal implements HeldJournal {
 
   private connectionOf(memory: SlotMemory, slot: number, ownersSlot: number): ClientConnection | null {
     return this.options.connections?.connectionOf(memory, slot, ownersSlot) ?? null;
-  }
-
-  /** A query that the member itself had taken from us came in by our own socket, under the member's number for it. */
-  private nameListener(slot: number): void {
-    const { memory, base } = this.options;
-    const at = slotWord(memory, slot) + SLOT.listener;
-    const theirs = memory.words[at] - base;
-    if (theirs >= NUMBERS_PER_MEMBER) memory.words[at] = theirs % NUMBERS_PER_MEMBER;
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import { rmSync } from 'node:fs';
 import { HeldMember, type MonoMs, type Role } from '@tandem/core';
-import { acceptConnection, closeFd, type Journal, listenersMax, listenUnix, peerCredentials, ReadyEvent } from 'node-reuseport';
+import { acceptConnection, closeFd, type Journal, listenersMax, listenersPerMember, listenUnix, peerCredentials, ReadyEvent } from 'node-reuseport';
 import { ConnectionRecords } from './connection-records.js';
 import type { HandoverOptions } from './handover.js';
 import { handoverSocketPath } from './handover-messages.js';
@@ -15,7 +15,7 @@ import { HeldConnections } from './held-connections.js';
 import { MappedJournal } from './held-journal.js';
 import { HeldListeners } from './held-sockets.js';
 import { Incoming } from './incoming.js';
-import { type Listener, NUMBERS_PER_MEMBER } from './listeners.js';
+import type { Listener } from './listeners.js';
 import { MappingJournalReader } from './mapping-journal.js';
 import { openRegion } from './shared-region.js';
 
@@ -37,7 +37,7 @@ export class Holder {
   private readonly listenerFd: number;
   private readonly incoming = new Set<Incoming>();
   private sweepAtMs = 0;
-  private nextBase = NUMBERS_PER_MEMBER;
+  private nextBase = listenersPerMember;
 
   constructor(options: HandoverOptions, own: OwnSide) {
     this.options = options;
@@ -119,7 +119,7 @@ export class Holder {
     const { noSteal, seams } = this.options;
     const { held, reactor, memory, clients, onMapping } = seams;
     const base = this.nextBase;
-    this.nextBase = base + NUMBERS_PER_MEMBER >= listenersMax ? NUMBERS_PER_MEMBER : base + NUMBERS_PER_MEMBER;
+    this.nextBase = base + listenersPerMember >= listenersMax ? listenersPerMember : base + listenersPerMember;
     const region = noSteal ? null : openRegion(journal);
     const connections = region === null ? null : new HeldConnections(new ConnectionRecords(region), { clients, counters: held.counters, base });
     const lastMappings = region === null ? null : new MappingJournalReader(region.mappings.buffer, region.mappings.offset);

@@ -13,9 +13,6 @@ export interface Listener {
   readonly address: SocketAddress;
 }
 
-/** Listener numbers per member: its own come first, then those of each member that it holds. */
-export const NUMBERS_PER_MEMBER = 16;
-
 const LISTEN_BACKLOG = 1024;
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 

@@ -10,7 +10,8 @@ import type { MappingJournal } from '../models/mapping-journal.js';
 import type { Reactor } from '../models/reactor.js';
 import type { SharedSocket } from '../models/reuseport-switch.js';
 import type { ChannelEnd, HandoverMessage } from './channel.js';
-import { type HeldDefects, NUMBERS_PER_MEMBER, SimHeldJournal, SimHeldSockets } from './held.js';
+import { LISTENERS_PER_MEMBER } from '../models/take.js';
+import { type HeldDefects, SimHeldJournal, SimHeldSockets } from './held.js';
 import type { LearnedRecord } from './plane.js';
 
 /** As in host. */
@@ -48,7 +49,7 @@ export class Handover {
   private outgoing: ChannelEnd | null = null;
   private isTaken = false;
   private redialAtMs = 0;
-  private nextBase = NUMBERS_PER_MEMBER;
+  private nextBase = LISTENERS_PER_MEMBER;
   private drainState: 'no' | 'asked' | 'adopted' = 'no';
   private drainBeforeMs: number | null = null;
   /** It was leaving when we were told to: its successor will come. */
@@ -172,7 +173,7 @@ export class Handover {
   hold({ journal, mappings, socket }: ShareMessage): HeldMember {
     const { reactor, held, defects, nowMs, onReading, onMapping } = this.options;
     const base = this.nextBase;
-    this.nextBase = base + NUMBERS_PER_MEMBER >= LISTENER_NUMBERS_MAX ? NUMBERS_PER_MEMBER : base + NUMBERS_PER_MEMBER;
+    this.nextBase = base + LISTENERS_PER_MEMBER >= LISTENER_NUMBERS_MAX ? LISTENERS_PER_MEMBER : base + LISTENERS_PER_MEMBER;
     const options = { reactor, base, defects, nowMs, lastMappings: mappings, onMapping };
     return new HeldMember(held, new SimHeldJournal(journal, options), new SimHeldSockets(socket, options, onReading));
   }

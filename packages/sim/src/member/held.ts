@@ -1,14 +1,11 @@
 /** Another member's journal and sockets as core's takeover sees them; as host's MappedJournal and HeldListeners. */
-import { type HeldJournal, type HeldSockets, SLOT, slotWord, type Taken, TAKEN } from '@tandem/core';
+import type { HeldJournal, HeldSockets, Taken } from '@tandem/core';
 import type { Journal } from '../models/journal.js';
 import type { MappingJournal } from '../models/mapping-journal.js';
 import type { Reactor } from '../models/reactor.js';
 import type { SharedSocket } from '../models/reuseport-switch.js';
 import { type TakeDefects, Thief } from '../models/take.js';
 import type { LearnedRecord } from './plane.js';
-
-/** Listener numbers per member: one's own come first, then those of each member that is held. */
-export const NUMBERS_PER_MEMBER = 16;
 
 export interface HeldDefects extends TakeDefects {
   /** What a dead member learned last is not passed on. */
@@ -73,21 +70,11 @@ export class SimHeldJournal implements HeldJournal {
   }
 
   take(slot: number): Taken {
-    const code = this.thief.take(slot, this.options.nowMs());
-    if (code === TAKEN.query || code === TAKEN.answer) this.nameListener(this.taken[0]);
-    return code;
+    return this.thief.take(slot, this.options.nowMs());
   }
 
   release(): void {
     // The mapping is this process's own: nobody else sees that it is gone.
-  }
-
-  /** A query that the member itself had taken from us came in by our own socket, under the member's number for it. */
-  private nameListener(slot: number): void {
-    const { journal } = this.options.reactor;
-    const at = slotWord(journal, slot) + SLOT.listener;
-    const theirs = journal.words[at] - this.options.base;
-    if (theirs >= NUMBERS_PER_MEMBER) journal.words[at] = theirs % NUMBERS_PER_MEMBER;
   }
 }
 

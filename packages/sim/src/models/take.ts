@@ -8,6 +8,9 @@ import { SLOT, slotPayload, slotWord, TAKEN, type Taken } from '@tandem/core';
 import { type Journal, nextGeneration, PAYLOAD_BYTES, STATE, UNSET, withState } from './journal.js';
 import type { Reactor } from './reactor.js';
 
+/** One's own listeners have the numbers below this; each further block of as many is of one member that is held. */
+export const LISTENERS_PER_MEMBER = 16;
+
 /** Ways of taking that are wrong, for the proof that the checkers see them. */
 export interface TakeDefects {
   /** Slots in SEND are left alone. */
@@ -52,7 +55,7 @@ export class Thief {
     const word = peer.states[slot];
     if (peer.state(slot) !== STATE.armed) return TAKEN.later;
     if (entry.length === UNSET) return TAKEN.nothing;
-    const listener = entry.listener + this.base;
+    const listener = this.numberHere(entry.listener);
     if (reactor.listeners[listener] === null || reactor.listeners[listener] === undefined) return TAKEN.nothing;
     const own = this.copy(slot, withState(word, STATE.stolen), entry.length);
     if (own < 0) return TAKEN.later;
@@ -161,9 +164,14 @@ export class Thief {
     return Math.min(this.peer.words[slotWord(this.peer, slot) + SLOT.length], PAYLOAD_BYTES);
   }
 
+  /** Numbers above the peer's own are of sockets that it held for others: the one that is left to answer is us, so they are ours. */
+  private numberHere(theirs: number): number {
+    return theirs < LISTENERS_PER_MEMBER ? theirs + this.base : theirs % LISTENERS_PER_MEMBER;
+  }
+
   private moveListener(own: number): void {
     const { journal } = this.reactor;
     const at = slotWord(journal, own) + SLOT.listener;
-    if (journal.words[at] !== UNSET) journal.words[at] += this.base;
+    if (journal.words[at] !== UNSET) journal.words[at] = this.numberHere(journal.words[at]);
   }
 }
