@@ -64,6 +64,7 @@ export function service(object: MapField, metadata: Metadata): ServiceObject[] {
     {
       namespace: metadata.namespace,
       name: metadata.name,
+      labels: metadata.labels,
       addresses: distinct(fields.flatMap(readAddress)),
       ports: (spec.get('ports')?.list() ?? []).flatMap(servicePort),
       selector: selector === null ? null : readLabels(selector),

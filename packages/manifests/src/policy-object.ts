@@ -3,7 +3,7 @@
  * understood would be enforced wrongly. What Cilium knows and this version does not enforce is a warning where it has no
  * say in DNS or egress (ingress), else an error that says what to write instead.
  */
-import type { EgressSpec, PolicyKind, PolicyObject, PolicySpec } from '@tandem/core';
+import { ANY_PEER, NO_EXTENSIONS, NOTHING_SAID, type PolicyKind, type PolicyObject, type PolicySpec, type RuleSpec } from '@tandem/core';
 import type { Field, MapField } from './field.js';
 import type { Metadata } from './metadata.js';
 import { readFqdnSelectors } from './name-fields.js';
@@ -42,7 +42,7 @@ export function policy(object: MapField, metadata: Metadata, kind: PolicyKind): 
     const map = field.map();
     if (map !== null) specs.push(...readSpec(map, metadata.namespace, kind));
   }
-  return [{ kind, namespace: metadata.namespace, name: metadata.name, specs }];
+  return [{ kind, namespace: metadata.namespace, name: metadata.name, specs, extensions: NO_EXTENSIONS }];
 }
 
 function readSpec(spec: MapField, namespace: string, kind: PolicyKind): PolicySpec[] {
@@ -70,13 +70,13 @@ function readSpec(spec: MapField, namespace: string, kind: PolicyKind): PolicySp
     {
       path: spec.field.path,
       endpointSelector,
-      egress: readEgress(spec.get('egress')),
-      defaultDenyEgress: defaultDeny?.get('egress')?.boolean() ?? null,
+      egress: { allow: readEgress(spec.get('egress')), deny: null, defaultDeny: defaultDeny?.get('egress')?.boolean() ?? null },
+      ingress: NOTHING_SAID,
     },
   ];
 }
 
-function readEgress(field: Field | null): EgressSpec[] | null {
+function readEgress(field: Field | null): RuleSpec[] | null {
   if (field === null) return null;
   const items = field.list();
   if (items === null) return null;
@@ -89,7 +89,7 @@ function readEgress(field: Field | null): EgressSpec[] | null {
   });
 }
 
-function readEgressRule(rule: MapField): EgressSpec {
+function readEgressRule(rule: MapField): RuleSpec {
   for (const key of rule.keys()) {
     if (Object.hasOwn(EGRESS_UNSUPPORTED, key)) {
       rule.keyField(key).error(`is not supported by this version: ${EGRESS_UNSUPPORTED[key]}`);
@@ -103,5 +103,5 @@ function readEgressRule(rule: MapField): EgressSpec {
   if (endpoints !== null && names !== null) names.error('stands next to toEndpoints; write two egress rules');
   const toPorts = ports?.list()?.flatMap((item) => readPortSpec(item, names !== null)) ?? null;
   const selectors = endpoints?.list()?.flatMap((item) => readSelector(item) ?? []) ?? null;
-  return { toEndpoints: selectors, toFqdns: names === null ? null : readFqdnSelectors(names), toPorts };
+  return { ...ANY_PEER, endpoints: selectors, fqdns: names === null ? null : readFqdnSelectors(names), ports: toPorts };
 }

@@ -18,7 +18,7 @@ import { compileServices } from './services.js';
 import {
   FIRST_POD_IDENTITY,
   RESERVED_IDENTITY,
-  type EgressRule,
+  type PolicyRule,
   type EndpointRecord,
   type FqdnSelector,
   type RuleSet,
@@ -224,7 +224,7 @@ class RuleSets {
   readonly #selecting = new Map<number, readonly number[]>();
   readonly #keyByIdentity = new Map<number, string | null>();
   readonly #keyBySpecs = new Map<string, string>();
-  readonly #rules = new Map<string, readonly EgressRule[]>();
+  readonly #rules = new Map<string, readonly PolicyRule[]>();
 
   constructor(specs: readonly FlatSpec[], directory: IdentityDirectory, mode: EnforcementMode) {
     this.#specs = specs;

@@ -3,7 +3,7 @@ import { QueryView, nameFromString, scanName } from '@tandem/dns';
 import { wordsOfAddress } from './address-table.js';
 import { ALLOW_NO_POLICY, DENY, PolicyIndex, WORLD_ROW } from './decide.js';
 import { ruleSetKey } from './snapshot-hash.js';
-import { PROTOCOL, type EgressRule, type Snapshot } from './snapshot.js';
+import { PROTOCOL, type PolicyRule, type Snapshot } from './snapshot.js';
 
 const { tcp, udp } = PROTOCOL;
 const DNS_A = '10.0.0.8';
@@ -11,14 +11,14 @@ const DNS_B = '10.0.0.9';
 const SERVICE = '10.96.0.10';
 const WORLD = '8.8.8.8';
 
-function rule(change: Partial<EgressRule>): EgressRule {
+function rule(change: Partial<PolicyRule>): PolicyRule {
   return {
     identities: [301], fqdns: [], ports: [{ first: 53, last: 53, protocol: null }], dnsPatterns: [{ matchName: null, matchPattern: '*.a.io.' }],
     origin: { kind: 'CiliumNetworkPolicy', namespace: 'default', name: 'p', path: 'spec.egress[0]' }, ...change,
   };
 }
 
-function snapshot(rules: readonly EgressRule[]): Snapshot {
+function snapshot(rules: readonly PolicyRule[]): Snapshot {
   const backends = (port: number) => [{ address: DNS_A, port }, { address: DNS_B, port }];
   return {
     revision: 1, hash: '', nodeName: 'n1',
@@ -60,7 +60,7 @@ t.test('addresses lead to endpoints and servers, strangers to neither', (t) => {
 });
 
 /** Rules, server, name, port, protocol; the rule that allows, or DENY. */
-const CASES: readonly (readonly [string, readonly EgressRule[], readonly [string, string, number?, number?], number])[] = [
+const CASES: readonly (readonly [string, readonly PolicyRule[], readonly [string, string, number?, number?], number])[] = [
   ['no rule denies', [], [DNS_A, 'x.a.io'], DENY],
   ['a rule allows its server, port and names', [rule({})], [DNS_A, 'x.a.io'], 0],
   ['letter case plays no part', [rule({})], [DNS_A, 'X.A.Io'], 0],

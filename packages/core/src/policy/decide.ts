@@ -17,7 +17,7 @@ import { NameTable, type NameView, type TableEntry } from './name-table.js';
 import { patternsOf } from './pattern.js';
 import {
   RESERVED_IDENTITY,
-  type EgressRule,
+  type PolicyRule,
   type EndpointRecord,
   type PortRange,
   type RuleSet,
@@ -243,7 +243,7 @@ export class PolicyIndex {
 }
 
 /** Indexes of the rules that cover the target, rising. */
-export function coveringRules(rules: readonly EgressRule[], target: Target, protocol: number): number[] {
+export function coveringRules(rules: readonly PolicyRule[], target: Target, protocol: number): number[] {
   const covering: number[] = [];
   for (let index = 0; index < rules.length; index++) {
     const rule = rules[index];
@@ -252,7 +252,7 @@ export function coveringRules(rules: readonly EgressRule[], target: Target, prot
   return covering;
 }
 
-export function selectsIdentity(rule: EgressRule, identity: number): boolean {
+export function selectsIdentity(rule: PolicyRule, identity: number): boolean {
   if (rule.identities === null) return rule.fqdns.length === 0;
   let low = 0;
   let high = rule.identities.length;

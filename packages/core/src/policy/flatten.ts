@@ -9,7 +9,7 @@
 import type { IdentityDirectory } from './identity-directory.js';
 import type { EgressSpec, LabelSelector, PolicyObject, PolicySpec, PortSpec } from './objects.js';
 import { peerRequirements, subjectRequirements, type Requirement } from './selector.js';
-import type { DnsPattern, EgressRule, FqdnSelector, PortRange, RuleOrigin } from './snapshot.js';
+import type { DnsPattern, PolicyRule, FqdnSelector, PortRange, RuleOrigin } from './snapshot.js';
 import { byText, sortedDistinct } from './sort.js';
 
 export interface FlatSpec {
@@ -19,7 +19,7 @@ export interface FlatSpec {
   readonly subject: readonly Requirement[] | null;
   /** Whether selecting an endpoint closes its egress to all that no rule allows. */
   readonly defaultDeny: boolean;
-  readonly rules: readonly EgressRule[];
+  readonly rules: readonly PolicyRule[];
 }
 
 export function flattenPolicies(policies: readonly PolicyObject[], directory: IdentityDirectory): FlatSpec[] {
@@ -38,7 +38,7 @@ function flattenSpec(policy: PolicyObject, spec: PolicySpec, directory: Identity
   const specOrigin: RuleOrigin = { kind, namespace, name, path: spec.path };
   const selector = spec.endpointSelector;
   if (selector === null) return { origin: specOrigin, subject: null, defaultDeny: false, rules: [] };
-  const rules: EgressRule[] = [];
+  const rules: PolicyRule[] = [];
   (spec.egress ?? []).forEach((entry, index) => {
     const servers = serversOf(entry, namespace, selector, directory);
     if (entry.toPorts === null || entry.toPorts.length === 0) {

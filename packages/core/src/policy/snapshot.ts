@@ -2,15 +2,24 @@
  * The policy snapshot: all that a member needs to judge queries, compiled by the agent from manifests or Kubernetes
  * objects. Plain data (JSON and structured clone keep it whole). A snapshot is immutable; a new one replaces the old
  * by a single swap. With no snapshot at all, a member refuses everything.
+ *
+ * A field that may be absent came later than the form itself, and is absent wherever it says nothing: then members of an
+ * earlier version read the snapshot as before, and refuse one (keeping theirs) that says what they cannot enforce.
  */
 
-/** IP protocol numbers that DNS rules speak of. */
+/** IP protocol numbers that DNS comes by. */
 export const PROTOCOL = { tcp: 6, udp: 17 } as const;
 export type Protocol = (typeof PROTOCOL)[keyof typeof PROTOCOL];
 
-/** Numeric identities below this are reserved, with Cilium's numbers (pkg/identity/numericidentity.go). */
-export const RESERVED_IDENTITY = { unknown: 0, host: 1, world: 2, remoteNode: 6 } as const;
+/** IP protocol numbers that rules speak of. */
+export const L4_PROTOCOL = { ...PROTOCOL, icmp: 1, icmpv6: 58, sctp: 132 } as const;
+export type L4Protocol = (typeof L4_PROTOCOL)[keyof typeof L4_PROTOCOL];
+
+/** Numeric identities below FIRST_POD_IDENTITY are reserved, with Cilium's numbers (pkg/identity/numericidentity.go). */
+export const RESERVED_IDENTITY = { unknown: 0, host: 1, world: 2, remoteNode: 6, kubeApiserver: 7 } as const;
 export const FIRST_POD_IDENTITY = 256;
+/** Identities of CIDRs begin here (Cilium's local scope): every address outside the cluster has that of its longest prefix. */
+export const FIRST_CIDR_IDENTITY = 0x100_0000;
 
 export interface Snapshot {
   /** Grows by one with every change that the agent publishes. */
@@ -21,6 +30,8 @@ export interface Snapshot {
   readonly nodeName: string;
   readonly endpoints: readonly EndpointRecord[];
   readonly identities: readonly IdentityRecord[];
+  /** Every prefix that a policy names, by identity. */
+  readonly cidrs?: readonly CidrRecord[];
   readonly services: readonly ServiceRecord[];
   readonly ruleSets: readonly RuleSet[];
   /** Every distinct toFQDNs selector of local endpoints, sorted. */
@@ -44,6 +55,8 @@ export interface PolicySpecRecord {
   readonly rules: number;
   /** Whether it closes the egress of the endpoints that it selects to all that no rule allows. */
   readonly defaultDeny: boolean;
+  /** The same two for ingress; absent where the spec says nothing about it. */
+  readonly ingress?: { readonly rules: number; readonly defaultDeny: boolean };
   /** Ids of the local endpoints that it selects, rising. */
   readonly endpoints: readonly number[];
 }
@@ -60,8 +73,10 @@ export interface EndpointRecord {
   readonly identity: number;
   /** Presentation form, canonical (RFC 5952 for v6). */
   readonly addresses: readonly string[];
-  /** Index into `ruleSets`; null when no egress policy selects the pod: it may ask anything. */
+  /** Index into `ruleSets` for egress; null when no egress policy selects the pod: it may ask anything. */
   readonly ruleSet: number | null;
+  /** The same for ingress; absent when everybody may connect to it. */
+  readonly ingressRuleSet?: number;
 }
 
 /**
@@ -73,6 +88,18 @@ export interface IdentityRecord {
   /** `source:key=value`, sorted, such as `k8s:app=net`. */
   readonly labels: readonly string[];
   readonly addresses: readonly string[];
+}
+
+/**
+ * Addresses outside the cluster by their longest prefix, as in Cilium. A rule that selects a prefix names it and all longer ones
+ * within, but for its exceptions: so `identities` of a rule alone say whom it selects.
+ */
+export interface CidrRecord {
+  readonly identity: number;
+  /** `10.0.0.0/8`: canonical, host bits zero. */
+  readonly cidr: string;
+  /** Beside `reserved:world`: `reserved:kube-apiserver=` where it is that one's address. */
+  readonly labels?: readonly string[];
 }
 
 /** A Service address stands for its backends: it may be asked only where every backend is selected. */
@@ -90,31 +117,54 @@ export interface ServicePort {
   readonly backends: readonly { readonly address: string; readonly port: number }[];
 }
 
-/** The egress rules of all policies that select a pod. Pods with equal rules share one. */
+/** The rules of one direction, of all policies that select a pod. Pods with equal rules share one. */
 export interface RuleSet {
   /** Hash of the content: equal keys mean equal rules, so compiled forms can be kept over an edit. */
   readonly key: string;
-  readonly rules: readonly EgressRule[];
+  readonly rules: readonly PolicyRule[];
+  /** What no rule allows is allowed, too: only rules that deny take effect. */
+  readonly openByDefault?: true;
+  /** Egress only. */
+  readonly limits?: QueryLimits;
 }
 
-/** One egress rule, flattened: selected servers × ports × names. Rules only allow; what none allows is denied. */
-export interface EgressRule {
-  /** Identities that the rule's selectors select; null means any server (no L3 part). */
+/** Limits of one pod's questions, the strictest of all policies that select it (their extensions, see objects.ts). */
+export interface QueryLimits {
+  readonly grantScope?: 'endpoint';
+  readonly queryRate?: number;
+  readonly labelEntropyBits?: number;
+  /** Of the two above: they are only counted. Absent: such a query is refused. */
+  readonly auditOnly?: true;
+  /** Names that may have private addresses; absent: every name may. An empty list: none may. */
+  readonly privateNames?: readonly FqdnSelector[];
+}
+
+/**
+ * One rule, flattened: selected peers × ports × names. What a rule with `deny` covers is denied, whatever others allow; all else
+ * is allowed if any rule covers it.
+ */
+export interface PolicyRule {
+  /** Identities that the rule's selectors select, rising; null means any peer. */
   readonly identities: readonly number[] | null;
   /** toFQDNs selectors of the rule: whom connections may reach. Such a rule selects no DNS server by itself. */
   readonly fqdns: readonly FqdnSelector[];
-  /** Empty means every port. */
+  /** Empty means every port and protocol. */
   readonly ports: readonly PortRange[];
   /** Names that may be asked; null means that the rule has no `rules.dns`: any name. */
   readonly dnsPatterns: readonly DnsPattern[] | null;
+  /** DNS types that may be asked; absent: any. Only beside `dnsPatterns`. */
+  readonly queryTypes?: readonly number[];
+  /** With `dnsPatterns` it is these names that are denied, and no connection. */
+  readonly deny?: true;
   readonly origin: RuleOrigin;
 }
 
 export interface PortRange {
+  /** A port; with icmp and icmpv6 a type. */
   readonly first: number;
   readonly last: number;
-  /** null is ANY: TCP and UDP. */
-  readonly protocol: Protocol | null;
+  /** null is ANY: TCP, UDP and SCTP. */
+  readonly protocol: L4Protocol | null;
 }
 
 /** One of the two is set. Text as admitted: lower case, blanks trimmed, trailing dot as Cilium adds it. */
@@ -126,9 +176,12 @@ export interface FqdnSelector {
 /** A DNS rule may carry both: then both apply, as in Cilium. */
 export type DnsPattern = FqdnSelector;
 
+export const POLICY_KINDS = ['CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy', 'NetworkPolicy'] as const;
+export type PolicyKind = (typeof POLICY_KINDS)[number];
+
 /** Where a rule was written, for `policy trace`, flows and logs. */
 export interface RuleOrigin {
-  readonly kind: 'CiliumNetworkPolicy' | 'CiliumClusterwideNetworkPolicy';
+  readonly kind: PolicyKind;
   readonly namespace: string;
   readonly name: string;
   /** Field path within the object, such as `spec.egress[0].toPorts[1]`. */

@@ -16,7 +16,7 @@ import {
   PROTOCOL,
   RESERVED_IDENTITY,
   type DnsPattern,
-  type EgressRule,
+  type PolicyRule,
   type EndpointRecord,
   type Protocol,
   type RuleOrigin,
@@ -186,7 +186,7 @@ interface TracedName {
 }
 
 /** What the rule lacks for the first target that it does not allow; null if it allows them all. */
-function nearest(rule: EgressRule, targets: readonly Target[], protocol: Protocol, name: TracedName): TraceNear | null {
+function nearest(rule: PolicyRule, targets: readonly Target[], protocol: Protocol, name: TracedName): TraceNear | null {
   const { origin } = rule;
   for (const target of targets) {
     const ports = target.ports.join(' or ');
@@ -213,7 +213,7 @@ function nearest(rule: EgressRule, targets: readonly Target[], protocol: Protoco
 }
 
 /** Text of the first pattern of the rule that matches; null if the rule has none or none matches. */
-function matchingPattern(rule: EgressRule, wire: Uint8Array, view: QueryView): string | null {
+function matchingPattern(rule: PolicyRule, wire: Uint8Array, view: QueryView): string | null {
   for (const one of rule.dnsPatterns ?? []) {
     for (const half of [{ ...one, matchPattern: null }, { ...one, matchName: null }]) {
       const table = NameTable.compile(patternsOf(half, 'dns').map((pattern) => ({ pattern, value: 0 })));
@@ -230,7 +230,7 @@ function describePattern({ matchName, matchPattern }: DnsPattern): string {
   return parts.join(' and ');
 }
 
-function describeRange({ first, last, protocol }: EgressRule['ports'][number]): string {
+function describeRange({ first, last, protocol }: PolicyRule['ports'][number]): string {
   const ports = first === last ? String(first) : `${first}-${last}`;
   return `${ports}/${protocol === null ? 'ANY' : protocol === PROTOCOL.tcp ? 'TCP' : 'UDP'}`;
 }

@@ -1,12 +1,12 @@
 import t from 'tap';
 import { AppError } from '../base/app-error.js';
 import { ruleSetKey, snapshotHash } from './snapshot-hash.js';
-import type { EgressRule, Snapshot } from './snapshot.js';
+import type { PolicyRule, Snapshot } from './snapshot.js';
 import { validateSnapshot } from './validate.js';
 
 type Draft = { -readonly [K in keyof Snapshot]: Snapshot[K] } & Record<string, unknown>;
 
-const RULE: EgressRule = {
+const RULE: PolicyRule = {
   identities: [256, 300], fqdns: [], ports: [{ first: 53, last: 53, protocol: 17 }], dnsPatterns: [{ matchName: null, matchPattern: '*' }],
   origin: { kind: 'CiliumNetworkPolicy', namespace: 'default', name: 'p', path: 'spec.egress[0]' },
 };
@@ -14,7 +14,7 @@ const RULE: EgressRule = {
 const SPEC = { path: 'spec', rules: 1, defaultDeny: true, endpoints: [1] };
 
 function draft(rule: unknown = RULE): Draft {
-  const rules = [rule] as EgressRule[];
+  const rules = [rule] as PolicyRule[];
   return {
     revision: 1,
     hash: '',

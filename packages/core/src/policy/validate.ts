@@ -12,7 +12,7 @@ import { admitMatchName, admitMatchPattern } from './pattern.js';
 import {
   FIRST_POD_IDENTITY,
   PROTOCOL,
-  type EgressRule,
+  type PolicyRule,
   type EndpointRecord,
   type FqdnSelector,
   type IdentityRecord,
@@ -115,7 +115,7 @@ function ruleSet(value: unknown, at: string): RuleSet {
   return { key, rules };
 }
 
-function rule(value: unknown, at: string): EgressRule {
+function rule(value: unknown, at: string): PolicyRule {
   const item = record(value, at, ['identities', 'fqdns', 'ports', 'dnsPatterns', 'origin']);
   const identities =
     item.identities === null

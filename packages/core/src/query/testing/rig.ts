@@ -6,7 +6,7 @@ import { RCODE } from '@tandem/dns';
 import { monoMs } from '../../base/seams.js';
 import { parseAddress } from '../../base/socket-address.js';
 import { PolicyIndex } from '../../policy/decide.js';
-import type { EgressRule, Snapshot } from '../../policy/snapshot.js';
+import type { PolicyRule, Snapshot } from '../../policy/snapshot.js';
 import { Counters, type CounterName } from '../counters.js';
 import type { AnswerSource } from '../forward.js';
 import { OPENING, type LearnedMapping, type Opening } from '../learn.js';
@@ -23,7 +23,7 @@ const LARGE_AT = ANSWER_AT + 65_536;
 const SCRATCH_AT = LARGE_AT + 65_536;
 
 const ORIGIN = { kind: 'CiliumNetworkPolicy', namespace: 'default', name: 'p', path: 'spec.egress[0]' } as const;
-const RULE: EgressRule = {
+const RULE: PolicyRule = {
   identities: null,
   fqdns: [],
   ports: [{ first: 53, last: 53, protocol: null }],
