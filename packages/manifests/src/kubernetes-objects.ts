@@ -1,9 +1,9 @@
 /**
- * Pods, Namespaces, Services and EndpointSlices: only the fields that decide about DNS are read; others may be present or
+ * Pods, Namespaces, Services and EndpointSlices: only the fields that policy depends on are read; others may be present or
  * absent. A field that is read and has the wrong type is an error.
  */
 import {
-  PROTOCOL,
+  L4_PROTOCOL,
   canonicalAddress,
   type EndpointSliceObject,
   type NamedPort,
@@ -16,6 +16,7 @@ import {
 } from '@tandem/core';
 import type { Field, MapField } from './field.js';
 import { readLabels, type Metadata } from './metadata.js';
+import { portProtocol, type PortProtocol } from './port-fields.js';
 
 const PORT_MIN = 1;
 const PORT_MAX = 65535;
@@ -110,28 +111,31 @@ function servicePort(item: Field): ServicePortObject[] {
   const port = map.get('port')?.integer(PORT_MIN, PORT_MAX);
   if (port === undefined) item.error('has no port');
   const targetPort = map.get('targetPort')?.integerOrString(PORT_MIN, PORT_MAX) ?? null;
-  const protocol = readProtocol(map);
+  const protocol = dnsProtocol(map);
   if (port === undefined || port === null || protocol === null) return [];
   return [{ name: textOrNull(map, 'name') ?? '', port, protocol, targetPort }];
 }
 
 function slicePort(item: Field): SlicePortObject[] {
   const map = item.map();
-  const protocol = map === null ? null : readProtocol(map);
+  const protocol = map === null ? null : dnsProtocol(map);
   if (map === null || protocol === null) return [];
   const port = map.get('port')?.integer(PORT_MIN, PORT_MAX) ?? null;
   return [{ name: textOrNull(map, 'name') ?? '', port, protocol }];
 }
 
-/** null for what carries no DNS (SCTP) and for what is no protocol (reported). TCP where absent, as in Kubernetes. */
-function readProtocol(map: MapField): Protocol | null {
+/** null also for what carries no DNS (SCTP): Services stand for their backends where DNS goes only. */
+function dnsProtocol(map: MapField): Protocol | null {
+  const protocol = readProtocol(map);
+  return protocol === L4_PROTOCOL.sctp ? null : protocol;
+}
+
+/** null for what is no protocol (reported). TCP where absent, as in Kubernetes. */
+function readProtocol(map: MapField): PortProtocol | null {
   const field = map.get('protocol');
-  if (field === null) return PROTOCOL.tcp;
+  if (field === null) return L4_PROTOCOL.tcp;
   const text = field.string();
-  if (text === null || text === 'SCTP') return null;
-  if (text === 'TCP') return PROTOCOL.tcp;
-  if (text === 'UDP') return PROTOCOL.udp;
-  return field.error(`is "${text}"; known are TCP, UDP, SCTP`);
+  return text === null ? null : (portProtocol(text) ?? field.error(`is "${text}"; known are TCP, UDP, SCTP`));
 }
 
 function clusterAddress(field: Field | null): Field | null {

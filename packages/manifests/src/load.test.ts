@@ -1,5 +1,5 @@
 import t from 'tap';
-import { compileSnapshot } from '@tandem/core';
+import { ANY_PEER, NO_EXTENSIONS, compileSnapshot } from '@tandem/core';
 import { loadManifests } from './load.js';
 import { formatProblem } from './problem.js';
 
@@ -52,29 +52,33 @@ t.test('a policy becomes plain data', (t) => {
   t.same(problems, []);
   t.same(objects?.policies, [
     {
-      kind: 'CiliumNetworkPolicy', namespace: 'shop', name: 'echo',
+      kind: 'CiliumNetworkPolicy', namespace: 'shop', name: 'echo', extensions: NO_EXTENSIONS,
       specs: [{
         path: 'spec',
         endpointSelector: {
           matchLabels: { app: 'net', 'k8s:tier': 'front' },
           matchExpressions: [{ key: 'stage', operator: 'In', values: ['prod', 'test'] }, { key: 'any:gone', operator: 'DoesNotExist', values: [] }],
         },
-        defaultDenyEgress: true,
-        egress: [
-          {
-            toEndpoints: [{ matchLabels: { 'k8s:io.kubernetes.pod.namespace': 'kube-system', 'k8s-app': 'kube-dns' }, matchExpressions: [] }],
-            toFqdns: null,
-            toPorts: [{
-              ports: [{ first: 53, last: 53, protocol: null }, { first: 5353, last: 5353, protocol: 17 }],
-              dns: [{ matchName: null, matchPattern: '*.k8s.intra.' }, { matchName: 'cilium.io.', matchPattern: null }],
-            }],
-          },
-          {
-            toEndpoints: null,
-            toFqdns: [{ matchName: 'cilium.io.', matchPattern: null }, { matchName: null, matchPattern: '*.k8s.intra.' }],
-            toPorts: [{ ports: [{ first: 443, last: 445, protocol: 6 }, { first: 0, last: 65535, protocol: null }], dns: null }],
-          },
-        ],
+        ingress: { allow: null, deny: null, defaultDeny: false },
+        egress: {
+          allow: [
+            {
+              ...ANY_PEER,
+              endpoints: [{ matchLabels: { 'k8s:io.kubernetes.pod.namespace': 'kube-system', 'k8s-app': 'kube-dns' }, matchExpressions: [] }],
+              ports: [{
+                ports: [{ first: 53, last: 53, protocol: null }, { first: 5353, last: 5353, protocol: 17 }],
+                dns: [{ matchName: null, matchPattern: '*.k8s.intra.' }, { matchName: 'cilium.io.', matchPattern: null }],
+              }],
+            },
+            {
+              ...ANY_PEER,
+              fqdns: [{ matchName: 'cilium.io.', matchPattern: null }, { matchName: null, matchPattern: '*.k8s.intra.' }],
+              ports: [{ ports: [{ first: 443, last: 445, protocol: 6 }, { first: 0, last: 65535, protocol: null }], dns: null }],
+            },
+          ],
+          deny: null,
+          defaultDeny: true,
+        },
       }],
     },
   ]);
@@ -90,10 +94,9 @@ specs:
 - {endpointSelector: {matchLabels: {a: b}}, egress: [{toEndpoints: []}]}
 `;
   const { objects } = loadManifests([{ path: 'a.yaml', text }]);
-  const rule = { toEndpoints: null, toFqdns: null, toPorts: null };
   t.match(objects?.policies, [{
     kind: 'CiliumClusterwideNetworkPolicy', namespace: '', name: 'all',
-    specs: [{ path: 'specs[0]', egress: [rule] }, { path: 'specs[1]', egress: [{ ...rule, toEndpoints: [] }] }],
+    specs: [{ path: 'specs[0]', egress: { allow: [ANY_PEER] } }, { path: 'specs[1]', egress: { allow: [{ ...ANY_PEER, endpoints: [] }] } }],
   }]);
   t.end();
 });
@@ -110,12 +113,12 @@ items:
     nodeName: n1
     serviceAccountName: robot
     containers:
-    - {name: c, image: x, ports: [{name: dns, containerPort: 1053, protocol: UDP}, {containerPort: 80}, {name: sctp, containerPort: 1, protocol: SCTP}]}
+    - {name: c, image: x, ports: [{name: dns, containerPort: 1053, protocol: UDP}, {containerPort: 80}, {name: sctp, containerPort: 7, protocol: SCTP}]}
   status: {phase: Running, podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}, {ip: "FD00::0:1"}]}
 - {apiVersion: v1, kind: Pod, metadata: {name: bare, namespace: default}}
 - apiVersion: v1
   kind: Service
-  metadata: {name: dns, namespace: shop}
+  metadata: {name: dns, namespace: shop, labels: {tier: core}}
   spec: {clusterIP: 10.96.0.10, clusterIPs: [10.96.0.10, "fd00::10"], externalIPs: [192.0.2.7], selector: {app: web}, ports: [{name: dns, port: 53, protocol: UDP, targetPort: dns}, {name: tcp, port: 53, targetPort: 1053}]}
 - {apiVersion: v1, kind: Service, metadata: {name: headless, namespace: default}, spec: {clusterIP: None, ports: [{port: 1}]}}
 - apiVersion: discovery.k8s.io/v1
@@ -131,11 +134,11 @@ items:
     namespaces: [{ name: 'shop', labels: { team: 'a' } }],
     pods: [
       { namespace: 'default', name: 'bare', uid: null, labels: {}, nodeName: null, hostNetwork: false, serviceAccount: null, phase: null, addresses: [], ports: [] },
-      { namespace: 'shop', name: 'web', uid: 'u-1', labels: { app: 'web' }, nodeName: 'n1', hostNetwork: false, serviceAccount: 'robot', phase: 'Running', addresses: ['10.0.0.1', 'fd00::1'], ports: [{ name: 'dns', port: 1053, protocol: 17 }] },
+      { namespace: 'shop', name: 'web', uid: 'u-1', labels: { app: 'web' }, nodeName: 'n1', hostNetwork: false, serviceAccount: 'robot', phase: 'Running', addresses: ['10.0.0.1', 'fd00::1'], ports: [{ name: 'dns', port: 1053, protocol: 17 }, { name: 'sctp', port: 7, protocol: 132 }] },
     ],
     services: [
-      { namespace: 'default', name: 'headless', addresses: [], ports: [{ name: '', port: 1, protocol: 6, targetPort: null }], selector: null },
-      { namespace: 'shop', name: 'dns', addresses: ['10.96.0.10', 'fd00::10', '192.0.2.7'], selector: { app: 'web' }, ports: [{ name: 'dns', port: 53, protocol: 17, targetPort: 'dns' }, { name: 'tcp', port: 53, protocol: 6, targetPort: 1053 }] },
+      { namespace: 'default', name: 'headless', labels: {}, addresses: [], ports: [{ name: '', port: 1, protocol: 6, targetPort: null }], selector: null },
+      { namespace: 'shop', name: 'dns', labels: { tier: 'core' }, addresses: ['10.96.0.10', 'fd00::10', '192.0.2.7'], selector: { app: 'web' }, ports: [{ name: 'dns', port: 53, protocol: 17, targetPort: 'dns' }, { name: 'tcp', port: 53, protocol: 6, targetPort: 1053 }] },
     ],
     endpointSlices: [{ namespace: 'shop', name: 'dns-1', serviceName: 'dns', addresses: ['10.0.0.1', '10.0.0.2'], ports: [{ name: 'dns', port: 1053, protocol: 17 }] }],
     policies: [],
@@ -173,23 +176,19 @@ const BAD: readonly (readonly [string, string, readonly string[]])[] = [
   ['several mistakes at once', egress('- toPorts:\n  - ports:\n    - {port: "70000"}\n    - {port: 53, protocol: tcp}\n    - {portt: "1"}'), [
     'a.yaml:9:16: spec.egress[0].toPorts[0].ports[0].port: error: is 70000; allowed are 0 to 65535',
     'a.yaml:10:16: spec.egress[0].toPorts[0].ports[1].port: error: is the number 53; a string is wanted: write "53" in quotes',
-    'a.yaml:10:30: spec.egress[0].toPorts[0].ports[1].protocol: error: "tcp" is no protocol; TCP, UDP and ANY are',
+    'a.yaml:10:30: spec.egress[0].toPorts[0].ports[1].protocol: error: "tcp" is no protocol; TCP, UDP, SCTP and ANY are',
     'a.yaml:11:9: spec.egress[0].toPorts[0].ports[2]: error: has no port',
     'a.yaml:11:10: spec.egress[0].toPorts[0].ports[2].portt: error: is unknown; did you mean "port"?',
   ]],
-  ['a named port', egress('- toPorts: [{ports: [{port: dns-tcp}]}]'), ['a.yaml:7:31: spec.egress[0].toPorts[0].ports[0].port: error: "dns-tcp" is a named port, not supported by this version; write its number']],
-  ['an octal port', egress('- toPorts: [{ports: [{port: "053"}]}]'), ['a.yaml:7:31: spec.egress[0].toPorts[0].ports[0].port: error: "053" is no port; write a decimal number from 0 to 65535']],
-  ['another protocol', egress('- toPorts: [{ports: [{port: "1", protocol: SCTP}]}]'), ['a.yaml:7:46: spec.egress[0].toPorts[0].ports[0].protocol: error: "SCTP" is not enforced by this version; TCP, UDP and ANY are']],
+  ['an octal port', egress('- toPorts: [{ports: [{port: "053"}]}]'), ['a.yaml:7:31: spec.egress[0].toPorts[0].ports[0].port: error: "053" is no port; write a decimal number from 0 to 65535, or the name of a container port']],
   ['port 0 with names', egress('- toPorts: [{ports: [{port: "0"}], rules: {dns: [{matchPattern: "*"}]}}]'), ['a.yaml:7:31: spec.egress[0].toPorts[0].ports[0].port: error: is 0 (every port), which rules.dns cannot have; write 53']],
   ['a range with names', egress('- toPorts: [{ports: [{port: "53", endPort: 54}], rules: {dns: [{matchPattern: "*"}]}}]'), ['a.yaml:7:46: spec.egress[0].toPorts[0].ports[0].endPort: error: makes a range, which rules.dns cannot have; list the ports']],
   ['a range that ends before it begins', egress('- toPorts: [{ports: [{port: "53", endPort: 52}]}]'), ['a.yaml:7:46: spec.egress[0].toPorts[0].ports[0].endPort: error: is 52, below port 53']],
   ['no port', egress('- toPorts: [{rules: {dns: [{matchPattern: "*"}]}}]'), ['a.yaml:7:15: spec.egress[0].toPorts[0]: error: needs a port: rules.dns applies to ports']],
   ['no port, no rules', egress('- toPorts: [{ports: []}]'), ['a.yaml:7:23: spec.egress[0].toPorts[0].ports: error: needs a port: an entry without one allows nothing']],
-  ['too many ports', egress(`- toPorts: [{ports: [${Array(41).fill('{port: "53"}').join(', ')}]}]`), ['a.yaml:7:23: spec.egress[0].toPorts[0].ports: error: has 41 ports; the limit is 40']],
+  ['too many ports', egress(`- toPorts: [{ports: [${Array(41).fill('{port: "53"}').join(', ')}]}]`), ['a.yaml:7:23: spec.egress[0].toPorts[0].ports: error: has 41 ports; the limit is 40, so write a second entry of toPorts']],
   ['other L7 rules', egress('- toPorts: [{ports: [{port: "80"}], rules: {http: [{}]}}]'), ['a.yaml:7:47: spec.egress[0].toPorts[0].rules.http: error: is not supported by this version: only rules.dns is enforced; leave it out']],
   ['TLS names', egress('- toPorts: [{ports: [{port: "80"}], serverNames: [a]}]'), ['a.yaml:7:39: spec.egress[0].toPorts[0].serverNames: error: is not supported by this version: name destinations by toFQDNs']],
-  ['toCIDR', egress('- toCIDR: [10.0.0.0/8]'), ['a.yaml:7:5: spec.egress[0].toCIDR: error: is not supported by this version: name servers by toEndpoints and other destinations by toFQDNs']],
-  ['toEntities', egress('- toEntities: [world]'), ['a.yaml:7:5: spec.egress[0].toEntities: error: is not supported by this version: name servers by toEndpoints; a rule with toPorts alone covers every server']],
   ['two L3 parts', egress('- {toEndpoints: [{}], toFQDNs: [{matchName: a.io}]}'), ['a.yaml:7:34: spec.egress[0].toFQDNs: error: stands next to toEndpoints; write two egress rules']],
   ['names under toFQDNs', egress('- {toFQDNs: [{matchName: a.io}], toPorts: [{ports: [{port: "53"}], rules: {dns: [{matchPattern: "*"}]}}]}'), ['a.yaml:7:83: spec.egress[0].toPorts[0].rules.dns: error: stands in a rule with toFQDNs, which selects no DNS server; put it into a rule with toEndpoints']],
   ['both names in one selector', egress('- toFQDNs: [{matchName: a.io, matchPattern: "*.io"}, {}]'), [
@@ -204,7 +203,7 @@ const BAD: readonly (readonly [string, string, readonly string[]])[] = [
   ]],
   ['a field without a value', egress('- toEndpoints:\n  toPorts: [{ports: [{port: "53"}]}]'), ['a.yaml:7:5: spec.egress[0].toEndpoints: error: has no value; leave the field out or give it one']],
   ['an egress section without a value', policy('  endpointSelector: {}\n  egress:'), ['a.yaml:6:3: spec.egress: error: has no value; leave the field out or give it one']],
-  ['bad selectors', policy('  endpointSelector:\n    matchLabels: {app: 1, "cni:x": y, "a b": c, ok: "no good"}\n    matchExpressions:\n    - {key: a, operator: in, values: [b]}\n    - {key: a, operator: In}\n    - {key: a, operator: Exists, values: [b]}\n    - {operator: Exists}'), [
+  ['bad selectors', policy('  endpointSelector:\n    matchLabels: {app: 1, "cni:x": y, "a b": c, ok: "no good"}\n    matchExpressions:\n    - {key: a, operator: in, values: [b]}\n    - {key: a, operator: In}\n    - {key: a, operator: Exists, values: [b]}\n    - {operator: Exists}\n  egress: [{}]'), [
     'a.yaml:6:24: spec.endpointSelector.matchLabels.app: error: is the number 1; a string is wanted: write "1" in quotes',
     'a.yaml:6:36: spec.endpointSelector.matchLabels["cni:x"]: error: the label source "cni" is unknown; known are k8s:, any:, reserved:',
     'a.yaml:6:46: spec.endpointSelector.matchLabels["a b"]: error: "a b" is no label key',
@@ -225,7 +224,7 @@ const BAD: readonly (readonly [string, string, readonly string[]])[] = [
     'a.yaml:3:11: metadata: warning: has no namespace: the object is taken to be in "default"',
     'a.yaml:3:21: metadata.namespac: error: is unknown; did you mean "namespace"?',
   ]],
-  ['a misspelt field in the metadata of a clusterwide policy', 'apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: a, label: {}}\nspec: {endpointSelector: {}}', ['a.yaml:3:21: metadata.label: error: is unknown; did you mean "labels"?']],
+  ['a misspelt field in the metadata of a clusterwide policy', 'apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: a, label: {}}\nspec: {endpointSelector: {}, egress: [{}]}', ['a.yaml:3:21: metadata.label: error: is unknown; did you mean "labels"?']],
   ['a namespace without a value', 'apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  namespace:', ['a.yaml:5:3: metadata.namespace: error: has no value; leave the field out or give it one']],
   ['mistakes in metadata and below, all of them', 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: A_b, namespace: T!, uid: 5}\nspec: {endpointSelector: {}, egres: []}', [
     'a.yaml:3:18: metadata.name: error: "A_b" is no name: lower-case letters, digits, "-" and "." are allowed',
@@ -256,12 +255,10 @@ t.test('every mistake is named with file, line, column and field', (t) => {
 
 /** Text, and all warnings; objects come out all the same. */
 const WARNED: readonly (readonly [string, string, readonly string[]])[] = [
-  ['NetworkPolicy', 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a, namespace: d}', ['a.yaml:2:1: kind: warning: NetworkPolicy is known, but not enforced by this version']],
   ['no namespace', 'apiVersion: v1\nkind: Pod\nmetadata: {name: a, creationTimestamp: null, ownerReferences: []}', ['a.yaml:3:11: metadata: warning: has no namespace: the object is taken to be in "default"']],
   ['another kind', 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}', ['a.yaml:2:1: kind: warning: v1 ConfigMap is unknown and ignored']],
-  ['ingress', policy('  endpointSelector: {}\n  ingress: [{}]'), ['a.yaml:6:3: spec.ingress: warning: is not enforced by this version; it has no effect on DNS']],
   ['an empty egress list', policy('  endpointSelector: {}\n  egress: []'), ['a.yaml:6:11: spec.egress: warning: an empty list denies all egress here, while Cilium takes it for absent; write [{}] to deny all in both']],
-  ['another namespace in the subject', policy('  endpointSelector: {matchLabels: {"k8s:io.kubernetes.pod.namespace": other}}'), ['a.yaml:5:21: spec.endpointSelector: warning: the namespace "other" has no effect: the policy selects pods of its own namespace "shop"']],
+  ['another namespace in the subject', policy('  endpointSelector: {matchLabels: {"k8s:io.kubernetes.pod.namespace": other}}\n  egress: [{}]'), ['a.yaml:5:21: spec.endpointSelector: warning: the namespace "other" has no effect: the policy selects pods of its own namespace "shop"']],
   ['rules that name nothing', egress('- toPorts: [{ports: [{port: "53"}], rules: {dns: [{}]}}]'), ['a.yaml:7:52: spec.egress[0].toPorts[0].rules.dns: warning: names nothing, which allows every name (as in Cilium); write matchPattern "*" to say so']],
   ['a name that cannot be', egress(`- toFQDNs: [{matchName: ${'x'.repeat(64)}.io}]`), ['a.yaml:7:27: spec.egress[0].toFQDNs[0].matchName: warning: matches nothing: a DNS name has labels of 63 bytes at most, 255 bytes in all']],
 ];

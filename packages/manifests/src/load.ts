@@ -4,11 +4,12 @@
  *
  * Invariant: objects are given out only when nothing was wrong; a half-read policy would be a wrong policy.
  */
-import type { PolicyObjects } from '@tandem/core';
+import { POLICY_KINDS, type PolicyObjects } from '@tandem/core';
 import { Field, type MapField } from './field.js';
 import { endpointSlice, namespace, pod, service } from './kubernetes-objects.js';
 import { nearestHint, nearestWord } from './nearest.js';
 import { readMetadata, type Metadata } from './metadata.js';
+import { networkPolicy } from './network-policy.js';
 import { policy } from './policy-object.js';
 import { ProblemList, byText, type Problem } from './problem.js';
 import { DOCUMENTS_MAX, VisitLimit, parseSource, type SourceFile } from './yaml-source.js';
@@ -69,11 +70,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
   NetworkPolicy: {
     apiVersion: 'networking.k8s.io/v1',
     namespaced: true,
-    read: (object) => object.keyField('kind').warning('NetworkPolicy is known, but not enforced by this version'),
+    read: (object, metadata, into) => into.policies.push(...networkPolicy(object, metadata)),
   },
 };
 const LIST_KIND = 'List';
-const POLICY_KINDS = ['CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy'];
 
 export function loadManifests(files: readonly SourceFile[]): LoadResult {
   const loading: Loading = {
@@ -152,7 +152,7 @@ function unknownKind(object: MapField, apiVersion: string, kind: string): void {
   }
   const nearest = nearestWord(kind, Object.keys(KINDS));
   const text = `${apiVersion} ${kind} is unknown and ignored${nearestHint(kind, Object.keys(KINDS))}`;
-  if (nearest !== null && POLICY_KINDS.includes(nearest)) field.error(text.replace(' and ignored', ''));
+  if (POLICY_KINDS.some((one) => one === nearest)) field.error(text.replace(' and ignored', ''));
   else field.warning(text);
 }
 

@@ -1,6 +1,6 @@
 /**
- * `metadata` of any object: name, namespace, UID and labels. Other fields of ObjectMeta are not looked at; a key that is none
- * is an error, since a misspelt `namespace` would move a policy to other pods.
+ * `metadata` of any object: name, namespace, UID and labels; annotations are left to the reader of the kind. Other fields of
+ * ObjectMeta are not looked at; a key that is none is an error, since a misspelt `namespace` would move a policy to other pods.
  *
  * Invariant: reading always goes on. What is wrong is reported and stands as a placeholder, so that all of an object's
  * problems come out at once; the error keeps the placeholder from getting anywhere.
@@ -15,6 +15,8 @@ export interface Metadata {
   readonly name: string;
   readonly uid: string | null;
   readonly labels: Labels;
+  /** null where there are none. */
+  readonly annotations: Field | null;
   /** Where to complain about the object's name; null where name or namespace are placeholders: it is like no other object. */
   readonly nameField: Field | null;
 }
@@ -30,7 +32,7 @@ const KEYS = [
   'name', 'namespace', 'labels', 'annotations', 'uid', 'generateName', 'generation', 'resourceVersion', 'selfLink', 'finalizers',
   'ownerReferences', 'managedFields', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds',
 ];
-const PLACEHOLDER: Metadata = { namespace: '', name: '', uid: null, labels: {}, nameField: null };
+const PLACEHOLDER: Metadata = { namespace: '', name: '', uid: null, labels: {}, annotations: null, nameField: null };
 
 export function readMetadata(object: MapField, namespaced: boolean): Metadata {
   const metadata = object.get('metadata');
@@ -47,6 +49,7 @@ export function readMetadata(object: MapField, namespaced: boolean): Metadata {
     name: name ?? PLACEHOLDER.name,
     uid: readUid(map.get('uid')),
     labels: readLabels(map.get('labels')),
+    annotations: map.get('annotations'),
     nameField: name === null || namespace === null ? null : nameField,
   };
 }

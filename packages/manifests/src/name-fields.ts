@@ -1,5 +1,5 @@
-/** matchName and matchPattern, in `toFQDNs` selectors and in `rules.dns`. */
-import { admitMatchName, admitMatchPattern, parsePattern, type Admission, type FqdnSelector } from '@tandem/core';
+/** matchName and matchPattern, in `toFQDNs` selectors, in `rules.dns` and in annotations. */
+import { admitMatchName, admitMatchPattern, parsePattern, type FqdnSelector } from '@tandem/core';
 import type { Field, MapField } from './field.js';
 
 const KEYS = ['matchName', 'matchPattern'];
@@ -37,15 +37,19 @@ export function readDnsRules(field: Field): FqdnSelector[] {
 function readNames(map: MapField): FqdnSelector {
   map.checkKeys(KEYS);
   return {
-    matchName: readName(map.get('matchName'), admitMatchName),
-    matchPattern: readName(map.get('matchPattern'), admitMatchPattern),
+    matchName: readNameField(map.get('matchName'), 'matchName'),
+    matchPattern: readNameField(map.get('matchPattern'), 'matchPattern'),
   };
 }
 
-function readName(field: Field | null, admit: (text: string) => Admission): string | null {
+function readNameField(field: Field | null, form: keyof FqdnSelector): string | null {
   const text = field?.string() ?? null;
-  if (field === null || text === null) return null;
-  const admission = admit(text);
+  return field === null || text === null ? null : readName(field, text, form);
+}
+
+/** As admitted; null when it is not (reported). */
+export function readName(field: Field, text: string, form: keyof FqdnSelector): string | null {
+  const admission = form === 'matchName' ? admitMatchName(text) : admitMatchPattern(text);
   if (!admission.ok) return field.error(admission.reason);
   if (parsePattern(admission.text, 'dns').kind === 'never') {
     field.warning('matches nothing: a DNS name has labels of 63 bytes at most, 255 bytes in all');
