@@ -5,7 +5,8 @@
 import { AppError, type AppErrorCode } from './app-error.js';
 import type { Role } from './seams.js';
 import {
-  flagOf, LISTEN_ADDRESSES_MAX, rangeTextOf, SETTINGS, UPSTREAM_SOCKETS_MAX, type SettingFacts, type SettingRow, type Settings,
+  flagOf, LISTEN_ADDRESSES_MAX, rangeTextOf, SEARCH_DOMAINS_CHARACTERS_MAX, SEARCH_DOMAINS_MAX, SETTINGS, UPSTREAM_SOCKETS_MAX,
+  type SettingFacts, type SettingRow, type Settings,
 } from './settings.js';
 import { formatSocketAddress, parseSocketAddress, type SocketAddress } from './socket-address.js';
 
@@ -43,7 +44,10 @@ const GRAVEST_FIRST: readonly Complaint['code'][] = ['USAGE', 'CONFIGURATION', '
 const WILDCARDS: readonly string[] = ['0.0.0.0', '::'];
 const LOOPBACK = { 4: '127.0.0.1', 6: '::1' } as const;
 
-type Value = string | number | boolean | SocketAddress | readonly SocketAddress[] | null;
+/** Up to 63 characters of a label, no `-` at its ends. */
+const LABEL = /^(?!-)[-_0-9A-Za-z]{1,63}(?<!-)$/;
+
+type Value = string | number | boolean | SocketAddress | readonly SocketAddress[] | readonly string[] | null;
 
 /**
  * `earlier`: what was wrong before there were raw values, such as an unknown key in a file; it comes first in the list.
@@ -111,6 +115,7 @@ function valueOf(row: SettingRow, raw: RawSetting | undefined, facts: SettingFac
   if (raw === undefined) {
     const text = typeof row.default === 'function' ? row.default(facts) : row.default;
     if (text !== null) return readValue(row, { name: row.name, texts: [text], where: `default of ${flagOf(row)}`, from: 'file' });
+    if (row.kind === 'names') return { value: [] };
     if (row.kind !== 'addresses') return { value: null };
     return { code: 'CONFIGURATION', message: `${flagOf(row)} is missing, and there is no ${row.defaultText ?? 'default'}` };
   }
@@ -119,6 +124,7 @@ function valueOf(row: SettingRow, raw: RawSetting | undefined, facts: SettingFac
 
 function readValue(row: SettingRow, raw: RawSetting): { value: Value } | Complaint {
   if (row.kind === 'addresses') return readAddresses(row, raw);
+  if (row.kind === 'names') return readNames(row, raw);
   if (raw.texts.length !== 1) return bad(row, raw, raw.texts.join(','), 'one value');
   const text = raw.texts[0];
   const value = readOne(row, text);
@@ -138,6 +144,11 @@ function readOne(row: SettingRow, text: string): Value {
       return text === 'true' || text === '1' ? true : text === 'false' || text === '0' ? false : null;
     case 'choice':
       return row.choices!.includes(text) ? text : null;
+    case 'name':
+    case 'names': {
+      const name = text.replace(/\.$/, '');
+      return inRange(row, name.length) && name.split('.').every((label) => LABEL.test(label)) ? name.toLowerCase() : null;
+    }
     case 'text':
       return inRange(row, text.length) && !/\p{Cc}/u.test(text) ? text : null;
     case 'address':
@@ -162,6 +173,20 @@ function readAddresses(row: SettingRow, raw: RawSetting): { value: Value } | Com
     return bad(row, raw, raw.texts.join(','), `1 to ${LISTEN_ADDRESSES_MAX} addresses`);
   }
   return { value: [...seen.values()] };
+}
+
+function readNames(row: SettingRow, raw: RawSetting): { value: Value } | Complaint {
+  const names = new Set<string>();
+  for (const text of raw.texts.flatMap((item) => item.split(','))) {
+    const name = readOne(row, text.trim()) as string | null;
+    if (name === null) return bad(row, raw, text);
+    names.add(name);
+  }
+  const characters = [...names].join().length;
+  if (names.size === 0 || names.size > SEARCH_DOMAINS_MAX || characters > SEARCH_DOMAINS_CHARACTERS_MAX) {
+    return bad(row, raw, raw.texts.join(','), `1 to ${SEARCH_DOMAINS_MAX} domains, ${SEARCH_DOMAINS_CHARACTERS_MAX} characters in all`);
+  }
+  return { value: [...names] };
 }
 
 function bad(row: SettingRow, raw: RawSetting, text: string, allowed = rangeTextOf(row)): Complaint {

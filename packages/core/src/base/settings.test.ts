@@ -38,6 +38,7 @@ t.test('without any raw value every setting has its documented default', (t) => 
     httpListen: { address: '127.0.0.1', port: 9964, family: 4 },
     unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false, slots: 8192, upstreamPorts: 64,
     tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128, rejectResponseCode: 'refused',
+    refusedSearchExpansions: 'refuse', clusterDomain: 'cluster.local', searchDomains: [],
     dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000,
     maxDeferredDeletes: 10_000, idleConnectionGraceMs: 0, gcIntervalMs: 60_000,
     connectionGcIntervalMs: 60_000, preCachePath: null, responseMaxDelayMs: 100, concurrencyLimit: 0,
@@ -58,9 +59,12 @@ t.test('each kind of value is read from its text', (t) => {
     inFile('unknown-endpoint', 'allow'),
     flag('http-listen', '127.0.0.1:0'),
     flag('manifests', 'policies'),
+    inFile('cluster-domain', 'K8s.Example.'),
+    flag('search-domain', 'Corp.Example, b.test.', 'corp.example.'),
   ], facts);
   t.strictSame(settings.listen, [{ address: '::1', port: 5353, family: 6 }, { address: '127.0.0.1', port: 5353, family: 4 }], 'canonical, and each once');
-  t.match(settings, { slots: 64, auditMode: true, responseMaxDelayMs: 1500, unknownEndpoint: 'allow', manifestsDir: 'policies' });
+  t.match(settings, { slots: 64, auditMode: true, responseMaxDelayMs: 1500, unknownEndpoint: 'allow', manifestsDir: 'policies', clusterDomain: 'k8s.example' });
+  t.strictSame(settings.searchDomains, ['corp.example', 'b.test'], 'canonical, and each once');
   t.equal(settings.httpListen.port, 0);
   t.end();
 });
@@ -82,6 +86,11 @@ t.test('a value out of range is refused with place, value and range', (t) => {
     [flag('listen', '127.0.0.1:0'), 'USAGE', '--listen: "127.0.0.1:0" is not allowed; allowed: an IP address with a port from 1 to 65535, such as 127.0.0.1:53 or [::1]:53'],
     [flag('listen', ''), 'USAGE', '--listen: "" is not allowed; allowed: an IP address with a port from 1 to 65535, such as 127.0.0.1:53 or [::1]:53'],
     [flag('run-dir', 'x'.repeat(81)), 'USAGE', `--run-dir: "${'x'.repeat(80)}…" is not allowed; allowed: 1 to 80 characters`],
+    [flag('cluster-domain', 'a..b'), 'USAGE', '--cluster-domain: "a..b" is not allowed; allowed: a domain name of up to 253 characters, labels of letters, digits, "-" and "_"'],
+    [flag('cluster-domain', '.'), 'USAGE', '--cluster-domain: "." is not allowed; allowed: a domain name of up to 253 characters, labels of letters, digits, "-" and "_"'],
+    [flag('search-domain', 'a.test', 'b-.test'), 'USAGE', '--search-domain: "b-.test" is not allowed; allowed: a domain name of up to 253 characters, labels of letters, digits, "-" and "_"'],
+    [flag('search-domain', ...Array.from({ length: 17 }, (_, i) => `d${i}`)), 'USAGE', '--search-domain: "d0,d1,d2,d3,d4,d5,d6,d7,d8,d9,d10,d11,d12,d13,d14,d15,d16" is not allowed; allowed: 1 to 16 domains, 2048 characters in all'],
+    [inFile('search-domain', ...Array.from({ length: 10 }, (_, i) => `${`${'x'.repeat(62)}.`.repeat(3)}${'y'.repeat(60)}.d${i}`)), 'CONFIGURATION', 'allowed: 1 to 16 domains, 2048 characters in all'],
     [flag('node-name', 'a\nb'), 'USAGE', '--node-name: "a\\nb" is not allowed; allowed: 1 to 253 characters'],
   ];
   for (const [raw, code, message] of table) t.match(refusal([raw]), { code, message }, message);

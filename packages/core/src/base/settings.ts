@@ -34,6 +34,12 @@ export interface Settings {
   readonly tcpConnections: number;
   readonly tcpConnectionsPerClient: number;
   readonly rejectResponseCode: 'refused' | 'nameError';
+  /** What a refused name gets that is an allowed one with a search domain behind it; refuse: as any other. */
+  readonly refusedSearchExpansions: 'refuse' | 'nxdomain';
+  /** Lower case, without a final dot; so are all of `searchDomains`. */
+  readonly clusterDomain: string;
+  /** Searched by pods besides the cluster's own. */
+  readonly searchDomains: readonly string[];
   readonly dnsCompression: boolean;
   readonly minTtlSeconds: number;
   readonly maxIpsPerHostname: number;
@@ -76,8 +82,9 @@ export interface SettingFacts {
   readonly localAddresses: readonly string[];
 }
 
-/** How the text of a value is read. `addresses` is a list (the flag may be repeated), all others are single. */
-export type SettingKind = 'addresses' | 'address' | 'address or socket' | 'integer' | 'duration' | 'boolean' | 'choice' | 'text';
+/** How the text of a value is read. `addresses` and `names` are lists (the flag may be repeated), all others are single. */
+export type SettingKind =
+  | 'addresses' | 'address' | 'address or socket' | 'names' | 'name' | 'integer' | 'duration' | 'boolean' | 'choice' | 'text';
 
 export interface SettingRow {
   /** Without dashes in front; the key in a `--config` file. */
@@ -90,7 +97,7 @@ export interface SettingRow {
   /** Text form. null: no value. A function: depends on the host or role, and `defaultText` describes it. */
   readonly default: string | null | ((facts: SettingFacts) => string | null);
   readonly defaultText?: string;
-  /** Integers: in `unit`; durations: milliseconds; addresses: the port; text and socket paths: length in characters. */
+  /** Integers: in `unit`; durations: milliseconds; addresses: the port; text, names and socket paths: length in characters. */
   readonly min?: number;
   readonly max?: number;
   readonly choices?: readonly string[];
@@ -120,6 +127,11 @@ const QUERY_DEADLINE_MS = 2_500;
 const SLOTS_MAX = 32_767;
 
 export const LISTEN_ADDRESSES_MAX = 16;
+export const SEARCH_DOMAINS_MAX = 16;
+/** With a comma between two: what Kubernetes allows a pod's search list, and the pair link a setting. */
+export const SEARCH_DOMAINS_CHARACTERS_MAX = 2_048;
+/** RFC 1035 §2.3.4, without the final dot. */
+const NAME_CHARACTERS_MAX = 253;
 /** UDP sockets towards upstreams in use at once; the data plane has numbers for 1024, replaced ones among them. */
 export const UPSTREAM_SOCKETS_MAX = 768;
 
@@ -196,6 +208,20 @@ const honoured = [
   {
     name: 'tofqdns-dns-reject-response-code', field: 'rejectResponseCode', kind: 'choice', unit: 'CODE',
     default: 'refused', choices: ['refused', 'nameError'], status: 'honoured', why: 'the response code of a refusal',
+  },
+  {
+    name: 'refused-search-expansions', field: 'refusedSearchExpansions', kind: 'choice', unit: 'ANSWER', default: 'refuse',
+    choices: ['refuse', 'nxdomain'], status: 'honoured',
+    why: 'nxdomain: a refused name that is an allowed one with a search domain behind it gets NXDOMAIN, so that resolver libraries that give up at a refusal go on to the next domain',
+  },
+  {
+    name: 'cluster-domain', field: 'clusterDomain', kind: 'name', unit: 'NAME', default: 'cluster.local', min: 1,
+    max: NAME_CHARACTERS_MAX, status: 'honoured', why: 'pods search NAMESPACE.svc.NAME, svc.NAME and NAME; for --refused-search-expansions',
+  },
+  {
+    name: 'search-domain', field: 'searchDomains', kind: 'names', unit: 'NAME', default: null, min: 1,
+    max: NAME_CHARACTERS_MAX, status: 'honoured',
+    why: `a domain that pods search besides, such as the node's; up to ${SEARCH_DOMAINS_MAX}; for --refused-search-expansions; may be repeated`,
   },
   {
     name: 'tofqdns-enable-dns-compression', field: 'dnsCompression', kind: 'boolean', unit: '', default: 'true',
@@ -347,6 +373,9 @@ export function rangeTextOf(row: SettingRow): string {
       return `an IP address with a port from ${row.min} to ${row.max}, such as 127.0.0.1:53 or [::1]:53`;
     case 'address or socket':
       return `an IP address with a port from ${row.min} to ${row.max}, or unix:PATH`;
+    case 'names':
+    case 'name':
+      return `a domain name of up to ${row.max} characters, labels of letters, digits, "-" and "_"`;
     case 'text':
       return `${row.min} to ${row.max} characters`;
   }

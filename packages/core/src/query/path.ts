@@ -8,13 +8,17 @@
 import { AnswerView, EDE, FLAG, QueryView, RCODE, SCAN, scanAnswer, scanQuery } from '@tandem/dns';
 import { monoMs, type MonoMs, type Random } from '../base/seams.js';
 import type { PolicyIndex } from '../policy/decide.js';
+import type { NameTable } from '../policy/name-table.js';
 import { ADMITTED, admit, ClientShares, NOT_A_QUERY } from './admit.js';
 import { COUNTER, type Counters } from './counters.js';
 import { Decider, REFUSED } from './decide.js';
 import { Forwarder, type AnswerSource } from './forward.js';
 import { HeldAnswers } from './hold.js';
 import { Learner, type MappingSink } from './learn.js';
+import { EDE_TEXT, QueryLimiter } from './limits.js';
+import { givesPrivateAddress } from './private-addresses.js';
 import { NO_EDE, Replier } from './reply.js';
+import { SearchExpansions } from './search-expansions.js';
 import { DEATHS_MAX, TRIES, type PathSettings } from './settings.js';
 import { NO_SLOT, SlotList } from './slot-list.js';
 import { SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
@@ -40,7 +44,10 @@ export class QueryPath {
   private readonly view = new QueryView();
   private readonly answer = new AnswerView();
   private readonly shares: ClientShares;
+  private readonly limiter: QueryLimiter;
   private readonly decider: Decider;
+  /** null: a refused expansion is refused like any name. */
+  private readonly expansions: SearchExpansions | null;
   private readonly forwarder: Forwarder;
   private readonly learner: Learner;
   private readonly replier: Replier;
@@ -48,6 +55,8 @@ export class QueryPath {
   /** Queries over the concurrency limit that wait for their turn. */
   private readonly queued: SlotList;
   private readonly endpointIdOfSlot: Uint16Array;
+  /** The names that may have private addresses, for the slot's client; null: every name may. */
+  private readonly privateNamesOfSlot: (NameTable | null)[];
   private readonly clientBytesOfSlot: Uint16Array;
   private readonly underWayMax: number;
   private index: PolicyIndex | null = null;
@@ -60,13 +69,16 @@ export class QueryPath {
     this.wire = wire;
     this.counters = counters;
     this.shares = new ClientShares(memory.slotCount, random);
+    this.limiter = new QueryLimiter(counters, settings.auditMode);
     this.decider = new Decider(memory, settings);
+    this.expansions = settings.searchDomains === null ? null : new SearchExpansions(this.decider, settings.searchDomains);
     this.forwarder = new Forwarder(memory, wire, random);
     this.learner = new Learner(seams.sink, counters, random, settings);
     this.replier = new Replier(memory, wire, counters, settings.dnsCompression);
     this.held = new HeldAnswers(memory, wire, settings.responseMaxDelayMs);
     this.queued = new SlotList(memory.slotCount);
     this.endpointIdOfSlot = new Uint16Array(memory.slotCount);
+    this.privateNamesOfSlot = new Array<NameTable | null>(memory.slotCount).fill(null);
     this.clientBytesOfSlot = new Uint16Array(memory.slotCount);
     this.underWayMax = settings.concurrencyLimit === 0 ? Infinity : settings.concurrencyLimit;
   }
@@ -75,6 +87,8 @@ export class QueryPath {
   setPolicy(index: PolicyIndex): void {
     this.index = index;
     this.decider.setIndex(index);
+    this.limiter.setIndex(index);
+    this.expansions?.setIndex(index);
   }
 
   /** Source port numbers that new questions may use, per upstream (transparent mode: one list). */
@@ -104,6 +118,11 @@ export class QueryPath {
   }
 
   onQuery(slot: number): void {
+    this.receive(slot, false);
+  }
+
+  /** `isTaken`: another member may have let it pass already, so it is not held to the rate. */
+  private receive(slot: number, isTaken: boolean): void {
     const { counters, memory, view } = this;
     const word = slotWord(memory, slot);
     counters.add(COUNTER.queries);
@@ -131,18 +150,26 @@ export class QueryPath {
       this.onStranger(slot);
       return;
     }
+    const limits = this.limiter.of(row);
     let upstream = this.decider.decide(slot, row, memory.bytes, view);
     if (upstream === REFUSED) {
       if (!this.settings.auditMode) {
-        counters.add(COUNTER.denied);
-        this.replier.small(slot, view, this.settings.rejectRcode, EDE.blocked);
+        this.refuse(slot, row);
         return;
       }
       counters.add(COUNTER.audited);
       upstream = this.decider.anyway(slot);
+    } else if (limits !== null) {
+      const overrun = this.limiter.overrun(row, memory.bytes, view, isTaken ? null : this.nowMs);
+      if (overrun !== null) {
+        counters.add(COUNTER.denied);
+        this.replier.small(slot, view, RCODE.refused, EDE.blocked, overrun);
+        return;
+      }
     }
     counters.add(COUNTER.allowed);
     this.endpointIdOfSlot[slot] = index.endpoint(row).id;
+    this.privateNamesOfSlot[slot] = limits === null ? null : limits.privateNames;
     this.forward(slot, upstream);
   }
 
@@ -161,7 +188,7 @@ export class QueryPath {
     } else {
       this.replier.restoreId(slot, memory.bytes, slotPayload(memory, slot));
       memory.words[word + SLOT.clientId] = 0;
-      this.onQuery(slot);
+      this.receive(slot, true);
     }
   }
 
@@ -187,6 +214,8 @@ export class QueryPath {
       this.startQueued();
       return;
     }
+    const privateNames = this.privateNamesOfSlot[slot];
+    if (privateNames !== null && !this.mayPass(slot, privateNames, bytes, offset)) return;
     const endpointId = this.endpointIdOfSlot[slot];
     const opening =
       endpointId === STRANGER_ID ? NOTHING : this.learner.learn(slot, endpointId, bytes, offset, answer, this.nowMs);
@@ -232,6 +261,27 @@ export class QueryPath {
     }
   }
 
+  private refuse(slot: number, row: number): void {
+    const { counters, expansions, view } = this;
+    const isExpansion = expansions?.isOfAllowed(slot, row, this.memory.bytes, view) === true;
+    counters.add(COUNTER.denied);
+    if (isExpansion) counters.add(COUNTER.search_expansions);
+    this.replier.small(slot, view, isExpansion ? RCODE.nxDomain : this.settings.rejectRcode, EDE.blocked);
+  }
+
+  /** Keeps private addresses from names that may not have them; false when the client has been told so. */
+  private mayPass(slot: number, privateNames: NameTable, bytes: Uint8Array, offset: number): boolean {
+    if (!givesPrivateAddress(bytes, offset, this.answer)) return true;
+    this.scanAgain(slot);
+    if (privateNames.match(this.memory.bytes, this.view) >= 0) return true;
+    this.counters.add(this.settings.auditMode ? COUNTER.private_address_audited : COUNTER.private_address_refused);
+    if (this.settings.auditMode) return true;
+    this.shares.leave(slot);
+    this.replier.failure(slot, this.settings.rejectRcode, EDE.blocked, EDE_TEXT.privateAddress);
+    this.startQueued();
+    return false;
+  }
+
   private onStranger(slot: number): void {
     this.counters.add(COUNTER.unknown_endpoint);
     if (this.settings.unknownEndpoint === 'refuse' && !this.settings.auditMode) {
@@ -241,6 +291,7 @@ export class QueryPath {
     }
     this.counters.add(COUNTER.allowed);
     this.endpointIdOfSlot[slot] = STRANGER_ID;
+    this.privateNamesOfSlot[slot] = null;
     this.forward(slot, this.decider.anyway(slot));
   }
 

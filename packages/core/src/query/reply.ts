@@ -35,21 +35,21 @@ export class Replier {
     this.compression = compression;
   }
 
-  /** A small answer to a query that lies unchanged in its slot and was scanned into `view`. */
-  small(slot: number, view: QueryView, rcode: number, ede: number): void {
+  /** A small answer to a query that lies unchanged in its slot and was scanned into `view`. `edeText`: short, ASCII. */
+  small(slot: number, view: QueryView, rcode: number, ede: number, edeText: Uint8Array | null = null): void {
     const { bytes } = this.memory;
     const offset = this.wire.scratch();
-    const length = buildReply(bytes, slotPayload(this.memory, slot), view, rcode, ede, bytes, offset, SCRATCH_BYTES);
+    const length = buildReply(bytes, slotPayload(this.memory, slot), view, rcode, ede, bytes, offset, SCRATCH_BYTES, edeText);
     assert(length > 0, 'a small answer fits its buffer');
     this.wire.reply(slot, bytes, offset, length);
   }
 
   /** A small answer to a query that may have been forwarded: puts its own ID back first. */
-  failure(slot: number, rcode: number, ede: number): void {
+  failure(slot: number, rcode: number, ede: number, edeText: Uint8Array | null = null): void {
     const payload = slotPayload(this.memory, slot);
     this.restoreId(slot, this.memory.bytes, payload);
     scanQuery(this.memory.bytes, payload, this.memory.words[slotWord(this.memory, slot) + SLOT.length], this.query);
-    this.small(slot, this.query, rcode, ede);
+    this.small(slot, this.query, rcode, ede, edeText);
   }
 
   /** An error without a look at the query: its header, the ID that the client sent, no question. */

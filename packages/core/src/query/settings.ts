@@ -6,6 +6,13 @@ export interface UpstreamServer {
   readonly port: number;
 }
 
+/** Where resolver libraries of pods look for names, as in their resolv.conf. Lower case, without a final dot. */
+export interface SearchDomains {
+  /** The cluster's own: a pod searches `NAMESPACE.svc.CLUSTER`, `svc.CLUSTER` and `CLUSTER`. */
+  readonly cluster: string;
+  readonly others: readonly string[];
+}
+
 export interface PathSettings {
   /**
    * Explicit mode's resolvers, in order of preference; the query goes to the first that policy allows. Empty in
@@ -18,6 +25,8 @@ export interface PathSettings {
   readonly auditMode: boolean;
   /** RCODE of a policy refusal: 5 (REFUSED) or 3 (NXDOMAIN). */
   readonly rejectRcode: number;
+  /** A refused name that is an allowed one with one of these behind it gets NXDOMAIN; null: it is refused like any other. */
+  readonly searchDomains: SearchDomains | null;
   /** Recompress answers that are larger than the client takes, before truncating them. */
   readonly dnsCompression: boolean;
   /** Queries under way at most; 0 for no limit but the slots. */

@@ -350,6 +350,9 @@ function pathSettings(settings: Settings): PathSettings {
     unknownEndpoint: settings.unknownEndpoint,
     auditMode: settings.auditMode,
     rejectRcode: settings.rejectResponseCode === 'refused' ? RCODE.refused : RCODE.nxDomain,
+    searchDomains: settings.refusedSearchExpansions === 'refuse'
+      ? null
+      : { cluster: settings.clusterDomain, others: settings.searchDomains },
     dnsCompression: settings.dnsCompression,
     concurrencyLimit: settings.concurrencyLimit,
     concurrencyGraceMs: settings.concurrencyGraceMs,

@@ -6,11 +6,11 @@ const one: SocketAddress = { address: '192.0.2.1', port: 53, family: 4 };
 const two: SocketAddress = { address: '2001:db8::2', port: 53, family: 6 };
 const settings = {
   listen: [one, two], upstreams: [two, one], policyPort: 53, unknownEndpoint: 'refuse', auditMode: false, rejectResponseCode: 'refused',
-  minTtlSeconds: 0, logLevel: 'info',
+  refusedSearchExpansions: 'nxdomain', clusterDomain: 'cluster.local', searchDomains: ['a.test', 'b.test'], minTtlSeconds: 0, logLevel: 'info',
 } as unknown as Settings;
 
 t.test('settings that mean the same do not differ, whatever their order', (t) => {
-  const other = { ...settings, listen: [two, one], upstreams: [one, two], logLevel: 'debug' } as Settings;
+  const other = { ...settings, listen: [two, one], upstreams: [one, two], searchDomains: ['b.test', 'a.test'], logLevel: 'debug' } as Settings;
   t.strictSame(settingMismatches(verdictSettings(settings), verdictSettings(other)), []);
   t.end();
 });
@@ -23,11 +23,20 @@ t.test('each setting by which a verdict may differ is named with both values', (
     ['unknown-endpoint', { unknownEndpoint: 'allow' }, 'refuse', 'allow'],
     ['policy-audit-mode', { auditMode: true }, 'false', 'true'],
     ['tofqdns-dns-reject-response-code', { rejectResponseCode: 'nameError' }, 'refused', 'nameError'],
+    ['refused-search-expansions', { refusedSearchExpansions: 'refuse' }, 'nxdomain', 'refuse'],
+    ['cluster-domain', { clusterDomain: 'k8s.test' }, 'cluster.local', 'k8s.test'],
+    ['search-domain', { searchDomains: [] }, 'a.test,b.test', ''],
     ['tofqdns-min-ttl', { minTtlSeconds: 60 }, '0', '60'],
   ];
   for (const [name, change, own, peers] of others) {
     t.strictSame(settingMismatches(verdictSettings(settings), verdictSettings({ ...settings, ...change })), [{ name, own, peers }]);
   }
+  t.end();
+});
+
+t.test('search domains do not differ where nobody looks at them', (t) => {
+  const plain = { ...settings, refusedSearchExpansions: 'refuse' } as Settings;
+  t.strictSame(settingMismatches(verdictSettings(plain), verdictSettings({ ...plain, clusterDomain: 'k8s.test', searchDomains: [] })), []);
   t.end();
 });
 

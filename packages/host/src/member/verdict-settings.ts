@@ -20,6 +20,8 @@ export function verdictSettings(settings: Settings): Readonly<Record<string, str
     'unknown-endpoint': settings.unknownEndpoint,
     'policy-audit-mode': String(settings.auditMode),
     'tofqdns-dns-reject-response-code': settings.rejectResponseCode,
+    'refused-search-expansions': settings.refusedSearchExpansions,
+    ...(settings.refusedSearchExpansions === 'refuse' ? {} : searchDomainsOf(settings)),
     'tofqdns-min-ttl': String(settings.minTtlSeconds),
   };
 }
@@ -29,6 +31,11 @@ export function settingMismatches(own: Readonly<Record<string, string>>, peers: 
   return Object.entries(own)
     .filter(([name, text]) => Object.hasOwn(peers, name) && peers[name] !== text)
     .map(([name, text]) => ({ name, own: text, peers: peers[name] }));
+}
+
+/** They count for nothing where a refused expansion is refused like any name. */
+function searchDomainsOf(settings: Settings): Readonly<Record<string, string>> {
+  return { 'cluster-domain': settings.clusterDomain, 'search-domain': [...settings.searchDomains].sort().join(',') };
 }
 
 function addressesText(addresses: readonly SocketAddress[]): string {

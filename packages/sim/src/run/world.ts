@@ -294,6 +294,7 @@ export class World {
       unknownEndpoint: 'refuse',
       auditMode: false,
       rejectRcode: RCODE.refused,
+      searchDomains: null,
       dnsCompression: true,
       concurrencyLimit,
       concurrencyGraceMs,

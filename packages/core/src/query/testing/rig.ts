@@ -6,7 +6,7 @@ import { RCODE } from '@tandem/dns';
 import { monoMs } from '../../base/seams.js';
 import { parseAddress } from '../../base/socket-address.js';
 import { PolicyIndex } from '../../policy/decide.js';
-import type { PolicyRule, Snapshot } from '../../policy/snapshot.js';
+import type { PolicyRule, QueryLimits, Snapshot } from '../../policy/snapshot.js';
 import { Counters, type CounterName } from '../counters.js';
 import type { AnswerSource } from '../forward.js';
 import { OPENING, type LearnedMapping, type Opening } from '../learn.js';
@@ -31,7 +31,7 @@ const RULE: PolicyRule = {
   origin: ORIGIN,
 };
 
-const SNAPSHOT: Snapshot = {
+export const SNAPSHOT: Snapshot = {
   revision: 1,
   hash: '00',
   nodeName: 'node',
@@ -45,6 +45,11 @@ const SNAPSHOT: Snapshot = {
   fqdnSelectors: [],
   policies: [],
 };
+
+/** The same with these limits for the pod that has a policy. */
+export function limitedSnapshot(limits: QueryLimits): Snapshot {
+  return { ...SNAPSHOT, ruleSets: [{ key: 'k', rules: [RULE], limits }] };
+}
 
 interface Reply {
   readonly slot: number;
@@ -82,6 +87,7 @@ export class Rig implements Wire {
       unknownEndpoint: 'refuse',
       auditMode: false,
       rejectRcode: RCODE.refused,
+      searchDomains: null,
       dnsCompression: true,
       concurrencyLimit: 0,
       concurrencyGraceMs: 0,
@@ -166,6 +172,11 @@ export class Rig implements Wire {
     this.nowMs += ms;
     this.path.startBatch(monoMs(this.nowMs));
     this.path.onTick();
+  }
+
+  /** From here on this policy decides. */
+  enforce(snapshot: Snapshot): void {
+    this.path.setPolicy(PolicyIndex.build(snapshot, null));
   }
 
   count(name: CounterName): number {

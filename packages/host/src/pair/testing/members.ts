@@ -69,7 +69,7 @@ export class Node {
       role, listen, upstreams: listen, policyPort: 53, manifestsDir: null, nodeName: 'node', runDir: this.dir,
       stateDir: join(this.dir, role), httpListen: listen[0], unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false,
       slots: 64, upstreamPorts: 64, tcpIdleTimeoutMs: 1000, tcpConnections: 1, tcpConnectionsPerClient: 1,
-      rejectResponseCode: 'refused', dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 10_000,
+      rejectResponseCode: 'refused', refusedSearchExpansions: 'refuse', clusterDomain: 'cluster.local', searchDomains: [], dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 10_000,
       maxDeferredDeletes: 10_000, idleConnectionGraceMs: 0, gcIntervalMs: 60_000,
       connectionGcIntervalMs: 60_000, preCachePath: null, responseMaxDelayMs: 100,
       concurrencyLimit: 0, concurrencyGraceMs: 0, pairListen: null, pairConnect: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null,
