@@ -48,7 +48,8 @@ function readNamed(map: MapField, policyNamespace: string): ServiceReference[] {
   const name = readLabel(map.get('serviceName'), 'Service');
   if (map.getRaw('serviceName') === null) map.field.error('has no serviceName');
   if (policyNamespace === '' && map.getRaw('namespace') === null) map.field.error('has no namespace, which a clusterwide policy has to name');
-  return name === null ? [] : [{ namespace: readLabel(map.get('namespace'), 'namespace'), name, selector: null }];
+  const namespace = readLabel(map.get('namespace'), 'namespace');
+  return name === null ? [] : [{ namespace, name, selector: null }];
 }
 
 function readSelected(map: MapField): ServiceReference[] {
@@ -56,7 +57,8 @@ function readSelected(map: MapField): ServiceReference[] {
   const field = map.get('selector');
   if (map.getRaw('selector') === null) map.field.error('has no selector; write "selector: {}" for every Service');
   const selector = field === null ? null : readSelector(field, 'plain');
-  return selector === null ? [] : [{ namespace: readLabel(map.get('namespace'), 'namespace'), name: null, selector }];
+  const namespace = readLabel(map.get('namespace'), 'namespace');
+  return selector === null ? [] : [{ namespace, name: null, selector }];
 }
 
 function readLabel(field: Field | null, what: string): string | null {

@@ -44,11 +44,8 @@ const UNSUPPORTED: Readonly<Record<RulePlace['direction'], Readonly<Record<strin
 
 export function readRule(rule: MapField, place: RulePlace): RuleSpec {
   const { direction, deny, namespace } = place;
-  const refused = UNSUPPORTED[direction];
-  for (const key of rule.keys()) {
-    if (Object.hasOwn(refused, key)) rule.keyField(key).error(`is not supported by this version: ${refused[key]}`);
-  }
-  rule.checkKeys([...PEER_KEYS[direction], ...PORT_KEYS, ...rule.keys().filter((key) => Object.hasOwn(refused, key))]);
+  const refused = rule.keys().filter((key) => refuse(rule, key, direction));
+  rule.checkKeys([...PEER_KEYS[direction], ...PORT_KEYS, ...refused]);
   refuseSeveral(rule, place);
   const prefix = direction === 'egress' ? 'to' : 'from';
   const names = direction === 'egress' ? rule.get('toFQDNs') : null;
@@ -65,6 +62,21 @@ export function readRule(rule: MapField, place: RulePlace): RuleSpec {
     fqdns: names === null ? null : readFqdnSelectors(names),
     ports: readPorts(rule, place, names !== null),
   };
+}
+
+/** Whether the key is one of Cilium's that has no place here: reported. */
+function refuse(rule: MapField, key: string, direction: RulePlace['direction']): boolean {
+  const advice = UNSUPPORTED[direction];
+  if (Object.hasOwn(advice, key)) {
+    rule.keyField(key).error(`is not supported by this version: ${advice[key]}`);
+    return true;
+  }
+  const other = direction === 'egress' ? 'ingress' : 'egress';
+  if (!PEER_KEYS[other].some((one) => one === key)) return false;
+  const twin = direction === 'egress' ? key.replace('from', 'to') : key.replace('to', 'from');
+  const instead = PEER_KEYS[direction].some((one) => one === twin) ? `here write ${twin}` : 'name those who connect by labels or addresses';
+  rule.keyField(key).error(`belongs into ${other} rules; ${instead}`);
+  return true;
 }
 
 function refuseSeveral(rule: MapField, { direction, deny }: RulePlace): void {
