@@ -9,8 +9,9 @@
  */
 import { LOWER_CASE, MAX_LABEL_BYTES, type QueryView } from '@tandem/dns';
 
+const FRACTION_BITS = 52;
 /** n·log2(n); 0 for 0. */
-const TIMES_LOG2 = Float64Array.from({ length: MAX_LABEL_BYTES + 1 }, (_, n) => (n === 0 ? 0 : n * Math.log2(n)));
+const TIMES_LOG2 = Float64Array.from({ length: MAX_LABEL_BYTES + 1 }, (_, n) => (n === 0 ? 0 : n * log2(n)));
 /** Sums of the table are off by less: a label that has just as many bits as allowed must pass, in whatever order it is summed. */
 const ROUNDING_BITS = 1e-9;
 
@@ -39,4 +40,21 @@ export function hasLabelAbove(bytes: Uint8Array, view: QueryView, limitBits: num
     if (labelEntropyBits(bytes, at + 1, bytes[at]) > limitBits + ROUNDING_BITS) return true;
   }
   return false;
+}
+
+/**
+ * Of 1 and above, from multiplications alone: `Math.log2` may differ between two versions of Node, and so would verdicts. Squaring
+ * doubles the logarithm, which brings its next binary digit before the point.
+ */
+function log2(value: number): number {
+  let rest = value;
+  let result = 0;
+  for (; rest >= 2; rest /= 2) result++;
+  for (let digit = 0.5, left = FRACTION_BITS; left > 0; digit /= 2, left--) {
+    rest *= rest;
+    if (rest < 2) continue;
+    rest /= 2;
+    result += digit;
+  }
+  return result;
 }
