@@ -1,5 +1,7 @@
 /** A daemon's view with fixed content, for tests of the CLI: what it shows is plain, what it was asked is recorded. */
-import { AppError, PROTOCOL, type Role, type TraceRequest, type TraceResult } from '@tandem/core';
+import {
+  AppError, type ConnectionRequest, type ConnectionTrace, type DirectionTrace, PROTOCOL, type Role, type TraceParty, type TraceRequest, type TraceResult,
+} from '@tandem/core';
 import type { CacheEntry, CacheFilter, CacheImported, CacheRow, DaemonView, EndpointView, PolicyView, StatusView } from '@tandem/host';
 
 export const ROW: CacheRow = {
@@ -83,6 +85,26 @@ export class FakeView implements DaemonView {
       rule: isAllowed ? { origin, pattern: '*.shop.example.' } : null,
       near: isAllowed ? [] : [{ origin, missed: 'name', explanation: 'the rule allows *.shop.example.' }],
       deniedBy: isAllowed ? [] : [{ ...origin, path: 'spec' }], revision: 4,
+    };
+  }
+
+  traceConnection(request: ConnectionRequest): ConnectionTrace {
+    this.asked.push(request);
+    const origin = { kind: 'CiliumNetworkPolicy', namespace: 'demo', name: 'web-egress', path: 'spec.egress[0].toPorts[0]' } as const;
+    const party = (address: string): TraceParty => ({
+      address, kind: 'world', services: [], targets: [{ identity: 2, labels: ['reserved:world='], ports: [request.port] }], endpoint: null,
+    });
+    const open: DirectionTrace = { verdict: 'allowed', reason: 'not-local', rule: null, near: [], deniedBy: [] };
+    const isAllowed = request.port === 443;
+    return {
+      verdict: isAllowed ? 'allowed' : 'denied', from: party('10.0.0.1'), to: party(request.to), port: request.port, protocol: 'tcp', name: request.name,
+      egress: isAllowed
+        ? { ...open, reason: 'rule', rule: origin }
+        : {
+          verdict: 'denied', reason: 'no-rule', rule: null, near: [{ origin, missed: 'port', explanation: 'the rule allows 443/TCP, the port is 80' }],
+          deniedBy: [{ ...origin, path: 'spec' }],
+        },
+      ingress: open, revision: 4,
     };
   }
 

@@ -36,8 +36,10 @@ t.test('a snapshot tells who has which number', (t) => {
   const identities = [{ identity: 1, labels: ['reserved:host='], addresses: [] }, { identity: 300, labels: ['k8s:a=b', 'k8s:c=d'], addresses: [] }];
   t.same(allotmentOf({ endpoints: [{ ...endpoint, id: 7 }], identities }), {
     endpoints: [{ owner: 'u', number: 7, goneAt: null }], identities: [{ owner: 'k8s:a=b;k8s:c=d', number: 300, goneAt: null }],
-    nextEndpointId: 8, nextIdentity: 301,
+    cidrs: [], nextEndpointId: 8, nextIdentity: 301, nextCidr: 0x100_0000,
   });
+  const cidrs = [{ identity: 0x100_0003, cidr: '10.0.0.0/8' }];
+  t.match(allotmentOf({ endpoints: [], identities: [], cidrs }), { cidrs: [{ owner: '10.0.0.0/8', number: 0x100_0003, goneAt: null }], nextCidr: 0x100_0004 });
   t.equal(allotmentOf({ endpoints: [{ ...endpoint, id: 65535 }], identities: [] }).nextEndpointId, 1, 'after the highest comes the lowest');
   t.same(allotmentOf({ endpoints: [], identities: [] }), NO_ALLOTMENT);
   t.end();

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { compileSnapshot } from './compile.js';
-import { NO_OBJECTS, type EgressSpec, type PodObject, type PolicyObject, type PolicyObjects } from './objects.js';
+import { ANY_PEER, NO_EXTENSIONS, NO_OBJECTS, NOTHING_SAID, type RuleSpec, type PodObject, type PolicyObject, type PolicyObjects } from './objects.js';
 import { validateSnapshot } from './validate.js';
 
 const word = fc.constantFrom('a', 'b', 'c');
@@ -12,17 +12,19 @@ const pods = fc.uniqueArray(
   namespace, name, uid: null, labels: { app }, nodeName: local ? null : 'elsewhere', hostNetwork: last === 9, serviceAccount: null,
   phase: null, addresses: [`10.0.0.${last}`], ports: [],
 })));
-const egress = fc.record({ peer: word, fqdn: fc.boolean(), port: fc.constantFrom(53, 5353) }).map(({ peer, fqdn, port }): EgressSpec => ({
-  toEndpoints: fqdn ? null : [{ matchLabels: { app: peer }, matchExpressions: [] }],
-  toFqdns: fqdn ? [{ matchName: null, matchPattern: `*.${peer}.` }] : null,
-  toPorts: [{ ports: [{ first: port, last: port, protocol: null }], dns: fqdn ? null : [{ matchName: `${peer}.`, matchPattern: null }] }],
+const egress = fc.record({ peer: word, fqdn: fc.boolean(), port: fc.constantFrom(53, 5353) }).map(({ peer, fqdn, port }): RuleSpec => ({
+  ...ANY_PEER,
+  endpoints: fqdn ? null : [{ matchLabels: { app: peer }, matchExpressions: [] }],
+  fqdns: fqdn ? [{ matchName: null, matchPattern: `*.${peer}.` }] : null,
+  ports: [{ path: 'toPorts[0]', ports: [{ first: port, last: port, protocol: null }], dns: fqdn ? null : [{ matchName: `${peer}.`, matchPattern: null }] }],
 }));
 const policies = fc.uniqueArray(
   fc.record({ namespace: word, name: word, app: word, rules: fc.array(egress, { maxLength: 3 }) }),
   { selector: ({ namespace, name }) => `${namespace}/${name}`, maxLength: 5 },
 ).map((list) => list.map(({ namespace, name, app, rules }): PolicyObject => ({
   kind: 'CiliumNetworkPolicy', namespace, name,
-  specs: [{ path: 'spec', endpointSelector: { matchLabels: { app }, matchExpressions: [] }, egress: rules, defaultDenyEgress: null }],
+  specs: [{ path: 'spec', endpointSelector: { matchLabels: { app }, matchExpressions: [] }, egress: { allow: rules, deny: null, defaultDeny: null }, ingress: NOTHING_SAID }],
+  extensions: NO_EXTENSIONS,
 })));
 const objects = fc.record({ pods, policies }).map((some): PolicyObjects => ({ ...NO_OBJECTS, ...some }));
 const options = { nodeName: 'n', enablePolicy: 'default', allotment: null, revision: 1 } as const;

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { compileSnapshot, type CompileOptions } from './compile.js';
-import { NO_OBJECTS, type EgressSpec, type LabelSelector, type Labels, type PodObject, type PolicyObject, type PolicyObjects } from './objects.js';
+import { ANY_PEER, NO_EXTENSIONS, NO_OBJECTS, NOTHING_SAID, type RuleSpec, type LabelSelector, type Labels, type PodObject, type PolicyObject, type PolicyObjects, type PolicySpec } from './objects.js';
 import { PROTOCOL, type Snapshot } from './snapshot.js';
 import { validateSnapshot } from './validate.js';
 
@@ -15,16 +15,19 @@ function pod(path: string, labels: Labels, addresses: readonly string[], more: P
   };
 }
 
-function policy(name: string, subject: LabelSelector, egress: readonly EgressSpec[] | null, more: Partial<PolicyObject> = {}): PolicyObject {
-  const specs = [{ path: 'spec', endpointSelector: subject, egress, defaultDenyEgress: null }];
-  return { kind: 'CiliumNetworkPolicy', namespace: 'default', name, specs, ...more };
+function policy(name: string, subject: LabelSelector, egress: readonly RuleSpec[] | null, more: Partial<PolicyObject> = {}): PolicyObject {
+  return { kind: 'CiliumNetworkPolicy', namespace: 'default', name, specs: [spec(subject, egress)], extensions: NO_EXTENSIONS, ...more };
 }
 
-const ALLOW_DNS: EgressSpec = {
-  toEndpoints: [KUBE_DNS], toFqdns: null, toPorts: [{ ports: [PORT_53], dns: [{ matchName: null, matchPattern: '*.k8s.intra.' }] }],
+function spec(subject: LabelSelector | null, egress: readonly RuleSpec[] | null, defaultDeny: boolean | null = null, path = 'spec'): PolicySpec {
+  return { path, endpointSelector: subject, egress: { allow: egress, deny: null, defaultDeny }, ingress: NOTHING_SAID };
+}
+
+const ALLOW_DNS: RuleSpec = {
+  ...ANY_PEER, endpoints: [KUBE_DNS], fqdns: null, ports: [{ path: 'toPorts[0]', ports: [PORT_53], dns: [{ matchName: null, matchPattern: '*.k8s.intra.' }] }],
 };
-const TO_FQDN: EgressSpec = { toEndpoints: null, toFqdns: [{ matchName: 'cilium.io.', matchPattern: null }], toPorts: null };
-const EMPTY_RULE: EgressSpec = { toEndpoints: null, toFqdns: null, toPorts: null };
+const TO_FQDN: RuleSpec = { ...ANY_PEER, endpoints: null, fqdns: [{ matchName: 'cilium.io.', matchPattern: null }], ports: null };
+const EMPTY_RULE: RuleSpec = ANY_PEER;
 const OPTIONS: CompileOptions = { nodeName: 'n1', enablePolicy: 'default', allotment: null, revision: 7 };
 const PODS = [
   pod('default/a', { app: 'net' }, ['10.0.0.1', 'FD00:0::1']),
@@ -78,7 +81,7 @@ t.test('rules are flattened, with their selectors resolved and their place kept'
 });
 
 /** Egress section, `enableDefaultDeny.egress`, mode; number of rules, or null for "may ask anything". */
-const POSTURES: readonly (readonly [string, readonly EgressSpec[] | null, boolean | null, CompileOptions['enablePolicy'], number | null])[] = [
+const POSTURES: readonly (readonly [string, readonly RuleSpec[] | null, boolean | null, CompileOptions['enablePolicy'], number | null])[] = [
   ['no egress section', null, null, 'default', null],
   ['egress: [{}] denies all', [EMPTY_RULE], null, 'default', 0],
   ['an empty egress list denies all', [], null, 'default', 0],
@@ -88,13 +91,13 @@ const POSTURES: readonly (readonly [string, readonly EgressSpec[] | null, boolea
   ['never enforced', [ALLOW_DNS], null, 'never', null],
   ['always enforced, without policy', null, null, 'always', 0],
   ['always enforced, with rules', [ALLOW_DNS], null, 'always', 1],
-  ['toPorts: [] without L3 allows nothing', [{ ...EMPTY_RULE, toPorts: [] }], null, 'default', 0],
-  ['toEndpoints: [] selects nothing', [{ ...EMPTY_RULE, toEndpoints: [] }], null, 'default', 1],
+  ['toPorts: [] without L3 allows nothing', [{ ...EMPTY_RULE, ports: [] }], null, 'default', 0],
+  ['toEndpoints: [] selects nothing', [{ ...EMPTY_RULE, endpoints: [] }], null, 'default', 1],
 ];
 
 t.test('a pod is closed as in Cilium’s modes', (t) => {
-  for (const [name, egress, defaultDenyEgress, enablePolicy, rules] of POSTURES) {
-    const specs = [{ path: 'spec', endpointSelector: select({ app: 'net' }), egress, defaultDenyEgress }];
+  for (const [name, egress, defaultDeny, enablePolicy, rules] of POSTURES) {
+    const specs = [spec(select({ app: 'net' }), egress, defaultDeny)];
     const objects = { ...OBJECTS, policies: [policy('p', select({}), null, { specs })] };
     const { snapshot } = compileSnapshot(objects, { ...OPTIONS, enablePolicy });
     t.equal(ruleSetOf(snapshot, 'a')?.length ?? null, rules, name);
@@ -104,12 +107,12 @@ t.test('a pod is closed as in Cilium’s modes', (t) => {
 });
 
 t.test('absent and empty L3 lists differ', (t) => {
-  const toPorts = [{ ports: [PORT_53], dns: null }];
-  const cases: readonly (readonly [EgressSpec, readonly number[] | null])[] = [
-    [{ toEndpoints: null, toFqdns: null, toPorts }, null],
-    [{ toEndpoints: [], toFqdns: null, toPorts }, []],
-    [{ toEndpoints: null, toFqdns: [], toPorts }, []],
-    [{ toEndpoints: [select({})], toFqdns: null, toPorts }, [256, 257]],
+  const ports = [{ path: 'toPorts[0]', ports: [PORT_53], dns: null }];
+  const cases: readonly (readonly [RuleSpec, readonly number[] | null])[] = [
+    [{ ...ANY_PEER, endpoints: null, fqdns: null, ports }, null],
+    [{ ...ANY_PEER, endpoints: [], fqdns: null, ports }, []],
+    [{ ...ANY_PEER, endpoints: null, fqdns: [], ports }, []],
+    [{ ...ANY_PEER, endpoints: [select({})], fqdns: null, ports }, [256, 257]],
   ];
   for (const [rule, identities] of cases) {
     const { snapshot } = compileSnapshot({ ...OBJECTS, policies: [policy('p', select({ app: 'net' }), [rule])] }, OPTIONS);
@@ -121,7 +124,7 @@ t.test('absent and empty L3 lists differ', (t) => {
 t.test('an empty list of DNS rules becomes every name, in words', (t) => {
   const nothing = { matchName: null, matchPattern: null };
   for (const dns of [[], [nothing], [nothing, nothing]]) {
-    const rule = { ...ALLOW_DNS, toPorts: [{ ports: [PORT_53], dns }] };
+    const rule = { ...ALLOW_DNS, ports: [{ path: 'toPorts[0]', ports: [PORT_53], dns }] };
     const { snapshot } = compileSnapshot({ ...OBJECTS, policies: [policy('p', select({}), [rule])] }, OPTIONS);
     t.same(ruleSetOf(snapshot, 'a')?.[0].dnsPatterns, [{ matchName: null, matchPattern: '*' }]);
   }
@@ -139,7 +142,7 @@ t.test('an address that two pods claim belongs to neither', (t) => {
 
 t.test('services lead to the pods of their selector, or to their slices', (t) => {
   const service = {
-    namespace: 'kube-system', name: 'kube-dns', addresses: ['10.96.0.10'], selector: { 'k8s-app': 'kube-dns' },
+    namespace: 'kube-system', name: 'kube-dns', labels: {}, addresses: ['10.96.0.10'], selector: { 'k8s-app': 'kube-dns' },
     ports: [
       { name: 'dns', port: 53, protocol: PROTOCOL.udp, targetPort: 'dns' },
       { name: 'dns-tcp', port: 53, protocol: PROTOCOL.tcp, targetPort: 5353 },
@@ -191,12 +194,11 @@ t.test('pods with equal rules share one rule set', (t) => {
 });
 
 t.test('every policy is told of, whom it selects and whether it closes', (t) => {
-  const spec = { path: 'spec', endpointSelector: select({ app: 'net' }), egress: null, defaultDenyEgress: null };
   const policies = [
     policy('none', select({ app: 'nobody' }), [ALLOW_DNS]),
     policy('deny-all', select({}), []),
     policy('ingress', select({ app: 'free' }), null),
-    policy('open', select({ app: 'net' }), null, { specs: [{ ...spec, egress: [ALLOW_DNS], defaultDenyEgress: false }, { ...spec, path: 'specs[1]', endpointSelector: null }] }),
+    policy('open', select({ app: 'net' }), null, { specs: [spec(select({ app: 'net' }), [ALLOW_DNS], false), spec(null, null, null, 'specs[1]')] }),
   ];
   const told = (enablePolicy: CompileOptions['enablePolicy']) =>
     compileSnapshot({ ...OBJECTS, policies }, { ...OPTIONS, enablePolicy }).snapshot.policies.map(({ name, specs }) =>
@@ -211,7 +213,7 @@ t.test('every policy is told of, whom it selects and whether it closes', (t) => 
 t.test('a selector that matches no pod is noticed, within bounds, unless there are no pods at all', (t) => {
   const policies = [
     policy('typo', select({ app: 'nett' }), [ALLOW_DNS]), policy('elsewhere', select({ app: 'net' }), [ALLOW_DNS], { namespace: 'other' }),
-    policy('host', select({}), null, { kind: 'CiliumClusterwideNetworkPolicy', namespace: '', specs: [{ path: 'spec', endpointSelector: null, egress: null, defaultDenyEgress: null }] }),
+    policy('host', select({}), null, { kind: 'CiliumClusterwideNetworkPolicy', namespace: '', specs: [spec(null, null)] }),
     policy('all', select({}), null), policy('remote', select({ app: 'far' }), null),
   ];
   const pods = [...PODS, pod('default/far', { app: 'far' }, ['10.0.0.50'], { nodeName: 'n2' })];

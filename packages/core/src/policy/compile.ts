@@ -1,6 +1,6 @@
 /**
- * Objects → snapshot. Endpoints are this node's pods, identities all pods' label sets, rules the egress sections of all
- * policies that select an endpoint, flattened (one per `toPorts` entry).
+ * Objects → snapshot. Endpoints are this node's pods, identities all pods' label sets and all prefixes that policies name, rules
+ * the sections of all policies that select an endpoint, flattened (one per `toPorts` entry).
  *
  * Invariant: the same objects in any order, with the same allotment, give the same hash. Whatever is ambiguous is closed:
  * an address that two pods claim belongs to neither. An unready backend counts, so that verdicts do not flap.
@@ -11,20 +11,14 @@ import { canonicalAddress } from '../base/socket-address.js';
 import { Allotter, NO_ALLOTMENT, type Allotment } from './allotment.js';
 import { flattenPolicies, type FlatSpec } from './flatten.js';
 import { IdentityDirectory } from './identity-directory.js';
-import type { NamespaceObject, PodObject, PolicyObjects } from './objects.js';
+import type { NamespaceObject, PodObject, PolicyObject, PolicyObjects, RuleSpec } from './objects.js';
+import { CidrDirectory, cidrsOf, KUBE_APISERVER_LABEL, PeerResolver, ServiceDirectory } from './peers.js';
 import { policyRecords } from './policy-records.js';
-import { LabelSet, matchesAll, podLabels } from './selector.js';
+import { RuleSets } from './rule-sets.js';
+import { LabelSet, podLabels } from './selector.js';
 import { compileServices } from './services.js';
-import {
-  FIRST_POD_IDENTITY,
-  RESERVED_IDENTITY,
-  type PolicyRule,
-  type EndpointRecord,
-  type FqdnSelector,
-  type RuleSet,
-  type Snapshot,
-} from './snapshot.js';
-import { ruleSetKey, snapshotHash } from './snapshot-hash.js';
+import { FIRST_POD_IDENTITY, RESERVED_IDENTITY, type EndpointRecord, type FqdnSelector, type RuleSet, type Snapshot } from './snapshot.js';
+import { snapshotHash } from './snapshot-hash.js';
 import { byText } from './sort.js';
 import { validateSnapshot } from './validate.js';
 
@@ -55,14 +49,18 @@ export function compileSnapshot(objects: PolicyObjects, options: CompileOptions)
   const before = options.allotment ?? NO_ALLOTMENT;
   const pods = livePods(objects.pods, notices);
   const owned = new OwnedAddresses(pods, notices);
+  const services = new ServiceDirectory(objects);
   const identityNumbers = new Allotter(before, 'identity');
-  const directory = identityDirectory(pods, objects.namespaces, { owned, identityNumbers, nodeName: options.nodeName });
-  const specs = flattenPolicies(objects.policies, directory).map((spec) =>
-    options.enablePolicy === 'never' ? { ...spec, defaultDeny: false } : spec,
+  const cidrNumbers = new Allotter(before, 'cidr');
+  const nodes = new NodeAddresses(pods, { owned, nodeName: options.nodeName, apiServer: services.apiServer() });
+  const directory = identityDirectory(pods, objects.namespaces, { owned, identityNumbers, nodes });
+  const cidrs = new CidrDirectory(cidrsOf(ruleSpecs(objects.policies), services), nodes.apiServerElsewhere, cidrNumbers);
+  const specs = flattenPolicies(objects.policies, new PeerResolver(directory, cidrs, services)).map((spec) =>
+    options.enablePolicy === 'never' ? { ...spec, egress: { ...spec.egress, defaultDeny: false }, ingress: { ...spec.ingress, defaultDeny: false } } : spec,
   );
   noticeIdleSpecs(specs, directory, notices);
   const endpointNumbers = new Allotter(before, 'endpoint');
-  const sets = new RuleSets(specs, directory, options.enablePolicy);
+  const sets = new RuleSets(specs, { directory, mode: options.enablePolicy, pods, notices });
   const endpoints = pods
     .filter((pod) => !pod.hostNetwork && isLocal(pod, options.nodeName))
     .map((pod) => {
@@ -75,15 +73,21 @@ export function compileSnapshot(objects: PolicyObjects, options: CompileOptions)
         pod: pod.name,
         identity,
         addresses: owned.ofEndpoint(pod),
-        key: sets.keyFor(identity),
+        keys: sets.keysFor(identity, pod),
         specs: sets.selecting(identity),
       };
     });
   const { ruleSets, rowOf } = sets.finish();
+  const cidrRecords = cidrs.records();
   const content = {
     nodeName: options.nodeName,
-    endpoints: endpoints.map(({ key, specs: _, ...record }): EndpointRecord => ({ ...record, ruleSet: key === null ? null : rowOf(key) })),
+    endpoints: endpoints.map(({ keys, specs: _, ...record }): EndpointRecord => ({
+      ...record,
+      ruleSet: keys.egress === null ? null : rowOf(keys.egress),
+      ...(keys.ingress === null ? {} : { ingressRuleSet: rowOf(keys.ingress) }),
+    })),
     identities: directory.records(),
+    ...(cidrRecords.length === 0 ? {} : { cidrs: cidrRecords }),
     services: compileServices(objects, pods),
     ruleSets,
     fqdnSelectors: distinctSelectors(ruleSets),
@@ -93,16 +97,27 @@ export function compileSnapshot(objects: PolicyObjects, options: CompileOptions)
   const snapshot = validateSnapshot({ revision: options.revision, hash: snapshotHash(content), ...content });
   const identityResult = identityNumbers.finish(options.revision);
   const endpointResult = endpointNumbers.finish(options.revision);
+  const cidrResult = cidrNumbers.finish(options.revision);
   return {
     snapshot,
     allotment: {
       endpoints: endpointResult.entries,
       identities: identityResult.entries,
+      cidrs: cidrResult.entries,
       nextEndpointId: endpointResult.next,
       nextIdentity: identityResult.next,
+      nextCidr: cidrResult.next,
     },
     notices: boundedNotices(notices),
   };
+}
+
+function* ruleSpecs(policies: readonly PolicyObject[]): Generator<RuleSpec> {
+  for (const { specs } of policies) {
+    for (const { egress, ingress } of specs) {
+      for (const { allow, deny } of [egress, ingress]) yield* [...(allow ?? []), ...(deny ?? [])];
+    }
+  }
 }
 
 /** A selector that matches nobody is mostly a misspelt one. Without pods (policies looked at by themselves) nobody could match. */
@@ -179,21 +194,40 @@ class OwnedAddresses {
   }
 }
 
+/** Whose addresses are no pod's own: this node's, other nodes', and among them the API server's. */
+class NodeAddresses {
+  readonly host = new Set<string>();
+  readonly remoteNode = new Set<string>();
+  /** Other nodes that are the API server. */
+  readonly apiServerNode = new Set<string>();
+  readonly isApiServerHost: boolean;
+  /** Addresses of the API server that are no node's: outside the cluster. */
+  readonly apiServerElsewhere: readonly string[];
+
+  constructor(pods: readonly PodObject[], tools: { readonly owned: OwnedAddresses; readonly nodeName: string; readonly apiServer: readonly string[] }) {
+    for (const pod of pods) {
+      if (!pod.hostNetwork) continue;
+      const node = isLocal(pod, tools.nodeName) ? this.host : this.remoteNode;
+      for (const address of pod.addresses) if (!tools.owned.isPodAddress(address)) node.add(address);
+    }
+    for (const address of this.host) this.remoteNode.delete(address);
+    const apiServer = tools.apiServer.flatMap((text) => canonicalAddress(text) ?? []).filter((address) => !tools.owned.isPodAddress(address));
+    this.isApiServerHost = apiServer.some((address) => this.host.has(address));
+    for (const address of apiServer) if (this.remoteNode.delete(address)) this.apiServerNode.add(address);
+    this.apiServerElsewhere = apiServer.filter((address) => !this.host.has(address) && !this.apiServerNode.has(address));
+  }
+}
+
 function identityDirectory(
   pods: readonly PodObject[],
   namespaces: readonly NamespaceObject[],
-  tools: { readonly owned: OwnedAddresses; readonly identityNumbers: Allotter; readonly nodeName: string },
+  { owned, identityNumbers, nodes }: { readonly owned: OwnedAddresses; readonly identityNumbers: Allotter; readonly nodes: NodeAddresses },
 ): IdentityDirectory {
   const namespaceLabels = new Map(namespaces.map(({ name, labels }) => [name, labels]));
   const labelsOf = new Map<PodObject, LabelSet>();
   const byLabels = new Map<string, { labels: LabelSet; pods: PodObject[] }>();
-  const hosts: Record<'host' | 'remoteNode', Set<string>> = { host: new Set(), remoteNode: new Set() };
   for (const pod of pods) {
-    if (pod.hostNetwork) {
-      const node = isLocal(pod, tools.nodeName) ? hosts.host : hosts.remoteNode;
-      for (const address of pod.addresses) if (!tools.owned.isPodAddress(address)) node.add(address);
-      continue;
-    }
+    if (pod.hostNetwork) continue;
     const labels = podLabels(pod, namespaceLabels.get(pod.namespace) ?? {});
     const key = labels.texts.join(';');
     labelsOf.set(pod, labels);
@@ -203,76 +237,19 @@ function identityDirectory(
   }
   const directory = new IdentityDirectory();
   directory.add(RESERVED_IDENTITY.world, new LabelSet(['reserved:world=']), []);
-  directory.add(RESERVED_IDENTITY.host, new LabelSet(['reserved:host=']), [...hosts.host]);
-  const remote = [...hosts.remoteNode].filter((address) => !hosts.host.has(address));
-  directory.add(RESERVED_IDENTITY.remoteNode, new LabelSet(['reserved:remote-node=']), remote);
+  directory.add(RESERVED_IDENTITY.host, new LabelSet(['reserved:host=', ...(nodes.isApiServerHost ? [KUBE_APISERVER_LABEL] : [])]), [...nodes.host]);
+  directory.add(RESERVED_IDENTITY.remoteNode, new LabelSet(['reserved:remote-node=']), [...nodes.remoteNode]);
+  if (nodes.apiServerNode.size > 0) {
+    directory.add(RESERVED_IDENTITY.kubeApiserver, new LabelSet([KUBE_APISERVER_LABEL, 'reserved:remote-node=']), [...nodes.apiServerNode]);
+  }
   for (const [key, { labels, pods: members }] of [...byLabels].sort(([a], [b]) => byText(a, b))) {
     const same = (pod: PodObject): boolean => labelsOf.get(pod)?.texts.join(';') === key;
-    const addresses = new Set(members.flatMap((pod) => pod.addresses).filter((one) => tools.owned.sharedOnlyBy(one, same)));
-    const identity = tools.identityNumbers.take(key);
+    const addresses = new Set(members.flatMap((pod) => pod.addresses).filter((one) => owned.sharedOnlyBy(one, same)));
+    const identity = identityNumbers.take(key);
     directory.add(identity, labels, [...addresses]);
     for (const pod of members) directory.assign(pod, identity);
   }
   return directory;
-}
-
-/** Which rules an identity gets; identities with equal rules share a set. */
-class RuleSets {
-  readonly #specs: readonly FlatSpec[];
-  readonly #directory: IdentityDirectory;
-  readonly #mode: EnforcementMode;
-  readonly #selecting = new Map<number, readonly number[]>();
-  readonly #keyByIdentity = new Map<number, string | null>();
-  readonly #keyBySpecs = new Map<string, string>();
-  readonly #rules = new Map<string, readonly PolicyRule[]>();
-
-  constructor(specs: readonly FlatSpec[], directory: IdentityDirectory, mode: EnforcementMode) {
-    this.#specs = specs;
-    this.#directory = directory;
-    this.#mode = mode;
-  }
-
-  /** Indexes of the specs that select the identity, rising. */
-  selecting(identity: number): readonly number[] {
-    let selected = this.#selecting.get(identity);
-    if (selected === undefined) {
-      const labels = this.#directory.labelsOf(identity);
-      selected = this.#specs.flatMap(({ subject }, index) => (subject !== null && matchesAll(subject, labels) ? [index] : []));
-      this.#selecting.set(identity, selected);
-    }
-    return selected;
-  }
-
-  /** null: the identity may ask anything. */
-  keyFor(identity: number): string | null {
-    let key = this.#keyByIdentity.get(identity);
-    if (key === undefined) {
-      key = this.#compute(this.selecting(identity));
-      this.#keyByIdentity.set(identity, key);
-    }
-    return key;
-  }
-
-  /** Sorted by key, so that the order of endpoints plays no part. */
-  finish(): { ruleSets: RuleSet[]; rowOf: (key: string) => number } {
-    const ruleSets = [...this.#rules].map(([key, rules]) => ({ key, rules })).sort((a, b) => byText(a.key, b.key));
-    const rows = new Map(ruleSets.map(({ key }, row) => [key, row]));
-    return { ruleSets, rowOf: (key) => rows.get(key)! };
-  }
-
-  #compute(selected: readonly number[]): string | null {
-    if (this.#mode === 'never') return null;
-    if (this.#mode === 'default' && !selected.some((index) => this.#specs[index].defaultDeny)) return null;
-    const specsKey = selected.join();
-    let key = this.#keyBySpecs.get(specsKey);
-    if (key === undefined) {
-      const rules = selected.flatMap((index) => this.#specs[index].rules);
-      key = ruleSetKey(rules);
-      this.#keyBySpecs.set(specsKey, key);
-      this.#rules.set(key, rules);
-    }
-    return key;
-  }
 }
 
 function distinctSelectors(ruleSets: readonly RuleSet[]): FqdnSelector[] {

@@ -4,7 +4,7 @@ import { QueryView, nameFromString, scanName } from '@tandem/dns';
 import { wordsOfAddress } from './address-table.js';
 import { compileSnapshot } from './compile.js';
 import { ALLOW_NO_POLICY, DENY, PolicyIndex } from './decide.js';
-import { NO_OBJECTS, type EgressSpec, type PodObject, type PolicyObject, type PolicyObjects, type ServiceObject } from './objects.js';
+import { ANY_PEER, NO_EXTENSIONS, NO_OBJECTS, NOTHING_SAID, type RuleSpec, type PodObject, type PolicyObject, type PolicyObjects, type ServiceObject } from './objects.js';
 
 const RUNS = 4000;
 const QUERIES = 40;
@@ -32,19 +32,20 @@ const port = fc.record({ first: fc.constantFrom(...PORTS), span: fc.constantFrom
 );
 const names = fc.array(fc.constantFrom(...PATTERNS).map((text) => text.includes('*') ? { matchName: null, matchPattern: text } : { matchName: text, matchPattern: null }), { minLength: 1, maxLength: 3 });
 const egress = fc.record({
-  toEndpoints: fc.option(fc.array(selector, { maxLength: 2 })),
-  toPorts: fc.option(fc.array(fc.record({ ports: fc.array(port, { minLength: 1, maxLength: 2 }), dns: fc.option(names) }), { maxLength: 2 })),
+  endpoints: fc.option(fc.array(selector, { maxLength: 2 })),
+  ports: fc.option(fc.array(fc.record({ path: fc.constant('toPorts[0]'), ports: fc.array(port, { minLength: 1, maxLength: 2 }), dns: fc.option(names) }), { maxLength: 2 })),
   fqdn: fc.boolean(),
-}).map(({ toEndpoints, toPorts, fqdn }): EgressSpec =>
-  fqdn ? { toEndpoints: null, toFqdns: [{ matchName: 'a.io.', matchPattern: null }], toPorts } : { toEndpoints, toFqdns: null, toPorts });
+}).map(({ endpoints, ports, fqdn }): RuleSpec =>
+  fqdn ? { ...ANY_PEER, fqdns: [{ matchName: 'a.io.', matchPattern: null }], ports } : { ...ANY_PEER, endpoints, ports });
 const policy = fc.record({ space: fc.constantFrom(...SPACES, ''), subject: fc.option(fc.constantFrom(...APPS)), rules: fc.option(fc.array(egress, { maxLength: 3 })) });
 const policies = fc.array(policy, { maxLength: 4 }).map((list) => list.map(({ space, subject, rules }, i): PolicyObject => ({
   kind: space === '' ? 'CiliumClusterwideNetworkPolicy' : 'CiliumNetworkPolicy', namespace: space, name: `p${i}`,
-  specs: [{ path: 'spec', endpointSelector: { matchLabels: subject === null ? {} : { app: subject }, matchExpressions: [] }, egress: rules, defaultDenyEgress: null }],
+  specs: [{ path: 'spec', endpointSelector: { matchLabels: subject === null ? {} : { app: subject }, matchExpressions: [] }, egress: { allow: rules, deny: null, defaultDeny: null }, ingress: NOTHING_SAID }],
+  extensions: NO_EXTENSIONS,
 })));
 const services = fc.tuple(...SERVICES.map((address, i) => fc.record({ space: fc.constantFrom(...SPACES), app: fc.constantFrom(...APPS), target: fc.constantFrom(...PORTS) }).map(
   ({ space, app, target }): ServiceObject => ({
-    namespace: space, name: `s${i}`, addresses: [address], ports: [{ name: '', port: 53, protocol: 17, targetPort: target }], selector: { app },
+    namespace: space, name: `s${i}`, labels: {}, addresses: [address], ports: [{ name: '', port: 53, protocol: 17, targetPort: target }], selector: { app },
   }),
 )));
 const query = fc.record({
@@ -84,9 +85,9 @@ t.test('decide agrees with a plain reading of the objects, by loops and regular 
 function plainVerdict(objects: PolicyObjects, { from, server, port: asked, protocol, name }: Query): 'free' | 'allowed' | 'denied' {
   const me = objects.pods.find((pod) => pod.addresses[0] === from)!;
   const mine = objects.policies.flatMap((one) =>
-    one.specs.filter((spec) => (one.namespace === '' || one.namespace === me.namespace) && spec.egress !== null &&
+    one.specs.filter((spec) => (one.namespace === '' || one.namespace === me.namespace) && spec.egress.allow !== null &&
       Object.entries(spec.endpointSelector!.matchLabels).every(([key, value]) => me.labels[key] === value))
-      .map((spec) => ({ space: one.namespace, egress: spec.egress! })));
+      .map((spec) => ({ space: one.namespace, egress: spec.egress.allow! })));
   if (mine.length === 0) return 'free';
   const rules = mine.flatMap(({ space, egress: list }) => list.map((rule) => ({ space, rule })));
   const allows = (pod: PodObject | null, ports: readonly number[]): boolean =>
@@ -101,20 +102,20 @@ function plainVerdict(objects: PolicyObjects, { from, server, port: asked, proto
 
 interface Asked { space: string; pod: PodObject | null; ports: readonly number[]; protocol: number; name: string }
 
-function ruleAllows(rule: EgressSpec, { space, pod, ports, protocol, name }: Asked): boolean {
-  if (rule.toFqdns !== null) return false;
-  if (rule.toEndpoints === null && (rule.toPorts === null || rule.toPorts.length === 0)) return false;
-  if (rule.toEndpoints !== null) {
+function ruleAllows(rule: RuleSpec, { space, pod, ports, protocol, name }: Asked): boolean {
+  if (rule.fqdns !== null) return false;
+  if (rule.endpoints === null && (rule.ports === null || rule.ports.length === 0)) return false;
+  if (rule.endpoints !== null) {
     if (pod === null) return false;
-    const selected = rule.toEndpoints.some(({ matchLabels }) => {
+    const selected = rule.endpoints.some(({ matchLabels }) => {
       const wanted = matchLabels['k8s:io.kubernetes.pod.namespace'] ?? space;
       return (wanted === '' || wanted === pod.namespace) && (matchLabels.app === undefined || matchLabels.app === pod.labels.app);
     });
     if (!selected) return false;
   }
-  if (rule.toPorts === null || rule.toPorts.length === 0) return true;
-  return rule.toPorts.some(({ ports: ranges, dns }) =>
-    ranges.some((range) => (range.protocol === null || range.protocol === protocol) && ports.some((one) => one >= range.first && one <= range.last)) &&
+  if (rule.ports === null || rule.ports.length === 0) return true;
+  return rule.ports.some(({ ports: ranges, dns }) =>
+    ranges.some((range) => 'first' in range && (range.protocol === null || range.protocol === protocol) && ports.some((one) => one >= range.first && one <= range.last)) &&
     (dns === null || dns.some(({ matchName, matchPattern }) => nameMatches((matchName ?? matchPattern)!, name))));
 }
 

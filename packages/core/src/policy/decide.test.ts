@@ -33,7 +33,7 @@ function snapshot(rules: readonly PolicyRule[]): Snapshot {
     services: [
       { namespace: 'x', name: 'dns', addresses: [SERVICE], ports: [{ port: 53, protocol: udp, backends: backends(1053) }, { port: 54, protocol: udp, backends: [] }] },
     ],
-    ruleSets: [{ key: ruleSetKey(rules), rules }],
+    ruleSets: [{ key: ruleSetKey({ rules }), rules }],
     fqdnSelectors: [],
     policies: [],
   };

@@ -5,21 +5,28 @@
  * port. A Service address stands for its backends: every backend must be allowed on its own, by whichever rule. A rule's
  * port is held against the port that was asked and against the backend's port, and either will do: Cilium sees the
  * backend's port (after DNAT), users mostly write the Service's. A Service port that leads nowhere is reachable only
- * through rules without an L3 part. A rule made of toFQDNs covers no DNS server.
+ * through rules without an L3 part. A rule made of toFQDNs covers no DNS server. An address outside the cluster is judged by the
+ * identity of its longest prefix. A rule that denies a server's identity and port refuses every name there; one that denies names
+ * refuses them at every server that it covers.
  *
- * Invariants: rules only allow; no rule that matches means DENY. In steady state `decide` allocates nothing. Memo and
- * tables are bounded; at the bound they are dropped and made again, which costs time, never a verdict.
- * Does not know: strangers (`endpointAt` says −1, the caller refuses), DNS types, clocks.
+ * Invariants: what is denied stays denied, whatever allows it; no rule that matches means DENY, but in a set that is open by
+ * default. In steady state `decide` allocates nothing. Memo and tables are bounded; at the bound they are dropped and made again,
+ * which costs time, never a verdict.
+ * Does not know: strangers (`endpointAt` says −1, the caller refuses), limits (it only hands them out), clocks.
  */
 import { LRUCache } from 'lru-cache';
-import { AddressTable } from './address-table.js';
+import { AddressTable, wordsOfAddress } from './address-table.js';
+import { parsePrefix, PrefixTable } from './cidr.js';
 import { NameTable, type NameView, type TableEntry } from './name-table.js';
 import { patternsOf } from './pattern.js';
 import {
+  L4_PROTOCOL,
   RESERVED_IDENTITY,
-  type PolicyRule,
   type EndpointRecord,
+  type L4Protocol,
+  type PolicyRule,
   type PortRange,
+  type QueryLimits,
   type RuleSet,
   type ServicePort,
   type Snapshot,
@@ -29,12 +36,12 @@ import {
 export const ALLOW_NO_POLICY = -1;
 export const DENY = -2;
 
-/** Row of `serverAt` for addresses that are no pod and no service. */
+/** Row of `serverAt` for addresses that are no pod and no service, and in no prefix that a policy names. */
 export const WORLD_ROW = 0;
 
 /** What an address is as a DNS server. */
 export interface ServerRow {
-  /** Of the pods at the address; RESERVED_IDENTITY.unknown where only a service has it. */
+  /** Of the pods at the address, or of its longest prefix; RESERVED_IDENTITY.unknown where only a service has it. */
   readonly identity: number;
   /** Indexes into `snapshot.services` of those that have the address. */
   readonly services: readonly number[];
@@ -46,27 +53,40 @@ export interface Target {
   readonly ports: readonly number[];
 }
 
-/** Resolutions remembered per (rule set, server, port, protocol): two ways each. */
+/** Resolutions remembered per (rule set, server, port, protocol, DNS type where rules ask for it): two ways each. */
 const MEMO_SLOTS = 4096;
-const MEMO_FIELDS = 4;
+const MEMO_FIELDS = 5;
+/** In place of a DNS type where no rule of the set asks for it. */
+const ANY_TYPE = -1;
 const RESOLUTIONS_MAX = 8192;
 /** Compiled tables kept. A rule set has several: they differ by which of its rules cover a server and port. */
 const TABLES_MAX = 8192;
 /** Tables compiled ahead at build, per rule set, so that the first query need not wait for them. */
 const WARM_TARGETS_MAX = 64;
 
-/** All tables must allow; none at all denies. */
-type Resolution = readonly NameTable[];
+/** What the rules say of one server, port and protocol. */
+interface Resolution {
+  /** Names, one table per target: each must allow. Empty: none is allowed by a rule. */
+  readonly allowed: readonly NameTable[];
+  /** Names that are denied; null: none. */
+  readonly denied: NameTable | null;
+  /** What stands for a name that no rule allows and none denies. */
+  readonly otherwise: typeof ALLOW_NO_POLICY | typeof DENY;
+}
+const ALL_DENIED: Resolution = { allowed: [], denied: null, otherwise: DENY };
 type Tables = LRUCache<string, NameTable>;
 
 export class PolicyIndex {
   readonly snapshot: Snapshot;
   readonly #endpoints: AddressTable;
   readonly #servers: AddressTable;
+  readonly #prefixes: PrefixTable;
   readonly #serverRows: readonly ServerRow[];
   readonly #identityByAddress: ReadonlyMap<string, number>;
   /** Rule set of each endpoint; −1 means no policy. */
   readonly #ruleSetOf: Int32Array;
+  /** 1 where some rule of the set asks for the DNS type. */
+  readonly #isTyped: Uint8Array;
   /** By rule set key and covering rules; handed on from index to index, so that an edit compiles only what it changed. */
   readonly #tables: Tables;
   #compiled = 0;
@@ -83,9 +103,11 @@ export class PolicyIndex {
     this.#identityByAddress = new Map(
       snapshot.identities.flatMap(({ identity, addresses }) => addresses.map((address) => [address, identity] as const)),
     );
-    const { rows, table } = serverRows(snapshot, this.#identityByAddress);
+    const { rows, table, prefixes } = serverRows(snapshot, this.#identityByAddress);
     this.#serverRows = rows;
     this.#servers = table;
+    this.#prefixes = prefixes;
+    this.#isTyped = Uint8Array.from(snapshot.ruleSets, ({ rules }) => (rules.some(({ queryTypes }) => queryTypes !== undefined) ? 1 : 0));
     this.#tables = previous === null ? new LRUCache({ max: TABLES_MAX }) : previous.#tables;
     for (let row = 0; row < snapshot.ruleSets.length; row++) this.#warm(row);
   }
@@ -107,9 +129,17 @@ export class PolicyIndex {
     return this.snapshot.endpoints[row];
   }
 
-  /** Row of what the address is as a server, in the same form; an unknown address is the world. */
+  /** What the endpoint may ask at most, or null. */
+  limitsOf(row: number): QueryLimits | null {
+    const ruleSet = this.#ruleSetOf[row];
+    return ruleSet < 0 ? null : (this.snapshot.ruleSets[ruleSet].limits ?? null);
+  }
+
+  /** Row of what the address is as a server, in the same form; an unknown address is that of its prefix, or the world. */
   serverAt(words: Uint32Array, at: number): number {
-    const row = this.#servers.find(words, at);
+    const exact = this.#servers.find(words, at);
+    if (exact >= 0) return exact;
+    const row = this.#prefixes.find(words, at);
     return row < 0 ? WORLD_ROW : row;
   }
 
@@ -118,8 +148,9 @@ export class PolicyIndex {
   }
 
   /**
-   * May the endpoint ask the server for the name? From 0: index of the allowing rule in the endpoint's rule set (of a
-   * Service with unlike backends: of its first one); ALLOW_NO_POLICY; DENY.
+   * May the endpoint ask the server for the name, and this type of it? From 0: index of the allowing rule in the endpoint's rule
+   * set (of a Service with unlike backends: of its first one); ALLOW_NO_POLICY, also where a set that is open by default does not
+   * deny; DENY.
    */
   decide(
     endpointRow: number,
@@ -127,32 +158,28 @@ export class PolicyIndex {
     port: number,
     protocol: number,
     bytes: Uint8Array,
-    view: NameView,
+    view: QuestionView,
   ): number {
     const ruleSet = this.#ruleSetOf[endpointRow];
     if (ruleSet < 0) return ALLOW_NO_POLICY;
-    const tables = this.#resolve(ruleSet, serverRow, port, protocol);
-    if (tables.length === 0) return DENY;
-    const first = tables[0].match(bytes, view);
-    if (first < 0) return DENY;
-    for (let i = 1; i < tables.length; i++) if (tables[i].match(bytes, view) < 0) return DENY;
+    const type = this.#isTyped[ruleSet] === 0 ? ANY_TYPE : view.type;
+    const { allowed, denied, otherwise } = this.#resolve(ruleSet, serverRow, port | (protocol << 16), type);
+    if (denied !== null && denied.match(bytes, view) >= 0) return DENY;
+    if (allowed.length === 0) return otherwise;
+    const first = allowed[0].match(bytes, view);
+    if (first < 0) return otherwise;
+    for (let i = 1; i < allowed.length; i++) if (allowed[i].match(bytes, view) < 0) return otherwise;
     return first;
   }
 
   /** Everything that must be allowed for the server to be: one target for a pod, one per unlike backend for a Service. */
   targetsOf(serverRow: number, port: number, protocol: number): readonly Target[] {
-    const server = this.#serverRows[serverRow];
-    const open: ServicePort[] = [];
-    for (const index of server.services) {
-      for (const entry of this.snapshot.services[index].ports) {
-        if (entry.port === port && entry.protocol === protocol) open.push(entry);
-      }
-    }
-    if (open.length === 0) return [{ identity: server.identity, ports: [port] }];
+    const open = this.#servicePorts(serverRow, port, protocol);
+    if (open.length === 0) return [{ identity: this.#serverRows[serverRow].identity, ports: [port] }];
     const targets = new Map<string, Target>();
     for (const { backends } of open) {
       for (const backend of backends) {
-        const identity = this.#identityByAddress.get(backend.address) ?? RESERVED_IDENTITY.world;
+        const identity = this.identityOf(backend.address);
         const ports = backend.port === port ? [port] : [port, backend.port];
         targets.set(`${identity}:${backend.port}`, { identity, ports });
       }
@@ -161,43 +188,78 @@ export class PolicyIndex {
     return [...targets.values()];
   }
 
+  /** Where a Service's port leads; empty for what is no Service. */
+  backendsOf(serverRow: number, port: number, protocol: number): readonly { readonly address: string; readonly port: number }[] {
+    return this.#servicePorts(serverRow, port, protocol).flatMap(({ backends }) => backends);
+  }
+
+  #servicePorts(serverRow: number, port: number, protocol: number): ServicePort[] {
+    const open: ServicePort[] = [];
+    for (const index of this.#serverRows[serverRow].services) {
+      for (const entry of this.snapshot.services[index].ports) {
+        if (entry.port === port && entry.protocol === protocol) open.push(entry);
+      }
+    }
+    return open;
+  }
+
+  /** Of a canonical address that is no Service's. */
+  identityOf(address: string): number {
+    const known = this.#identityByAddress.get(address);
+    if (known !== undefined) return known;
+    const row = this.#prefixes.find(wordsOfAddress(address), 0);
+    return row < 0 ? RESERVED_IDENTITY.world : this.#serverRows[row].identity;
+  }
+
   /** Name tables that this index had to compile itself. */
   get tablesCompiled(): number {
     return this.#compiled;
   }
 
-  #resolve(ruleSet: number, serverRow: number, port: number, protocol: number): Resolution {
-    const portKey = port | (protocol << 16);
-    const home = mixKey(ruleSet, serverRow, portKey) & (MEMO_SLOTS - 1);
+  #resolve(ruleSet: number, serverRow: number, portKey: number, type: number): Resolution {
+    const home = mixKey(ruleSet, serverRow, portKey ^ (type << 8)) & (MEMO_SLOTS - 1);
     const memo = this.#memo;
     for (let way = 0; way < 2; way++) {
       const at = (home ^ way) * MEMO_FIELDS;
-      if (memo[at] === serverRow && memo[at + 1] === portKey && memo[at + 2] === ruleSet) {
-        return this.#resolutions[memo[at + 3]];
+      if (memo[at] === serverRow && memo[at + 1] === portKey && memo[at + 2] === ruleSet && memo[at + 3] === type) {
+        return this.#resolutions[memo[at + 4]];
       }
     }
-    const index = this.#resolveAnew(ruleSet, serverRow, port, protocol);
+    const index = this.#resolveAnew(ruleSet, serverRow, portKey, type);
     const at = home * MEMO_FIELDS;
     // What lay here moves to the other way, so that a busy key survives one stranger.
     if (memo[at] >= 0) memo.copyWithin((home ^ 1) * MEMO_FIELDS, at, at + MEMO_FIELDS);
     memo[at] = serverRow;
     memo[at + 1] = portKey;
     memo[at + 2] = ruleSet;
-    memo[at + 3] = index;
+    memo[at + 3] = type;
+    memo[at + 4] = index;
     return this.#resolutions[index];
   }
 
-  #resolveAnew(ruleSet: number, serverRow: number, port: number, protocol: number): number {
-    const { rules } = this.snapshot.ruleSets[ruleSet];
-    const keys = new Set<string>();
-    for (const target of this.targetsOf(serverRow, port, protocol)) {
-      const covering = coveringRules(rules, target, protocol);
-      // One target that nothing covers refuses the whole server.
-      if (covering.length === 0) return this.#remember('', []);
-      keys.add(covering.join());
+  #resolveAnew(ruleSet: number, serverRow: number, portKey: number, type: number): number {
+    const set = this.snapshot.ruleSets[ruleSet];
+    const protocol = portKey >>> 16;
+    const otherwise = set.openByDefault === true ? ALLOW_NO_POLICY : DENY;
+    const allowing = new Set<string>();
+    const denying = new Set<number>();
+    for (const target of this.targetsOf(serverRow, portKey & 0xffff, protocol)) {
+      const covering = coveringRules(set.rules, target, protocol);
+      const denials = covering.filter((index) => set.rules[index].deny === true);
+      // One target that is denied, or that nothing covers, decides for the whole server.
+      if (denials.some((index) => set.rules[index].dnsPatterns === null)) return this.#remember('', ALL_DENIED);
+      for (const index of denials) denying.add(index);
+      allowing.add(covering.filter((index) => set.rules[index].deny !== true && asksFor(set.rules[index], type)).join());
     }
-    const list = [...keys];
-    return this.#remember(`${ruleSet}/${list.join('/')}`, list.map((key) => this.#table(ruleSet, key)));
+    const isCovered = !allowing.has('');
+    if (!isCovered && otherwise === DENY) return this.#remember('', ALL_DENIED);
+    const list = isCovered ? [...allowing] : [];
+    const denied = [...denying].sort((a, b) => a - b).join();
+    return this.#remember(`${ruleSet}/${list.join('/')}!${denied}`, {
+      allowed: list.map((key) => this.#table(ruleSet, key)),
+      denied: denied === '' ? null : this.#table(ruleSet, denied),
+      otherwise,
+    });
   }
 
   #remember(key: string, resolution: Resolution): number {
@@ -229,20 +291,31 @@ export class PolicyIndex {
     let left = WARM_TARGETS_MAX;
     const { rules } = this.snapshot.ruleSets[ruleSet];
     for (const rule of rules) {
-      if (rule.dnsPatterns === null) continue;
+      if (rule.dnsPatterns === null || rule.deny === true) continue;
+      const type = rule.queryTypes?.[0] ?? ANY_TYPE;
       for (const identity of rule.identities ?? [RESERVED_IDENTITY.world]) {
         for (const range of rule.ports) {
           if (left-- <= 0) return;
-          const protocol = range.protocol ?? 17;
-          const covering = coveringRules(rules, { identity, ports: [range.first] }, protocol);
-          this.#table(ruleSet, covering.join());
+          const covering = coveringRules(rules, { identity, ports: [range.first] }, range.protocol ?? L4_PROTOCOL.udp);
+          const allowing = covering.filter((index) => rules[index].deny !== true && asksFor(rules[index], type));
+          if (allowing.length > 0) this.#table(ruleSet, allowing.join());
         }
       }
     }
   }
 }
 
-/** Indexes of the rules that cover the target, rising. */
+/** What `decide` reads of a scanned question. */
+export interface QuestionView extends NameView {
+  /** DNS type. */
+  readonly type: number;
+}
+
+function asksFor({ queryTypes }: PolicyRule, type: number): boolean {
+  return queryTypes === undefined || queryTypes.includes(type);
+}
+
+/** Indexes of the rules that cover the target, rising; those that deny among them. */
 export function coveringRules(rules: readonly PolicyRule[], target: Target, protocol: number): number[] {
   const covering: number[] = [];
   for (let index = 0; index < rules.length; index++) {
@@ -268,9 +341,14 @@ export function coversPort(ranges: readonly PortRange[], ports: readonly number[
   if (ranges.length === 0) return true;
   return ranges.some(
     (range) =>
-      (range.protocol === null || range.protocol === protocol) &&
+      coversProtocol(range.protocol, protocol) &&
       ports.some((port) => port >= range.first && port <= range.last),
   );
+}
+
+/** ANY is TCP, UDP and SCTP. */
+export function coversProtocol(ruled: L4Protocol | null, protocol: number): boolean {
+  return ruled === null ? protocol !== L4_PROTOCOL.icmp && protocol !== L4_PROTOCOL.icmpv6 : ruled === protocol;
 }
 
 function compileRules(ruleSet: RuleSet, covering: readonly number[]): NameTable {
@@ -289,7 +367,7 @@ function compileRules(ruleSet: RuleSet, covering: readonly number[]): NameTable 
 function serverRows(
   snapshot: Snapshot,
   identityByAddress: ReadonlyMap<string, number>,
-): { rows: ServerRow[]; table: AddressTable } {
+): { rows: ServerRow[]; table: AddressTable; prefixes: PrefixTable } {
   const servicesByAddress = new Map<string, number[]>();
   snapshot.services.forEach((service, index) => {
     for (const address of service.addresses) {
@@ -313,7 +391,11 @@ function serverRows(
     }
     entries.push({ address, row });
   }
-  return { rows, table: new AddressTable(entries) };
+  const prefixes = (snapshot.cidrs ?? []).map(({ identity, cidr }) => {
+    rows.push({ identity, services: [] });
+    return { prefix: parsePrefix(cidr)!, row: rows.length - 1 };
+  });
+  return { rows, table: new AddressTable(entries), prefixes: new PrefixTable(prefixes) };
 }
 
 function mixKey(a: number, b: number, c: number): number {

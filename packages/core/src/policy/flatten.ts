@@ -1,15 +1,18 @@
 /**
- * Policies → flat egress rules with their selectors resolved to identities, one rule per `toPorts` entry. The order is
- * that of the policies' kind, namespace and name, then as written: traces and hashes do not depend on the source's order.
+ * Policies → flat rules of both directions with their selectors resolved to identities, one rule per `toPorts` entry. The order is
+ * that of the policies' kind, namespace and name, then as written, what denies after what allows: traces and hashes do not depend
+ * on the source's order.
  *
- * What an egress entry means: without L3 part and without `toPorts` it allows nothing (`egress: [{}]`); with `toPorts`
- * alone, any server; with an L3 part alone, every port. An empty L3 list selects nothing. A spec that says nothing about
- * egress is kept, without rules: people ask for it.
+ * What an entry means: without L3 part and without ports it covers nothing (`egress: [{}]`); with ports alone, any peer; with an L3
+ * part alone, every port. An empty L3 list selects nothing. A spec that says nothing is kept, without rules: people ask for it.
  */
-import type { IdentityDirectory } from './identity-directory.js';
-import type { EgressSpec, LabelSelector, PolicyObject, PolicySpec, PortSpec } from './objects.js';
-import { peerRequirements, subjectRequirements, type Requirement } from './selector.js';
-import type { DnsPattern, PolicyRule, FqdnSelector, PortRange, RuleOrigin } from './snapshot.js';
+import { NO_EXTENSIONS } from './objects.js';
+import type {
+  DirectionSpec, LabelSelector, NamedPort, NamedPortRef, PolicyExtensions, PolicyObject, PolicySpec, PortSpec, RuleSpec,
+} from './objects.js';
+import type { PeerResolver } from './peers.js';
+import { subjectRequirements, type Requirement } from './selector.js';
+import type { DnsPattern, FqdnSelector, PolicyRule, PortRange, RuleOrigin } from './snapshot.js';
 import { byText, sortedDistinct } from './sort.js';
 
 export interface FlatSpec {
@@ -17,66 +20,124 @@ export interface FlatSpec {
   readonly origin: RuleOrigin;
   /** Which endpoints it applies to; null for a host policy: none. */
   readonly subject: readonly Requirement[] | null;
-  /** Whether selecting an endpoint closes its egress to all that no rule allows. */
-  readonly defaultDeny: boolean;
-  readonly rules: readonly PolicyRule[];
+  readonly egress: FlatDirection;
+  readonly ingress: FlatDirection;
+  readonly extensions: PolicyExtensions;
 }
 
-export function flattenPolicies(policies: readonly PolicyObject[], directory: IdentityDirectory): FlatSpec[] {
+export interface FlatDirection {
+  /** There is such a section. */
+  readonly isSaid: boolean;
+  /** Whether selecting an endpoint closes this direction to all that no rule allows. */
+  readonly defaultDeny: boolean;
+  readonly rules: readonly FlatRule[];
+}
+
+/** A rule whose named ports are not looked up yet: in ingress they are the selected pod's own. */
+export interface FlatRule {
+  readonly rule: PolicyRule;
+  readonly named: readonly NamedPortRef[];
+}
+
+const ANNOTATION_DENY_FQDNS = 'metadata.annotations["tandem.dev/deny-fqdns"]';
+const NOTHING: FlatDirection = { isSaid: false, defaultDeny: false, rules: [] };
+
+export function flattenPolicies(policies: readonly PolicyObject[], peers: PeerResolver): FlatSpec[] {
   const sorted = [...policies].sort(
     (a, b) => byText(a.kind, b.kind) || byText(a.namespace, b.namespace) || byText(a.name, b.name),
   );
   const flat: FlatSpec[] = [];
   for (const policy of sorted) {
-    for (const spec of policy.specs) flat.push(flattenSpec(policy, spec, directory));
+    for (const spec of policy.specs) flat.push(flattenSpec(policy, spec, peers));
   }
   return flat;
 }
 
-function flattenSpec(policy: PolicyObject, spec: PolicySpec, directory: IdentityDirectory): FlatSpec {
-  const { kind, namespace, name } = policy;
-  const specOrigin: RuleOrigin = { kind, namespace, name, path: spec.path };
+/** Its ports as numbers: a name is looked up among these. null where it has ports, and none of them is known: it covers nothing. */
+export function withPorts({ rule, named }: FlatRule, known: readonly NamedPort[]): PolicyRule | null {
+  if (named.length === 0) return rule;
+  const found = named.flatMap(({ portName, protocol }) =>
+    known
+      .filter((one) => one.name === portName && (protocol === null || protocol === one.protocol))
+      .map((one): PortRange => ({ first: one.port, last: one.port, protocol: one.protocol })),
+  );
+  const ports = sortedDistinct([...rule.ports, ...found]);
+  return ports.length === 0 ? null : { ...rule, ports };
+}
+
+function flattenSpec(policy: PolicyObject, spec: PolicySpec, peers: PeerResolver): FlatSpec {
+  const { kind, namespace, name, extensions } = policy;
+  const origin: RuleOrigin = { kind, namespace, name, path: spec.path };
   const selector = spec.endpointSelector;
-  if (selector === null) return { origin: specOrigin, subject: null, defaultDeny: false, rules: [] };
-  const rules: PolicyRule[] = [];
-  (spec.egress ?? []).forEach((entry, index) => {
-    const servers = serversOf(entry, namespace, selector, directory);
-    if (entry.toPorts === null || entry.toPorts.length === 0) {
-      if (!hasL3(entry)) return;
-      const origin = { kind, namespace, name, path: `${spec.path}.egress[${index}]` };
-      rules.push({ ...servers, ports: [], dnsPatterns: null, origin });
-      return;
-    }
-    entry.toPorts.forEach((ports, p) => {
-      const origin: RuleOrigin = { kind, namespace, name, path: `${spec.path}.egress[${index}].toPorts[${p}]` };
-      rules.push({ ...servers, ports: sortedDistinct(ports.ports.map(portRange)), dnsPatterns: dnsPatternsOf(ports), origin });
-    });
-  });
+  if (selector === null) return { origin, subject: null, egress: NOTHING, ingress: NOTHING, extensions: NO_EXTENSIONS };
+  const flatten = (direction: 'egress' | 'ingress'): FlatDirection => {
+    const said = spec[direction];
+    const section: Section = { origin, direction, selector, peers, queryTypes: extensions.queryTypes };
+    const names = direction === 'egress' ? deniedNames(extensions, origin) : [];
+    return {
+      isSaid: said.allow !== null || said.deny !== null,
+      defaultDeny: said.defaultDeny ?? (said.allow !== null || said.deny !== null),
+      rules: [...rulesOf(said, section), ...names],
+    };
+  };
   return {
-    origin: specOrigin,
+    origin,
     subject: subjectRequirements(selector, namespace),
-    defaultDeny: spec.defaultDenyEgress ?? spec.egress !== null,
-    rules,
+    egress: flatten('egress'),
+    ingress: flatten('ingress'),
+    extensions,
   };
 }
 
-function hasL3(entry: EgressSpec): boolean {
-  return entry.toEndpoints !== null || entry.toFqdns !== null;
+interface Section {
+  readonly origin: RuleOrigin;
+  readonly direction: 'egress' | 'ingress';
+  readonly selector: LabelSelector;
+  readonly peers: PeerResolver;
+  readonly queryTypes: readonly number[] | null;
 }
 
-function serversOf(
-  entry: EgressSpec,
-  namespace: string,
-  subject: LabelSelector,
-  directory: IdentityDirectory,
-): { identities: readonly number[] | null; fqdns: readonly FqdnSelector[] } {
-  const fqdns = sortedDistinct((entry.toFqdns ?? []).map(plainSelector));
-  if (!hasL3(entry)) return { identities: null, fqdns };
-  const identities = new Set<number>();
-  for (const peer of entry.toEndpoints ?? []) {
-    for (const identity of directory.select(peerRequirements(peer, namespace, subject))) identities.add(identity);
+function rulesOf({ allow, deny }: DirectionSpec, section: Section): FlatRule[] {
+  const { path } = section.origin;
+  return [
+    ...(allow ?? []).flatMap((entry, i) => flattenEntry(entry, `${path}.${section.direction}[${i}]`, section)),
+    ...(deny ?? [])
+      .flatMap((entry, i) => flattenEntry(entry, `${path}.${section.direction}Deny[${i}]`, section))
+      .map(({ rule, named }): FlatRule => ({ rule: { ...rule, deny: true }, named })),
+  ];
+}
+
+function flattenEntry(entry: RuleSpec, path: string, { origin, selector, peers, queryTypes }: Section): FlatRule[] {
+  const identities = peers.resolve(entry, origin.namespace, selector);
+  const fqdns = sortedDistinct((entry.fqdns ?? []).map(plainSelector));
+  const { ports } = entry;
+  if (ports === null || ports.length === 0) {
+    if (identities === null && entry.entities === null) return [];
+    return [{ rule: { identities, fqdns, ports: [], dnsPatterns: null, origin: { ...origin, path } }, named: [] }];
   }
-  return { identities: [...identities].sort((a, b) => a - b), fqdns };
+  return ports.map((one) => {
+    const dnsPatterns = dnsPatternsOf(one);
+    const rule: PolicyRule = {
+      identities,
+      fqdns,
+      ports: sortedDistinct(one.ports.filter((port) => 'first' in port).map(portRange)),
+      dnsPatterns,
+      ...(dnsPatterns !== null && queryTypes !== null ? { queryTypes: [...new Set(queryTypes)].sort((a, b) => a - b) } : {}),
+      origin: { ...origin, path: `${path}.${one.path}` },
+    };
+    return { rule, named: one.ports.filter((port) => 'portName' in port) };
+  });
+}
+
+/** Neither asked for, nor connected to. */
+function deniedNames({ denyFqdns }: PolicyExtensions, origin: RuleOrigin): FlatRule[] {
+  if (denyFqdns === null || denyFqdns.length === 0) return [];
+  const names = sortedDistinct(denyFqdns.map(plainSelector));
+  const common = { ports: [], deny: true, origin: { ...origin, path: ANNOTATION_DENY_FQDNS } } as const;
+  return [
+    { rule: { ...common, identities: [], fqdns: names, dnsPatterns: null }, named: [] },
+    { rule: { ...common, identities: null, fqdns: [], dnsPatterns: names }, named: [] },
+  ];
 }
 
 /** `dns: []` and `dns: [{}]` mean every name, as in Cilium; a snapshot says so in words. */

@@ -49,6 +49,11 @@ export class IdentityDirectory {
     return this.#entries.get(identity)!.labels;
   }
 
+  /** Every identity, in the order in which they were added. */
+  all(): readonly number[] {
+    return [...this.#entries.keys()];
+  }
+
   /** Identities that meet all requirements, rising. */
   select(requirements: readonly Requirement[]): readonly number[] {
     const memoKey = JSON.stringify(requirements);

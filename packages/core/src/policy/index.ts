@@ -9,8 +9,9 @@ export {
   type EnforcementMode,
 } from './compile.js';
 export { canonicalJson, contentHash, sha256Hex, utf8 } from './content-hash.js';
-export { ALLOW_NO_POLICY, DENY, PolicyIndex, WORLD_ROW, type ServerRow, type Target } from './decide.js';
+export { ALLOW_NO_POLICY, DENY, PolicyIndex, WORLD_ROW, type QuestionView, type ServerRow, type Target } from './decide.js';
 export { SNAPSHOT_LIMITS } from './limits.js';
+export { parsePrefix, type Prefix } from './cidr.js';
 export { nameMatcher } from './name-matcher.js';
 export { NameTable, type NameView, type TableEntry } from './name-table.js';
 export * from './objects.js';
@@ -18,4 +19,6 @@ export * from './pattern.js';
 export * from './snapshot.js';
 export { ruleSetKey, snapshotHash } from './snapshot-hash.js';
 export * from './trace.js';
+export * from './trace-connection.js';
+export { TRACE_NEAR_MAX, type TraceMiss, type TraceNear } from './trace-near.js';
 export { validateSnapshot } from './validate.js';

@@ -6,6 +6,8 @@ export const SNAPSHOT_LIMITS = {
   identities: 65536,
   addressesPerRecord: 65536,
   labelsPerIdentity: 1024,
+  /** Distinct prefixes that policies name. */
+  cidrs: 65536,
   services: 16384,
   portsPerService: 1024,
   backendsPerPort: 16384,
@@ -14,6 +16,11 @@ export const SNAPSHOT_LIMITS = {
   patternsPerRule: 65536,
   /** Cilium's limit per `toPorts` entry. */
   portsPerRule: 40,
+  queryTypesPerRule: 64,
+  /** Queries per second of one pod. */
+  queryRate: 1_000_000,
+  /** A label of 63 bytes has less than 64 × log2(64) bits. */
+  labelEntropyBits: 400,
   fqdnSelectors: 65536,
   policies: 16384,
   specsPerPolicy: 16384,

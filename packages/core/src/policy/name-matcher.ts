@@ -1,14 +1,23 @@
-/** matchPattern against names in presentation form, for the cache's lists and cleans: off the hot path. */
+/** Patterns against names in presentation form, for lists, cleans and traces: off the hot path. */
 import { nameFromString, QueryView, SCAN, scanName } from '@tandem/dns';
 import { AppError } from '../base/app-error.js';
 import { NameTable } from './name-table.js';
-import { admitMatchPattern, patternsOf } from './pattern.js';
+import { admitMatchPattern, patternsOf, type NamePattern } from './pattern.js';
+import type { FqdnSelector } from './snapshot.js';
 
 /** @throws AppError USAGE for a pattern that is not admitted. */
 export function nameMatcher(matchPattern: string): (name: string) => boolean {
   const admission = admitMatchPattern(matchPattern);
   if (!admission.ok) throw new AppError('USAGE', `the pattern ${JSON.stringify(matchPattern)} ${admission.reason}`);
-  const patterns = patternsOf({ matchName: null, matchPattern: admission.text }, 'dns');
+  return matcherOf(patternsOf({ matchName: null, matchPattern: admission.text }, 'dns'));
+}
+
+/** A toFQDNs selector of a snapshot. */
+export function selectorMatcher(selector: FqdnSelector): (name: string) => boolean {
+  return matcherOf(patternsOf(selector, 'fqdn'));
+}
+
+function matcherOf(patterns: readonly NamePattern[]): (name: string) => boolean {
   const table = NameTable.compile(patterns.map((pattern) => ({ pattern, value: 0 })));
   const view = new QueryView();
   return (name) => {

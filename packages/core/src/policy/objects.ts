@@ -187,7 +187,7 @@ export type Entity = (typeof ENTITIES)[number];
 
 /** One entry of toServices: a Service by name, or those with certain labels. */
 export interface ServiceReference {
-  /** null: of the policy's own namespace, or, by labels in a clusterwide policy, of every namespace. */
+  /** null: of every namespace. */
   readonly namespace: string | null;
   /** null: by `selector`. */
   readonly name: string | null;
@@ -196,6 +196,8 @@ export interface ServiceReference {
 }
 
 export interface PortSpec {
+  /** Its field within the entry: `toPorts[0]`, `icmps[1]`, `ports` of a NetworkPolicy. */
+  readonly path: string;
   /** At least one. `icmps` stand here, too: as ranges of types with the protocol icmp or icmpv6. */
   readonly ports: readonly (PortRange | NamedPortRef)[];
   /** null without `rules.dns`. An empty list, or only empty entries, means every name (as in Cilium). */

@@ -25,14 +25,20 @@ export function policyRecords(
     for (const index of indexes) ids[index].push(id);
   }
   const records = new Map<string, Omit<PolicyRecord, 'specs'> & { readonly specs: PolicySpecRecord[] }>();
-  specs.forEach(({ origin: { kind, namespace, name, path }, rules, defaultDeny }, index) => {
+  specs.forEach(({ origin: { kind, namespace, name, path }, egress, ingress }, index) => {
     const key = `${kind} ${namespace}/${name}`;
     let record = records.get(key);
     if (record === undefined) {
       record = { kind, namespace, name, specs: [] };
       records.set(key, record);
     }
-    record.specs.push({ path, rules: rules.length, defaultDeny, endpoints: ids[index].sort((a, b) => a - b) });
+    record.specs.push({
+      path,
+      rules: egress.rules.length,
+      defaultDeny: egress.defaultDeny,
+      ...(ingress.isSaid || ingress.defaultDeny ? { ingress: { rules: ingress.rules.length, defaultDeny: ingress.defaultDeny } } : {}),
+      endpoints: ids[index].sort((a, b) => a - b),
+    });
   });
   return [...records.values()];
 }

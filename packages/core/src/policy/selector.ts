@@ -18,7 +18,7 @@ const DEFAULT_SERVICE_ACCOUNT = 'default';
 /** Kubernetes gives it to every namespace itself. */
 const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 const ANY = 'any';
-const K8S = 'k8s';
+export const K8S = 'k8s';
 const RESERVED = 'reserved';
 
 export interface Requirement {

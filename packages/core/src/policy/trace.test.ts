@@ -2,33 +2,33 @@ import t from 'tap';
 import { AppError } from '../base/app-error.js';
 import { compileSnapshot } from './compile.js';
 import { PolicyIndex } from './decide.js';
-import { NO_OBJECTS, type EgressSpec, type PodObject, type PolicyObjects } from './objects.js';
+import { ANY_PEER, NO_EXTENSIONS, NO_OBJECTS, NOTHING_SAID, type RuleSpec, type PodObject, type PolicyObjects } from './objects.js';
 import { trace, underSettings, type TraceRequest } from './trace.js';
 
 const pod = (namespace: string, name: string, labels: Record<string, string>, address: string): PodObject => ({
   namespace, name, uid: null, labels, nodeName: null, hostNetwork: false, serviceAccount: null, phase: null, addresses: [address], ports: [],
 });
 const peer = (app: string) => [{ matchLabels: { app }, matchExpressions: [] }];
-const dnsRule = (app: string, port: number, protocol: 6 | 17 | null, pattern: string): EgressSpec => ({
-  toEndpoints: peer(app), toFqdns: null, toPorts: [{ ports: [{ first: port, last: port, protocol }], dns: [{ matchName: null, matchPattern: pattern }] }],
+const dnsRule = (app: string, port: number, protocol: 6 | 17 | null, pattern: string): RuleSpec => ({
+  ...ANY_PEER, endpoints: peer(app), fqdns: null, ports: [{ path: 'toPorts[0]', ports: [{ first: port, last: port, protocol }], dns: [{ matchName: null, matchPattern: pattern }] }],
 });
 const OBJECTS: PolicyObjects = {
   ...NO_OBJECTS,
   pods: [pod('one', 'a', { app: 'a' }, '127.0.1.1'), pod('one', 'free', { app: 'free' }, '127.0.1.2'), pod('two', 'free', { app: 'free' }, '127.0.1.3'), pod('one', 'dns', { app: 'dns' }, '127.0.0.153')],
-  services: [{ namespace: 'one', name: 'dns', addresses: ['10.96.0.10'], ports: [{ name: '', port: 53, protocol: 17, targetPort: null }], selector: { app: 'dns' } }],
+  services: [{ namespace: 'one', name: 'dns', labels: {}, addresses: ['10.96.0.10'], ports: [{ name: '', port: 53, protocol: 17, targetPort: null }], selector: { app: 'dns' } }],
   policies: [{
-    kind: 'CiliumNetworkPolicy', namespace: 'one', name: 'p',
+    kind: 'CiliumNetworkPolicy', namespace: 'one', name: 'p', extensions: NO_EXTENSIONS,
     specs: [{
-      path: 'spec', endpointSelector: { matchLabels: { app: 'a' }, matchExpressions: [] }, defaultDenyEgress: null,
-      egress: [
+      path: 'spec', endpointSelector: { matchLabels: { app: 'a' }, matchExpressions: [] }, ingress: NOTHING_SAID,
+      egress: { deny: null, defaultDeny: null, allow: [
         dnsRule('other', 53, null, '*'), dnsRule('dns', 5353, null, '*'), dnsRule('dns', 53, 17, '*.a.io.'),
-        { toEndpoints: null, toFqdns: [{ matchName: 'a.io.', matchPattern: null }], toPorts: null },
-      ],
+        { ...ANY_PEER, endpoints: null, fqdns: [{ matchName: 'a.io.', matchPattern: null }], ports: null },
+      ] },
     }],
   }],
 };
 const index = PolicyIndex.build(compileSnapshot(OBJECTS, { nodeName: 'n', enablePolicy: 'default', allotment: null, revision: 3 }).snapshot, null);
-const ASK: TraceRequest = { from: 'one/a', server: '127.0.0.153', port: 53, protocol: 17, name: 'X.a.io' };
+const ASK: TraceRequest = { from: 'one/a', server: '127.0.0.153', port: 53, protocol: 17, name: 'X.a.io', type: 1 };
 
 t.test('an allowed query names its rule and pattern', (t) => {
   const result = trace(index, ASK);
@@ -101,9 +101,9 @@ t.test('settings decide about strangers and in audit mode, as they do about quer
 });
 
 t.test('a refusal names the policies that close the endpoint, those without rules too', (t) => {
-  const closing = { path: 'spec', endpointSelector: { matchLabels: { app: 'free' }, matchExpressions: [] }, egress: [], defaultDenyEgress: null };
+  const closing = { path: 'spec', endpointSelector: { matchLabels: { app: 'free' }, matchExpressions: [] }, egress: { allow: [], deny: null, defaultDeny: null }, ingress: NOTHING_SAID };
   const objects: PolicyObjects = {
-    ...OBJECTS, policies: [...OBJECTS.policies, { kind: 'CiliumNetworkPolicy', namespace: 'one', name: 'deny-all', specs: [closing] }],
+    ...OBJECTS, policies: [...OBJECTS.policies, { kind: 'CiliumNetworkPolicy', namespace: 'one', name: 'deny-all', specs: [closing], extensions: NO_EXTENSIONS }],
   };
   const built = (enablePolicy: 'default' | 'always') =>
     PolicyIndex.build(compileSnapshot(objects, { nodeName: 'n', enablePolicy, allotment: null, revision: 1 }).snapshot, null);

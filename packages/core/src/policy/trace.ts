@@ -9,18 +9,11 @@ import { QueryView, nameFromString, nameToString, scanName } from '@tandem/dns';
 import { AppError } from '../base/app-error.js';
 import { canonicalAddress } from '../base/socket-address.js';
 import { wordsOfAddress } from './address-table.js';
-import { ALLOW_NO_POLICY, coversPort, selectsIdentity, type PolicyIndex, type ServerRow, type Target } from './decide.js';
-import { NameTable } from './name-table.js';
-import { patternsOf } from './pattern.js';
+import { ALLOW_NO_POLICY, coveringRules, type PolicyIndex, type ServerRow, type Target } from './decide.js';
 import {
-  PROTOCOL,
-  RESERVED_IDENTITY,
-  type DnsPattern,
-  type PolicyRule,
-  type EndpointRecord,
-  type Protocol,
-  type RuleOrigin,
+  FIRST_CIDR_IDENTITY, FIRST_POD_IDENTITY, PROTOCOL, RESERVED_IDENTITY, type EndpointRecord, type PolicyRule, type Protocol, type RuleOrigin,
 } from './snapshot.js';
+import { matchingPattern, nearestQuestion, sortedNear, type TracedName, type TraceNear } from './trace-near.js';
 
 export interface TraceRequest {
   /** `namespace/pod`, a pod name alone where only one pod has it, or an address. */
@@ -31,16 +24,8 @@ export interface TraceRequest {
   readonly protocol: Protocol;
   /** Presentation form, with or without the final dot. */
   readonly name: string;
-}
-
-/** What a rule lacked first, in the order in which rules are held against a query. */
-export type TraceMiss = 'server' | 'port' | 'protocol' | 'name';
-
-export interface TraceNear {
-  readonly origin: RuleOrigin;
-  readonly missed: TraceMiss;
-  /** One sentence. */
-  readonly explanation: string;
+  /** DNS type, as a number. */
+  readonly type: number;
 }
 
 export interface TraceServer {
@@ -61,16 +46,19 @@ export interface TraceServer {
 export interface TraceResult {
   /** `audit`: would be refused, but `--policy-audit-mode` lets it pass. */
   readonly verdict: 'allowed' | 'refused' | 'audit';
-  /** `no-policy`: no egress policy selects the endpoint. `unknown-endpoint`: the address is no local pod's. */
-  readonly reason: 'rule' | 'no-policy' | 'no-rule' | 'unknown-endpoint';
+  /**
+   * `no-policy`: no egress policy closes the endpoint. `denied-by-rule`: whatever allows it. `unknown-endpoint`: the address is no
+   * local pod's.
+   */
+  readonly reason: 'rule' | 'no-policy' | 'no-rule' | 'denied-by-rule' | 'unknown-endpoint';
   readonly endpoint: EndpointRecord | null;
   readonly server: TraceServer;
   readonly port: number;
   readonly protocol: 'tcp' | 'udp';
   /** Lower case, with its final dot. */
   readonly name: string;
-  /** The rule that allows; null on a refusal or without policy. */
-  readonly rule: { readonly origin: RuleOrigin; /** null: the rule allows any name. */ readonly pattern: string | null } | null;
+  /** The rule that allows, or denies; null where none does. */
+  readonly rule: { readonly origin: RuleOrigin; /** null: the rule speaks of no name. */ readonly pattern: string | null } | null;
   /** On a refusal or audit: rules of the endpoint and what each lacked, nearest first; at most `TRACE_NEAR_MAX`. */
   readonly near: readonly TraceNear[];
   /**
@@ -81,10 +69,7 @@ export interface TraceResult {
   readonly revision: number;
 }
 
-export const TRACE_NEAR_MAX = 20;
 export const TRACE_DENYING_MAX = 20;
-
-const MISS_DISTANCE: Readonly<Record<TraceMiss, number>> = { name: 0, protocol: 1, port: 2, server: 3 };
 
 /** Throws AppError: NOT_FOUND for a pod that is no local endpoint, USAGE for a malformed address, port or name. */
 export function trace(index: PolicyIndex, request: TraceRequest): TraceResult {
@@ -97,6 +82,7 @@ export function trace(index: PolicyIndex, request: TraceRequest): TraceResult {
   }
   const view = new QueryView();
   scanName(wire, 0, wire.length, view);
+  view.type = request.type;
   const row = findEndpoint(index, request.from);
   const serverRow = index.serverAt(wordsOfAddress(address), 0);
   const targets = index.targetsOf(serverRow, request.port, request.protocol);
@@ -119,18 +105,36 @@ export function trace(index: PolicyIndex, request: TraceRequest): TraceResult {
     const rule = { origin: rules[verdict].origin, pattern: matchingPattern(rules[verdict], wire, view) };
     return { ...base, verdict: 'allowed', reason: 'rule', rule };
   }
-  const near = rules.flatMap((rule) => nearest(rule, targets, request.protocol, { wire, view, name: base.name }) ?? []);
-  near.sort((a, b) => MISS_DISTANCE[a.missed] - MISS_DISTANCE[b.missed]);
-  return { ...base, verdict: 'refused', reason: 'no-rule', near: near.slice(0, TRACE_NEAR_MAX), deniedBy: denying(index, row) };
+  const asked: TracedName = { wire, view, name: base.name };
+  const denial = denialOf(rules, targets, request.protocol, asked);
+  if (denial !== null) return { ...base, verdict: 'refused', reason: 'denied-by-rule', rule: denial };
+  const near = sortedNear(rules.flatMap((rule) => nearestQuestion(rule, targets, request.protocol, asked) ?? []));
+  return { ...base, verdict: 'refused', reason: 'no-rule', near, deniedBy: closing(index, row, 'egress') };
 }
 
-function denying(index: PolicyIndex, row: number): RuleOrigin[] {
+/** The first rule that denies one of the targets, or the name there. */
+function denialOf(rules: readonly PolicyRule[], targets: readonly Target[], protocol: Protocol, asked: TracedName): TraceResult['rule'] {
+  for (const target of targets) {
+    for (const index of coveringRules(rules, target, protocol)) {
+      const rule = rules[index];
+      if (rule.deny !== true) continue;
+      if (rule.dnsPatterns === null) return { origin: rule.origin, pattern: null };
+      const pattern = matchingPattern(rule, asked.wire, asked.view);
+      if (pattern !== null) return { origin: rule.origin, pattern };
+    }
+  }
+  return null;
+}
+
+/** The specs that close a direction of the endpoint, at most `TRACE_DENYING_MAX`. */
+export function closing(index: PolicyIndex, row: number, direction: 'egress' | 'ingress'): RuleOrigin[] {
   const { id } = index.endpoint(row);
   const found: RuleOrigin[] = [];
   for (const { kind, namespace, name, specs } of index.snapshot.policies) {
-    for (const { path, defaultDeny, endpoints } of specs) {
+    for (const { path, endpoints, ...spec } of specs) {
       if (found.length === TRACE_DENYING_MAX) return found;
-      if (defaultDeny && endpoints.includes(id)) found.push({ kind, namespace, name, path });
+      const isClosed = direction === 'egress' ? spec.defaultDeny : (spec.ingress?.defaultDeny ?? false);
+      if (isClosed && endpoints.includes(id)) found.push({ kind, namespace, name, path });
     }
   }
   return found;
@@ -148,7 +152,8 @@ export function underSettings(result: TraceResult, settings: TraceSettings): Tra
   return settings.auditMode ? { ...result, verdict: 'audit' } : result;
 }
 
-function findEndpoint(index: PolicyIndex, from: string): number {
+/** Row of the local pod with this address or name, or −1 for another address. @throws AppError NOT_FOUND, USAGE. */
+export function findEndpoint(index: PolicyIndex, from: string): number {
   const address = canonicalAddress(from);
   if (address !== null) return index.endpointAt(wordsOfAddress(address), 0);
   const rows = index.snapshot.endpoints.flatMap(({ namespace, pod }, row) =>
@@ -161,76 +166,25 @@ function findEndpoint(index: PolicyIndex, from: string): number {
   throw new AppError('USAGE', `${rows.length} local pods are called "${from}"; give namespace/pod`);
 }
 
-function describeServer(index: PolicyIndex, address: string, row: ServerRow, targets: readonly Target[]): TraceServer {
-  const { identities, services } = index.snapshot;
-  const labelsOf = (identity: number): readonly string[] =>
-    identity === RESERVED_IDENTITY.world
-      ? ['reserved:world=']
-      : (identities.find((one) => one.identity === identity)?.labels ?? ['reserved:unknown=']);
+/** `source:key=value` of everything with this identity. */
+export function labelsOf(index: PolicyIndex, identity: number): readonly string[] {
+  const { identities, cidrs } = index.snapshot;
+  if (identity === RESERVED_IDENTITY.world) return ['reserved:world='];
+  if (identity < FIRST_CIDR_IDENTITY) return identities.find((one) => one.identity === identity)?.labels ?? ['reserved:unknown='];
+  const record = cidrs?.find((one) => one.identity === identity);
+  return record === undefined ? ['reserved:unknown='] : [`cidr:${record.cidr}=`, ...(record.labels ?? []), 'reserved:world='];
+}
+
+export function describeServer(index: PolicyIndex, address: string, row: ServerRow, targets: readonly Target[]): TraceServer {
+  const { services } = index.snapshot;
   let kind: TraceServer['kind'] = 'pod';
   if (row.services.length > 0) kind = 'service';
-  else if (row.identity === RESERVED_IDENTITY.world) kind = 'world';
-  else if (row.identity === RESERVED_IDENTITY.host || row.identity === RESERVED_IDENTITY.remoteNode) kind = 'host';
+  else if (row.identity === RESERVED_IDENTITY.world || row.identity >= FIRST_CIDR_IDENTITY) kind = 'world';
+  else if (row.identity < FIRST_POD_IDENTITY) kind = 'host';
   return {
     address,
     kind,
     services: row.services.map((at) => `${services[at].namespace}/${services[at].name}`),
-    targets: targets.map(({ identity, ports }) => ({ identity, labels: labelsOf(identity), ports })),
+    targets: targets.map(({ identity, ports }) => ({ identity, labels: labelsOf(index, identity), ports })),
   };
-}
-
-interface TracedName {
-  readonly wire: Uint8Array;
-  readonly view: QueryView;
-  readonly name: string;
-}
-
-/** What the rule lacks for the first target that it does not allow; null if it allows them all. */
-function nearest(rule: PolicyRule, targets: readonly Target[], protocol: Protocol, name: TracedName): TraceNear | null {
-  const { origin } = rule;
-  for (const target of targets) {
-    const ports = target.ports.join(' or ');
-    if (!selectsIdentity(rule, target.identity)) {
-      if (target.identity === RESERVED_IDENTITY.unknown) {
-        return { origin, missed: 'server', explanation: 'the Service leads to no backend at this port and protocol' };
-      }
-      const why = rule.fqdns.length > 0 ? 'selects names to connect to (toFQDNs), no DNS server' : 'does not select the server';
-      return { origin, missed: 'server', explanation: `the rule ${why} (identity ${target.identity})` };
-    }
-    const allowed = rule.ports.map(describeRange).join(', ');
-    if (!coversPort(rule.ports, target.ports, PROTOCOL.tcp) && !coversPort(rule.ports, target.ports, PROTOCOL.udp)) {
-      return { origin, missed: 'port', explanation: `the rule allows ${allowed}, the server's port is ${ports}` };
-    }
-    if (!coversPort(rule.ports, target.ports, protocol)) {
-      const asked = protocol === PROTOCOL.tcp ? 'TCP' : 'UDP';
-      return { origin, missed: 'protocol', explanation: `the rule allows ${allowed}, the query came by ${asked}` };
-    }
-  }
-  if (rule.dnsPatterns === null || matchingPattern(rule, name.wire, name.view) !== null) return null;
-  const names = rule.dnsPatterns.slice(0, 3).map(describePattern).join(', ');
-  const more = rule.dnsPatterns.length > 3 ? ` and ${rule.dnsPatterns.length - 3} more` : '';
-  return { origin, missed: 'name', explanation: `the rule allows ${names}${more}, not ${name.name}` };
-}
-
-/** Text of the first pattern of the rule that matches; null if the rule has none or none matches. */
-function matchingPattern(rule: PolicyRule, wire: Uint8Array, view: QueryView): string | null {
-  for (const one of rule.dnsPatterns ?? []) {
-    for (const half of [{ ...one, matchPattern: null }, { ...one, matchName: null }]) {
-      const table = NameTable.compile(patternsOf(half, 'dns').map((pattern) => ({ pattern, value: 0 })));
-      if (table.match(wire, view) >= 0) return half.matchName ?? half.matchPattern;
-    }
-  }
-  return null;
-}
-
-function describePattern({ matchName, matchPattern }: DnsPattern): string {
-  const parts: string[] = [];
-  if (matchName !== null) parts.push(`matchName ${matchName}`);
-  if (matchPattern !== null) parts.push(`matchPattern ${matchPattern}`);
-  return parts.join(' and ');
-}
-
-function describeRange({ first, last, protocol }: PolicyRule['ports'][number]): string {
-  const ports = first === last ? String(first) : `${first}-${last}`;
-  return `${ports}/${protocol === null ? 'ANY' : protocol === PROTOCOL.tcp ? 'TCP' : 'UDP'}`;
 }

@@ -7,19 +7,27 @@
  */
 import { AppError } from '../base/app-error.js';
 import { canonicalAddress } from '../base/socket-address.js';
+import { parsePrefix } from './cidr.js';
 import { SNAPSHOT_LIMITS as LIMITS } from './limits.js';
 import { admitMatchName, admitMatchPattern } from './pattern.js';
 import {
+  FIRST_CIDR_IDENTITY,
   FIRST_POD_IDENTITY,
+  L4_PROTOCOL,
+  POLICY_KINDS,
   PROTOCOL,
-  type PolicyRule,
+  type CidrRecord,
   type EndpointRecord,
   type FqdnSelector,
   type IdentityRecord,
+  type L4Protocol,
+  type PolicyKind,
   type PolicyRecord,
+  type PolicyRule,
   type PolicySpecRecord,
   type PortRange,
   type Protocol,
+  type QueryLimits,
   type RuleOrigin,
   type RuleSet,
   type ServicePort,
@@ -29,17 +37,19 @@ import {
 import { ruleSetKey, snapshotHash } from './snapshot-hash.js';
 
 const NUMBER_MAX = 65535;
+const IDENTITY_MAX = FIRST_CIDR_IDENTITY + NUMBER_MAX;
 
 /** Throws AppError SNAPSHOT_REFUSED; its message names the field, its detail `field` holds the path. */
 export function validateSnapshot(value: unknown): Snapshot {
   const root = record(value, 'snapshot', [
     'revision', 'hash', 'nodeName', 'endpoints', 'identities', 'services', 'ruleSets', 'fqdnSelectors', 'policies',
-  ]);
+  ], ['cidrs']);
   const ruleSets = list(root.ruleSets, 'ruleSets', LIMITS.ruleSets, ruleSet);
   const content = {
     nodeName: text(root.nodeName, 'nodeName'),
     endpoints: list(root.endpoints, 'endpoints', LIMITS.endpoints, (item, at) => endpoint(item, at, ruleSets.length)),
     identities: list(root.identities, 'identities', LIMITS.identities, identity),
+    ...(root.cidrs === undefined ? {} : { cidrs: list(root.cidrs, 'cidrs', LIMITS.cidrs, cidr) }),
     services: list(root.services, 'services', LIMITS.services, service),
     ruleSets,
     fqdnSelectors: list(root.fqdnSelectors, 'fqdnSelectors', LIMITS.fqdnSelectors, selector),
@@ -50,6 +60,8 @@ export function validateSnapshot(value: unknown): Snapshot {
   distinct(content.endpoints.flatMap(({ addresses }) => addresses), 'endpoints', 'address');
   distinct(content.identities.map((one) => String(one.identity)), 'identities', 'identity');
   distinct(content.identities.flatMap(({ addresses }) => addresses), 'identities', 'address');
+  distinct((content.cidrs ?? []).map((one) => String(one.identity)), 'cidrs', 'identity');
+  distinct((content.cidrs ?? []).map((one) => one.cidr), 'cidrs', 'prefix');
   distinct(ruleSets.map(({ key }) => key), 'ruleSets', 'key');
   distinct(content.policies.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`), 'policies', 'policy');
   selectedOnes(content.policies, new Set(content.endpoints.map(({ id }) => id)));
@@ -61,7 +73,7 @@ export function validateSnapshot(value: unknown): Snapshot {
 }
 
 function endpoint(value: unknown, at: string, ruleSets: number): EndpointRecord {
-  const item = record(value, at, ['id', 'uid', 'namespace', 'pod', 'identity', 'addresses', 'ruleSet']);
+  const item = record(value, at, ['id', 'uid', 'namespace', 'pod', 'identity', 'addresses', 'ruleSet'], ['ingressRuleSet']);
   return {
     id: integer(item.id, `${at}.id`, 1, NUMBER_MAX),
     uid: text(item.uid, `${at}.uid`),
@@ -70,6 +82,7 @@ function endpoint(value: unknown, at: string, ruleSets: number): EndpointRecord 
     identity: integer(item.identity, `${at}.identity`, FIRST_POD_IDENTITY, NUMBER_MAX),
     addresses: list(item.addresses, `${at}.addresses`, LIMITS.addressesPerRecord, address),
     ruleSet: item.ruleSet === null ? null : integer(item.ruleSet, `${at}.ruleSet`, 0, ruleSets - 1),
+    ...(item.ingressRuleSet === undefined ? {} : { ingressRuleSet: integer(item.ingressRuleSet, `${at}.ingressRuleSet`, 0, ruleSets - 1) }),
   };
 }
 
@@ -79,6 +92,17 @@ function identity(value: unknown, at: string): IdentityRecord {
     identity: integer(item.identity, `${at}.identity`, 1, NUMBER_MAX),
     labels: list(item.labels, `${at}.labels`, LIMITS.labelsPerIdentity, text),
     addresses: list(item.addresses, `${at}.addresses`, LIMITS.addressesPerRecord, address),
+  };
+}
+
+function cidr(value: unknown, at: string): CidrRecord {
+  const item = record(value, at, ['identity', 'cidr'], ['labels']);
+  const given = text(item.cidr, `${at}.cidr`);
+  if (parsePrefix(given)?.cidr !== given) refuse(`${at}.cidr`, `"${given}" is not a canonical prefix`);
+  return {
+    identity: integer(item.identity, `${at}.identity`, FIRST_CIDR_IDENTITY, IDENTITY_MAX),
+    cidr: given,
+    ...(item.labels === undefined ? {} : { labels: list(item.labels, `${at}.labels`, LIMITS.labelsPerIdentity, text) }),
   };
 }
 
@@ -108,19 +132,44 @@ function servicePort(value: unknown, at: string): ServicePort {
 }
 
 function ruleSet(value: unknown, at: string): RuleSet {
-  const item = record(value, at, ['key', 'rules']);
+  const item = record(value, at, ['key', 'rules'], ['openByDefault', 'limits']);
   const key = text(item.key, `${at}.key`);
-  const rules = list(item.rules, `${at}.rules`, LIMITS.rulesPerSet, rule);
-  if (key !== ruleSetKey(rules)) refuse(`${at}.key`, 'is not the hash of its rules');
-  return { key, rules };
+  const content = {
+    rules: list(item.rules, `${at}.rules`, LIMITS.rulesPerSet, rule),
+    ...flag(item, at, 'openByDefault'),
+    ...(item.limits === undefined ? {} : { limits: limits(item.limits, `${at}.limits`) }),
+  };
+  if (key !== ruleSetKey(content)) refuse(`${at}.key`, 'is not the hash of its content');
+  return { key, ...content };
+}
+
+function limits(value: unknown, at: string): QueryLimits {
+  const item = record(value, at, [], ['grantScope', 'queryRate', 'labelEntropyBits', 'auditOnly', 'privateNames']);
+  if (item.grantScope !== undefined && item.grantScope !== 'endpoint') refuse(`${at}.grantScope`, 'is not "endpoint"');
+  return {
+    ...(item.grantScope === undefined ? {} : { grantScope: 'endpoint' }),
+    ...(item.queryRate === undefined ? {} : { queryRate: integer(item.queryRate, `${at}.queryRate`, 1, LIMITS.queryRate) }),
+    ...(item.labelEntropyBits === undefined
+      ? {}
+      : { labelEntropyBits: integer(item.labelEntropyBits, `${at}.labelEntropyBits`, 1, LIMITS.labelEntropyBits) }),
+    ...flag(item, at, 'auditOnly'),
+    ...(item.privateNames === undefined ? {} : { privateNames: list(item.privateNames, `${at}.privateNames`, LIMITS.patternsPerRule, selector) }),
+  };
+}
+
+/** A field that is true or absent. */
+function flag<K extends string>(item: Readonly<Record<string, unknown>>, at: string, key: K): { readonly [P in K]?: true } {
+  if (item[key] === undefined) return {};
+  if (item[key] !== true) refuse(`${at}.${key}`, 'is not true; where it is not, it is left out');
+  return { [key]: true } as { readonly [P in K]?: true };
 }
 
 function rule(value: unknown, at: string): PolicyRule {
-  const item = record(value, at, ['identities', 'fqdns', 'ports', 'dnsPatterns', 'origin']);
+  const item = record(value, at, ['identities', 'fqdns', 'ports', 'dnsPatterns', 'origin'], ['queryTypes', 'deny']);
   const identities =
     item.identities === null
       ? null
-      : list(item.identities, `${at}.identities`, LIMITS.identities, (one, where) => integer(one, where, 0, NUMBER_MAX));
+      : list(item.identities, `${at}.identities`, LIMITS.identities, (one, where) => integer(one, where, 0, IDENTITY_MAX));
   if (identities?.some((one, i) => i > 0 && one <= identities[i - 1])) refuse(`${at}.identities`, 'is not rising');
   const fqdns = list(item.fqdns, `${at}.fqdns`, LIMITS.fqdnSelectors, selector);
   // With no identities at all such a rule would read as "any server".
@@ -129,11 +178,16 @@ function rule(value: unknown, at: string): PolicyRule {
     item.dnsPatterns === null ? null : list(item.dnsPatterns, `${at}.dnsPatterns`, LIMITS.patternsPerRule, selector);
   // Empty could mean "none" or "all": a snapshot has to say which.
   if (dnsPatterns?.length === 0) refuse(`${at}.dnsPatterns`, 'is empty');
+  if (item.queryTypes !== undefined && dnsPatterns === null) refuse(`${at}.queryTypes`, 'stands in a rule without dnsPatterns');
   return {
     identities,
     fqdns,
     ports: list(item.ports, `${at}.ports`, LIMITS.portsPerRule, portRange),
     dnsPatterns,
+    ...(item.queryTypes === undefined
+      ? {}
+      : { queryTypes: list(item.queryTypes, `${at}.queryTypes`, LIMITS.queryTypesPerRule, (one, where) => integer(one, where, 0, NUMBER_MAX)) }),
+    ...flag(item, at, 'deny'),
     origin: origin(item.origin, `${at}.origin`),
   };
 }
@@ -149,14 +203,18 @@ function policy(value: unknown, at: string): PolicyRecord {
 }
 
 function policySpec(value: unknown, at: string): PolicySpecRecord {
-  const item = record(value, at, ['path', 'rules', 'defaultDeny', 'endpoints']);
-  if (typeof item.defaultDeny !== 'boolean') refuse(`${at}.defaultDeny`, 'is neither true nor false');
+  const item = record(value, at, ['path', 'rules', 'defaultDeny', 'endpoints'], ['ingress']);
   return {
     path: text(item.path, `${at}.path`),
-    rules: integer(item.rules, `${at}.rules`, 0, Number.MAX_SAFE_INTEGER),
-    defaultDeny: item.defaultDeny,
+    ...direction(item, at),
+    ...(item.ingress === undefined ? {} : { ingress: direction(record(item.ingress, `${at}.ingress`, ['rules', 'defaultDeny']), `${at}.ingress`) }),
     endpoints: list(item.endpoints, `${at}.endpoints`, LIMITS.endpoints, (one, where) => integer(one, where, 1, NUMBER_MAX)),
   };
+}
+
+function direction({ rules, defaultDeny }: Readonly<Record<string, unknown>>, at: string): { readonly rules: number; readonly defaultDeny: boolean } {
+  if (typeof defaultDeny !== 'boolean') refuse(`${at}.defaultDeny`, 'is neither true nor false');
+  return { rules: integer(rules, `${at}.rules`, 0, Number.MAX_SAFE_INTEGER), defaultDeny };
 }
 
 function selectedOnes(policies: readonly PolicyRecord[], ids: ReadonlySet<number>): void {
@@ -180,7 +238,7 @@ function portRange(value: unknown, at: string): PortRange {
   return {
     first,
     last: integer(item.last, `${at}.last`, first, NUMBER_MAX),
-    protocol: item.protocol === null ? null : protocol(item.protocol, `${at}.protocol`),
+    protocol: item.protocol === null ? null : l4Protocol(item.protocol, `${at}.protocol`),
   };
 }
 
@@ -211,9 +269,13 @@ function origin(value: unknown, at: string): RuleOrigin {
   };
 }
 
-function policyKind(value: unknown, at: string): RuleOrigin['kind'] {
-  if (value !== 'CiliumNetworkPolicy' && value !== 'CiliumClusterwideNetworkPolicy') refuse(at, 'is no kind of policy');
-  return value;
+function policyKind(value: unknown, at: string): PolicyKind {
+  return POLICY_KINDS.find((kind) => kind === value) ?? refuse(at, 'is no kind of policy');
+}
+
+function l4Protocol(value: unknown, at: string): L4Protocol {
+  const known = Object.values(L4_PROTOCOL);
+  return known.find((one) => one === value) ?? refuse(at, `is none of the protocols ${known.join(', ')}`);
 }
 
 function protocol(value: unknown, at: string): Protocol {
@@ -245,11 +307,11 @@ function list<T>(value: unknown, at: string, max: number, item: (value: unknown,
   return (value as unknown[]).map((one, i) => item(one, `${at}[${i}]`));
 }
 
-function record(value: unknown, at: string, keys: readonly string[]): Readonly<Record<string, unknown>> {
+function record(value: unknown, at: string, keys: readonly string[], optional: readonly string[] = []): Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(at, 'is not an object');
   const given = value as Readonly<Record<string, unknown>>;
   for (const key of keys) if (!Object.hasOwn(given, key)) refuse(`${at}.${key}`, 'is missing');
-  for (const key of Object.keys(given)) if (!keys.includes(key)) refuse(`${at}.${key}`, 'is unknown');
+  for (const key of Object.keys(given)) if (!keys.includes(key) && !optional.includes(key)) refuse(`${at}.${key}`, 'is unknown');
   return given;
 }
 

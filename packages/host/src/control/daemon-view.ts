@@ -3,7 +3,7 @@
  * CLI prints with `-o json`. The forms are stable: fields are added, never renamed or removed within a major version.
  * Times are RFC 3339 texts in UTC. A trace's form is in `trace-view.ts`. Knows nothing of HTTP.
  */
-import type { Role, TraceRequest, TraceResult } from '@tandem/core';
+import type { ConnectionRequest, ConnectionTrace, Role, TraceRequest, TraceResult } from '@tandem/core';
 
 /** Implemented by each daemon's wire-up. Calls run on the main thread, return at once and never wait for the peer. */
 export interface DaemonView {
@@ -23,6 +23,8 @@ export interface DaemonView {
   policies(): readonly PolicyView[];
   /** @throws AppError NOT_FOUND for an unknown pod, UNAVAILABLE without a snapshot. */
   trace(request: TraceRequest): TraceResult;
+  /** May one peer connect to another? Throws as `trace`. */
+  traceConnection(request: ConnectionRequest): ConnectionTrace;
   /** Prometheus text format. */
   metricsText(): Promise<string>;
 }

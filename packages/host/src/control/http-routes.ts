@@ -5,10 +5,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { AppError, canonicalAddress, PROTOCOL, type AppErrorCode, type TraceRequest } from '@tandem/core';
+import { AppError, canonicalAddress, L4_PROTOCOL, PROTOCOL, type AppErrorCode, type ConnectionRequest, type TraceRequest } from '@tandem/core';
+import { TYPE, typeNumber } from '@tandem/dns';
 import { ENTRIES_BYTES_MAX } from './cache-entries.js';
 import type { CacheFilter, DaemonView } from './daemon-view.js';
-import { traceViewOf } from './trace-view.js';
+import { connectionViewOf, traceViewOf } from './trace-view.js';
 
 export interface Exchange {
   readonly request: IncomingMessage;
@@ -25,6 +26,7 @@ const NAME_CHARACTERS_MAX = 1_100; // a name of 255 bytes, every byte escaped as
 const PATTERN_CHARACTERS_MAX = 255;
 const ROWS_PER_CHUNK = 500;
 const ENDPOINT_ID_MAX = 65_535;
+const PORT_MAX = 65_535;
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
@@ -44,6 +46,10 @@ const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   '/api/v1/policy/trace': {
     GET: (exchange, query) => { sendTrace(exchange, Object.fromEntries(query)); },
     POST: async (exchange) => { sendTrace(exchange, await readJson(exchange.request, BODY_BYTES_MAX)); },
+  },
+  '/api/v1/policy/trace/connection': {
+    GET: (exchange, query) => { sendConnectionTrace(exchange, Object.fromEntries(query)); },
+    POST: async (exchange) => { sendConnectionTrace(exchange, await readJson(exchange.request, BODY_BYTES_MAX)); },
   },
 };
 
@@ -161,26 +167,64 @@ function sendTrace(exchange: Exchange, body: unknown): void {
   sendJson(exchange, 200, traceViewOf(exchange.view.trace(traceRequestOf(body))));
 }
 
-const TRACE_FIELDS = ['from', 'server', 'port', 'protocol', 'name'];
+function sendConnectionTrace(exchange: Exchange, body: unknown): void {
+  sendJson(exchange, 200, connectionViewOf(exchange.view.traceConnection(connectionRequestOf(body))));
+}
+
+const TRACE_FIELDS = ['from', 'server', 'port', 'protocol', 'name', 'type'];
 
 function traceRequestOf(body: unknown): TraceRequest {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new AppError('USAGE', 'the body must be a JSON object');
-  const fields = body as Readonly<Record<string, unknown>>;
-  const unknownField = Object.keys(fields).find((key) => !TRACE_FIELDS.includes(key));
-  if (unknownField !== undefined) {
-    throw new AppError('USAGE', `unknown field ${JSON.stringify(unknownField.slice(0, 40))}; known: ${TRACE_FIELDS.join(', ')}`);
-  }
+  const fields = fieldsOf(body, TRACE_FIELDS);
   const server = canonicalAddress(textOf(fields, 'server'));
   if (server === null) throw new AppError('USAGE', `server ${JSON.stringify(textOf(fields, 'server').slice(0, 80))} is not an IP address`);
-  const port = Number(fields.port ?? 53);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new AppError('USAGE', `port ${JSON.stringify(fields.port).slice(0, 40)} is not allowed; allowed: 1 to 65535`);
-  }
+  const port = portOf(fields.port ?? 53, 1);
   const protocol = fields.protocol === undefined ? 'udp' : textOf(fields, 'protocol').toLowerCase();
   if (protocol !== 'udp' && protocol !== 'tcp') {
     throw new AppError('USAGE', `protocol ${JSON.stringify(protocol.slice(0, 40))} is not allowed; allowed: udp, tcp`);
   }
-  return { from: textOf(fields, 'from'), server, port, protocol: PROTOCOL[protocol], name: textOf(fields, 'name') };
+  const type = fields.type === undefined ? TYPE.A : typeOf(textOf(fields, 'type'));
+  return { from: textOf(fields, 'from'), server, port, protocol: PROTOCOL[protocol], name: textOf(fields, 'name'), type };
+}
+
+const CONNECTION_FIELDS = ['from', 'to', 'port', 'protocol', 'name'];
+
+function connectionRequestOf(body: unknown): ConnectionRequest {
+  const fields = fieldsOf(body, CONNECTION_FIELDS);
+  const protocol = fields.protocol === undefined ? 'tcp' : textOf(fields, 'protocol').toLowerCase();
+  if (!isL4(protocol)) {
+    throw new AppError('USAGE', `protocol ${JSON.stringify(protocol.slice(0, 40))} is not allowed; allowed: ${Object.keys(L4_PROTOCOL).join(', ')}`);
+  }
+  return {
+    from: textOf(fields, 'from'), to: textOf(fields, 'to'), port: portOf(fields.port, 0), protocol: L4_PROTOCOL[protocol],
+    name: fields.name === undefined || fields.name === null ? null : textOf(fields, 'name'),
+  };
+}
+
+function isL4(text: string): text is keyof typeof L4_PROTOCOL {
+  return Object.hasOwn(L4_PROTOCOL, text);
+}
+
+function fieldsOf(body: unknown, known: readonly string[]): Readonly<Record<string, unknown>> {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new AppError('USAGE', 'the body must be a JSON object');
+  const unknownField = Object.keys(body).find((key) => !known.includes(key));
+  if (unknownField !== undefined) {
+    throw new AppError('USAGE', `unknown field ${JSON.stringify(unknownField.slice(0, 40))}; known: ${known.join(', ')}`);
+  }
+  return body as Readonly<Record<string, unknown>>;
+}
+
+function portOf(value: unknown, min: number): number {
+  const port = typeof value === 'string' || typeof value === 'number' ? Number(value) : NaN;
+  if (!Number.isInteger(port) || port < min || port > PORT_MAX) {
+    throw new AppError('USAGE', `port ${String(JSON.stringify(value)).slice(0, 40)} is not allowed; allowed: ${min} to ${PORT_MAX}`);
+  }
+  return port;
+}
+
+function typeOf(text: string): number {
+  const type = typeNumber(text);
+  if (type < 0) throw new AppError('USAGE', `type ${JSON.stringify(text.slice(0, 40))} is no DNS type; write a mnemonic, or TYPE65`);
+  return type;
 }
 
 function textOf(fields: Readonly<Record<string, unknown>>, key: string): string {

@@ -4,7 +4,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { AppError, PROTOCOL, type Log, type TraceRequest, type TraceResult } from '@tandem/core';
+import { AppError, PROTOCOL, type ConnectionRequest, type Log, type TraceRequest, type TraceResult } from '@tandem/core';
 import type { CacheFilter, CacheRow, DaemonView, StatusView } from './daemon-view.js';
 import { startHttpServers, type HttpServers } from './http-server.js';
 
@@ -60,6 +60,11 @@ class RecordingView implements DaemonView {
   trace(traced: TraceRequest): TraceResult {
     this.asked.push(traced);
     throw new AppError('NOT_FOUND', `no pod ${traced.from}`);
+  }
+
+  traceConnection(traced: ConnectionRequest): never {
+    this.asked.push(traced);
+    throw new AppError('NOT_FOUND', `no pod ${traced.to}`);
   }
 
   metricsText() {
@@ -145,6 +150,21 @@ t.test('filters reach the daemon, and a bad one reaches nobody', async (t) => {
   t.equal(view.asked.length, 1);
 });
 
+t.test('a trace of a connection is asked by query or body, and its refusals are answers', async (t) => {
+  const view = new RecordingView();
+  const { tcp } = await served(t, view);
+  const path = '/api/v1/policy/trace/connection';
+  const fields = { from: 'demo/web', to: 'demo/api', port: 8, protocol: 'icmp' };
+  t.match(await ask(tcp, 'POST', path, JSON.stringify(fields)), { status: 404, text: /no pod demo\/api/ });
+  await ask(tcp, 'GET', `${path}?from=demo/web&to=203.0.113.7&port=443&name=a.example`);
+  t.strictSame(view.asked, [{ ...fields, protocol: 1, name: null }, { from: 'demo/web', to: '203.0.113.7', port: 443, protocol: 6, name: 'a.example' }]);
+  const bad: readonly [object, RegExp][] = [
+    [{ ...fields, server: 'x' }, /unknown field \\"server\\"/], [{ ...fields, port: 70000 }, /0 to 65535/], [{ ...fields, port: undefined }, /0 to 65535/],
+    [{ ...fields, protocol: 'gre' }, /tcp, udp, icmp, icmpv6, sctp/], [{ ...fields, to: '' }, /to must be/],
+  ];
+  for (const [body, text] of bad) t.match(await ask(tcp, 'POST', path, JSON.stringify(body)), { status: 400, text }, JSON.stringify(body));
+});
+
 t.test('a trace is asked by query or body, and its refusals are answers', async (t) => {
   const view = new RecordingView();
   const { tcp } = await served(t, view);
@@ -152,8 +172,8 @@ t.test('a trace is asked by query or body, and its refusals are answers', async 
   t.match(await ask(tcp, 'POST', '/api/v1/policy/trace', JSON.stringify(fields)), { status: 404, text: /no pod demo\/web/ });
   await ask(tcp, 'GET', '/api/v1/policy/trace?from=demo/web&server=::1&port=53&protocol=TCP&name=a.example');
   await ask(tcp, 'GET', '/api/v1/policy/trace?from=127.0.1.1&server=127.0.0.1&name=a');
-  const asked = { ...fields, server: '::1', protocol: PROTOCOL.tcp };
-  t.strictSame(view.asked, [asked, asked, { from: '127.0.1.1', server: '127.0.0.1', port: 53, protocol: PROTOCOL.udp, name: 'a' }]);
+  const asked = { ...fields, server: '::1', protocol: PROTOCOL.tcp, type: 1 };
+  t.strictSame(view.asked, [asked, asked, { from: '127.0.1.1', server: '127.0.0.1', port: 53, protocol: PROTOCOL.udp, name: 'a', type: 1 }]);
   const bad: readonly [string, RegExp][] = [
     ['{', /not JSON/], ['[]', /JSON object/], ['{"fro":1}', /unknown field \\"fro\\"/], [JSON.stringify({ ...fields, server: 'x' }), /not an IP address/],
     [JSON.stringify({ ...fields, port: 70000 }), /1 to 65535/], [JSON.stringify({ ...fields, protocol: 'sctp' }), /udp, tcp/],

@@ -7,7 +7,7 @@ export { Metrics, type Labels, type LatencyReading, type Sample } from './metric
 export { nearestName } from './nearest-name.js';
 export { apiSocketPath, defaultRunDir, defaultStateDir, ensurePrivateDir, type Environment } from './paths.js';
 export { firstResolver, loadSettings, type Loaded, type LoadRequest } from './settings-load.js';
-export type { TraceView } from './trace-view.js';
+export type { ConnectionView, DirectionView, NearView, TracePartyView, TraceView } from './trace-view.js';
 export {
   MANIFEST_BYTES_MAX, MANIFEST_FILES_MAX, MANIFEST_TOTAL_BYTES_MAX, manifestFingerprint, manifestPathsIn, readManifestFiles,
   readManifestFolder, subfolderWarning, type ManifestComplaint, type ManifestFile, type ManifestFiles,

@@ -1,6 +1,6 @@
 /** A member as its HTTP API and CLI show it. */
 import {
-  AppError, COUNTERS, type EndpointCounts, nameMatcher, formatSocketAddress, LATENCY_BUCKETS_MS, type Role, trace, type TraceRequest,
+  AppError, type ConnectionRequest, type ConnectionTrace, COUNTERS, type EndpointCounts, nameMatcher, formatSocketAddress, LATENCY_BUCKETS_MS, type PolicyIndex, type Role, trace, traceConnection, type TraceRequest,
   type TraceResult, underSettings,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
@@ -127,9 +127,17 @@ export class MemberView implements DaemonView {
   }
 
   trace(request: TraceRequest): TraceResult {
+    return underSettings(trace(this.index, request), this.member.settings);
+  }
+
+  traceConnection(request: ConnectionRequest): ConnectionTrace {
+    return traceConnection(this.index, request);
+  }
+
+  private get index(): PolicyIndex {
     const { index } = this.member;
     if (index === null) throw new AppError('UNAVAILABLE', 'no policy snapshot is enforced yet');
-    return underSettings(trace(index, request), this.member.settings);
+    return index;
   }
 
   metricsText(): Promise<string> {

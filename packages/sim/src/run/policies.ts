@@ -5,7 +5,9 @@
  * Even and odd revisions give each pod the other of two sets of names, both numbered by revision, and one pod gives way to
  * another with the same address. So half of one revision with half of another has verdicts that neither has.
  */
-import { type Allotment, compileSnapshot, type PodObject, type PolicyObject, type PolicyObjects, type Snapshot } from '@tandem/core';
+import {
+  type Allotment, ANY_PEER, compileSnapshot, NO_EXTENSIONS, NOTHING_SAID, type PodObject, type PolicyObject, type PolicyObjects, type Snapshot,
+} from '@tandem/core';
 import { nameFromString } from '@tandem/dns';
 import { frozen, PolicyMemory } from './policy-memory.js';
 
@@ -133,18 +135,23 @@ function policyOf(revision: number, pod: number): PolicyObject {
     specs: [{
       path: 'spec',
       endpointSelector: { matchLabels: { pod: String(pod) }, matchExpressions: [] },
-      egress: [{
-        toEndpoints: null,
-        toFqdns: null,
-        toPorts: [{
-          ports: [{ first: 53, last: 53, protocol: null }],
-          dns: [
-            { matchName: null, matchPattern: '*.ok.test.' },
-            { matchName: null, matchPattern: `*.${side}${revision}.test.` },
-          ],
+      egress: {
+        allow: [{
+          ...ANY_PEER,
+          ports: [{
+            path: 'toPorts[0]',
+            ports: [{ first: 53, last: 53, protocol: null }],
+            dns: [
+              { matchName: null, matchPattern: '*.ok.test.' },
+              { matchName: null, matchPattern: `*.${side}${revision}.test.` },
+            ],
+          }],
         }],
-      }],
-      defaultDenyEgress: null,
+        deny: null,
+        defaultDeny: null,
+      },
+      ingress: NOTHING_SAID,
     }],
+    extensions: NO_EXTENSIONS,
   };
 }

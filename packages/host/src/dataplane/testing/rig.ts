@@ -31,7 +31,7 @@ export function snapshotOf(revision: number, options: { readonly denied?: boolea
     endpoints,
     identities: [{ identity: FIRST_IDENTITY, labels: ['k8s:app=shop'], addresses: ['127.0.0.1', '127.0.0.3', '::1'] }],
     services: [],
-    ruleSets: options.denied === true ? [{ key: ruleSetKey([]), rules: [] }] : [],
+    ruleSets: options.denied === true ? [{ key: ruleSetKey({ rules: [] }), rules: [] }] : [],
     fqdnSelectors: [],
     policies: [],
   };

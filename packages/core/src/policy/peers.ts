@@ -1,0 +1,187 @@
+/**
+ * Whom the L3 part of a rule selects, as identities: labels, entities, Services and CIDRs all end as numbers, so that a verdict
+ * needs no more than a look-up. Every prefix that a policy names has an identity of its own (as in Cilium); an address outside the
+ * cluster has that of its longest prefix, so a prefix selects itself and all longer ones within.
+ *
+ * Invariant: all prefixes are known before the first rule is resolved. A prefix never selects a pod or a node.
+ * Does not know: ports, names, who asks.
+ */
+import type { Allotter } from './allotment.js';
+import { isWithin, parsePrefix, type Prefix } from './cidr.js';
+import type { IdentityDirectory } from './identity-directory.js';
+import type { CidrSpec, EndpointSliceObject, Entity, LabelSelector, PolicyObjects, RuleSpec, ServiceObject, ServiceReference } from './objects.js';
+import { K8S, LabelSet, matchesAll, peerRequirements, POD_NAMESPACE_LABEL, requirementsOf, type Requirement } from './selector.js';
+import { RESERVED_IDENTITY, type CidrRecord } from './snapshot.js';
+import { byText } from './sort.js';
+
+export const KUBE_APISERVER_LABEL = 'reserved:kube-apiserver=';
+const WORLD_V4 = '0.0.0.0/0';
+const WORLD_V6 = '::/0';
+const WORLD_LABELS = new LabelSet(['reserved:world=']);
+const API_SERVER = { namespace: 'default', name: 'kubernetes' } as const;
+
+/** All prefixes that policies name. */
+export class CidrDirectory {
+  readonly #entries: readonly { readonly identity: number; readonly prefix: Prefix; readonly isApiServer: boolean }[];
+  readonly #memo = new Map<string, readonly number[]>();
+
+  /** `apiServer`: addresses of the API server outside the cluster. Canonical texts. */
+  constructor(cidrs: ReadonlySet<string>, apiServer: readonly string[], numbers: Allotter) {
+    const special = new Set(apiServer.map((address) => parsePrefix(address)!.cidr));
+    this.#entries = [...new Set([...cidrs, ...special])].sort(byText).map((cidr) => ({
+      identity: numbers.take(cidr), prefix: parsePrefix(cidr)!, isApiServer: special.has(cidr),
+    }));
+  }
+
+  /** Identities of the prefixes within this one and outside its exceptions, rising. */
+  select({ cidr, except }: CidrSpec): readonly number[] {
+    const key = [cidr, ...except].join();
+    let found = this.#memo.get(key);
+    if (found === undefined) {
+      const outer = parsePrefix(cidr)!;
+      const holes = except.map((one) => parsePrefix(one)!);
+      found = this.#identities(({ prefix }) => isWithin(prefix, outer) && !holes.some((hole) => isWithin(prefix, hole)));
+      this.#memo.set(key, found);
+    }
+    return found;
+  }
+
+  all(): readonly number[] {
+    return this.#identities(() => true);
+  }
+
+  apiServer(): readonly number[] {
+    return this.#identities(({ isApiServer }) => isApiServer);
+  }
+
+  /** Rising by identity. */
+  records(): CidrRecord[] {
+    return this.#entries
+      .map(({ identity, prefix: { cidr }, isApiServer }) => ({ identity, cidr, ...(isApiServer ? { labels: [KUBE_APISERVER_LABEL] } : {}) }))
+      .sort((a, b) => a.identity - b.identity);
+  }
+
+  #identities(isWanted: (entry: { readonly prefix: Prefix; readonly isApiServer: boolean }) => boolean): readonly number[] {
+    return this.#entries.filter(isWanted).map(({ identity }) => identity);
+  }
+}
+
+/** Services by what a policy says of them. */
+export class ServiceDirectory {
+  readonly #services: readonly ServiceObject[];
+  readonly #slices = new Map<string, EndpointSliceObject[]>();
+
+  constructor(objects: Pick<PolicyObjects, 'services' | 'endpointSlices'>) {
+    this.#services = objects.services;
+    for (const slice of objects.endpointSlices) {
+      const key = `${slice.namespace}/${slice.serviceName}`;
+      const list = this.#slices.get(key);
+      if (list === undefined) this.#slices.set(key, [slice]);
+      else list.push(slice);
+    }
+  }
+
+  find({ namespace, name, selector }: ServiceReference): readonly ServiceObject[] {
+    const requirements = selector === null ? [] : requirementsOf(selector);
+    return this.#services.filter((service) => {
+      if (namespace !== null && namespace !== service.namespace) return false;
+      if (name !== null) return name === service.name;
+      return matchesAll(requirements, new LabelSet(Object.entries(service.labels).map(([key, value]) => `${K8S}:${key}=${value}`)));
+    });
+  }
+
+  /** Addresses of its EndpointSlices. */
+  addressesOf({ namespace, name }: { readonly namespace: string; readonly name: string }): readonly string[] {
+    return (this.#slices.get(`${namespace}/${name}`) ?? []).flatMap(({ addresses }) => addresses);
+  }
+
+  apiServer(): readonly string[] {
+    return this.addressesOf(API_SERVER);
+  }
+}
+
+/** Every prefix that the rules name, in canonical text; what entities and Services stand for among them. */
+export function cidrsOf(rules: Iterable<RuleSpec>, services: ServiceDirectory): Set<string> {
+  const found = new Set<string>();
+  for (const { cidrs, entities, services: references } of rules) {
+    for (const { cidr, except } of cidrs ?? []) for (const one of [cidr, ...except]) found.add(one);
+    if (entities?.includes('world-ipv4') === true) found.add(WORLD_V4);
+    if (entities?.includes('world-ipv6') === true) found.add(WORLD_V6);
+    for (const reference of references ?? []) for (const cidr of backendCidrs(reference, services)) found.add(cidr);
+  }
+  return found;
+}
+
+export class PeerResolver {
+  readonly #directory: IdentityDirectory;
+  readonly #cidrs: CidrDirectory;
+  readonly #services: ServiceDirectory;
+
+  constructor(directory: IdentityDirectory, cidrs: CidrDirectory, services: ServiceDirectory) {
+    this.#directory = directory;
+    this.#cidrs = cidrs;
+    this.#services = services;
+  }
+
+  /** Rising; null is any peer. `subject`: the selector of the policy's own pods. */
+  resolve(rule: RuleSpec, namespace: string, subject: LabelSelector): readonly number[] | null {
+    const { endpoints, cidrs, entities, services, fqdns } = rule;
+    if (endpoints === null && cidrs === null && entities === null && services === null && fqdns === null) return null;
+    if (entities?.includes('all') === true) return null;
+    const found = new Set<number>();
+    const add = (identities: readonly number[]): void => {
+      for (const identity of identities) found.add(identity);
+    };
+    for (const peer of endpoints ?? []) add(this.#labelled(peerRequirements(peer, namespace, subject)));
+    for (const cidr of cidrs ?? []) add(this.#cidrs.select(cidr));
+    for (const entity of entities ?? []) add(this.#entity(entity));
+    for (const reference of services ?? []) add(this.#service(reference));
+    return [...found].sort((a, b) => a - b);
+  }
+
+  /** Addresses outside the cluster carry no label but `reserved:world`. */
+  #labelled(requirements: readonly Requirement[]): readonly number[] {
+    const known = this.#directory.select(requirements);
+    return matchesAll(requirements, WORLD_LABELS) ? [...known, ...this.#cidrs.all()] : known;
+  }
+
+  #entity(entity: Entity): readonly number[] {
+    switch (entity) {
+      case 'world':
+        return [RESERVED_IDENTITY.world, ...this.#cidrs.all()];
+      case 'world-ipv4':
+        return this.#cidrs.select({ cidr: WORLD_V4, except: [] });
+      case 'world-ipv6':
+        return this.#cidrs.select({ cidr: WORLD_V6, except: [] });
+      case 'cluster':
+        return this.#directory.all().filter((identity) => identity !== RESERVED_IDENTITY.world);
+      case 'kube-apiserver':
+        return [...this.#directory.select([reserved(entity)]), ...this.#cidrs.apiServer()];
+      default:
+        // No endpoint here has the labels of init, ingress, unmanaged and health.
+        return this.#directory.select([reserved(entity)]);
+    }
+  }
+
+  #service(reference: ServiceReference): readonly number[] {
+    const found: number[] = backendCidrs(reference, this.#services).flatMap((cidr) => this.#cidrs.select({ cidr, except: [] }));
+    for (const { namespace, selector } of this.#services.find(reference)) {
+      if (selector === null || Object.keys(selector).length === 0) continue;
+      const own = requirementsOf({ matchLabels: selector, matchExpressions: [] }).map((one) => ({ ...one, source: K8S }));
+      found.push(...this.#directory.select([...own, { source: K8S, key: POD_NAMESPACE_LABEL, operator: 'In', values: [namespace] }]));
+    }
+    return found;
+  }
+}
+
+/** Backends of Services without a selector are addresses outside the cluster. */
+function backendCidrs(reference: ServiceReference, services: ServiceDirectory): string[] {
+  return services
+    .find(reference)
+    .filter(({ selector }) => selector === null || Object.keys(selector).length === 0)
+    .flatMap((service) => services.addressesOf(service).flatMap((address) => parsePrefix(address)?.cidr ?? []));
+}
+
+function reserved(key: string): Requirement {
+  return { source: 'reserved', key, operator: 'Exists', values: [] };
+}

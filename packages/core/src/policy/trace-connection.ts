@@ -1,0 +1,154 @@
+/**
+ * May this peer connect to that one? Both directions where both ends are local pods: what the first may reach, and who may reach the
+ * second. Around each verdict stands what a person needs: the rule that decided, or what each rule lacked, the nearest first.
+ *
+ * Invariant: a rule that denies beats every rule that allows. Replies need no rule. This node itself (identity host) may always
+ * reach its pods, as with Cilium under Kubernetes (probes).
+ * Shape: plain JSON, part of the stable output of `tandem policy trace -o json`.
+ */
+import { nameFromString, nameToString } from '@tandem/dns';
+import { AppError } from '../base/app-error.js';
+import { canonicalAddress } from '../base/socket-address.js';
+import { wordsOfAddress } from './address-table.js';
+import { coversPort, selectsIdentity, type PolicyIndex, type Target } from './decide.js';
+import { selectorMatcher } from './name-matcher.js';
+import { FIRST_CIDR_IDENTITY, RESERVED_IDENTITY, type EndpointRecord, type L4Protocol, type PolicyRule, type RuleOrigin } from './snapshot.js';
+import { closing, describeServer, findEndpoint, type TraceServer } from './trace.js';
+import { nearestConnection, protocolText, sortedNear, type TraceNear } from './trace-near.js';
+
+export interface ConnectionRequest {
+  /** `namespace/pod` or a pod's name alone (local ones), or an address. */
+  readonly from: string;
+  readonly to: string;
+  /** A port; with icmp and icmpv6 a type. */
+  readonly port: number;
+  readonly protocol: L4Protocol;
+  /** The name by which `to` was learned, presentation form; null: by none. */
+  readonly name: string | null;
+}
+
+export interface ConnectionTrace {
+  readonly verdict: 'allowed' | 'denied';
+  readonly from: TraceParty;
+  readonly to: TraceParty;
+  readonly port: number;
+  /** `tcp`, `udp`, `sctp`, `icmp`, `icmpv6`. */
+  readonly protocol: string;
+  /** Lower case, with its final dot. */
+  readonly name: string | null;
+  readonly egress: DirectionTrace;
+  readonly ingress: DirectionTrace;
+  readonly revision: number;
+}
+
+export interface TraceParty extends TraceServer {
+  /** null: no local pod. */
+  readonly endpoint: EndpointRecord | null;
+}
+
+export interface DirectionTrace {
+  readonly verdict: 'allowed' | 'denied';
+  /** `not-local`: no pod of this node is on that end. `no-policy`: no policy closes the direction. `host`: this node may always. */
+  readonly reason: 'rule' | 'no-policy' | 'no-rule' | 'denied-by-rule' | 'not-local' | 'host';
+  /** The rule that allows, or denies; null where none does. */
+  readonly rule: RuleOrigin | null;
+  /** Where no rule allows: what each lacked, nearest first. */
+  readonly near: readonly TraceNear[];
+  /** Where no rule allows: the specs that close the direction. */
+  readonly deniedBy: readonly RuleOrigin[];
+}
+
+const UNJUDGED = { verdict: 'allowed', rule: null, near: [], deniedBy: [] } as const;
+const PORT_MAX = 65535;
+
+/** Throws AppError: NOT_FOUND for a pod that is no local endpoint, USAGE for a malformed address, port or name. */
+export function traceConnection(index: PolicyIndex, request: ConnectionRequest): ConnectionTrace {
+  const { port, protocol } = request;
+  if (!Number.isInteger(port) || port < 0 || port > PORT_MAX) throw new AppError('USAGE', `port ${port} is not in 0 to ${PORT_MAX}`);
+  const from = partyOf(index, request.from, port, protocol);
+  const to = partyOf(index, request.to, port, protocol);
+  const wire = request.name === null ? null : nameFromString(request.name);
+  if (request.name !== null && wire === null) throw new AppError('USAGE', `"${request.name}" is not a DNS name`);
+  const name = wire === null ? null : nameToString(wire, 0, 0);
+  const egress = judge(index, from.row, { direction: 'egress', targets: to.targets, protocol, name });
+  const ingress = ingressOf(index, from, to, protocol);
+  return {
+    verdict: egress.verdict === 'allowed' && ingress.verdict === 'allowed' ? 'allowed' : 'denied',
+    from: from.party,
+    to: to.party,
+    port,
+    protocol: protocolText(protocol).toLowerCase(),
+    name,
+    egress,
+    ingress,
+    revision: index.snapshot.revision,
+  };
+}
+
+interface Party {
+  /** Of the local pod, or −1. */
+  readonly row: number;
+  readonly identity: number;
+  /** All that must be allowed for a connection to it. */
+  readonly targets: readonly Target[];
+  /** The local pods that a connection to it may reach, and at which port: itself, or a Service's backends. */
+  readonly local: readonly { readonly row: number; readonly port: number }[];
+  readonly party: TraceParty;
+}
+
+function partyOf(index: PolicyIndex, text: string, port: number, protocol: L4Protocol): Party {
+  const row = findEndpoint(index, text);
+  const address = row < 0 ? canonicalAddress(text)! : index.endpoint(row).addresses[0];
+  if (address === undefined) throw new AppError('USAGE', `the pod "${text}" has no address of its own`);
+  const serverRow = index.serverAt(wordsOfAddress(address), 0);
+  const targets = index.targetsOf(serverRow, port, protocol);
+  const backends = index.backendsOf(serverRow, port, protocol).map((one) => ({ row: index.endpointAt(wordsOfAddress(one.address), 0), port: one.port }));
+  return {
+    row,
+    identity: row < 0 ? index.identityOf(address) : index.endpoint(row).identity,
+    targets,
+    local: row >= 0 ? [{ row, port }] : backends.filter((one) => one.row >= 0),
+    party: { ...describeServer(index, address, index.server(serverRow), targets), endpoint: row < 0 ? null : index.endpoint(row) },
+  };
+}
+
+/** A Service's local backends must all let it in. */
+function ingressOf(index: PolicyIndex, from: Party, to: Party, protocol: L4Protocol): DirectionTrace {
+  if (to.local.length === 0) return { ...UNJUDGED, reason: 'not-local' };
+  if (from.identity === RESERVED_IDENTITY.host) return { ...UNJUDGED, reason: 'host' };
+  const { identity } = from;
+  const verdicts = to.local.map(({ row, port }) => judge(index, row, { direction: 'ingress', targets: [{ identity, ports: [port] }], protocol, name: null }));
+  return verdicts.find(({ verdict }) => verdict === 'denied') ?? verdicts[0];
+}
+
+interface Asked {
+  readonly direction: 'egress' | 'ingress';
+  readonly targets: readonly Target[];
+  readonly protocol: L4Protocol;
+  readonly name: string | null;
+}
+
+function judge(index: PolicyIndex, row: number, asked: Asked): DirectionTrace {
+  if (row < 0) return { ...UNJUDGED, reason: 'not-local' };
+  const { ruleSet, ingressRuleSet } = index.endpoint(row);
+  const at = asked.direction === 'egress' ? ruleSet : (ingressRuleSet ?? null);
+  if (at === null) return { ...UNJUDGED, reason: 'no-policy' };
+  const { rules, openByDefault } = index.snapshot.ruleSets[at];
+  const { targets, protocol, name } = asked;
+  const covers = (rule: PolicyRule, target: Target): boolean => selectsPeer(rule, target, name) && coversPort(rule.ports, target.ports, protocol);
+  const denial = rules.find((rule) => rule.deny === true && rule.dnsPatterns === null && targets.some((target) => covers(rule, target)));
+  if (denial !== undefined) return { ...UNJUDGED, verdict: 'denied', reason: 'denied-by-rule', rule: denial.origin };
+  const allowing = rules.filter(({ deny }) => deny !== true);
+  const missing = targets.find((target) => !allowing.some((rule) => covers(rule, target)));
+  if (missing === undefined) return { ...UNJUDGED, reason: 'rule', rule: allowing.find((rule) => covers(rule, targets[0]))!.origin };
+  if (openByDefault === true) return { ...UNJUDGED, reason: 'no-policy' };
+  const near = sortedNear(allowing.flatMap((rule) => nearestConnection(rule, missing, protocol, selectsPeer(rule, missing, name)) ?? []));
+  return { verdict: 'denied', reason: 'no-rule', rule: null, near, deniedBy: closing(index, row, asked.direction) };
+}
+
+/** toFQDNs means addresses outside the cluster: a pod or node is itself, whatever name leads to it. */
+function selectsPeer(rule: PolicyRule, { identity }: Target, name: string | null): boolean {
+  if (selectsIdentity(rule, identity)) return true;
+  const isOutside = identity === RESERVED_IDENTITY.world || identity >= FIRST_CIDR_IDENTITY;
+  return isOutside && name !== null && rule.fqdns.some((selector) => selectorMatcher(selector)(name));
+}
