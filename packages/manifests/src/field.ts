@@ -22,6 +22,11 @@ export class Field {
     this.#node = source.resolve(node);
   }
 
+  /** The last step of the path: `toPorts[1]`. */
+  get step(): string {
+    return this.path.slice(this.path.lastIndexOf('.') + 1);
+  }
+
   /** No value, `null` or `~`. */
   get isNull(): boolean {
     return this.#node === null || (isScalar(this.#node) && this.#node.value === null);

@@ -39,7 +39,7 @@ export function readIcmps(items: readonly Field[]): PortSpec[] {
     if (field === null || fields?.length === 0) (field ?? item).error('needs a type: an entry without one allows nothing');
     if (fields === null || fields.length === 0) return [];
     if (fields.length > FIELDS_MAX) field?.error(`has ${fields.length} types; the limit is ${FIELDS_MAX}`);
-    return [{ ports: fields.flatMap(readType), dns: null }];
+    return [{ path: item.step, ports: fields.flatMap(readType), dns: null }];
   });
 }
 

@@ -168,5 +168,5 @@ function readPort(item: Field): PortSpec[] {
     if (end !== null && end < port) endField?.error(`is ${end}, below port ${port}`);
     one = { first: port, last: Math.max(port, end ?? port), protocol };
   }
-  return [{ ports: [one], dns: null }];
+  return [{ path: item.step, ports: [one], dns: null }];
 }

@@ -47,7 +47,7 @@ export function readPortSpec(item: Field, place: PortPlace): PortSpec[] {
   }
   const limit = SNAPSHOT_LIMITS.portsPerRule;
   if (items.length > limit) portsField?.error(`has ${items.length} ports; the limit is ${limit}, so write a second entry of toPorts`);
-  return [{ ports: items.flatMap((one) => readPort(one, dns !== null)), dns }];
+  return [{ path: item.step, ports: items.flatMap((one) => readPort(one, dns !== null)), dns }];
 }
 
 /** null when it is none. Lower case: names of ports compare without regard to case, as in Cilium. */
