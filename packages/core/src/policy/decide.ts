@@ -12,7 +12,7 @@
  * Invariants: what is denied stays denied, whatever allows it; no rule that matches means DENY, but in a set that is open by
  * default. In steady state `decide` allocates nothing. Memo and tables are bounded; at the bound they are dropped and made again,
  * which costs time, never a verdict.
- * Does not know: strangers (`endpointAt` says −1, the caller refuses), limits (it only hands them out), clocks.
+ * Does not know: strangers (`endpointAt` says −1, the caller refuses), limits, clocks.
  */
 import { LRUCache } from 'lru-cache';
 import { AddressTable, wordsOfAddress } from './address-table.js';
@@ -26,7 +26,6 @@ import {
   type L4Protocol,
   type PolicyRule,
   type PortRange,
-  type QueryLimits,
   type RuleSet,
   type ServicePort,
   type Snapshot,
@@ -127,12 +126,6 @@ export class PolicyIndex {
 
   endpoint(row: number): EndpointRecord {
     return this.snapshot.endpoints[row];
-  }
-
-  /** What the endpoint may ask at most, or null. */
-  limitsOf(row: number): QueryLimits | null {
-    const ruleSet = this.#ruleSetOf[row];
-    return ruleSet < 0 ? null : (this.snapshot.ruleSets[ruleSet].limits ?? null);
   }
 
   /** Row of what the address is as a server, in the same form; an unknown address is that of its prefix, or the world. */

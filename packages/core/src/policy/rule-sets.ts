@@ -104,7 +104,7 @@ export class RuleSets {
 
 /** The strictest of each; names that may have private addresses add up. null: no limit at all. */
 function limitsOf(extensions: readonly PolicyExtensions[]): QueryLimits | null {
-  const said = <T>(pick: (one: PolicyExtensions) => T | null): T[] => extensions.flatMap((one) => pick(one) ?? []) as T[];
+  const said = <T>(pick: (one: PolicyExtensions) => T | null): T[] => extensions.flatMap((one) => pick(one) ?? []);
   const rates = said(({ queryRate }) => queryRate);
   const entropies = said(({ labelEntropyBits }) => labelEntropyBits);
   const limiting = extensions.filter(({ queryRate, labelEntropyBits }) => queryRate !== null || labelEntropyBits !== null);

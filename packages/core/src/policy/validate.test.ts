@@ -66,12 +66,12 @@ const REFUSED: readonly (readonly [string, unknown, string])[] = [
   ['a prefix with host bits', sealed({ ...draft(), cidrs: [{ identity: 0x1000000, cidr: '10.0.0.1/8' }] }), 'is not a canonical prefix'],
   ['too many ports', sealed(draft({ ...RULE, ports: Array(41).fill(RULE.ports[0]) })), 'ports has 41 entries; the limit is 40'],
   ['a policy twice', sealed({ ...draft(), policies: [...draft().policies, ...draft().policies] }), 'policies has the policy CiliumNetworkPolicy default/p twice'],
-  ['a policy of an odd kind', withSpec(SPEC, { kind: 'NetworkPolicy' }), 'policies[0].kind is no kind of policy'],
+  ['a policy of an odd kind', withSpec(SPEC, { kind: 'Pod' }), 'policies[0].kind is no kind of policy'],
   ['a policy that selects a stranger', withSpec({ ...SPEC, endpoints: [1, 2] }), 'policies[0].specs[0].endpoints has 2, which is no endpoint'],
   ['selected endpoints out of order', withSpec({ ...SPEC, endpoints: [1, 1] }), 'policies[0].specs[0].endpoints is not rising'],
   ['a policy without its word on denial', withSpec({ ...SPEC, defaultDeny: 1 }), 'specs[0].defaultDeny is neither true nor false'],
   ['a hash without the policies', { ...sealed(draft()), policies: [] }, 'hash is'],
-  ['an odd kind', sealed(draft({ ...RULE, origin: { ...RULE.origin, kind: 'NetworkPolicy' } })), 'origin.kind is no kind of policy'],
+  ['an odd kind', sealed(draft({ ...RULE, origin: { ...RULE.origin, kind: 'Pod' } })), 'origin.kind is no kind of policy'],
 ];
 
 t.test('what is not a snapshot is refused with the field that is wrong', (t) => {

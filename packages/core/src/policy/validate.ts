@@ -158,10 +158,10 @@ function limits(value: unknown, at: string): QueryLimits {
 }
 
 /** A field that is true or absent. */
-function flag<K extends string>(item: Readonly<Record<string, unknown>>, at: string, key: K): { readonly [P in K]?: true } {
+function flag<K extends string>(item: Readonly<Record<string, unknown>>, at: string, key: K): Readonly<Partial<Record<K, true>>> {
   if (item[key] === undefined) return {};
   if (item[key] !== true) refuse(`${at}.${key}`, 'is not true; where it is not, it is left out');
-  return { [key]: true } as { readonly [P in K]?: true };
+  return { [key]: true } as Readonly<Partial<Record<K, true>>>;
 }
 
 function rule(value: unknown, at: string): PolicyRule {
