@@ -158,10 +158,10 @@ function limits(value: unknown, at: string): QueryLimits {
 }
 
 /** A field that is true or absent. */
-function flag<K extends string>(item: Readonly<Record<string, unknown>>, at: string, key: K): Readonly<Partial<Record<K, true>>> {
-  if (item[key] === undefined) return {};
-  if (item[key] !== true) refuse(`${at}.${key}`, 'is not true; where it is not, it is left out');
-  return { [key]: true } as Readonly<Partial<Record<K, true>>>;
+function flag<K extends string>(item: Readonly<Record<string, unknown>>, at: string, key: K): Partial<Record<K, true>> {
+  const said = item[key];
+  if (said !== undefined && said !== true) refuse(`${at}.${key}`, 'is not true; where it is not, it is left out');
+  return (said === undefined ? {} : { [key]: true }) as Partial<Record<K, true>>;
 }
 
 function rule(value: unknown, at: string): PolicyRule {
