@@ -55,6 +55,12 @@ t.test('a low rate still lets ten queries pass at once', (t) => {
   t.end();
 });
 
+t.test('a scope of grants alone is no limit to a question', (t) => {
+  const rig = limited({ grantScope: 'endpoint' });
+  t.equal(passed(rig, 30), 30);
+  t.end();
+});
+
 t.test('what policy refuses takes nothing from the rate, and other pods have their own', (t) => {
   const rig = limited({ queryRate: 10 });
   for (let i = 0; i < 20; i++) passes(rig, 'bbc.co.uk.');

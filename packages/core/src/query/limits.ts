@@ -60,7 +60,7 @@ export class QueryLimiter {
   /** From here on these limits hold. */
   setIndex(index: PolicyIndex): void {
     const { endpoints, ruleSets } = index.snapshot;
-    const compiled = new Map<QueryLimits, EndpointLimits>();
+    const compiled = new Map<QueryLimits, EndpointLimits | null>();
     const tablesInUse = new Set<string>();
     this.limits = endpoints.map(({ ruleSet }) => {
       const limits = ruleSet === null ? undefined : ruleSets[ruleSet].limits;
@@ -109,7 +109,9 @@ export class QueryLimiter {
     return tokens >= 1;
   }
 
-  private compile(limits: QueryLimits, tablesInUse: Set<string>): EndpointLimits {
+  /** null where nothing of it is the query path's. */
+  private compile(limits: QueryLimits, tablesInUse: Set<string>): EndpointLimits | null {
+    if (limits.queryRate === undefined && limits.labelEntropyBits === undefined && limits.privateNames === undefined) return null;
     return {
       queryRate: limits.queryRate ?? Infinity,
       labelEntropyBits: limits.labelEntropyBits ?? Infinity,

@@ -69,6 +69,15 @@ t.test('the name in front must be allowed at the same server, by any of the upst
   t.end();
 });
 
+t.test('the name in front must be allowed for the type that was asked', (t) => {
+  const rig = new Rig({ searchDomains });
+  const [{ rules: [rule] }] = SNAPSHOT.ruleSets;
+  rig.enforce({ ...SNAPSHOT, ruleSets: [{ key: 'x', rules: [{ ...rule, queryTypes: [TYPE.AAAA] }] }] });
+  for (const type of [TYPE.A, TYPE.AAAA, TYPE.A]) rig.query('127.0.1.1', queryPacket('echo.k8s.intra.cluster.local.', { type }));
+  t.same(rig.replies.map(rcodeOf), [RCODE.refused, RCODE.nxDomain, RCODE.refused]);
+  t.end();
+});
+
 t.test('the longest names and a domain that is longer than any are dealt with', (t) => {
   const long = 'x'.repeat(63);
   const rig = new Rig({ searchDomains: { cluster: `${long}.${long}.${long}.${'y'.repeat(61)}`, others: ['z'.repeat(60)] } });
