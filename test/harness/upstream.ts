@@ -51,11 +51,13 @@ export class Upstream {
     });
   }
 
+  /** Port 0: one that is free. */
   static async start(address: string, port: number, zone: Zone): Promise<Upstream> {
     const udp = createSocket('udp4');
     udp.bind(port, address);
-    const tcp = createServer().listen(port, address);
-    await Promise.all([once(udp, 'listening'), once(tcp, 'listening')]);
+    await once(udp, 'listening');
+    const tcp = createServer().listen(udp.address().port, address);
+    await once(tcp, 'listening');
     return new Upstream(udp, tcp, zone);
   }
 
