@@ -4,29 +4,17 @@
  * Invariant: what comes out has host bits of zero, and every exception lies inside its prefix.
  * Does not know: identities; IPv4 addresses that are written as IPv6 (::ffff:a.b.c.d) are refused, since a prefix of one family must stay in it.
  */
-import { ADDRESS_BYTES, formatAddress, parseAddress, type CidrSpec } from '@tandem/core';
+import { parsePrefix, type CidrSpec, type Prefix } from '@tandem/core';
 import type { Field, MapField } from './field.js';
 
-const SET_KEYS = ['cidr', 'except'];
 const GROUP_ADVICE = 'is not supported: CiliumCIDRGroup objects are not read; list the CIDRs under toCIDRSet or fromCIDRSet';
 const BLOCK_KEYS = ['cidr', 'except'];
-const BITS_PER_BYTE = 8;
-/** Where an IPv4 address begins in the 16 bytes of any address. */
-const V4_OFFSET = 12;
-
-interface Prefix {
-  /** Host bits are zero. */
-  readonly bytes: Uint8Array;
-  readonly family: 4 | 6;
-  /** Of its own family: 0 to 32, or 0 to 128. */
-  readonly length: number;
-}
 
 /** Entries are prefixes, or single addresses. */
 export function readCidrs(field: Field): CidrSpec[] {
   return (field.list() ?? []).flatMap((item) => {
     const prefix = readPrefix(item, true);
-    return prefix === null ? [] : [{ cidr: textOf(prefix), except: [] }];
+    return prefix === null ? [] : [{ cidr: prefix.cidr, except: [] }];
   });
 }
 
@@ -37,7 +25,7 @@ export function readCidrSet(field: Field): CidrSpec[] {
     if (map === null) return [];
     const groups = map.keys().filter((key) => key === 'cidrGroupRef' || key === 'cidrGroupSelector');
     for (const key of groups) map.keyField(key).error(GROUP_ADVICE);
-    map.checkKeys([...SET_KEYS, ...groups]);
+    map.checkKeys([...BLOCK_KEYS, ...groups]);
     if (groups.length === 0 && map.getRaw('cidr') === null) item.error('has no cidr');
     return readBlock(map);
   });
@@ -60,54 +48,29 @@ function readBlock(map: MapField): CidrSpec[] {
     const exception = readPrefix(item, false);
     if (exception === null) continue;
     if (prefix !== null && !contains(prefix, exception)) {
-      item.error(`${textOf(exception)} does not lie inside ${textOf(prefix)}; an exception takes a part out of its own cidr`);
+      item.error(`${exception.cidr} does not lie inside ${prefix.cidr}; an exception takes a part out of its own cidr`);
     }
-    except.push(textOf(exception));
+    except.push(exception.cidr);
   }
-  return prefix === null ? [] : [{ cidr: textOf(prefix), except }];
+  return prefix === null ? [] : [{ cidr: prefix.cidr, except }];
 }
 
 function readPrefix(field: Field, takesAddress: boolean): Prefix | null {
   const text = field.string();
   if (text === null) return null;
   const [addressText, lengthText, ...rest] = text.split('/');
-  const bytes = rest.length > 0 ? null : parseAddress(addressText);
-  if (bytes === null) return field.error(`"${text}" is no CIDR; write it as 10.0.0.0/8 or fd00::/8`);
-  const family = addressText.includes(':') ? 6 : 4;
-  if (family === 6 && isV4(bytes)) return field.error(`"${text}" is an IPv4 address written as IPv6; write it as ${formatAddress(bytes)}`);
-  const bits = family === 4 ? 32 : 128;
-  if (lengthText === undefined) {
-    if (takesAddress) return { bytes, family, length: bits };
-    return field.error(`"${text}" has no prefix length; write ${formatAddress(bytes)}/${bits}`);
+  const address = rest.length > 0 ? null : parsePrefix(addressText);
+  if (address === null) return field.error(`"${text}" is no CIDR; write it as 10.0.0.0/8 or fd00::/8`);
+  if (address.family === 4 && addressText.includes(':')) {
+    return field.error(`"${text}" is an IPv4 address written as IPv6; write it as ${address.cidr.replace(/\/.*/, '')}`);
   }
-  const length = /^(?:0|[1-9][0-9]{0,2})$/.test(lengthText) ? Number(lengthText) : bits + 1;
-  if (length > bits) return field.error(`"${text}" has no prefix length of 0 to ${bits}`);
-  const prefix: Prefix = { bytes: masked(bytes, family, length), family, length };
-  if (prefix.bytes.some((byte, i) => byte !== bytes[i])) {
-    field.warning(`"${text}" has bits beyond its prefix length; it is taken as ${textOf(prefix)}`);
-  }
+  if (lengthText === undefined) return takesAddress ? address : field.error(`"${text}" has no prefix length; write ${address.cidr}`);
+  const prefix = parsePrefix(text);
+  if (prefix === null) return field.error(`"${text}" has no prefix length of 0 to ${address.length}`);
+  if (prefix.first !== address.first) field.warning(`"${text}" has bits beyond its prefix length; it is taken as ${prefix.cidr}`);
   return prefix;
 }
 
-function masked(bytes: Uint8Array, family: 4 | 6, length: number): Uint8Array {
-  const out = bytes.slice();
-  const first = family === 4 ? V4_OFFSET : 0;
-  for (let i = first; i < ADDRESS_BYTES; i++) {
-    const kept = Math.min(Math.max(length - (i - first) * BITS_PER_BYTE, 0), BITS_PER_BYTE);
-    out[i] &= 0xff << (BITS_PER_BYTE - kept);
-  }
-  return out;
-}
-
 function contains(outer: Prefix, inner: Prefix): boolean {
-  if (outer.family !== inner.family || inner.length < outer.length) return false;
-  return masked(inner.bytes, inner.family, outer.length).every((byte, i) => byte === outer.bytes[i]);
-}
-
-function isV4(bytes: Uint8Array): boolean {
-  return formatAddress(bytes).includes('.');
-}
-
-function textOf({ bytes, length }: Prefix): string {
-  return `${formatAddress(bytes)}/${length}`;
+  return outer.family === inner.family && outer.first <= inner.first && inner.last <= outer.last;
 }

@@ -66,14 +66,14 @@ t.test('a policy becomes plain data', (t) => {
               ...ANY_PEER,
               endpoints: [{ matchLabels: { 'k8s:io.kubernetes.pod.namespace': 'kube-system', 'k8s-app': 'kube-dns' }, matchExpressions: [] }],
               ports: [{
-                ports: [{ first: 53, last: 53, protocol: null }, { first: 5353, last: 5353, protocol: 17 }],
+                path: 'toPorts[0]', ports: [{ first: 53, last: 53, protocol: null }, { first: 5353, last: 5353, protocol: 17 }],
                 dns: [{ matchName: null, matchPattern: '*.k8s.intra.' }, { matchName: 'cilium.io.', matchPattern: null }],
               }],
             },
             {
               ...ANY_PEER,
               fqdns: [{ matchName: 'cilium.io.', matchPattern: null }, { matchName: null, matchPattern: '*.k8s.intra.' }],
-              ports: [{ ports: [{ first: 443, last: 445, protocol: 6 }, { first: 0, last: 65535, protocol: null }], dns: null }],
+              ports: [{ path: 'toPorts[0]', ports: [{ first: 443, last: 445, protocol: 6 }, { first: 0, last: 65535, protocol: null }], dns: null }],
             },
           ],
           deny: null,

@@ -13,7 +13,7 @@ const OWN = { 'k8s:io.kubernetes.pod.namespace': 'shop' };
 const ALL = { ...ANY_PEER, entities: ['all'] as const };
 const allow = (...rules: readonly object[]): DirectionSpec => ({ allow: rules as DirectionSpec['allow'], deny: null, defaultDeny: null });
 const labels = (matchLabels: Record<string, string>) => ({ matchLabels, matchExpressions: [] });
-const one = (first: number, last: number, protocol: number) => ({ ports: [{ first, last, protocol }], dns: null });
+const one = (i: number, first: number, last: number, protocol: number) => ({ path: `ports[${i}]`, ports: [{ first, last, protocol }], dns: null });
 
 /** Spec as written, what it says about egress and ingress. */
 const SPECS: readonly (readonly [string, DirectionSpec, DirectionSpec])[] = [
@@ -28,10 +28,10 @@ const SPECS: readonly (readonly [string, DirectionSpec, DirectionSpec])[] = [
   ['{podSelector: {}, ingress: [{}]}', NOTHING_SAID, allow(ALL)],
   ['{podSelector: {}, ingress: [{from: [], ports: []}]}', NOTHING_SAID, allow(ALL)],
   ['{podSelector: {}, ingress: [{ports: [{port: 80}, {}, {protocol: UDP}, {port: 53, protocol: UDP}, {port: 7, protocol: SCTP}]}]}', NOTHING_SAID, allow({
-    ...ALL, ports: [one(80, 80, 6), one(0, 65535, 6), one(0, 65535, 17), one(53, 53, 17), one(7, 7, 132)],
+    ...ALL, ports: [one(0, 80, 80, 6), one(1, 0, 65535, 6), one(2, 0, 65535, 17), one(3, 53, 53, 17), one(4, 7, 7, 132)],
   })],
   ['{podSelector: {}, ingress: [{ports: [{port: 8000, endPort: 8999}, {port: http}]}]}', NOTHING_SAID, allow({
-    ...ALL, ports: [one(8000, 8999, 6), { ports: [{ portName: 'http', protocol: 6 }], dns: null }],
+    ...ALL, ports: [one(0, 8000, 8999, 6), { path: 'ports[1]', ports: [{ portName: 'http', protocol: 6 }], dns: null }],
   })],
   ['{podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}', NOTHING_SAID, allow({ ...ANY_PEER, endpoints: [labels(OWN)] })],
   ['{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]}', NOTHING_SAID, allow({ ...ANY_PEER, endpoints: [labels({ 'k8s:app': 'web', ...OWN })] })],
@@ -48,7 +48,7 @@ const SPECS: readonly (readonly [string, DirectionSpec, DirectionSpec])[] = [
     }],
   }), NOTHING_SAID],
   ['{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.96.0.0/12]}}, {podSelector: {}}], ports: [{port: 443}]}]}', allow({
-    ...ANY_PEER, endpoints: [labels(OWN)], cidrs: [{ cidr: '10.0.0.0/8', except: ['10.96.0.0/12'] }], ports: [one(443, 443, 6)],
+    ...ANY_PEER, endpoints: [labels(OWN)], cidrs: [{ cidr: '10.0.0.0/8', except: ['10.96.0.0/12'] }], ports: [one(0, 443, 443, 6)],
   }), NOTHING_SAID],
   ['{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: "fd00::/8"}}]}]}', NOTHING_SAID, allow({ ...ANY_PEER, cidrs: [{ cidr: 'fd00::/8', except: [] }] })],
 ];

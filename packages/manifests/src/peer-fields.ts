@@ -27,8 +27,8 @@ export function readEntities(field: Field): Entity[] {
   });
 }
 
-/** An entry with a name and a selector means both Services, as in Cilium. `policyNamespace` is '' in a clusterwide policy. */
-export function readServices(field: Field, policyNamespace: string): ServiceReference[] {
+/** An entry with a name and a selector means both Services, and one without a namespace those of all, as in Cilium. */
+export function readServices(field: Field): ServiceReference[] {
   return (field.list() ?? []).flatMap((item) => {
     const map = item.map();
     if (map === null) return [];
@@ -37,17 +37,16 @@ export function readServices(field: Field, policyNamespace: string): ServiceRefe
     const bySelector = map.get('k8sServiceSelector')?.map() ?? null;
     if (map.getRaw('k8sService') === null && map.getRaw('k8sServiceSelector') === null) item.error('has neither k8sService nor k8sServiceSelector');
     return [
-      ...(byName === null ? [] : readNamed(byName, policyNamespace)),
+      ...(byName === null ? [] : readNamed(byName)),
       ...(bySelector === null ? [] : readSelected(bySelector)),
     ];
   });
 }
 
-function readNamed(map: MapField, policyNamespace: string): ServiceReference[] {
+function readNamed(map: MapField): ServiceReference[] {
   map.checkKeys(NAME_KEYS);
   const name = readLabel(map.get('serviceName'), 'Service');
   if (map.getRaw('serviceName') === null) map.field.error('has no serviceName');
-  if (policyNamespace === '' && map.getRaw('namespace') === null) map.field.error('has no namespace, which a clusterwide policy has to name');
   const namespace = readLabel(map.get('namespace'), 'namespace');
   return name === null ? [] : [{ namespace, name, selector: null }];
 }

@@ -53,16 +53,16 @@ function readSpec(spec: MapField, namespace: string, kind: PolicyKind): PolicySp
   return {
     path: spec.field.path,
     endpointSelector,
-    egress: readDirection(spec, defaultDeny, { direction: 'egress', namespace }),
-    ingress: readDirection(spec, defaultDeny, { direction: 'ingress', namespace }),
+    egress: readDirection(spec, defaultDeny, 'egress'),
+    ingress: readDirection(spec, defaultDeny, 'ingress'),
   };
 }
 
-function readDirection(spec: MapField, defaultDeny: MapField | null, place: Omit<RulePlace, 'deny'>): DirectionSpec {
+function readDirection(spec: MapField, defaultDeny: MapField | null, direction: RulePlace['direction']): DirectionSpec {
   return {
-    allow: readSection(spec, { ...place, deny: false }),
-    deny: readSection(spec, { ...place, deny: true }),
-    defaultDeny: defaultDeny?.get(place.direction)?.boolean() ?? null,
+    allow: readSection(spec, { direction, deny: false }),
+    deny: readSection(spec, { direction, deny: true }),
+    defaultDeny: defaultDeny?.get(direction)?.boolean() ?? null,
   };
 }
 

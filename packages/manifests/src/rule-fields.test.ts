@@ -13,7 +13,7 @@ function read(section: Section, rules: string): { spec: DirectionSpec | null; pr
 }
 
 const labels = (matchLabels: Record<string, string>) => ({ matchLabels, matchExpressions: [] });
-const ranges = (...ports: (readonly [number, number, L4Protocol | null])[]) => [{ ports: ports.map(([first, last, protocol]) => ({ first, last, protocol })), dns: null }];
+const ranges = (path: string, ...ports: (readonly [number, number, L4Protocol | null])[]) => [{ path, ports: ports.map(([first, last, protocol]) => ({ first, last, protocol })), dns: null }];
 const NAMESPACE = 'k8s:io.kubernetes.pod.namespace';
 
 /** One rule as written, and as read. */
@@ -48,31 +48,31 @@ const RULES: readonly (readonly [Section, string, Partial<RuleSpec>])[] = [
     services: [{ namespace: null, name: 'api', selector: null }, { namespace: null, name: null, selector: labels({}) }],
   }],
   ['egress', '- {toServices: [{k8sService: {serviceName: api}}], toPorts: [{ports: [{port: "443"}]}]}', {
-    services: [{ namespace: null, name: 'api', selector: null }], ports: ranges([443, 443, null]),
+    services: [{ namespace: null, name: 'api', selector: null }], ports: ranges('toPorts[0]', [443, 443, null]),
   }],
   ['egress', '- {toFQDNs: [{matchName: Api.example}], toPorts: [{ports: [{port: "443", protocol: TCP}]}]}', {
-    fqdns: [{ matchName: 'api.example.', matchPattern: null }], ports: ranges([443, 443, 6]),
+    fqdns: [{ matchName: 'api.example.', matchPattern: null }], ports: ranges('toPorts[0]', [443, 443, 6]),
   }],
   ['egress', '- toPorts: [{ports: [{port: "8000", endPort: 8999, protocol: UDP}, {port: "9", protocol: SCTP}, {port: "0", protocol: TCP}, {port: "7", endPort: 0}]}]', {
-    ports: ranges([8000, 8999, 17], [9, 9, 132], [0, 65535, 6], [7, 7, null]),
+    ports: ranges('toPorts[0]', [8000, 8999, 17], [9, 9, 132], [0, 65535, 6], [7, 7, null]),
   }],
   ['egress', '- toPorts: [{ports: [{port: dns-tcp, protocol: TCP}, {port: HTTP, endPort: 0}, {port: "0x10"}]}, {ports: [{port: "1"}]}]', {
-    ports: [{ ports: [{ portName: 'dns-tcp', protocol: 6 }, { portName: 'http', protocol: null }, { portName: '0x10', protocol: null }], dns: null }, ...ranges([1, 1, null])],
+    ports: [{ path: 'toPorts[0]', ports: [{ portName: 'dns-tcp', protocol: 6 }, { portName: 'http', protocol: null }, { portName: '0x10', protocol: null }], dns: null }, ...ranges('toPorts[1]', [1, 1, null])],
   }],
   ['egress', '- toPorts: [{ports: [{port: dns, protocol: UDP}], rules: {dns: [{matchName: a.example, matchPattern: "*.example"}]}}]', {
-    ports: [{ ports: [{ portName: 'dns', protocol: 17 }], dns: [{ matchName: 'a.example.', matchPattern: '*.example.' }] }],
+    ports: [{ path: 'toPorts[0]', ports: [{ portName: 'dns', protocol: 17 }], dns: [{ matchName: 'a.example.', matchPattern: '*.example.' }] }],
   }],
   ['egress', '- icmps: [{fields: [{type: 8}, {type: EchoReply, family: IPv4}, {type: "3"}]}, {fields: [{type: EchoRequest, family: IPv6}, {type: 255, family: IPv6}]}]', {
-    ports: [...ranges([8, 8, 1], [0, 0, 1], [3, 3, 1]), ...ranges([128, 128, 58], [255, 255, 58])],
+    ports: [...ranges('icmps[0]', [8, 8, 1], [0, 0, 1], [3, 3, 1]), ...ranges('icmps[1]', [128, 128, 58], [255, 255, 58])],
   }],
-  ['egress', '- {toEndpoints: [{}], icmps: [{fields: [{type: 0}]}]}', { endpoints: [labels({})], ports: ranges([0, 0, 1]) }],
-  ['ingress', '- fromEndpoints: [{matchLabels: {app: web}}]\n    toPorts: [{ports: [{port: "80", protocol: TCP}]}]', { endpoints: [labels({ app: 'web' })], ports: ranges([80, 80, 6]) }],
+  ['egress', '- {toEndpoints: [{}], icmps: [{fields: [{type: 0}]}]}', { endpoints: [labels({})], ports: ranges('icmps[0]', [0, 0, 1]) }],
+  ['ingress', '- fromEndpoints: [{matchLabels: {app: web}}]\n    toPorts: [{ports: [{port: "80", protocol: TCP}]}]', { endpoints: [labels({ app: 'web' })], ports: ranges('toPorts[0]', [80, 80, 6]) }],
   ['ingress', '- fromCIDR: [192.0.2.0/24]', { cidrs: [{ cidr: '192.0.2.0/24', except: [] }] }],
   ['ingress', '- fromCIDRSet: [{cidr: 192.0.2.0/24, except: [192.0.2.128/25]}]', { cidrs: [{ cidr: '192.0.2.0/24', except: ['192.0.2.128/25'] }] }],
   ['ingress', '- fromEntities: [world]', { entities: ['world'] }],
-  ['ingress', '- icmps: [{fields: [{type: 8}]}]', { ports: ranges([8, 8, 1]) }],
+  ['ingress', '- icmps: [{fields: [{type: 8}]}]', { ports: ranges('icmps[0]', [8, 8, 1]) }],
   ['egressDeny', '- {}', {}],
-  ['egressDeny', '- {toCIDR: [10.0.0.0/8], toPorts: [{ports: [{port: "25", protocol: TCP}]}]}', { cidrs: [{ cidr: '10.0.0.0/8', except: [] }], ports: ranges([25, 25, 6]) }],
+  ['egressDeny', '- {toCIDR: [10.0.0.0/8], toPorts: [{ports: [{port: "25", protocol: TCP}]}]}', { cidrs: [{ cidr: '10.0.0.0/8', except: [] }], ports: ranges('toPorts[0]', [25, 25, 6]) }],
   ['egressDeny', '- toServices: [{k8sService: {serviceName: db}}]', { services: [{ namespace: null, name: 'db', selector: null }] }],
   ['ingressDeny', '- fromEntities: [world]', { entities: ['world'] }],
 ];

@@ -17,8 +17,6 @@ import { readSelector } from './selector-fields.js';
 export interface RulePlace {
   readonly direction: 'egress' | 'ingress';
   readonly deny: boolean;
-  /** The policy's; '' for a clusterwide one. */
-  readonly namespace: string;
 }
 
 const PEER_KEYS = {
@@ -43,7 +41,7 @@ const UNSUPPORTED: Readonly<Record<RulePlace['direction'], Readonly<Record<strin
 };
 
 export function readRule(rule: MapField, place: RulePlace): RuleSpec {
-  const { direction, deny, namespace } = place;
+  const { direction, deny } = place;
   const refused = rule.keys().filter((key) => refuse(rule, key, direction));
   rule.checkKeys([...PEER_KEYS[direction], ...PORT_KEYS, ...refused]);
   refuseSeveral(rule, place);
@@ -58,7 +56,7 @@ export function readRule(rule: MapField, place: RulePlace): RuleSpec {
     endpoints: rule.get(`${prefix}Endpoints`)?.list()?.flatMap((item) => readSelector(item, 'sourced') ?? []) ?? null,
     cidrs: readAllCidrs(rule.get(`${prefix}CIDR`), rule.get(`${prefix}CIDRSet`)),
     entities: entities === null ? null : readEntities(entities),
-    services: services === null ? null : readServices(services, namespace),
+    services: services === null ? null : readServices(services),
     fqdns: names === null ? null : readFqdnSelectors(names),
     ports: readPorts(rule, place, names !== null),
   };
