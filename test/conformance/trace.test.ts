@@ -33,6 +33,10 @@ function textOf(rule: RuleOrigin | null | undefined): string {
   return rule === null || rule === undefined ? '' : `${rule.name} ${rule.path}`;
 }
 
+function hasAllowing(index: PolicyIndex, ruleSet: number): boolean {
+  return index.snapshot.ruleSets[ruleSet].rules.some((rule) => rule.deny !== true);
+}
+
 function checkDns(t: Test, index: PolicyIndex, one: DnsCase): void {
   const title = `${titleOf(one)} [${one.source}]`;
   const { from, server, port, name, type } = one;
@@ -40,8 +44,9 @@ function checkDns(t: Test, index: PolicyIndex, one: DnsCase): void {
   t.equal(told.verdict, one.verdict, title, { told });
   if (one.rule !== null && told.verdict === one.verdict) t.ok(textOf(told.rule?.origin).startsWith(one.rule), `${title}: by ${one.rule}`, { rule: told.rule });
   // A refusal must be explained: by what is nearest, where a rule is.
-  const rules = told.endpoint === null || told.endpoint.ruleSet === null ? 0 : index.snapshot.ruleSets[told.endpoint.ruleSet].rules.filter((rule) => rule.deny !== true).length;
-  if (told.verdict === 'refused' && told.reason === 'no-rule' && rules > 0) t.not(told.near.length, 0, `${title}: what is nearest is told`);
+  const ruleSet = told.endpoint?.ruleSet ?? null;
+  if (told.reason === 'no-rule' && ruleSet !== null && hasAllowing(index, ruleSet)) t.not(told.near.length, 0, `${title}: what is nearest is told`);
+  if (told.reason === 'denied-by-rule') t.not(told.rule, null, `${title}: what denies is told`);
 }
 
 function checkConnection(t: Test, index: PolicyIndex, objects: PolicyObjects, one: ConnectionCase): void {
@@ -54,6 +59,11 @@ function checkConnection(t: Test, index: PolicyIndex, objects: PolicyObjects, on
     const wanted = one.rule;
     const found = sides.some((side) => side.verdict === told.verdict && textOf(side.rule).startsWith(wanted));
     t.ok(found, `${title}: by ${wanted}`, { rules: sides.map(({ rule }) => rule) });
+  }
+  for (const [side, ruleSet] of [[told.egress, told.from.endpoint?.ruleSet], [told.ingress, told.to.endpoint?.ingressRuleSet]] as const) {
+    const isExplained = side.near.length > 0 || typeof ruleSet !== 'number' || !hasAllowing(index, ruleSet);
+    if (side.reason === 'no-rule') t.ok(isExplained, `${title}: what is nearest is told`);
+    if (side.reason === 'denied-by-rule') t.not(side.rule, null, `${title}: what denies is told`);
   }
 }
 
