@@ -283,6 +283,32 @@ const sliced: Group = {
   ],
 };
 
+const nowhere: Group = {
+  name: 'a Service that leads nowhere',
+  manifests: manifests(
+    WORLD_WITHOUT_DNS,
+    service('kube-system/kube-dns', `
+      clusterIP: ${DNS_SERVER}
+      selector: {k8s-app: kube-dns}
+      ports: [{port: 53, protocol: UDP}]`),
+    cnp('shop/any-server', `
+      endpointSelector: {matchLabels: {app: web}}
+      egress: [{toPorts: [{ports: [{port: "53"}], rules: {dns: [{matchName: one.test}]}}]}]`),
+    cnp('shop/by-label', `
+      endpointSelector: {matchLabels: {app: cart}}
+      egress: [${namesAtKubeDns('{matchName: one.test}')}]`),
+    cnp('bank/by-world', `
+      endpointSelector: {matchLabels: {app: ledger}}
+      egress: [{toEntities: [world]}]`),
+  ),
+  cases: [
+    cite('docs/reference/policy.md').asks('shop/web', 'one.test'),
+    cite('docs/reference/policy.md').isRefused('shop/web', 'two.test'),
+    cite('docs/reference/policy.md').isRefused('shop/cart', 'one.test'),
+    cite('docs/reference/policy.md').isRefused('bank/ledger', 'one.test'),
+  ],
+};
+
 const apiServer: Group = {
   name: 'a server at an address of the API server',
   manifests: manifests(
@@ -318,4 +344,4 @@ const gone: Group = {
   ],
 };
 
-export const dnsServers: readonly Group[] = [servers, byPort, noL3, prefixes, nodes, clusterAddress, mixed, sliced, apiServer, gone];
+export const dnsServers: readonly Group[] = [servers, byPort, noL3, prefixes, nodes, clusterAddress, mixed, sliced, nowhere, apiServer, gone];

@@ -13,7 +13,12 @@ const policies = manifests(
       endpointSelector: {matchLabels: {app: cart}}
       egressDeny: [{toEntities: [world]}]
       ingressDeny: [{fromEntities: [world]}]`),
+  cnp('lab/open', `
+      endpointSelector: {}
+      enableDefaultDeny: {egress: false}
+      egress: [{toCIDR: [203.0.113.0/24]}]`),
 );
+const repository = cite('pkg/policy/repository.go');
 
 export const modes: readonly Group[] = [
   {
@@ -24,6 +29,7 @@ export const modes: readonly Group[] = [
       at.isRefused('shop/web', 'two.test'),
       at.asks('bank/web', 'two.test'),
       at.reaches('bank/web', OUTSIDE, 'tcp/80'),
+      repository.reaches('lab/probe', '198.51.100.1', 'tcp/80'),
     ],
   },
   {
@@ -38,6 +44,9 @@ export const modes: readonly Group[] = [
       at.isDenied('bank/web', 'bank/vault', 'tcp/80'),
       at.isDenied(OUTSIDE, 'bank/web', 'tcp/80'),
       at.isDenied('shop/api', 'shop/web', 'tcp/80'),
+      repository.reaches('lab/probe', OUTSIDE, 'tcp/80', { rule: 'open spec.egress[0]' }),
+      repository.isDenied('lab/probe', '198.51.100.1', 'tcp/80'),
+      repository.isRefused('lab/probe', 'two.test'),
       cite('Documentation/security/policy/layer3.rst#access-to-from-local-host').reaches(HOST, 'bank/web', 'tcp/80'),
     ],
   },
