@@ -134,6 +134,7 @@ t.test('a spec has one subject, and something to say', (t) => {
     'a.yaml:4:64: spec.enableDefaultDeny.egres: error: is unknown; did you mean "egress"?',
     'a.yaml:4:86: spec.enableDefaultDeny.ingress: error: is a string; true or false is wanted',
   ]);
+  t.same(spec('CiliumNetworkPolicy', 'specs: []'), ['a.yaml:4:8: specs: warning: is an empty list: the policy does nothing']);
   t.same(spec('CiliumNetworkPolicy', ''), ['a.yaml:1:1: error: has neither spec nor specs']);
   t.end();
 });

@@ -4,7 +4,7 @@
  *
  * Invariant: an annotation under the prefix is understood or an error; one that is misspelt must not fall away in silence.
  */
-import { GRANT_SCOPES, LIMIT_ACTIONS, NO_EXTENSIONS, type FqdnSelector, type PolicyExtensions } from '@tandem/core';
+import { GRANT_SCOPES, LIMIT_ACTIONS, NO_EXTENSIONS, type FqdnSelector, type PolicyExtensions, type PolicySpec } from '@tandem/core';
 import type { Field } from './field.js';
 import { readName } from './name-fields.js';
 import { nearestHint } from './nearest.js';
@@ -17,6 +17,7 @@ const LABEL_BITS_MAX = 400;
 /** Kubernetes' limit on all annotations of an object together. */
 const TEXT_CHARACTERS_MAX = 262_144;
 const NO_NAMES = 'none';
+const QUERY_TYPES = `${PREFIX}query-types`;
 
 /** Key without the prefix → how it is read; null where it is wrong (reported). */
 const READERS: Readonly<Record<string, (field: Field, text: string) => Partial<PolicyExtensions>>> = {
@@ -26,11 +27,11 @@ const READERS: Readonly<Record<string, (field: Field, text: string) => Partial<P
   'query-rate': (field, text) => ({ queryRate: readNumber(field, text, { max: QUERIES_PER_SECOND_MAX, unit: 'queries per second' }) }),
   'label-entropy': (field, text) => ({ labelEntropyBits: readNumber(field, text, { max: LABEL_BITS_MAX, unit: 'bits' }) }),
   'limit-action': (field, text) => ({ limitAction: readWord(field, text, LIMIT_ACTIONS) }),
-  'private-addresses': (field, text) => ({ privateNames: text.trim() === NO_NAMES ? [] : readNames(field, text) }),
+  'private-addresses': (field, text) => ({ privateNames: readPrivateNames(field, text) }),
 };
 
-/** `annotations` of any policy; null where there are none. */
-export function readExtensions(annotations: Field | null): PolicyExtensions {
+/** `annotations` of any policy, null where there are none, and what it says. */
+export function readExtensions(annotations: Field | null, specs: readonly PolicySpec[]): PolicyExtensions {
   const map = annotations?.map() ?? null;
   let extensions = NO_EXTENSIONS;
   for (const key of map?.keys() ?? []) {
@@ -46,7 +47,22 @@ export function readExtensions(annotations: Field | null): PolicyExtensions {
     if (text.length > TEXT_CHARACTERS_MAX) field.error(`has ${text.length} characters; the limit is ${TEXT_CHARACTERS_MAX}`);
     else extensions = { ...extensions, ...READERS[name](field, text) };
   }
+  if (extensions.queryTypes !== null && !specs.some(hasDnsRules)) {
+    map?.keyField(QUERY_TYPES).warning('has no effect: it narrows rules.dns, and the policy has none');
+  }
   return extensions;
+}
+
+/** They would fall away in silence: nothing but a policy has them. */
+export function warnOfIdleExtensions(annotations: Field | null): void {
+  const map = annotations?.map() ?? null;
+  for (const key of map?.keys() ?? []) {
+    if (key.startsWith(PREFIX)) map?.keyField(key).warning('has no effect: such annotations belong to policies');
+  }
+}
+
+function hasDnsRules({ egress }: PolicySpec): boolean {
+  return egress.allow?.some(({ ports }) => ports?.some(({ dns }) => dns !== null)) ?? false;
 }
 
 /** Commas between; blanks do not count. An entry that is empty is an error: nobody means it. */
@@ -58,14 +74,16 @@ function entriesOf(field: Field, text: string, example: string): string[] {
   return filled;
 }
 
-/** Numbers, rising, each once. */
-function readTypes(field: Field, text: string): number[] {
+/** Numbers, rising, each once; null when any is none. */
+function readTypes(field: Field, text: string): number[] | null {
+  let isWhole = true;
   const types = entriesOf(field, text, 'A, AAAA').flatMap((entry) => {
     const type = queryType(entry);
+    isWhole &&= type !== null;
     if (type === null) field.error(`"${entry}" is no DNS type that may be asked for; write A, AAAA, …, or TYPE and a number from 1 to 65535`);
     return type ?? [];
   });
-  return [...new Set(types)].sort((a, b) => a - b);
+  return isWhole && types.length > 0 ? [...new Set(types)].sort((a, b) => a - b) : null;
 }
 
 /** With a star it is a matchPattern, else a matchName. */
@@ -76,6 +94,13 @@ function readNames(field: Field, text: string): FqdnSelector[] {
     if (name === null) return [];
     return [{ matchName: isPattern ? null : name, matchPattern: isPattern ? name : null }];
   });
+}
+
+function readPrivateNames(field: Field, text: string): FqdnSelector[] {
+  if (text.trim() === NO_NAMES) return [];
+  const entries = text.split(',').map((one) => one.trim());
+  if (entries.includes(NO_NAMES)) field.error(`has "${NO_NAMES}" beside names; write one of the two`);
+  return readNames(field, text);
 }
 
 function readWord<T extends string>(field: Field, text: string, words: readonly T[]): T | null {

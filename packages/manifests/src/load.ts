@@ -5,6 +5,7 @@
  * Invariant: objects are given out only when nothing was wrong; a half-read policy would be a wrong policy.
  */
 import { POLICY_KINDS, type PolicyObjects } from '@tandem/core';
+import { warnOfIdleExtensions } from './extensions.js';
 import { Field, type MapField } from './field.js';
 import { endpointSlice, namespace, pod, service } from './kubernetes-objects.js';
 import { nearestHint, nearestWord } from './nearest.js';
@@ -133,6 +134,7 @@ function loadObject(root: Field, loading: Loading): void {
   }
   const metadata = readMetadata(object, kind.namespaced);
   if (!isFirst(kindName, metadata, loading)) return;
+  if (!isPolicyKind(kindName)) warnOfIdleExtensions(metadata.annotations);
   kind.read(object, metadata, loading.objects);
 }
 
@@ -152,8 +154,12 @@ function unknownKind(object: MapField, apiVersion: string, kind: string): void {
   }
   const nearest = nearestWord(kind, Object.keys(KINDS));
   const text = `${apiVersion} ${kind} is unknown and ignored${nearestHint(kind, Object.keys(KINDS))}`;
-  if (POLICY_KINDS.some((one) => one === nearest)) field.error(text.replace(' and ignored', ''));
+  if (nearest !== null && isPolicyKind(nearest)) field.error(text.replace(' and ignored', ''));
   else field.warning(text);
+}
+
+function isPolicyKind(kind: string): boolean {
+  return POLICY_KINDS.some((one) => one === kind);
 }
 
 function isFirst(kind: string, { namespace: space, name, nameField }: Metadata, loading: Loading): boolean {

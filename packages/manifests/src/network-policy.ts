@@ -4,7 +4,10 @@
  *
  * Invariant: "any peer" is said as the entity `all`, for a rule that names nobody allows nothing in Cilium's language.
  */
-import { NOTHING_SAID, type CidrSpec, type DirectionSpec, type LabelSelector, type NamedPortRef, type PolicyObject, type PortRange, type PortSpec, type RuleSpec } from '@tandem/core';
+import {
+  NOTHING_SAID, type CidrSpec, type DirectionSpec, type LabelSelector, type NamedPortRef, type PolicyObject, type PolicySpec, type PortRange,
+  type PortSpec, type RuleSpec,
+} from '@tandem/core';
 import { readIpBlock } from './cidr-fields.js';
 import { readExtensions } from './extensions.js';
 import type { Field, MapField } from './field.js';
@@ -31,7 +34,6 @@ const EMPTY_SELECTOR: LabelSelector = { matchLabels: {}, matchExpressions: [] };
 export function networkPolicy(object: MapField, metadata: Metadata): PolicyObject[] {
   object.checkKeys(OBJECT_KEYS);
   const { namespace, name } = metadata;
-  const extensions = readExtensions(metadata.annotations);
   const field = object.get('spec');
   if (field === null && object.getRaw('spec') === null) object.field.error('has no spec');
   const spec = field?.map() ?? null;
@@ -40,22 +42,15 @@ export function networkPolicy(object: MapField, metadata: Metadata): PolicyObjec
   const subject = spec.get('podSelector');
   if (spec.getRaw('podSelector') === null) spec.field.warning('has no podSelector: the policy selects all pods of its namespace');
   const types = readTypes(spec);
-  return [
+  const specs: PolicySpec[] = [
     {
-      kind: 'NetworkPolicy',
-      namespace,
-      name,
-      specs: [
-        {
-          path: spec.field.path,
-          endpointSelector: prefixed(subject === null ? EMPTY_SELECTOR : (readSelector(subject, 'plain') ?? EMPTY_SELECTOR), SOURCE),
-          egress: readDirection(spec, { direction: 'egress', namespace, types }),
-          ingress: readDirection(spec, { direction: 'ingress', namespace, types }),
-        },
-      ],
-      extensions,
+      path: spec.field.path,
+      endpointSelector: prefixed(subject === null ? EMPTY_SELECTOR : (readSelector(subject, 'plain') ?? EMPTY_SELECTOR), SOURCE),
+      egress: readDirection(spec, { direction: 'egress', namespace, types }),
+      ingress: readDirection(spec, { direction: 'ingress', namespace, types }),
     },
   ];
+  return [{ kind: 'NetworkPolicy', namespace, name, specs, extensions: readExtensions(metadata.annotations, specs) }];
 }
 
 /** null where it is not said. */

@@ -22,12 +22,14 @@ export function policy(object: MapField, metadata: Metadata, kind: PolicyKind): 
   const single = object.get('spec');
   const several = object.get('specs');
   if (single === null && several === null) object.field.error('has neither spec nor specs');
-  const fields = [...(single === null ? [] : [single]), ...(several?.list() ?? [])];
+  const list = several?.list() ?? [];
+  if (single === null && several !== null && list.length === 0) several.warning('is an empty list: the policy does nothing');
+  const fields = [...(single === null ? [] : [single]), ...list];
   for (const field of fields) {
     const map = field.map();
     if (map !== null) specs.push(readSpec(map, metadata.namespace, kind));
   }
-  return [{ kind, namespace: metadata.namespace, name: metadata.name, specs, extensions: readExtensions(metadata.annotations) }];
+  return [{ kind, namespace: metadata.namespace, name: metadata.name, specs, extensions: readExtensions(metadata.annotations, specs) }];
 }
 
 function readSpec(spec: MapField, namespace: string, kind: PolicyKind): PolicySpec {
