@@ -89,6 +89,32 @@ const bySelector: Group = {
   ],
 };
 
+const unplaced: Group = {
+  name: 'Services without a namespace are those of every namespace',
+  manifests: manifests(
+    objects,
+    cnp('shop/by-name', `
+      endpointSelector: {matchLabels: {app: web}}
+      egress: [{toServices: [{k8sService: {serviceName: vault}}]}]`),
+    cnp('shop/by-label', `
+      endpointSelector: {matchLabels: {app: cart}}
+      egress: [{toServices: [{k8sServiceSelector: {selector: {matchLabels: {exposed: inside}}}}]}]`),
+    cnp('bank/both', `
+      endpointSelector: {matchLabels: {app: ledger}}
+      egress: [{toServices: [{k8sService: {serviceName: api, namespace: shop}}, {k8sService: {serviceName: outside, namespace: lab}}]}]`),
+  ),
+  cases: [
+    code.reaches('shop/web', 'bank/vault', 'tcp/443', { rule: 'by-name spec.egress[0]' }),
+    code.isDenied('shop/web', 'shop/api', 'tcp/443'),
+    code.reaches('shop/cart', 'bank/vault', 'tcp/443', { rule: 'by-label spec.egress[0]' }),
+    code.reaches('shop/cart', 'shop/api', 'tcp/8080'),
+    code.isDenied('shop/cart', '198.51.100.10', 'tcp/8443'),
+    code.reaches('bank/ledger', 'shop/api', 'tcp/8080'),
+    code.reaches('bank/ledger', '198.51.100.11', 'tcp/8443'),
+    code.isDenied('bank/ledger', 'bank/vault', 'tcp/443'),
+  ],
+};
+
 const mapped = cite('Documentation/security/policy/layer4.rst#limit-ingress-egress-ports');
 const addresses: Group = {
   name: 'a connection to a Service address is judged by the backends',
@@ -118,4 +144,4 @@ const addresses: Group = {
   ],
 };
 
-export const services: readonly Group[] = [byName, bySelector, addresses];
+export const services: readonly Group[] = [byName, bySelector, unplaced, addresses];
