@@ -226,3 +226,24 @@ t.test('a selector that matches no pod is noticed, within bounds, unless there a
   t.same([notices.length, notices.at(-1)], [1000, '201 more notices are not shown']);
   t.end();
 });
+
+t.test('an API server outside the cluster has its label and counts as the cluster’s', (t) => {
+  const slice = { namespace: 'default', name: 'kubernetes', serviceName: 'kubernetes', addresses: ['203.0.113.7'], ports: [] };
+  const cases: readonly (readonly [string, Partial<RuleSpec>, boolean])[] = [
+    ['the entity', { entities: ['kube-apiserver'] }, true],
+    ['the label', { endpoints: [select({ 'reserved:kube-apiserver': '' })] }, true],
+    ['the cluster', { entities: ['cluster'] }, true],
+    ['the world', { entities: ['world'] }, true],
+    ['a prefix around it', { cidrs: [{ cidr: '203.0.113.0/24', except: [] }] }, true],
+    ['all but it', { endpoints: [{ matchLabels: {}, matchExpressions: [{ key: 'reserved:kube-apiserver', operator: 'DoesNotExist', values: [] }] }] }, false],
+    ['nodes', { entities: ['host', 'remote-node'] }, false],
+  ];
+  for (const [name, peers, isSelected] of cases) {
+    const objects = { ...OBJECTS, endpointSlices: [slice], policies: [policy('p', select({ app: 'net' }), [{ ...ANY_PEER, ...peers }])] };
+    const { snapshot } = compileSnapshot(objects, OPTIONS);
+    const server = snapshot.cidrs?.find(({ cidr }) => cidr === '203.0.113.7/32');
+    t.same(server?.labels, ['reserved:kube-apiserver=']);
+    t.equal(ruleSetOf(snapshot, 'a')?.[0].identities?.includes(server!.identity), isSelected, name);
+  }
+  t.end();
+});

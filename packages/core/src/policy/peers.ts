@@ -18,6 +18,7 @@ export const KUBE_APISERVER_LABEL = 'reserved:kube-apiserver=';
 const WORLD_V4 = '0.0.0.0/0';
 const WORLD_V6 = '::/0';
 const WORLD_LABELS = new LabelSet(['reserved:world=']);
+const API_SERVER_LABELS = new LabelSet(['reserved:world=', KUBE_APISERVER_LABEL]);
 const API_SERVER = { namespace: 'default', name: 'kubernetes' } as const;
 
 /** All prefixes that policies name. */
@@ -52,6 +53,13 @@ export class CidrDirectory {
 
   apiServer(): readonly number[] {
     return this.#identities(({ isApiServer }) => isApiServer);
+  }
+
+  /** By the labels that addresses outside the cluster carry. */
+  labelled(requirements: readonly Requirement[]): readonly number[] {
+    const isWorld = matchesAll(requirements, WORLD_LABELS);
+    const isServer = matchesAll(requirements, API_SERVER_LABELS);
+    return this.#identities(({ isApiServer }) => (isApiServer ? isServer : isWorld));
   }
 
   /** Rising by identity. */
@@ -139,10 +147,8 @@ export class PeerResolver {
     return [...found].sort((a, b) => a - b);
   }
 
-  /** Addresses outside the cluster carry no label but `reserved:world`. */
   #labelled(requirements: readonly Requirement[]): readonly number[] {
-    const known = this.#directory.select(requirements);
-    return matchesAll(requirements, WORLD_LABELS) ? [...known, ...this.#cidrs.all()] : known;
+    return [...this.#directory.select(requirements), ...this.#cidrs.labelled(requirements)];
   }
 
   #entity(entity: Entity): readonly number[] {
@@ -154,9 +160,9 @@ export class PeerResolver {
       case 'world-ipv6':
         return this.#cidrs.select({ cidr: WORLD_V6, except: [] });
       case 'cluster':
-        return this.#directory.all().filter((identity) => identity !== RESERVED_IDENTITY.world);
+        return [...this.#directory.all().filter((identity) => identity !== RESERVED_IDENTITY.world), ...this.#cidrs.apiServer()];
       case 'kube-apiserver':
-        return [...this.#directory.select([reserved(entity)]), ...this.#cidrs.apiServer()];
+        return this.#labelled([reserved(entity)]);
       default:
         // No endpoint here has the labels of init, ingress, unmanaged and health.
         return this.#directory.select([reserved(entity)]);
