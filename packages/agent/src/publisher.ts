@@ -8,9 +8,9 @@
  */
 import { join } from 'node:path';
 import {
-  type Allotment, allotmentOf, AppError, compileSnapshot, type Log, parseAllotment, type PolicyObjects, type Settings, type Snapshot,
+  type Allotment, allotmentOf, AppError, type Log, parseAllotment, type PolicyObjects, type Settings, type Snapshot, SnapshotCompiler,
 } from '@tandem/core';
-import { KeptState, type Member, SNAPSHOT_BYTES_MAX, StateFile } from '@tandem/host';
+import { KeptState, type Member, sha256, SNAPSHOT_BYTES_MAX, StateFile } from '@tandem/host';
 import { formatProblem } from '@tandem/manifests';
 import type { LoadedManifests } from './manifest-folder.js';
 
@@ -21,6 +21,7 @@ export class Publisher {
   private readonly settings: Settings;
   private readonly log: Log;
   private readonly store: KeptState<Allotment>;
+  private readonly compiler = new SnapshotCompiler(sha256);
   private allotment: Allotment | null;
   /** The policy in force is what the source of this process said, and not one of an earlier process or the peer's. */
   private isOwn = false;
@@ -91,7 +92,7 @@ export class Publisher {
     this.allotment ??= before === null ? null : allotmentOf(before);
     let result;
     try {
-      result = compileSnapshot(objects, { nodeName, enablePolicy, allotment: this.allotment, revision });
+      result = this.compiler.compile(objects, { nodeName, enablePolicy, allotment: this.allotment, revision });
       checkSize(result.snapshot);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;

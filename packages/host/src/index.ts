@@ -7,5 +7,6 @@ export { type PairClient, startPairClient } from './pair/client.js';
 export { type PairServer, startPairServer } from './pair/server.js';
 export { type DaemonContext, type Running, runDaemon } from './run-daemon.js';
 export { KeptState } from './state/kept-state.js';
+export { sha256 } from './state/sha256.js';
 export { StateFile } from './state/state-file.js';
 export { SNAPSHOT_BYTES_MAX } from '@tandem/proto';

@@ -16,6 +16,8 @@ import type { DnsPattern, FqdnSelector, PolicyRule, PortRange, RuleOrigin } from
 import { byText, sortedDistinct } from './sort.js';
 
 export interface FlatSpec {
+  /** No two of one Flattener have the same. */
+  readonly serial: number;
   /** `path` is the spec's own. */
   readonly origin: RuleOrigin;
   /** Which endpoints it applies to; null for a host policy: none. */
@@ -42,15 +44,29 @@ export interface FlatRule {
 const ANNOTATION_DENY_FQDNS = 'metadata.annotations["tandem.dev/deny-fqdns"]';
 const NOTHING: FlatDirection = { isSaid: false, defaultDeny: false, rules: [] };
 
-export function flattenPolicies(policies: readonly PolicyObject[], peers: PeerResolver): FlatSpec[] {
-  const sorted = [...policies].sort(
-    (a, b) => byText(a.kind, b.kind) || byText(a.namespace, b.namespace) || byText(a.name, b.name),
-  );
-  const flat: FlatSpec[] = [];
-  for (const policy of sorted) {
-    for (const spec of policy.specs) flat.push(flattenSpec(policy, spec, peers));
+/** Flattens policies, each once for as long as it is the same object and its peers are resolved alike. */
+export class Flattener {
+  readonly #peers: PeerResolver;
+  #known = new Map<PolicyObject, readonly FlatSpec[]>();
+  #serial = 0;
+
+  constructor(peers: PeerResolver) {
+    this.#peers = peers;
   }
-  return flat;
+
+  flatten(policies: readonly PolicyObject[]): FlatSpec[] {
+    const sorted = [...policies].sort(
+      (a, b) => byText(a.kind, b.kind) || byText(a.namespace, b.namespace) || byText(a.name, b.name),
+    );
+    const before = this.#known;
+    // Policies that are gone are forgotten.
+    this.#known = new Map();
+    return sorted.flatMap((policy) => {
+      const specs = before.get(policy) ?? policy.specs.map((spec) => flattenSpec(policy, spec, { peers: this.#peers, serial: ++this.#serial }));
+      this.#known.set(policy, specs);
+      return specs;
+    });
+  }
 }
 
 /** Its ports as numbers: a name is looked up among these. null where it has ports, and none of them is known: it covers nothing. */
@@ -65,11 +81,11 @@ export function withPorts({ rule, named }: FlatRule, known: readonly NamedPort[]
   return ports.length === 0 ? null : { ...rule, ports };
 }
 
-function flattenSpec(policy: PolicyObject, spec: PolicySpec, peers: PeerResolver): FlatSpec {
+function flattenSpec(policy: PolicyObject, spec: PolicySpec, { peers, serial }: { readonly peers: PeerResolver; readonly serial: number }): FlatSpec {
   const { kind, namespace, name, extensions } = policy;
   const origin: RuleOrigin = { kind, namespace, name, path: spec.path };
   const selector = spec.endpointSelector;
-  if (selector === null) return { origin, subject: null, egress: NOTHING, ingress: NOTHING, extensions: NO_EXTENSIONS };
+  if (selector === null) return { serial, origin, subject: null, egress: NOTHING, ingress: NOTHING, extensions: NO_EXTENSIONS };
   const flatten = (direction: 'egress' | 'ingress'): FlatDirection => {
     const said = spec[direction];
     const section: Section = { origin, direction, selector, peers, queryTypes: extensions.queryTypes };
@@ -81,6 +97,7 @@ function flattenSpec(policy: PolicyObject, spec: PolicySpec, peers: PeerResolver
     };
   };
   return {
+    serial,
     origin,
     subject: subjectRequirements(selector, namespace),
     egress: flatten('egress'),

@@ -3,6 +3,7 @@ export { AddressTable, wordsOfAddress } from './address-table.js';
 export { allotmentOf, NO_ALLOTMENT, parseAllotment, type AllottedNumber, type Allotment } from './allotment.js';
 export {
   ENFORCEMENT_MODES,
+  SnapshotCompiler,
   compileSnapshot,
   type CompileOptions,
   type CompileResult,
@@ -17,7 +18,7 @@ export { NameTable, type NameView, type TableEntry } from './name-table.js';
 export * from './objects.js';
 export * from './pattern.js';
 export * from './snapshot.js';
-export { ruleSetKey, snapshotHash } from './snapshot-hash.js';
+export { ruleSetKey, sha256OfTexts, snapshotHash, type Sha256 } from './snapshot-hash.js';
 export * from './trace.js';
 export * from './trace-connection.js';
 export { TRACE_NEAR_MAX, type TraceMiss, type TraceNear } from './trace-near.js';

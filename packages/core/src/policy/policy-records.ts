@@ -9,10 +9,11 @@ import type { FlatSpec } from './flatten.js';
 import { SNAPSHOT_LIMITS } from './limits.js';
 import type { PolicyRecord, PolicySpecRecord } from './snapshot.js';
 
-/** `specs` in the order of their policies; `selected`: for each endpoint its id and the indexes of the specs that select it. */
+/** `mayClose`: no without enforcement. `specs` in the order of their policies; `selected`: for each endpoint its id and the indexes of the specs that select it. */
 export function policyRecords(
   specs: readonly FlatSpec[],
   selected: readonly { readonly id: number; readonly specs: readonly number[] }[],
+  mayClose: boolean,
 ): PolicyRecord[] {
   let total = 0;
   const ids: number[][] = specs.map(() => []);
@@ -35,8 +36,8 @@ export function policyRecords(
     record.specs.push({
       path,
       rules: egress.rules.length,
-      defaultDeny: egress.defaultDeny,
-      ...(ingress.isSaid || ingress.defaultDeny ? { ingress: { rules: ingress.rules.length, defaultDeny: ingress.defaultDeny } } : {}),
+      defaultDeny: mayClose && egress.defaultDeny,
+      ...(ingress.isSaid || ingress.defaultDeny ? { ingress: { rules: ingress.rules.length, defaultDeny: mayClose && ingress.defaultDeny } } : {}),
       endpoints: ids[index].sort((a, b) => a - b),
     });
   });

@@ -1,24 +1,26 @@
 /**
  * Which rules an identity gets, in each direction; pods with equal rules share a set.
  *
- * Invariant: a direction is open without a set where no selected spec closes it, denies in it or limits it.
+ * Invariant: a direction is open without a set where no selected spec closes it, denies in it or limits it. A set whose specs are
+ * the same objects as in the compile before is the same object.
  * Does not know: addresses, endpoints' numbers.
  */
 import type { EnforcementMode } from './compile.js';
-import { withPorts, type FlatDirection, type FlatSpec } from './flatten.js';
+import { withPorts, type FlatSpec } from './flatten.js';
 import type { IdentityDirectory } from './identity-directory.js';
 import type { NamedPort, PodObject, PolicyExtensions } from './objects.js';
-import { matchesAll } from './selector.js';
 import type { QueryLimits, RuleSet } from './snapshot.js';
-import { ruleSetKey } from './snapshot-hash.js';
+import { ruleSetKey, type HashTools } from './snapshot-hash.js';
 import { byText, sortedDistinct } from './sort.js';
 
 export interface RuleSetsOptions {
   readonly directory: IdentityDirectory;
   readonly mode: EnforcementMode;
-  /** All pods of the cluster: whose ports an egress rule may name. */
-  readonly pods: readonly PodObject[];
-  readonly notices: string[];
+  /** Of all pods of the cluster: what an egress rule may name. */
+  readonly clusterPorts: readonly NamedPort[];
+  readonly tools: HashTools;
+  /** Of the compile before, with the same `directory`, `mode` and `clusterPorts`; null: all is new. */
+  readonly previous: RuleSets | null;
 }
 
 export interface RuleSetKeys {
@@ -29,56 +31,66 @@ export interface RuleSetKeys {
 
 export class RuleSets {
   readonly #specs: readonly FlatSpec[];
-  readonly #options: RuleSetsOptions;
-  readonly #clusterPorts: readonly NamedPort[];
-  readonly #selecting = new Map<number, readonly number[]>();
-  /** By direction, specs and, where they name ports in ingress, those of the pod. */
-  readonly #keys = new Map<string, string | null>();
+  readonly #options: Omit<RuleSetsOptions, 'previous'>;
+  /** By identity: indexes of the specs that select it, rising. */
+  readonly #selecting = new Map<number, number[]>();
+  /** By direction, serial numbers of specs and, where they name ports in ingress, those of the pod; null: open. */
+  readonly #made = new Map<string, RuleSet | null>();
+  /** The same of the compile before; let go of at the end. */
+  #previous: ReadonlyMap<string, RuleSet | null>;
   readonly #sets = new Map<string, RuleSet>();
 
-  constructor(specs: readonly FlatSpec[], options: RuleSetsOptions) {
+  constructor(specs: readonly FlatSpec[], { previous, ...options }: RuleSetsOptions) {
     this.#specs = specs;
     this.#options = options;
-    this.#clusterPorts = sortedDistinct(options.pods.flatMap(({ ports }) => ports));
-    for (const { egress } of specs) this.#noticeUnknownPorts(egress);
+    this.#previous = previous === null ? new Map() : previous.#made;
+    specs.forEach(({ subject }, index) => {
+      if (subject === null) return;
+      for (const identity of options.directory.select(subject)) {
+        const list = this.#selecting.get(identity);
+        if (list === undefined) this.#selecting.set(identity, [index]);
+        else list.push(index);
+      }
+    });
   }
 
   /** Indexes of the specs that select the identity, rising. */
   selecting(identity: number): readonly number[] {
-    let selected = this.#selecting.get(identity);
-    if (selected === undefined) {
-      const labels = this.#options.directory.labelsOf(identity);
-      selected = this.#specs.flatMap(({ subject }, index) => (subject !== null && matchesAll(subject, labels) ? [index] : []));
-      this.#selecting.set(identity, selected);
-    }
-    return selected;
+    return this.#selecting.get(identity) ?? NONE;
   }
 
   keysFor(identity: number, pod: PodObject): RuleSetKeys {
     const selected = this.selecting(identity);
     const isNaming = selected.some((index) => this.#specs[index].ingress.rules.some(({ named }) => named.length > 0));
-    return { egress: this.#keyFor('egress', selected, this.#clusterPorts), ingress: this.#keyFor('ingress', selected, isNaming ? sortedDistinct(pod.ports) : []) };
+    return {
+      egress: this.#keyFor('egress', selected, this.#options.clusterPorts),
+      ingress: this.#keyFor('ingress', selected, isNaming ? sortedDistinct(pod.ports) : []),
+    };
   }
 
   /** Sorted by key, so that the order of endpoints plays no part. */
   finish(): { ruleSets: RuleSet[]; rowOf: (key: string) => number } {
+    this.#previous = new Map();
     const ruleSets = [...this.#sets.values()].sort((a, b) => byText(a.key, b.key));
     const rows = new Map(ruleSets.map(({ key }, row) => [key, row]));
     return { ruleSets, rowOf: (key) => rows.get(key)! };
   }
 
   #keyFor(direction: 'egress' | 'ingress', selected: readonly number[], ports: readonly NamedPort[]): string | null {
-    const memoKey = `${direction} ${selected.join()} ${direction === 'ingress' ? JSON.stringify(ports) : ''}`;
-    let key = this.#keys.get(memoKey);
-    if (key === undefined) {
-      key = this.#compute(direction, selected, ports);
-      this.#keys.set(memoKey, key);
+    const serials = selected.map((index) => this.#specs[index].serial).join();
+    const memoKey = `${direction} ${serials} ${direction === 'ingress' ? JSON.stringify(ports) : ''}`;
+    let set = this.#made.get(memoKey);
+    if (set === undefined) {
+      set = this.#previous.get(memoKey) ?? this.#compute(direction, selected, ports);
+      this.#made.set(memoKey, set);
+      // The first of equal sets, so that it is one object.
+      if (set !== null && !this.#sets.has(set.key)) this.#sets.set(set.key, set);
     }
-    return key;
+    return set?.key ?? null;
   }
 
-  #compute(direction: 'egress' | 'ingress', selected: readonly number[], ports: readonly NamedPort[]): string | null {
-    const { mode } = this.#options;
+  #compute(direction: 'egress' | 'ingress', selected: readonly number[], ports: readonly NamedPort[]): RuleSet | null {
+    const { mode, tools } = this.#options;
     if (mode === 'never') return null;
     const specs = selected.map((index) => this.#specs[index]);
     const isClosed = mode === 'always' || specs.some((spec) => spec[direction].defaultDeny);
@@ -86,21 +98,11 @@ export class RuleSets {
     const limits = direction === 'egress' ? limitsOf(specs.map(({ extensions }) => extensions)) : null;
     if (!isClosed && limits === null && !rules.some(({ deny }) => deny === true)) return null;
     const content = { rules, ...(isClosed ? {} : { openByDefault: true as const }), ...(limits === null ? {} : { limits }) };
-    const set: RuleSet = { key: ruleSetKey(content), ...content };
-    this.#sets.set(set.key, set);
-    return set.key;
-  }
-
-  #noticeUnknownPorts({ rules }: FlatDirection): void {
-    for (const { rule: { origin }, named } of rules) {
-      for (const { portName } of named) {
-        if (this.#clusterPorts.some(({ name }) => name === portName)) continue;
-        const policy = origin.namespace === '' ? origin.name : `${origin.namespace}/${origin.name}`;
-        this.#options.notices.push(`${origin.kind} ${policy}: ${origin.path} names the port "${portName}", which no pod has`);
-      }
-    }
+    return { key: ruleSetKey(content, tools), ...content };
   }
 }
+
+const NONE: readonly number[] = [];
 
 /** The strictest of each; names that may have private addresses add up. null: no limit at all. */
 function limitsOf(extensions: readonly PolicyExtensions[]): QueryLimits | null {

@@ -1,14 +1,88 @@
-/** The two hashes of a snapshot: of its content, and of one rule set. See content-hash.ts for the function. */
-import { contentHash } from './content-hash.js';
-import type { RuleSet, Snapshot } from './snapshot.js';
+/**
+ * The two hashes of a snapshot: of its content, and of one rule set: SHA-256 of canonical JSON (content-hash.ts).
+ *
+ * Invariant: the texts here are the canonical JSON, though the large ones are written in their fixed order of keys by the runtime's
+ * own JSON, which is many times faster (`snapshot-hash.test.ts` holds them against `canonicalJson`).
+ */
+import { canonicalJson, sha256Hex, utf8 } from './content-hash.js';
+import type { FqdnSelector, PolicyRule, RuleSet, Snapshot } from './snapshot.js';
 
-/** Hash of a snapshot's content: all but `revision` and `hash`, as canonical JSON, SHA-256, 64 lower-case hex digits. */
-export function snapshotHash({ nodeName, endpoints, identities, cidrs, services, ruleSets, fqdnSelectors, policies }: Omit<Snapshot, 'revision' | 'hash'>): string {
-  return contentHash({ nodeName, endpoints, identities, ...(cidrs === undefined ? {} : { cidrs }), services, ruleSets, fqdnSelectors, policies });
+/** SHA-256 of these texts in a row, as UTF-8: 64 lower-case hex digits. The host has a fast one. */
+export type Sha256 = (texts: Iterable<string>) => string;
+
+export const sha256OfTexts: Sha256 = (texts) => sha256Hex(utf8([...texts].join('')));
+
+/** The texts of rule lists, for as long as the lists live: they make up most of a snapshot, and an edit changes few of them. */
+export type RuleTexts = WeakMap<readonly PolicyRule[], string>;
+
+export interface HashTools {
+  readonly sha256: Sha256;
+  readonly ruleTexts: RuleTexts;
+}
+
+const plainTools = (): HashTools => ({ sha256: sha256OfTexts, ruleTexts: new WeakMap() });
+
+/** Hash of a snapshot's content: all but `revision` and `hash`. */
+export function snapshotHash(content: Omit<Snapshot, 'revision' | 'hash'>, tools: HashTools = plainTools()): string {
+  return tools.sha256(contentTexts(content, [JSON.stringify(content.fqdnSelectors.map(selectorInOrder))], tools));
+}
+
+/** The same, of content whose list of FQDN selectors is known as text already. */
+export function snapshotHashWith(selectorTexts: Iterable<string>, content: Omit<Snapshot, 'revision' | 'hash'>, tools: HashTools): string {
+  return tools.sha256(contentTexts(content, selectorTexts, tools));
 }
 
 /** Key of a rule set: equal keys mean equal rules. One that says nothing but its rules is hashed as their list alone, as ever. */
-export function ruleSetKey({ rules, openByDefault, limits }: Omit<RuleSet, 'key'>): string {
-  if (openByDefault === undefined && limits === undefined) return contentHash(rules);
-  return contentHash({ rules, ...(openByDefault === undefined ? {} : { openByDefault }), ...(limits === undefined ? {} : { limits }) });
+export function ruleSetKey(set: Omit<RuleSet, 'key'>, tools: HashTools = plainTools()): string {
+  const { rules, openByDefault, limits } = set;
+  const text = rulesText(rules, tools.ruleTexts);
+  return tools.sha256(openByDefault === undefined && limits === undefined ? [text] : ['{', ...setMembers(set, text), '}']);
+}
+
+function* contentTexts(content: Omit<Snapshot, 'revision' | 'hash'>, selectorTexts: Iterable<string>, { ruleTexts }: HashTools): Generator<string> {
+  const { nodeName, endpoints, identities, cidrs, services, ruleSets, policies } = content;
+  yield cidrs === undefined ? '{' : `{"cidrs":${canonicalJson(cidrs)},`;
+  yield `"endpoints":${canonicalJson(endpoints)},"fqdnSelectors":`;
+  yield* selectorTexts;
+  yield `,"identities":${canonicalJson(identities)},"nodeName":${JSON.stringify(nodeName)},"policies":${canonicalJson(policies)},"ruleSets":[`;
+  for (let i = 0; i < ruleSets.length; i++) {
+    const set = ruleSets[i];
+    yield `${i === 0 ? '' : ','}{"key":${JSON.stringify(set.key)},`;
+    yield* setMembers(set, rulesText(set.rules, ruleTexts));
+    yield '}';
+  }
+  yield `],"services":${canonicalJson(services)}}`;
+}
+
+function* setMembers({ openByDefault, limits }: Omit<RuleSet, 'key'>, rules: string): Generator<string> {
+  if (limits !== undefined) yield `"limits":${canonicalJson(limits)},`;
+  if (openByDefault !== undefined) yield '"openByDefault":true,';
+  yield '"rules":';
+  yield rules;
+}
+
+function rulesText(rules: readonly PolicyRule[], known: RuleTexts): string {
+  let text = known.get(rules);
+  if (text === undefined) {
+    text = JSON.stringify(rules.map(ruleInOrder));
+    known.set(rules, text);
+  }
+  return text;
+}
+
+/** What is undefined is left out by JSON. */
+function ruleInOrder({ deny, dnsPatterns, fqdns, identities, origin: { kind, name, namespace, path }, ports, queryTypes }: PolicyRule): object {
+  return {
+    deny,
+    dnsPatterns: dnsPatterns?.map(selectorInOrder) ?? null,
+    fqdns: fqdns.map(selectorInOrder),
+    identities,
+    origin: { kind, name, namespace, path },
+    ports: ports.map(({ first, last, protocol }) => ({ first, last, protocol })),
+    queryTypes,
+  };
+}
+
+function selectorInOrder({ matchName, matchPattern }: FqdnSelector): FqdnSelector {
+  return { matchName, matchPattern };
 }

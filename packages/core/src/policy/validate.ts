@@ -34,17 +34,45 @@ import {
   type ServiceRecord,
   type Snapshot,
 } from './snapshot.js';
-import { ruleSetKey, snapshotHash } from './snapshot-hash.js';
+import { ruleSetKey, sha256OfTexts, snapshotHash, type HashTools, type Sha256 } from './snapshot-hash.js';
 
 const NUMBER_MAX = 65535;
 const IDENTITY_MAX = FIRST_CIDR_IDENTITY + NUMBER_MAX;
 
+type Content = Omit<Snapshot, 'revision' | 'hash'>;
+const CONTENT_KEYS = ['nodeName', 'endpoints', 'identities', 'services', 'ruleSets', 'fqdnSelectors', 'policies'];
+
 /** Throws AppError SNAPSHOT_REFUSED; its message names the field, its detail `field` holds the path. */
-export function validateSnapshot(value: unknown): Snapshot {
-  const root = record(value, 'snapshot', [
-    'revision', 'hash', 'nodeName', 'endpoints', 'identities', 'services', 'ruleSets', 'fqdnSelectors', 'policies',
-  ], ['cidrs']);
-  const ruleSets = list(root.ruleSets, 'ruleSets', LIMITS.ruleSets, ruleSet);
+export function validateSnapshot(value: unknown, sha256: Sha256 = sha256OfTexts): Snapshot {
+  const tools: HashTools = { sha256, ruleTexts: new WeakMap() };
+  const root = record(value, 'snapshot', ['revision', 'hash', ...CONTENT_KEYS], ['cidrs']);
+  const content = contentOf(root, (item, at) => ruleSet(item, at, tools));
+  const revision = integer(root.revision, 'revision', 0, Number.MAX_SAFE_INTEGER);
+  const hash = text(root.hash, 'hash');
+  const own = snapshotHash(content, tools);
+  if (hash !== own) refuse('hash', `is ${hash}, the content's is ${own}`);
+  return { revision, hash, ...content };
+}
+
+/**
+ * What a peer would refuse in this content is refused here, before it is published. `passed` are rule sets that have passed before;
+ * those that pass now are added. The hash and the list of FQDN selectors are the compiler's own: only their number is looked at.
+ */
+export function checkContent(content: Content, passed: WeakSet<RuleSet>, tools: HashTools): void {
+  const { fqdnSelectors } = content;
+  if (fqdnSelectors.length > LIMITS.fqdnSelectors) refuse('fqdnSelectors', `has ${fqdnSelectors.length} entries; the limit is ${LIMITS.fqdnSelectors}`);
+  contentOf({ ...content, fqdnSelectors: [] }, (item, at) => {
+    const known = item as RuleSet;
+    if (!passed.has(known)) {
+      ruleSet(item, at, tools);
+      passed.add(known);
+    }
+    return known;
+  });
+}
+
+function contentOf(root: Readonly<Record<string, unknown>>, ruleSetOf: (value: unknown, at: string) => RuleSet): Content {
+  const ruleSets = list(root.ruleSets, 'ruleSets', LIMITS.ruleSets, ruleSetOf);
   const content = {
     nodeName: text(root.nodeName, 'nodeName'),
     endpoints: list(root.endpoints, 'endpoints', LIMITS.endpoints, (item, at) => endpoint(item, at, ruleSets.length)),
@@ -65,11 +93,7 @@ export function validateSnapshot(value: unknown): Snapshot {
   distinct(ruleSets.map(({ key }) => key), 'ruleSets', 'key');
   distinct(content.policies.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`), 'policies', 'policy');
   selectedOnes(content.policies, new Set(content.endpoints.map(({ id }) => id)));
-  const revision = integer(root.revision, 'revision', 0, Number.MAX_SAFE_INTEGER);
-  const hash = text(root.hash, 'hash');
-  const own = snapshotHash(content);
-  if (hash !== own) refuse('hash', `is ${hash}, the content's is ${own}`);
-  return { revision, hash, ...content };
+  return content;
 }
 
 function endpoint(value: unknown, at: string, ruleSets: number): EndpointRecord {
@@ -131,7 +155,7 @@ function servicePort(value: unknown, at: string): ServicePort {
   };
 }
 
-function ruleSet(value: unknown, at: string): RuleSet {
+function ruleSet(value: unknown, at: string, tools: HashTools): RuleSet {
   const item = record(value, at, ['key', 'rules'], ['openByDefault', 'limits']);
   const key = text(item.key, `${at}.key`);
   const content = {
@@ -139,7 +163,7 @@ function ruleSet(value: unknown, at: string): RuleSet {
     ...flag(item, at, 'openByDefault'),
     ...(item.limits === undefined ? {} : { limits: limits(item.limits, `${at}.limits`) }),
   };
-  if (key !== ruleSetKey(content)) refuse(`${at}.key`, 'is not the hash of its content');
+  if (key !== ruleSetKey(content, tools)) refuse(`${at}.key`, 'is not the hash of its content');
   return { key, ...content };
 }
 

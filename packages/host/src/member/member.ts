@@ -14,6 +14,7 @@ import {
 import { DataPlane, type InheritedSockets } from '../dataplane/index.js';
 import { KeptState } from '../state/kept-state.js';
 import { StateFile } from '../state/state-file.js';
+import { sha256 } from '../state/sha256.js';
 import { Collection, noConnections } from './collection.js';
 import { Mappings } from './mappings.js';
 import { takePreCache } from './pre-cache.js';
@@ -128,7 +129,7 @@ export class Member {
       // With the role in its name: both members may have one state-dir.
       new StateFile(join(options.settings.stateDir, `${options.settings.role}-snapshot.json`), {
         bytesMax: SNAPSHOT_FILE_BYTES_MAX,
-        parse: validateSnapshot,
+        parse: (content) => validateSnapshot(content, sha256),
         log: options.log,
       }),
       { isSame: (a, b) => a.revision === b.revision && a.hash === b.hash },

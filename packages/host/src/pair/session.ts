@@ -13,6 +13,7 @@ import {
 import { bootTimeMs } from 'node-reuseport';
 import type { Member, PeerLink } from '../member/member.js';
 import { settingMismatches, verdictSettings } from '../member/verdict-settings.js';
+import { sha256 } from '../state/sha256.js';
 import type { SpacedLog } from './spaced-log.js';
 
 /** A peer that accepts the link and then says nothing is no peer. */
@@ -291,7 +292,7 @@ export class PairSession {
     };
     let snapshot: Snapshot;
     try {
-      snapshot = validateSnapshot(JSON.parse(message.content.toString('utf8')));
+      snapshot = validateSnapshot(JSON.parse(message.content.toString('utf8')), sha256);
       if (snapshot.hash !== message.hash) throw new AppError('SNAPSHOT_REFUSED', 'the hash beside the snapshot is another');
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);

@@ -5,7 +5,8 @@
  */
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { canonicalJson, contentHash, type Log } from '@tandem/core';
+import { canonicalJson, type Log } from '@tandem/core';
+import { sha256 } from './sha256.js';
 
 const PRIVATE_FILE = 0o600;
 const PRIVATE_FOLDER = 0o700;
@@ -38,7 +39,8 @@ export class StateFile<T> {
 
   /** True when the content is on disk. A full or read-only disk is told to the log; the former file stays. */
   write(content: T): boolean {
-    const text = canonicalJson({ format: FORMAT, checksum: contentHash(content), content } satisfies Envelope);
+    const inside = canonicalJson(content);
+    const text = `{"checksum":${JSON.stringify(sha256([inside]))},"content":${inside},"format":${JSON.stringify(FORMAT)}}`;
     const temporary = `${this.path}.new`;
     try {
       if (Buffer.byteLength(text) > this.bytesMax) throw new Error(`larger than ${this.bytesMax} bytes`);
@@ -64,7 +66,7 @@ export class StateFile<T> {
       if (statSync(path).size > this.bytesMax) throw new Error(`larger than ${this.bytesMax} bytes`);
       const { format, checksum, content } = JSON.parse(readFileSync(path, 'utf8')) as Partial<Envelope>;
       if (format !== FORMAT) throw new Error(`format ${String(format)} is not ${FORMAT}`);
-      if (contentHash(content) !== checksum) throw new Error('the checksum is wrong');
+      if (sha256([canonicalJson(content)]) !== checksum) throw new Error('the checksum is wrong');
       return this.parse(content);
     } catch (error) {
       this.setAside(path, error);
