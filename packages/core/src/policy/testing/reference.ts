@@ -9,9 +9,7 @@ import type {
   CidrSpec,
   DirectionSpec,
   Entity,
-  LabelExpression,
   LabelSelector,
-  Labels,
   PodObject,
   PolicyObject,
   PolicyObjects,
@@ -23,6 +21,7 @@ import type {
   ServiceReference,
 } from '../objects.js';
 import type { FqdnSelector } from '../snapshot.js';
+import { k8sLabels, matchesSelector, type Label } from './reference-labels.js';
 import { addressWithin, selectorMatchesName } from './reference-values.js';
 
 export interface World {
@@ -295,7 +294,7 @@ function isOfService({ objects }: World, reference: ServiceReference, peer: Peer
     if (reference.namespace !== null && reference.namespace !== service.namespace) continue;
     if (reference.name !== null && reference.name !== service.name) continue;
     if (reference.selector !== null && !matchesSelector(reference.selector, k8sLabels(service.labels))) continue;
-    if (service.selector !== null) {
+    if (service.selector !== null && Object.keys(service.selector).length > 0) {
       if (peer.kind === 'pod' && isPodOfService(service, peer.pod)) return true;
       continue;
     }
@@ -406,12 +405,6 @@ function isLocal(world: World, pod: PodObject): boolean {
   return !pod.hostNetwork && isOnNode(world, pod);
 }
 
-interface Label {
-  readonly source: 'k8s' | 'reserved';
-  readonly key: string;
-  readonly value: string;
-}
-
 function labelsOf(world: World, peer: Exclude<Peer, { readonly kind: 'nowhere' }>): Label[] {
   if (peer.kind === 'pod') return labelsOfPod(world, peer.pod);
   const labels: Label[] = [{ source: 'reserved', key: peer.kind === 'outside' ? 'world' : peer.kind, value: '' }];
@@ -431,35 +424,4 @@ function labelsOfPod({ objects }: World, { namespace, labels, serviceAccount }: 
     for (const [key, value] of Object.entries(one.labels)) added[`io.cilium.k8s.namespace.labels.${key}`] = value;
   }
   return [...k8sLabels(labels), ...k8sLabels(added)];
-}
-
-function k8sLabels(labels: Labels): Label[] {
-  return Object.entries(labels).map(([key, value]) => ({ source: 'k8s', key, value }));
-}
-
-function matchesSelector({ matchLabels, matchExpressions }: LabelSelector, labels: readonly Label[]): boolean {
-  for (const [key, value] of Object.entries(matchLabels)) if (valueOf(key, labels) !== value) return false;
-  return matchExpressions.every((expression) => matchesExpression(expression, labels));
-}
-
-function matchesExpression({ key, operator, values }: LabelExpression, labels: readonly Label[]): boolean {
-  const value = valueOf(key, labels);
-  switch (operator) {
-    case 'Exists':
-      return value !== null;
-    case 'DoesNotExist':
-      return value === null;
-    case 'In':
-      return value !== null && values.includes(value);
-    case 'NotIn':
-      return value === null || !values.includes(value);
-  }
-}
-
-/** `source:key`; without a source, or with `any`, whatever the label's source is. */
-function valueOf(written: string, labels: readonly Label[]): string | null {
-  const colon = written.indexOf(':');
-  const source = colon < 0 ? 'any' : written.slice(0, colon);
-  const key = written.slice(colon + 1);
-  return labels.find((label) => label.key === key && (source === 'any' || label.source === source))?.value ?? null;
 }

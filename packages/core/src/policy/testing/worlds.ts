@@ -6,13 +6,16 @@
 import fc, { type Arbitrary } from 'fast-check';
 import {
   ENTITIES,
+  GRANT_SCOPES,
   LABEL_OPERATORS,
   NO_EXTENSIONS,
   NOTHING_SAID,
   type CidrSpec,
   type DirectionSpec,
   type EndpointSliceObject,
+  type GrantScope,
   type LabelSelector,
+  type Labels,
   type NamedPort,
   type NamespaceObject,
   type PodObject,
@@ -113,7 +116,7 @@ function serviceAt(index: number): Arbitrary<ServiceObject> {
     labels: fc.record({ role: word('x', 'y') }, { requiredKeys: [] }),
     addresses: fc.constant(SERVICE_ADDRESSES[index]),
     ports: fc.uniqueArray(servicePort, { selector: ({ port, protocol }) => `${port}/${protocol}`, minLength: 1, maxLength: 2 }),
-    selector: fc.oneof({ weight: 3, arbitrary: fc.record({ app: word(...APPS) }) }, { weight: 1, arbitrary: fc.constant(null) }),
+    selector: fc.oneof<Arbitrary<Labels | null>[]>(fc.record({ app: word(...APPS) }), fc.record({ app: word(...APPS) }), word(null, {})),
   });
 }
 
@@ -133,7 +136,7 @@ function slicesOf(list: readonly ServiceObject[]): Arbitrary<EndpointSliceObject
           fc.record({ name: word('', 'dns', ...ports.map((one) => one.name)), port: often<number | null>(53, word(80, 5353, null)), protocol: word<6 | 17>(17, 17, 6) }), 2, 0,
         ),
       }),
-      { freq: selector === null ? 5 : 2 },
+      { freq: selector === null || !('app' in selector) ? 5 : 2 },
     ),
   );
   return fc.tuple(...written).map((slices) => slices.filter((slice) => slice !== null));
@@ -226,7 +229,7 @@ const mixedPeers: Arbitrary<Peers> = fc.tuple(endpointPeers, cidrPeers).map(([on
 const noNames = fc.constant(null);
 const names = fc.option(few(dnsEntry, 3, 0), { freq: 2 });
 const peersOfEither = [endpointPeers, endpointPeers, cidrPeers, entityPeers, mixedPeers];
-const egressRule = ruleOf([...peersOfEither, servicePeers, fqdnPeers], names);
+const egressRule = ruleOf([...peersOfEither, servicePeers, servicePeers, fqdnPeers], names);
 const egressDenyRule = ruleOf([...peersOfEither, servicePeers], noNames);
 const ingressRule = ruleOf(peersOfEither, noNames);
 
@@ -246,8 +249,14 @@ const spec = fc.record({
 });
 
 function policyAt(index: number): Arbitrary<PolicyObject> {
-  const extensions = fc.record({ queryTypes: fc.option(fc.subarray(TYPES, { minLength: 1 })), denyFqdns: fc.option(few(nameSelector, 2), { freq: 2 }) });
-  return fc.record({ kind: word(...POLICY_KINDS), space: word(...SPACES), specs: few(spec, 2), extensions: often<Partial<PolicyExtensions>>({}, extensions) }).map(
+  const extensions = fc.record({
+    queryTypes: fc.option(fc.subarray(TYPES, { minLength: 1 }), { freq: 2 }),
+    denyFqdns: fc.option(few(nameSelector, 2, 0), { freq: 2 }),
+    // A limit makes rules of a pod that is open, and changes no verdict.
+    queryRate: often<number | null>(null, fc.constant(5)),
+    grantScope: often<GrantScope | null>(null, word(...GRANT_SCOPES)),
+  });
+  return fc.record({ kind: word(...POLICY_KINDS), space: word(...SPACES), specs: few(spec, 2), extensions: often<Partial<PolicyExtensions>>({}, extensions, 2) }).map(
     ({ kind, space, specs, extensions: some }): PolicyObject => ({
       kind,
       namespace: kind === 'CiliumClusterwideNetworkPolicy' ? '' : space,
