@@ -42,7 +42,7 @@ const plain: Group = {
     at.isDenied('shop/cart', 'shop/web', 'tcp/443'),
     at.isDenied('shop/cart', HOST, 'tcp/443'),
     at.isDenied('shop/cart', REMOTE_NODE, 'tcp/443'),
-    cite('pkg/policy/api/rule_validation.go').isDenied('bank/ledger', OUTSIDE, 'tcp/443'),
+    cite('pkg/policy/api/egress.go').isDenied('bank/ledger', OUTSIDE, 'tcp/443'),
   ],
 };
 

@@ -105,6 +105,8 @@ specs:
     rules.asks('shop/web', 'two.test', { rule: 'first spec.egress[1]' }),
     rules.asks('shop/web', 'a.three.test', { rule: 'second spec.egress[0]' }),
     rules.isRefused('shop/web', 'four.test'),
+    rules.asks('fd00::1:1', 'one.test', { notLive: 'the client has no such address', rule: 'first spec.egress[0]' }),
+    rules.isRefused('fd00::1:1', 'four.test', { notLive: 'the client has no such address' }),
     union.asks('shop/cart', 'udp.test', { rule: 'listed spec.egress[0].toPorts[0]' }),
     union.isRefused('shop/cart', 'tcp.test'),
     union.asks('shop/cart', 'tcp.test', { protocol: 'tcp', rule: 'listed spec.egress[0].toPorts[1]' }),

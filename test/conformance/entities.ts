@@ -124,6 +124,7 @@ const offCluster: Group = {
     api.isDenied('shop/web', '198.51.100.7', 'tcp/6443'),
     api.reaches('shop/cart', '198.51.100.6', 'tcp/6443'),
     api.reaches('bank/ledger', '198.51.100.6', 'tcp/6443'),
+    mapping.reaches('bank/web', '198.51.100.6', 'tcp/6443', { rule: 'to-cluster spec.egress[0]' }),
     mapping.isDenied('bank/web', '198.51.100.7', 'tcp/6443'),
     api.isDenied('lab/probe', '198.51.100.6', 'tcp/6443'),
   ],

@@ -98,10 +98,10 @@ const labels: Group = {
     code.reaches('shop/web', 'shop/api', 'tcp/80', { rule: 'by-namespace-label spec.egress[0]' }),
     code.reaches('shop/web', 'bank/vault', 'tcp/80'),
     code.isDenied('shop/web', 'lab/probe', 'tcp/80'),
-    cite(`${KUBERNETES}#service-accounts`).reaches('shop/cart', 'shop/api', 'tcp/80', { rule: 'by-account spec.egress[0]' }),
-    cite(`${KUBERNETES}#service-accounts`).isDenied('shop/cart', 'shop/web', 'tcp/80'),
-    cite(`${KUBERNETES}#service-accounts`).reaches('bank/ledger', 'shop/api', 'tcp/80'),
-    cite(`${KUBERNETES}#service-accounts`).isDenied('bank/ledger', 'bank/vault', 'tcp/80'),
+    cite(`${KUBERNETES}#serviceaccounts`).reaches('shop/cart', 'shop/api', 'tcp/80', { rule: 'by-account spec.egress[0]' }),
+    cite(`${KUBERNETES}#serviceaccounts`).isDenied('shop/cart', 'shop/web', 'tcp/80'),
+    cite(`${KUBERNETES}#serviceaccounts`).reaches('bank/ledger', 'shop/api', 'tcp/80'),
+    cite(`${KUBERNETES}#serviceaccounts`).isDenied('bank/ledger', 'bank/vault', 'tcp/80'),
     cite(`${KUBERNETES}#multi-cluster`).reaches('bank/web', 'shop/api', 'tcp/80', { rule: 'by-cluster spec.egress[0]' }),
     cite(`${KUBERNETES}#multi-cluster`).isDenied('bank/web', 'bank/vault', 'tcp/80'),
     code.reaches('lab/probe', 'bank/vault', 'tcp/80'),
@@ -122,7 +122,9 @@ const operators: Group = {
       egress: [{toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: lab}, matchExpressions: [{key: tier, operator: DoesNotExist}]}]}]`),
     cnp('bank/prefixes', `
       endpointSelector: {matchLabels: {k8s:app: ledger}}
-      egress: [{toEndpoints: [{matchLabels: {any:app: vault}}]}]`),
+      egress:
+        - {toEndpoints: [{matchLabels: {any:app: vault}}]}
+        - {toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: lab}, matchExpressions: [{key: tier, operator: NotIn, values: [back]}]}]}`),
     cnp('bank/reserved', `
       endpointSelector: {matchLabels: {any:app: web}}
       egress: [{toEndpoints: [{matchLabels: {reserved:world: ""}}]}]`),
@@ -137,6 +139,7 @@ const operators: Group = {
     expressions.isDenied('shop/cart', 'shop/api', 'tcp/80'),
     expressions.reaches('bank/ledger', 'bank/vault', 'tcp/80', { rule: 'prefixes spec.egress[0]' }),
     expressions.isDenied('bank/ledger', 'bank/web', 'tcp/80'),
+    cite('Kubernetes docs: labels and selectors').reaches('bank/ledger', 'lab/probe', 'tcp/80', { rule: 'prefixes spec.egress[1]' }),
     expressions.reaches('bank/web', OUTSIDE, 'tcp/80', { rule: 'reserved spec.egress[0]' }),
     expressions.isDenied('bank/web', 'bank/vault', 'tcp/80'),
     expressions.reaches('lab/probe', 'shop/api', 'tcp/80'),
@@ -173,6 +176,7 @@ const clusterwide: Group = {
   ],
 };
 
+const emptyLists = cite('pkg/policy/api/egress.go');
 const empty: Group = {
   name: 'lists and rules without content',
   manifests: manifests(
@@ -192,10 +196,10 @@ const empty: Group = {
       egress: [{toFQDNs: [], toPorts: [{ports: [{port: "80", protocol: TCP}]}]}]`),
   ),
   cases: [
-    expressions.isDenied('shop/web', 'shop/api', 'tcp/80'),
-    expressions.isRefused('shop/web', 'any.test'),
-    expressions.isDenied('shop/cart', 'shop/api', 'tcp/80'),
-    expressions.isDenied('shop/cart', OUTSIDE, 'tcp/80'),
+    emptyLists.isDenied('shop/web', 'shop/api', 'tcp/80'),
+    emptyLists.isRefused('shop/web', 'any.test'),
+    emptyLists.isDenied('shop/cart', 'shop/api', 'tcp/80'),
+    emptyLists.isDenied('shop/cart', OUTSIDE, 'tcp/80'),
     cite('Documentation/security/policy/layer3.rst#ingress-egress-default-deny').isDenied('bank/ledger', 'bank/vault', 'tcp/80'),
     cite('Documentation/security/policy/layer3.rst#ingress-egress-default-deny').isDenied('bank/vault', 'bank/ledger', 'tcp/80'),
     cite('docs/reference/policy.md').isDenied('bank/web', OUTSIDE, 'tcp/80', { fqdn: 'www.test' }),

@@ -1,6 +1,6 @@
 /** NetworkPolicy of networking.k8s.io/v1, alone and beside Cilium's kinds. */
 import { cite, type Group } from './case.js';
-import { cnp, HOST, manifests, namesAtKubeDns, np, OUTSIDE, pod, WORLD } from './world.js';
+import { cnp, HOST, manifests, namesAtKubeDns, np, OUTSIDE, pod, REMOTE_NODE, WORLD } from './world.js';
 
 const DOCS = 'Kubernetes NetworkPolicy docs';
 const types = cite(`${DOCS}#the-networkpolicy-resource`);
@@ -121,6 +121,7 @@ const blocks: Group = {
     types.reaches(OUTSIDE, 'shop/cart', 'tcp/7'),
     types.isDenied(OUTSIDE, 'shop/cart', 'udp/7'),
     cite('Documentation/security/policy/layer3.rst#selecting-nodes-with-cidr-ipblock').isDenied('shop/api', 'shop/cart', 'tcp/7'),
+    cite('Documentation/security/policy/layer3.rst#selecting-nodes-with-cidr-ipblock').isDenied(REMOTE_NODE, 'shop/cart', 'tcp/7'),
     types.reaches('bank/ledger', OUTSIDE, 'tcp/443'),
     types.reaches('bank/ledger', 'shop/api', 'tcp/443'),
     types.isDenied('bank/ledger', OUTSIDE, 'tcp/80'),
@@ -131,7 +132,7 @@ const blocks: Group = {
   ],
 };
 
-const mixed = cite('Documentation/network/kubernetes/policy.rst#network-policy');
+const mixed = cite('Documentation/network/kubernetes/policy.rst#networkpolicy');
 const beside: Group = {
   name: 'beside the kinds of Cilium',
   manifests: manifests(

@@ -127,6 +127,9 @@ const addresses: Group = {
     cnp('shop/some', `
       endpointSelector: {matchLabels: {app: cart}}
       egress: [{toEndpoints: [{matchLabels: {tier: canary}}]}]`),
+    cnp('lab/others', `
+      endpointSelector: {}
+      egress: [{toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: shop, tier: back}}]}]`),
     cnp('bank/address', `
       endpointSelector: {matchLabels: {app: ledger}}
       egress: [{toCIDR: [10.96.0.0/12]}]`),
@@ -139,6 +142,8 @@ const addresses: Group = {
     mapped.isDenied('shop/web', '10.96.0.20', 'tcp/81'),
     cite('docs/reference/policy.md').isDenied('shop/cart', '10.96.0.20', 'tcp/80'),
     cite('docs/reference/policy.md').reaches('shop/cart', 'shop/api-2', 'tcp/8080'),
+    cite('docs/reference/policy.md').isDenied('lab/probe', '10.96.0.20', 'tcp/80'),
+    cite('docs/reference/policy.md').reaches('lab/probe', 'shop/api', 'tcp/8080'),
     cite('Documentation/security/policy/layer3.rst#ip-cidr-based').isDenied('bank/ledger', '10.96.0.20', 'tcp/80'),
     mapped.reaches('bank/web', '10.96.0.21', 'tcp/443', { rule: 'outside spec.egress[0]' }),
   ],
