@@ -1,6 +1,6 @@
 /** Whom a pod may ask: per-server rules, by pod, Service, node, prefix and port. */
 import { cite, DNS_SERVER, type Group } from './case.js';
-import { ccnp, cnp, COREDNS, KUBE_DNS, manifests, namesAtKubeDns, OTHER_NODE, pod, service, slice, WORLD, WORLD_WITHOUT_DNS } from './world.js';
+import { ccnp, cnp, COREDNS, KUBE_DNS, manifests, namesAtKubeDns, OTHER_NODE, pod, REMOTE_NODE, service, slice, WORLD, WORLD_WITHOUT_DNS } from './world.js';
 
 const LAYER3 = 'Documentation/security/policy/layer3.rst';
 const LAYER4 = 'Documentation/security/policy/layer4.rst';
@@ -77,7 +77,7 @@ const byPort: Group = {
     ports.asks('bank/web', 'www.shop.test', { port: 5353 }),
     ports.asks('lab/probe', 'www.shop.test', { rule: 'range spec.egress[0]' }),
     ports.isRefused('lab/probe', 'www.shop.test', { protocol: 'tcp' }),
-    ports.isRefused('lab/probe', 'www.shop.test', { port: 61 }),
+    ports.isRefused('lab/probe', 'www.shop.test', { port: 5353 }),
   ],
 };
 
@@ -142,7 +142,7 @@ const prefixes: Group = {
     outside.isRefused('shop/web', 'one.test', { server: '127.0.0.54' }),
     outside.isRefused('shop/cart', 'one.test'),
     outside.asks('shop/cart', 'two.test', { rule: 'by-set spec.egress[1]' }),
-    outside.asks('shop/cart', 'one.test', { server: '127.9.9.9' }),
+    outside.asks('shop/cart', 'one.test', { server: '127.0.2.53' }),
     world.asks('bank/ledger', 'one.test', { rule: 'by-world spec.egress[0]' }),
     world.asks('bank/ledger', 'one.test', { server: '2001:db8::53' }),
     world.isRefused('bank/ledger', 'two.test'),
@@ -178,9 +178,9 @@ const nodes: Group = {
   cases: [
     world.asks('shop/web', 'one.test', { rule: 'to-host spec.egress[0]' }),
     world.isRefused('shop/web', 'two.test'),
-    world.isRefused('shop/web', 'one.test', { server: '127.0.3.2' }),
+    world.isRefused('shop/web', 'one.test', { server: REMOTE_NODE }),
     world.isRefused('shop/cart', 'one.test'),
-    world.asks('shop/cart', 'one.test', { server: '127.0.3.2' }),
+    world.asks('shop/cart', 'one.test', { server: REMOTE_NODE }),
     outside.isRefused('bank/ledger', 'one.test'),
     world.isRefused('bank/web', 'one.test'),
     world.asks('lab/probe', 'one.test'),
