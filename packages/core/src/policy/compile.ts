@@ -64,7 +64,8 @@ interface Kept {
 export class SnapshotCompiler {
   readonly #tools: HashTools;
   readonly #passed = new WeakSet<RuleSet>();
-  readonly #cidrsOfPolicy = new WeakMap<PolicyObject, readonly string[]>();
+  /** Prefixes that a policy names; what its Services stand for is the world's say. */
+  readonly #cidrs = new WeakMap<World, WeakMap<PolicyObject, readonly string[]>>();
   readonly #selectors = new SelectorList();
   #kept: Kept | null = null;
 
@@ -125,13 +126,16 @@ export class SnapshotCompiler {
     };
   }
 
-  /** Services decide, too; another world is another compile from the ground up. */
   #cidrsOf(policy: PolicyObject, world: World): readonly string[] {
-    const isKept = this.#kept?.world === world;
-    let cidrs = isKept ? this.#cidrsOfPolicy.get(policy) : undefined;
+    let known = this.#cidrs.get(world);
+    if (known === undefined) {
+      known = new WeakMap();
+      this.#cidrs.set(world, known);
+    }
+    let cidrs = known.get(policy);
     if (cidrs === undefined) {
       cidrs = [...cidrsOf(ruleSpecs(policy), world.services)];
-      this.#cidrsOfPolicy.set(policy, cidrs);
+      known.set(policy, cidrs);
     }
     return cidrs;
   }
