@@ -6,7 +6,7 @@
 import { watch, type FSWatcher } from 'node:fs';
 import type { PolicyObjects } from '@tandem/core';
 import { manifestFingerprint, readManifestFolder } from '@tandem/host';
-import { loadManifests, type Problem } from '@tandem/manifests';
+import { ManifestLoader, type Problem } from '@tandem/manifests';
 
 export interface LoadedManifests {
   /** null: there is an error; the last good state stays. */
@@ -34,10 +34,10 @@ export function watchManifestFolder(dir: string, onLoaded: (loaded: LoadedManife
   return folder;
 }
 
-/** Reads the folder once. Never rejects. */
-export async function loadManifestFolder(dir: string): Promise<LoadedManifests> {
+/** Reads the folder once; files that `loader` knows are not parsed again. Never rejects. */
+export async function loadManifestFolder(dir: string, loader = new ManifestLoader()): Promise<LoadedManifests> {
   const { files, complaints } = await readManifestFolder(dir);
-  const loaded = loadManifests(files);
+  const loaded = loader.load(files);
   const unread = complaints.map(({ path, message, severity }): Problem => ({
     file: path, line: 0, column: 0, field: '', message, severity,
   }));
@@ -51,6 +51,7 @@ export async function loadManifestFolder(dir: string): Promise<LoadedManifests> 
 class WatchedFolder implements ManifestFolder {
   readonly #dir: string;
   readonly #onLoaded: (loaded: LoadedManifests) => void;
+  readonly #loader = new ManifestLoader();
   /** Of what was last reported; null: nothing yet. */
   #reported: string | null = null;
   #watcher: FSWatcher | null = null;
@@ -102,7 +103,7 @@ class WatchedFolder implements ManifestFolder {
     if (print === this.#reported && !this.#isForced) return;
     this.#isForced = false;
     print = await this.#settled(print);
-    const loaded = await loadManifestFolder(this.#dir);
+    const loaded = await loadManifestFolder(this.#dir, this.#loader);
     // What changed while it was read has a print of its own, and is read by the next look.
     this.#reported = print;
     if (!this.#isClosed) this.#onLoaded(loaded);

@@ -6,6 +6,7 @@
  */
 import { isMap, isPair, isScalar, isSeq, type Node } from 'yaml';
 import { nearestHint } from './nearest.js';
+import type { Problem } from './problem.js';
 import type { YamlSource } from './yaml-source.js';
 
 export class Field {
@@ -41,9 +42,9 @@ export class Field {
     this.source.report(this.#offset, this.path, message, 'warning');
   }
 
-  /** `file:line:column`, for complaints that name a second place. */
-  placeText(): string {
-    return this.source.placeText(this.#offset);
+  /** An error about this field that somebody else reports: it holds nothing of the source. */
+  problem(message: string): Problem {
+    return { ...this.source.placeOf(this.#offset), field: this.path, message, severity: 'error' };
   }
 
   map(): MapField | null {

@@ -2,7 +2,8 @@
  * Files of manifests → policy objects, with every complaint and its place. Text in, data out: reading and watching a folder
  * is the agent's part.
  *
- * Invariant: objects are given out only when nothing was wrong; a half-read policy would be a wrong policy.
+ * Invariant: objects are given out only when nothing was wrong; a half-read policy would be a wrong policy. Those of a file whose
+ * text has not changed are the very same objects as before, so that a compile knows what is new.
  */
 import { POLICY_KINDS, type PolicyObjects } from '@tandem/core';
 import { warnOfIdleExtensions } from './extensions.js';
@@ -26,11 +27,13 @@ export interface LoadResult {
 
 type Mutable = { -readonly [K in keyof PolicyObjects]: PolicyObjects[K][number][] };
 
+/** One file, read. */
 interface Loading {
+  readonly text: string;
   readonly objects: Mutable;
   readonly problems: ProblemList;
-  /** Where each object was first seen, by kind, namespace and name. */
-  readonly seen: Map<string, string>;
+  /** Each object's kind, namespace and name, and the complaint for when another has them, too. */
+  readonly names: { readonly key: string; readonly again: Problem }[];
   documents: number;
 }
 
@@ -77,20 +80,65 @@ const KINDS: Readonly<Record<string, Kind>> = {
 const LIST_KIND = 'List';
 
 export function loadManifests(files: readonly SourceFile[]): LoadResult {
-  const loading: Loading = {
-    objects: { namespaces: [], pods: [], services: [], endpointSlices: [], policies: [] },
-    problems: new ProblemList(),
-    seen: new Map(),
-    documents: 0,
-  };
-  const { problems } = loading;
-  if (files.length > FILES_MAX) problems.addFile('', `${files.length} files; the limit is ${FILES_MAX}`);
-  else for (const file of [...files].sort((a, b) => byText(a.path, b.path))) loadFile(file, loading);
-  if (problems.hasErrors) return { objects: null, problems: problems.sorted() };
-  return { objects: sortObjects(loading.objects), problems: problems.sorted() };
+  return new ManifestLoader().load(files);
 }
 
-function loadFile(file: SourceFile, loading: Loading): void {
+export class ManifestLoader {
+  /** The files of the load before, by path. */
+  #known = new Map<string, Loading>();
+
+  load(files: readonly SourceFile[]): LoadResult {
+    const problems = new ProblemList();
+    const before = this.#known;
+    this.#known = new Map();
+    if (files.length > FILES_MAX) {
+      problems.addFile('', `${files.length} files; the limit is ${FILES_MAX}`);
+      return { objects: null, problems: problems.sorted() };
+    }
+    const objects: Mutable = { namespaces: [], pods: [], services: [], endpointSlices: [], policies: [] };
+    const seen = new Map<string, Problem>();
+    let documents = 0;
+    for (const file of [...files].sort((a, b) => byText(a.path, b.path))) {
+      const known = before.get(file.path);
+      const loaded = known?.text === file.text ? known : loadFile(file);
+      this.#known.set(file.path, loaded);
+      problems.addAll(loaded.problems);
+      refuseRepeated(loaded, seen, problems);
+      documents += loaded.documents;
+      if (documents > DOCUMENTS_MAX) {
+        problems.addFile(file.path, `brings the objects to ${documents}; the limit is ${DOCUMENTS_MAX}`);
+        break;
+      }
+      for (const list of LISTS) for (const object of loaded.objects[list]) (objects[list] as unknown[]).push(object);
+    }
+    return { objects: problems.hasErrors ? null : sortObjects(objects), problems: problems.sorted() };
+  }
+}
+
+const LISTS = ['namespaces', 'pods', 'services', 'endpointSlices', 'policies'] as const;
+
+/** Two objects of one kind, namespace and name: nobody could say which of them counts. */
+function refuseRepeated({ names }: Loading, seen: Map<string, Problem>, problems: ProblemList): void {
+  for (const { key, again } of names) {
+    const first = seen.get(key);
+    if (first === undefined) seen.set(key, again);
+    else problems.add({ ...again, message: `${key} is already written at ${first.file}:${first.line}:${first.column}` });
+  }
+}
+
+function loadFile(file: SourceFile): Loading {
+  const loading: Loading = {
+    text: file.text,
+    objects: { namespaces: [], pods: [], services: [], endpointSlices: [], policies: [] },
+    problems: new ProblemList(),
+    names: [],
+    documents: 0,
+  };
+  readFile(file, loading);
+  return loading;
+}
+
+function readFile(file: SourceFile, loading: Loading): void {
   const source = parseSource(file, loading.problems);
   if (source === null) return;
   let isBlank = true;
@@ -133,7 +181,7 @@ function loadObject(root: Field, loading: Loading): void {
     return;
   }
   const metadata = readMetadata(object, kind.namespaced);
-  if (!isFirst(kindName, metadata, loading)) return;
+  rememberName(kindName, metadata, loading);
   if (!isPolicyKind(kindName)) warnOfIdleExtensions(metadata.annotations);
   kind.read(object, metadata, loading.objects);
 }
@@ -162,16 +210,10 @@ function isPolicyKind(kind: string): boolean {
   return POLICY_KINDS.some((one) => one === kind);
 }
 
-function isFirst(kind: string, { namespace: space, name, nameField }: Metadata, loading: Loading): boolean {
-  if (nameField === null) return true;
+function rememberName(kind: string, { namespace: space, name, nameField }: Metadata, { names }: Loading): void {
+  if (nameField === null) return;
   const key = `${kind} ${space === '' ? '' : `${space}/`}${name}`;
-  const first = loading.seen.get(key);
-  if (first === undefined) {
-    loading.seen.set(key, nameField.placeText());
-    return true;
-  }
-  nameField.error(`${key} is already written at ${first}`);
-  return false;
+  names.push({ key, again: nameField.problem(`${key} is written twice`) });
 }
 
 function sortObjects(objects: Mutable): PolicyObjects {

@@ -27,6 +27,12 @@ export class ProblemList {
     if (list.length < PROBLEMS_MAX) list.push(problem);
   }
 
+  /** Those of another list; what was dropped there is counted here, too. */
+  addAll(other: ProblemList): void {
+    for (const problem of [...other.#errors, ...other.#warnings]) this.add(problem);
+    this.#count += other.#count - other.#errors.length - other.#warnings.length;
+  }
+
   /** About a file as a whole. */
   addFile(file: string, message: string, severity: Problem['severity'] = 'error'): void {
     this.add({ file, line: 0, column: 0, field: '', message, severity });

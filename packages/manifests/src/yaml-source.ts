@@ -75,14 +75,13 @@ export class YamlSource {
     return node !== null && isAlias(node) ? (this.#targets.get(node) ?? null) : node;
   }
 
-  placeText(offset: number): string {
+  placeOf(offset: number): { readonly file: string; readonly line: number; readonly column: number } {
     const { line, col } = this.#lines.linePos(offset);
-    return `${this.file}:${line}:${col}`;
+    return { file: this.file, line, column: col };
   }
 
   report(offset: number, field: string, message: string, severity: Problem['severity']): void {
-    const { line, col } = this.#lines.linePos(offset);
-    this.#problems.add({ file: this.file, line, column: col, field, message, severity });
+    this.#problems.add({ ...this.placeOf(offset), field, message, severity });
   }
 }
 

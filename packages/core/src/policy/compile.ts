@@ -142,7 +142,7 @@ export class SnapshotCompiler {
 }
 
 function isSameWorld(before: Kept | null, objects: PolicyObjects, options: CompileOptions): before is Kept {
-  if (before === null || options.allotment !== before.allotment) return false;
+  if (before?.allotment !== options.allotment || before === null) return false;
   if (options.nodeName !== before.options.nodeName || options.enablePolicy !== before.options.enablePolicy) return false;
   return (['pods', 'namespaces', 'services', 'endpointSlices'] as const).every((list) => {
     const [now, then] = [objects[list], before.objects[list]];

@@ -104,21 +104,31 @@ export class RuleSets {
 
 const NONE: readonly number[] = [];
 
-/** The strictest of each; names that may have private addresses add up. null: no limit at all. */
+/**
+ * The strictest of each that refuses; where all that limit it only audit, the strictest of those. Names that may have private
+ * addresses add up. null: no limit at all.
+ */
 function limitsOf(extensions: readonly PolicyExtensions[]): QueryLimits | null {
-  const said = <T>(pick: (one: PolicyExtensions) => T | null): T[] => extensions.flatMap((one) => pick(one) ?? []);
-  const rates = said(({ queryRate }) => queryRate);
-  const entropies = said(({ labelEntropyBits }) => labelEntropyBits);
-  const limiting = extensions.filter(({ queryRate, labelEntropyBits }) => queryRate !== null || labelEntropyBits !== null);
+  const rate = strictest(extensions, ({ queryRate }) => queryRate);
+  const entropy = strictest(extensions, ({ labelEntropyBits }) => labelEntropyBits);
   const lists = extensions.flatMap(({ privateNames }) => (privateNames === null ? [] : [privateNames]));
   const limits: QueryLimits = {
-    ...(said(({ grantScope }) => grantScope).includes('endpoint') ? { grantScope: 'endpoint' } : {}),
-    ...(rates.length === 0 ? {} : { queryRate: Math.min(...rates) }),
-    ...(entropies.length === 0 ? {} : { labelEntropyBits: Math.min(...entropies) }),
-    ...(limiting.length > 0 && limiting.every(({ limitAction }) => limitAction === 'audit') ? { auditOnly: true } : {}),
+    ...(extensions.some(({ grantScope }) => grantScope === 'endpoint') ? { grantScope: 'endpoint' } : {}),
+    ...(rate === null ? {} : { queryRate: rate.limit, ...(rate.isAudited ? { auditRate: true } : {}) }),
+    ...(entropy === null ? {} : { labelEntropyBits: entropy.limit, ...(entropy.isAudited ? { auditEntropy: true } : {}) }),
     ...(lists.length === 0
       ? {}
       : { privateNames: sortedDistinct(lists.flat().map(({ matchName, matchPattern }) => ({ matchName, matchPattern }))) }),
   };
   return Object.keys(limits).length === 0 ? null : limits;
+}
+
+function strictest(
+  extensions: readonly PolicyExtensions[],
+  pick: (one: PolicyExtensions) => number | null,
+): { readonly limit: number; readonly isAudited: boolean } | null {
+  const of = (isAudited: boolean): number[] => extensions.flatMap((one) => ((one.limitAction === 'audit') === isAudited ? (pick(one) ?? []) : []));
+  const [refused, audited] = [of(false), of(true)];
+  if (refused.length === 0 && audited.length === 0) return null;
+  return refused.length > 0 ? { limit: Math.min(...refused), isAudited: false } : { limit: Math.min(...audited), isAudited: true };
 }

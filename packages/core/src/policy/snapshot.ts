@@ -133,8 +133,10 @@ export interface QueryLimits {
   readonly grantScope?: 'endpoint';
   readonly queryRate?: number;
   readonly labelEntropyBits?: number;
-  /** Of the two above: they are only counted. Absent: such a query is refused. */
-  readonly auditOnly?: true;
+  /** `queryRate` is only counted. Absent: a query above it is refused. */
+  readonly auditRate?: true;
+  /** The same of `labelEntropyBits`. */
+  readonly auditEntropy?: true;
   /** Names that may have private addresses; absent: every name may. An empty list: none may. */
   readonly privateNames?: readonly FqdnSelector[];
 }

@@ -168,7 +168,7 @@ function ruleSet(value: unknown, at: string, tools: HashTools): RuleSet {
 }
 
 function limits(value: unknown, at: string): QueryLimits {
-  const item = record(value, at, [], ['grantScope', 'queryRate', 'labelEntropyBits', 'auditOnly', 'privateNames']);
+  const item = record(value, at, [], ['grantScope', 'queryRate', 'labelEntropyBits', 'auditRate', 'auditEntropy', 'privateNames']);
   if (item.grantScope !== undefined && item.grantScope !== 'endpoint') refuse(`${at}.grantScope`, 'is not "endpoint"');
   return {
     ...(item.grantScope === undefined ? {} : { grantScope: 'endpoint' }),
@@ -176,7 +176,8 @@ function limits(value: unknown, at: string): QueryLimits {
     ...(item.labelEntropyBits === undefined
       ? {}
       : { labelEntropyBits: integer(item.labelEntropyBits, `${at}.labelEntropyBits`, 1, LIMITS.labelEntropyBits) }),
-    ...flag(item, at, 'auditOnly'),
+    ...flag(item, at, 'auditRate'),
+    ...flag(item, at, 'auditEntropy'),
     ...(item.privateNames === undefined ? {} : { privateNames: list(item.privateNames, `${at}.privateNames`, LIMITS.patternsPerRule, selector) }),
   };
 }

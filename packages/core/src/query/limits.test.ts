@@ -103,7 +103,7 @@ t.test('a name with a label over the entropy limit is refused, and one at it is 
 
 t.test('limits that are only to be audited, or under audit mode, count and let pass', (t) => {
   for (const rig of [
-    limited({ queryRate: 10, labelEntropyBits: 24, auditOnly: true }),
+    limited({ queryRate: 10, labelEntropyBits: 24, auditRate: true, auditEntropy: true }),
     limited({ queryRate: 10, labelEntropyBits: 24 }, { auditMode: true }),
   ]) {
     t.equal(passed(rig, 12), 12);
@@ -156,7 +156,7 @@ t.test('an empty list lets no name have a private address; the answer is judged 
 
 t.test('audit mode passes private addresses on, counted; limits that are only audited do not', (t) => {
   const open = limited({ privateNames: [] }, { auditMode: true });
-  const closed = limited({ privateNames: [], auditOnly: true });
+  const closed = limited({ privateNames: [], auditRate: true });
   for (const rig of [open, closed]) {
     rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
     rig.answer(answerPacket('echo.k8s.intra.', [A1]));

@@ -35,8 +35,9 @@ export interface EndpointLimits {
   readonly queryRate: number;
   /** Of one label, see `label-entropy.ts`; Infinity: no limit. */
   readonly labelEntropyBits: number;
-  /** The two above are only counted. */
-  readonly auditOnly: boolean;
+  /** Whether each of the two is only counted. */
+  readonly auditRate: boolean;
+  readonly auditEntropy: boolean;
   /** Matches the names that may have private addresses; null: every name may. */
   readonly privateNames: NameTable | null;
 }
@@ -51,7 +52,7 @@ export class QueryLimiter {
   private rowOfId: ReadonlyMap<number, number> = new Map();
   private readonly tables = new Map<string, NameTable>();
 
-  /** `auditMode`: nothing is refused, as if every limit had `auditOnly`. */
+  /** `auditMode`: nothing is refused, as if every limit were only counted. */
   constructor(counters: Counters, auditMode: boolean) {
     this.counters = counters;
     this.auditMode = auditMode;
@@ -88,12 +89,13 @@ export class QueryLimiter {
   overrun(endpointRow: number, bytes: Uint8Array, view: QueryView, nowMs: MonoMs | null): Uint8Array | null {
     const limits = this.limits[endpointRow];
     if (limits === null) return null;
-    const isCountedOnly = limits.auditOnly || this.auditMode;
     if (hasLabelAbove(bytes, view, limits.labelEntropyBits)) {
+      const isCountedOnly = limits.auditEntropy || this.auditMode;
       this.counters.add(isCountedOnly ? COUNTER.label_entropy_audited : COUNTER.label_entropy_refused);
       if (!isCountedOnly) return EDE_TEXT.labelEntropy;
     }
     if (nowMs !== null && limits.queryRate !== Infinity && !this.take(endpointRow, limits.queryRate, nowMs)) {
+      const isCountedOnly = limits.auditRate || this.auditMode;
       this.counters.add(isCountedOnly ? COUNTER.query_rate_audited : COUNTER.query_rate_refused);
       if (!isCountedOnly) return EDE_TEXT.queryRate;
     }
@@ -115,7 +117,8 @@ export class QueryLimiter {
     return {
       queryRate: limits.queryRate ?? Infinity,
       labelEntropyBits: limits.labelEntropyBits ?? Infinity,
-      auditOnly: limits.auditOnly === true,
+      auditRate: limits.auditRate === true,
+      auditEntropy: limits.auditEntropy === true,
       privateNames: limits.privateNames === undefined ? null : this.tableOf(limits.privateNames, tablesInUse),
     };
   }

@@ -94,7 +94,7 @@ const cases = [
   new Case('search domains, allowed name', { settings: { searchDomains } }),
   new Case('query rate', { limits: { queryRate: 1_000_000 } }),
   new Case('label entropy', { limits: { labelEntropyBits: 150 } }),
-  new Case('label entropy, every label looked at', { limits: { labelEntropyBits: 1, auditOnly: true } }),
+  new Case('label entropy, every label looked at', { limits: { labelEntropyBits: 1, auditEntropy: true } }),
   new Case('private names, 10,001 patterns', { limits: { privateNames: [...patterns, own] } }),
   new Case('private names, kept back', { limits: { privateNames: patterns } }),
   new Case('refused', { name: 'bbc.co.uk.default.svc.cluster.local.' }),
