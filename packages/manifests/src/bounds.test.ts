@@ -18,6 +18,9 @@ t.test('objects beyond the limit are refused once', (t) => {
   const found = complaints(`apiVersion: v1\nkind: List\nitems:\n${items.join('\n')}`);
   t.equal(found.length, 1);
   t.match(found[0], /is object 10001; the limit is 10000/);
+  const half = items.slice(0, 5001).join('\n');
+  const files = ['a', 'b'].map((path) => ({ path: `${path}.yaml`, text: `apiVersion: v1\nkind: List\nitems:\n${half.replaceAll('name: n', `name: ${path}`)}` }));
+  t.same(loadManifests(files).problems.map(formatProblem), ['b.yaml: error: brings the objects to 10004; the limit is 10000']);
   t.end();
 });
 

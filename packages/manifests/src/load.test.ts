@@ -1,6 +1,6 @@
 import t from 'tap';
 import { ANY_PEER, NO_EXTENSIONS, compileSnapshot } from '@tandem/core';
-import { loadManifests } from './load.js';
+import { loadManifests, ManifestLoader } from './load.js';
 import { formatProblem } from './problem.js';
 
 const complaints = (text: string, path = 'a.yaml'): string[] => loadManifests([{ path, text }]).problems.map(formatProblem);
@@ -288,5 +288,19 @@ t.test('empty files and comments are nothing, which is said', (t) => {
   }
   t.same(complaints('\n', 'a.json'), ['a.json: warning: holds no object']);
   t.same(complaints('a: [1'), ['a.yaml:1:6: error: Flow sequence in block collection must be sufficiently indented and end with a ]'], 'a broken file is not called empty');
+  t.end();
+});
+
+t.test('a file whose text is the same gives the same objects again, and is held against the others anew', (t) => {
+  const loader = new ManifestLoader();
+  const file = (path: string, name: string) => ({ path, text: `{apiVersion: v1, kind: Namespace, metadata: {name: ${name}}}` });
+  const [first] = loader.load([file('a.yaml', 'one'), file('b.yaml', 'two')]).objects!.namespaces;
+  const again = loader.load([file('b.yaml', 'three'), file('a.yaml', 'one')]).objects!.namespaces;
+  t.equal(again[0], first);
+  t.same(again.map(({ name }) => name), ['one', 'three']);
+  t.same(loader.load([file('a.yaml', 'one'), file('b.yaml', 'one')]).problems.map(formatProblem), [
+    'b.yaml:1:52: metadata.name: error: Namespace one is already written at a.yaml:1:52',
+  ]);
+  t.same(loader.load([file('a.yaml', 'one')]).problems, [], 'what was wrong is not remembered');
   t.end();
 });

@@ -106,7 +106,8 @@ export class ManifestLoader {
       refuseRepeated(loaded, seen, problems);
       documents += loaded.documents;
       if (documents > DOCUMENTS_MAX) {
-        problems.addFile(file.path, `brings the objects to ${documents}; the limit is ${DOCUMENTS_MAX}`);
+        // Within one file it has been told.
+        if (loaded.documents <= DOCUMENTS_MAX) problems.addFile(file.path, `brings the objects to ${documents}; the limit is ${DOCUMENTS_MAX}`);
         break;
       }
       for (const list of LISTS) for (const object of loaded.objects[list]) (objects[list] as unknown[]).push(object);
