@@ -1,14 +1,18 @@
 /**
- * What a policy source of some size costs: a full compile, the edit of one policy, the memory that both forms keep, and how much
- * dearer a query is under 10,000 patterns than under one. Run: npm run bench:policy
+ * What a policy source of some size costs: a full compile, the edit of one policy, what the other member does with a snapshot, the
+ * memory that a compiler, its snapshot and its index keep, and how much dearer a query is under 10,000 patterns than under one.
+ * Run: npm run bench:policy
  */
+import { createHash } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { QueryView, nameFromString, scanName } from '@tandem/dns';
 import { wordsOfAddress } from './address-table.js';
-import { compileSnapshot, type CompileOptions, type CompileResult } from './compile.js';
+import { SnapshotCompiler, type CompileOptions, type CompileResult } from './compile.js';
 import { PolicyIndex } from './decide.js';
+import type { Sha256 } from './snapshot-hash.js';
 import { ANY_PEER, NO_EXTENSIONS, NO_OBJECTS, NOTHING_SAID, type PodObject, type PolicyObject, type PolicyObjects } from './objects.js';
+import { validateSnapshot } from './validate.js';
 
 const POLICIES = 1000;
 const PODS = 500;
@@ -25,6 +29,13 @@ const QUERY_REPEATS = 7;
 /** Prime, so that names come from all over the set. */
 const STRIDE = 7919;
 
+/** The host's, which core may not import. */
+const sha256: Sha256 = (texts) => {
+  const hash = createHash('sha256');
+  for (const text of texts) hash.update(text, 'utf8');
+  return hash.digest('hex');
+};
+
 const OPTIONS: CompileOptions = { nodeName: 'n', enablePolicy: 'default', allotment: null, revision: 1 };
 
 /** Into how many groups the pods of a namespace fall: a policy selects one of them. */
@@ -37,29 +48,39 @@ function report(shape: string, groups: number): void {
   let objects = source(groups);
   const fullMs: number[] = [];
   for (let i = 0; i < COMPILES; i++) fullMs.push(milliseconds(() => build(objects, null)));
-  const before = residentMegabytes();
+  const before = keptMegabytes();
   let built = build(objects, null);
-  const keptMegabytes = residentMegabytes() - before;
+  const kept = keptMegabytes() - before;
   const editMs: number[] = [];
   for (let i = 0; i < EDITS; i++) {
     objects = edit(objects, groups, i * STRIDE);
     editMs.push(milliseconds(() => (built = build(objects, built))));
   }
-  const { ruleSets } = built.result.snapshot;
-  print(`${shape} (${POLICIES} policies, ${PODS} pods, ${NAMES} names each, ${ruleSets.length} rule sets)`);
+  const { snapshot } = built.result;
+  let index: PolicyIndex | null = null;
+  const peerMs: number[] = [];
+  for (let i = 0; i < COMPILES; i++) {
+    const received: unknown = JSON.parse(JSON.stringify(snapshot));
+    peerMs.push(milliseconds(() => (index = PolicyIndex.build(validateSnapshot(received, sha256), index))));
+  }
+  print(`${shape} (${POLICIES} policies, ${PODS} pods, ${NAMES} names each, ${snapshot.ruleSets.length} rule sets)`);
   print(`  full compile    best ${best(fullMs)} ms, median ${median(fullMs)} ms`);
   print(`  one policy edit best ${best(editMs)} ms, median ${median(editMs)} ms`);
-  print(`  kept            ${keptMegabytes.toFixed(1)} MB`);
+  print(`  the other member, a snapshot it knows: best ${best(peerMs)} ms, first ${peerMs[0].toFixed(1)} ms`);
+  print(`  kept            ${kept.toFixed(1)} MB`);
 }
 
+/** As the agent does. */
 interface Built {
+  readonly compiler: SnapshotCompiler;
   readonly result: CompileResult;
   readonly index: PolicyIndex;
 }
 
 function build(objects: PolicyObjects, before: Built | null): Built {
-  const result = compileSnapshot(objects, { ...OPTIONS, allotment: before?.result.allotment ?? null });
-  return { result, index: PolicyIndex.build(result.snapshot, before?.index ?? null) };
+  const compiler = before?.compiler ?? new SnapshotCompiler(sha256);
+  const result = compiler.compile(objects, { ...OPTIONS, allotment: before?.result.allotment ?? null });
+  return { compiler, result, index: PolicyIndex.build(result.snapshot, before?.index ?? null) };
 }
 
 function source(groups: number): PolicyObjects {
@@ -153,7 +174,7 @@ function nanosecondsPerQuery(index: PolicyIndex, count: number): number {
   return spentNs / (QUERY_ROUNDS * QUERY_NAMES);
 }
 
-function residentMegabytes(): number {
+function keptMegabytes(): number {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   collect();
