@@ -60,8 +60,15 @@ const opened: Group = {
       enableDefaultDeny: {egress: false}
       egress: [{toEndpoints: [{matchLabels: {app: vault}}]}]
       ingress: [{fromEndpoints: [{matchLabels: {app: vault}}]}]`),
+    cnp('lab/one-name', `
+      endpointSelector: {}
+      enableDefaultDeny: {egress: false}
+      egress: [${namesAtKubeDns('{matchName: one.test}')}]`),
   ),
   cases: [
+    at.asks('lab/probe', 'one.test'),
+    at.isRefused('lab/probe', 'two.test'),
+    at.reaches('lab/probe', OUTSIDE, 'tcp/80'),
     at.asks('shop/web', 'any.test'),
     at.reaches('shop/web', OUTSIDE, 'tcp/80'),
     at.reaches(OUTSIDE, 'shop/web', 'tcp/80'),

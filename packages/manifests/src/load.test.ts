@@ -257,7 +257,7 @@ t.test('every mistake is named with file, line, column and field', (t) => {
 const WARNED: readonly (readonly [string, string, readonly string[]])[] = [
   ['no namespace', 'apiVersion: v1\nkind: Pod\nmetadata: {name: a, creationTimestamp: null, ownerReferences: []}', ['a.yaml:3:11: metadata: warning: has no namespace: the object is taken to be in "default"']],
   ['another kind', 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}', ['a.yaml:2:1: kind: warning: v1 ConfigMap is unknown and ignored']],
-  ['an empty egress list', policy('  endpointSelector: {}\n  egress: []'), ['a.yaml:6:11: spec.egress: warning: an empty list denies all egress here, while Cilium takes it for absent; write [{}] to deny all in both']],
+  ['an empty egress list', policy('  endpointSelector: {}\n  egress: []'), ['a.yaml:6:11: spec.egress: warning: is an empty list, which says nothing (as in Cilium); write [{}] to deny all']],
   ['another namespace in the subject', policy('  endpointSelector: {matchLabels: {"k8s:io.kubernetes.pod.namespace": other}}\n  egress: [{}]'), ['a.yaml:5:21: spec.endpointSelector: warning: the namespace "other" has no effect: the policy selects pods of its own namespace "shop"']],
   ['rules that name nothing', egress('- toPorts: [{ports: [{port: "53"}], rules: {dns: [{}]}}]'), ['a.yaml:7:52: spec.egress[0].toPorts[0].rules.dns: warning: names nothing, which allows every name (as in Cilium); write matchPattern "*" to say so']],
   ['a name that cannot be', egress(`- toFQDNs: [{matchName: ${'x'.repeat(64)}.io}]`), ['a.yaml:7:27: spec.egress[0].toFQDNs[0].matchName: warning: matches nothing: a DNS name has labels of 63 bytes at most, 255 bytes in all']],

@@ -73,11 +73,9 @@ function readSection(spec: MapField, place: RulePlace): RuleSpec[] | null {
   const items = field?.list() ?? null;
   if (field === null || items === null) return null;
   if (items.length === 0) {
-    if (place.deny) {
-      field.warning('is an empty list, which denies nothing (as in Cilium); leave it out');
-      return null;
-    }
-    field.warning(`an empty list denies all ${place.direction} here, while Cilium takes it for absent; write [{}] to deny all in both`);
+    const instead = place.deny ? 'leave it out' : 'write [{}] to deny all';
+    field.warning(`is an empty list, which says nothing (as in Cilium); ${instead}`);
+    return null;
   }
   return items.flatMap((item) => {
     const map = item.map();

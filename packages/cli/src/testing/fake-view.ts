@@ -84,7 +84,7 @@ export class FakeView implements DaemonView {
       port: request.port, protocol: request.protocol === PROTOCOL.tcp ? 'tcp' : 'udp', name: request.name,
       rule: isAllowed ? { origin, pattern: '*.shop.example.' } : null,
       near: isAllowed ? [] : [{ origin, missed: 'name', explanation: 'the rule allows *.shop.example.' }],
-      deniedBy: isAllowed ? [] : [{ ...origin, path: 'spec' }], revision: 4,
+      deniedBy: isAllowed ? [] : [{ ...origin, path: 'spec' }], isOpen: false, revision: 4,
     };
   }
 

@@ -10,7 +10,7 @@
  * refuses them at every server that it covers.
  *
  * Invariants: what is denied stays denied, whatever allows it; no rule that matches means DENY, but in a set that is open by
- * default. In steady state `decide` allocates nothing. Memo and tables are bounded; at the bound they are dropped and made again,
+ * default, where no rule covers the server. In steady state `decide` allocates nothing. Memo and tables are bounded; at the bound they are dropped and made again,
  * which costs time, never a verdict.
  * Does not know: strangers (`endpointAt` says −1, the caller refuses), limits, clocks.
  */
@@ -65,11 +65,11 @@ const WARM_TARGETS_MAX = 64;
 
 /** What the rules say of one server, port and protocol. */
 interface Resolution {
-  /** Names, one table per target: each must allow. Empty: none is allowed by a rule. */
+  /** Names, one table for each target that rules cover: all must allow. */
   readonly allowed: readonly NameTable[];
   /** Names that are denied; null: none. */
   readonly denied: NameTable | null;
-  /** What stands for a name that no rule allows and none denies. */
+  /** What stands for a name that no table allows and none denies. */
   readonly otherwise: typeof ALLOW_NO_POLICY | typeof DENY;
 }
 const ALL_DENIED: Resolution = { allowed: [], denied: null, otherwise: DENY };
@@ -142,8 +142,8 @@ export class PolicyIndex {
 
   /**
    * May the endpoint ask the server for the name, and this type of it? From 0: index of the allowing rule in the endpoint's rule
-   * set (of a Service with unlike backends: of its first one); ALLOW_NO_POLICY, also where a set that is open by default does not
-   * deny; DENY.
+   * set (of a Service with unlike backends: of its first one); ALLOW_NO_POLICY, also where no rule of a set that is open by
+   * default covers the server; DENY.
    */
   decide(
     endpointRow: number,
@@ -233,7 +233,6 @@ export class PolicyIndex {
   #resolveAnew(ruleSet: number, serverRow: number, portKey: number, type: number): number {
     const set = this.snapshot.ruleSets[ruleSet];
     const protocol = portKey >>> 16;
-    const otherwise = set.openByDefault === true ? ALLOW_NO_POLICY : DENY;
     const allowing = new Set<string>();
     const denying = new Set<number>();
     for (const target of this.targetsOf(serverRow, portKey & 0xffff, protocol)) {
@@ -244,14 +243,14 @@ export class PolicyIndex {
       for (const index of denials) denying.add(index);
       allowing.add(covering.filter((index) => set.rules[index].deny !== true && asksFor(set.rules[index], type)).join());
     }
-    const isCovered = !allowing.has('');
-    if (!isCovered && otherwise === DENY) return this.#remember('', ALL_DENIED);
-    const list = isCovered ? [...allowing] : [];
+    const isUncovered = allowing.delete('');
+    if (isUncovered && set.openByDefault !== true) return this.#remember('', ALL_DENIED);
+    const list = [...allowing];
     const denied = [...denying].sort((a, b) => a - b).join();
     return this.#remember(`${ruleSet}/${list.join('/')}!${denied}`, {
       allowed: list.map((key) => this.#table(ruleSet, key)),
       denied: denied === '' ? null : this.#table(ruleSet, denied),
-      otherwise,
+      otherwise: list.length === 0 ? ALLOW_NO_POLICY : DENY,
     });
   }
 

@@ -1,7 +1,7 @@
 /**
  * Which rules an identity gets, in each direction; pods with equal rules share a set.
  *
- * Invariant: a direction is open without a set where no selected spec closes it, denies in it or limits it. A set whose specs are
+ * Invariant: a direction is open without a set where no selected spec closes it, denies in it, or limits questions. A set whose specs are
  * the same objects as in the compile before is the same object.
  * Does not know: addresses, endpoints' numbers.
  */
@@ -96,7 +96,8 @@ export class RuleSets {
     const isClosed = mode === 'always' || specs.some((spec) => spec[direction].defaultDeny);
     const rules = specs.flatMap((spec) => spec[direction].rules.flatMap((rule) => withPorts(rule, ports) ?? []));
     const limits = direction === 'egress' ? limitsOf(specs.map(({ extensions }) => extensions)) : null;
-    if (!isClosed && limits === null && !rules.some(({ deny }) => deny === true)) return null;
+    // Names that rules.dns does not allow are refused even where nothing closes egress, as in Cilium.
+    if (!isClosed && limits === null && !rules.some(({ deny, dnsPatterns }) => deny === true || dnsPatterns !== null)) return null;
     const content = { rules, ...(isClosed ? {} : { openByDefault: true as const }), ...(limits === null ? {} : { limits }) };
     return { key: ruleSetKey(content, tools), ...content };
   }

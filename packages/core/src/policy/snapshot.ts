@@ -122,7 +122,7 @@ export interface RuleSet {
   /** Hash of the content: equal keys mean equal rules, so compiled forms can be kept over an edit. */
   readonly key: string;
   readonly rules: readonly PolicyRule[];
-  /** What no rule allows is allowed, too: only rules that deny take effect. */
+  /** What no rule covers is allowed, too. A rule with `dnsPatterns` still limits what the servers that it covers may be asked. */
   readonly openByDefault?: true;
   /** Egress only. */
   readonly limits?: QueryLimits;

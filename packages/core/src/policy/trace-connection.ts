@@ -2,8 +2,8 @@
  * May this peer connect to that one? Both directions where both ends are local pods: what the first may reach, and who may reach the
  * second. Around each verdict stands what a person needs: the rule that decided, or what each rule lacked, the nearest first.
  *
- * Invariant: a rule that denies beats every rule that allows. Replies need no rule. This node itself (identity host) may always
- * reach its pods, as with Cilium under Kubernetes (probes).
+ * Invariant: a rule that denies beats every rule that allows. Replies need no rule. This node itself (identity host) may reach its
+ * pods unless a rule denies it, as with Cilium under Kubernetes (probes).
  * Shape: plain JSON, part of the stable output of `tandem policy trace -o json`.
  */
 import { nameFromString, nameToString } from '@tandem/dns';
@@ -48,7 +48,7 @@ export interface TraceParty extends TraceServer {
 
 export interface DirectionTrace {
   readonly verdict: 'allowed' | 'denied';
-  /** `not-local`: no pod of this node is on that end. `no-policy`: no policy closes the direction. `host`: this node may always. */
+  /** `not-local`: no pod of this node is on that end. `no-policy`: no policy closes the direction. `host`: this node may, unless denied. */
   readonly reason: 'rule' | 'no-policy' | 'no-rule' | 'denied-by-rule' | 'not-local' | 'host';
   /** The rule that allows, or denies; null where none does. */
   readonly rule: RuleOrigin | null;
@@ -115,7 +115,6 @@ function partyOf(index: PolicyIndex, text: string, port: number, protocol: L4Pro
 /** A Service's local backends must all let it in. */
 function ingressOf(index: PolicyIndex, from: Party, to: Party, protocol: L4Protocol): DirectionTrace {
   if (to.local.length === 0) return { ...UNJUDGED, reason: 'not-local' };
-  if (from.identity === RESERVED_IDENTITY.host) return { ...UNJUDGED, reason: 'host' };
   const { identity } = from;
   const verdicts = to.local.map(({ row, port }) => judge(index, row, { direction: 'ingress', targets: [{ identity, ports: [port] }], protocol, name: null }));
   return verdicts.find(({ verdict }) => verdict === 'denied') ?? verdicts[0];
@@ -138,6 +137,7 @@ function judge(index: PolicyIndex, row: number, asked: Asked): DirectionTrace {
   const covers = (rule: PolicyRule, target: Target): boolean => selectsPeer(rule, target, name) && coversPort(rule.ports, target.ports, protocol);
   const denial = rules.find((rule) => rule.deny === true && rule.dnsPatterns === null && targets.some((target) => covers(rule, target)));
   if (denial !== undefined) return { ...UNJUDGED, verdict: 'denied', reason: 'denied-by-rule', rule: denial.origin };
+  if (asked.direction === 'ingress' && targets.every(({ identity }) => identity === RESERVED_IDENTITY.host)) return { ...UNJUDGED, reason: 'host' };
   const allowing = rules.filter(({ deny }) => deny !== true);
   const missing = targets.find((target) => !allowing.some((rule) => covers(rule, target)));
   if (missing === undefined) return { ...UNJUDGED, reason: 'rule', rule: allowing.find((rule) => covers(rule, targets[0]))!.origin };

@@ -66,6 +66,8 @@ export interface TraceResult {
    * endpoint where `--enable-policy always` alone closes it.
    */
   readonly deniedBy: readonly RuleOrigin[];
+  /** The endpoint's egress is open but for what its rules say. */
+  readonly isOpen: boolean;
   readonly revision: number;
 }
 
@@ -96,11 +98,12 @@ export function trace(index: PolicyIndex, request: TraceRequest): TraceResult {
     rule: null,
     near: [],
     deniedBy: [],
+    isOpen: false,
   };
   if (row < 0) return { ...base, verdict: 'refused', reason: 'unknown-endpoint' };
   const verdict = index.decide(row, serverRow, request.port, request.protocol, wire, view);
   if (verdict === ALLOW_NO_POLICY) return { ...base, verdict: 'allowed', reason: 'no-policy' };
-  const { rules } = index.snapshot.ruleSets[index.endpoint(row).ruleSet!];
+  const { rules, openByDefault } = index.snapshot.ruleSets[index.endpoint(row).ruleSet!];
   if (verdict >= 0) {
     const rule = { origin: rules[verdict].origin, pattern: matchingPattern(rules[verdict], wire, view) };
     return { ...base, verdict: 'allowed', reason: 'rule', rule };
@@ -109,7 +112,7 @@ export function trace(index: PolicyIndex, request: TraceRequest): TraceResult {
   const denial = denialOf(rules, targets, request.protocol, asked);
   if (denial !== null) return { ...base, verdict: 'refused', reason: 'denied-by-rule', rule: denial };
   const near = sortedNear(rules.flatMap((rule) => nearestQuestion(rule, targets, request.protocol, asked) ?? []));
-  return { ...base, verdict: 'refused', reason: 'no-rule', near, deniedBy: closing(index, row, 'egress') };
+  return { ...base, verdict: 'refused', reason: 'no-rule', near, deniedBy: closing(index, row, 'egress'), isOpen: openByDefault === true };
 }
 
 /** The first rule that denies one of the targets, or the name there. */

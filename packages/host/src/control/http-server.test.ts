@@ -187,7 +187,7 @@ t.test('a trace has its rules spread out and its reason as a sentence', async (t
   const origin = { kind: 'CiliumNetworkPolicy', namespace: 'demo', name: 'web', path: 'spec.egress[0]' } as const;
   const result: TraceResult = {
     verdict: 'refused', reason: 'no-rule', endpoint: null, server: { address: '::1', kind: 'world', services: [], targets: [] },
-    port: 53, protocol: 'udp', name: 'a.', rule: null, near: [{ origin, missed: 'name', explanation: 'x' }], deniedBy: [{ ...origin, path: 'spec' }], revision: 3,
+    port: 53, protocol: 'udp', name: 'a.', rule: null, near: [{ origin, missed: 'name', explanation: 'x' }], deniedBy: [{ ...origin, path: 'spec' }], isOpen: false, revision: 3,
   };
   const view = new RecordingView();
   const { tcp } = await served(t, Object.assign(view, { trace: () => result }));
@@ -199,6 +199,8 @@ t.test('a trace has its rules spread out and its reason as a sentence', async (t
   t.match(JSON.parse((await ask(tcp, 'GET', path)).text), { verdict: 'allow', rule: { ...origin, pattern: '*.a' }, nearest: [] });
   const reasons: readonly [Partial<TraceResult>, string, RegExp][] = [
     [{ verdict: 'audit' }, 'audit', /no rule allows this; --policy-audit-mode lets it pass$/],
+    [{ deniedBy: [], isOpen: true }, 'refuse', /rules.dns still limits what this server may be asked/],
+    [{ reason: 'denied-by-rule' }, 'refuse', /a rule denies it/],
     [{ deniedBy: [] }, 'refuse', /no policy closes the endpoint, but --enable-policy is "always"/],
     [{ reason: 'unknown-endpoint' }, 'refuse', /no local endpoint, and --unknown-endpoint is "refuse"$/],
     [{ reason: 'unknown-endpoint', verdict: 'allowed' }, 'allow', /no local endpoint, and --unknown-endpoint is "allow"$/],

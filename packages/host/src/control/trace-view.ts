@@ -71,10 +71,11 @@ const REASONS: Readonly<Record<TraceResult['reason'], string>> = {
 };
 
 const ALWAYS = 'no policy closes the endpoint, but --enable-policy is "always", and no rule allows this';
+const NAMES = 'no policy closes the endpoint, but rules.dns still limits what this server may be asked, and no rule allows this';
 
-function sentenceOf({ verdict, reason, deniedBy }: TraceResult): string {
+function sentenceOf({ verdict, reason, deniedBy, isOpen }: TraceResult): string {
   if (reason === 'unknown-endpoint' && verdict === 'allowed') return REASONS[reason].replace('"refuse"', '"allow"');
-  const text = reason === 'no-rule' && deniedBy.length === 0 ? ALWAYS : REASONS[reason];
+  const text = reason === 'no-rule' && deniedBy.length === 0 ? (isOpen ? NAMES : ALWAYS) : REASONS[reason];
   return verdict === 'audit' ? `${text}; --policy-audit-mode lets it pass` : text;
 }
 
@@ -102,7 +103,7 @@ const DIRECTION_REASONS: Readonly<Record<DirectionTrace['reason'], string>> = {
   'no-rule': 'default deny: no rule allows it',
   'denied-by-rule': 'a rule denies it, whatever allows it',
   'not-local': 'no pod of this node is on this end: policy has no say here',
-  'host': 'this node may always reach its pods',
+  'host': 'this node may reach its pods unless a rule denies it',
 };
 
 export function connectionViewOf(trace: ConnectionTrace): ConnectionView {

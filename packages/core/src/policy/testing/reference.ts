@@ -101,7 +101,7 @@ export function judgeConnection(world: World, connection: Connection): Connectio
   const peer = peerAt(world, from);
   for (const target of targets) {
     if (target.peer.kind !== 'pod' || !isLocal(world, target.peer.pod)) continue;
-    if (world.mode === 'never' || peer.kind === 'host') continue;
+    if (world.mode === 'never') continue;
     const { pod } = target.peer;
     const ports = [target.arrivesAt];
     if (!connectionPasses(world, { pod, direction: 'ingress', peer, ports, protocol, name: null })) ingress = 'denied';
@@ -139,6 +139,7 @@ function connectionPasses(world: World, passage: Passage): boolean {
     }
   }
   if (!isClosed(world, selecting, passage.direction)) return true;
+  if (passage.direction === 'ingress' && passage.peer.kind === 'host') return true;
   for (const { policy, spec } of selecting) {
     for (const rule of spec[passage.direction].allow ?? []) {
       if (ruleCovers(world, { policy, rule }, passage)) return true;
@@ -153,7 +154,8 @@ function questionPasses(world: World, pod: PodObject, target: Target, question: 
   for (const { policy, spec } of selecting) {
     for (const rule of spec.egress.deny ?? []) if (ruleCovers(world, { policy, rule }, passage)) return false;
   }
-  if (!isClosed(world, selecting, 'egress')) return true;
+  // Where nothing closes egress, rules.dns still limits what the servers that it covers may be asked.
+  let isLimited = isClosed(world, selecting, 'egress');
   for (const { policy, spec } of selecting) {
     for (const rule of spec.egress.allow ?? []) {
       if (!peerSelected(world, { policy, rule }, passage)) continue;
@@ -162,11 +164,13 @@ function questionPasses(world: World, pod: PodObject, target: Target, question: 
         continue;
       }
       for (const entry of rule.ports) {
-        if (portCovered(world, entry, passage) && mayBeAsked(entry, policy, question)) return true;
+        if (!portCovered(world, entry, passage) || !asksForType(entry, policy, question)) continue;
+        if (mayBeAsked(entry, question)) return true;
+        isLimited = true;
       }
     }
   }
-  return false;
+  return !isLimited;
 }
 
 /** Whether what no rule allows is denied. */
@@ -181,10 +185,14 @@ function closes({ allow, deny, defaultDeny }: DirectionSpec): boolean {
   return allow !== null || deny !== null;
 }
 
+/** With `query-types`, `rules.dns` is not there for other types. */
+function asksForType({ dns }: PortSpec, { extensions }: PolicyObject, { type }: Question): boolean {
+  return dns === null || extensions.queryTypes === null || extensions.queryTypes.includes(type);
+}
+
 /** `rules.dns` of one `toPorts` entry. */
-function mayBeAsked({ dns }: PortSpec, { extensions }: PolicyObject, { name, type }: Question): boolean {
+function mayBeAsked({ dns }: PortSpec, { name }: Question): boolean {
   if (dns === null) return true;
-  if (extensions.queryTypes !== null && !extensions.queryTypes.includes(type)) return false;
   const written = dns.filter(({ matchName, matchPattern }) => matchName !== null || matchPattern !== null);
   if (written.length === 0) return true;
   return written.some((one) => selectorMatchesName(one, name, 'dns'));
