@@ -27,12 +27,12 @@ const from: Group = {
     cnp('lab/nobody', `
       endpointSelector: {}
       ingress: [{fromEndpoints: []}]`),
-    cnp('shop/not-even-the-host', `
-      endpointSelector: {matchLabels: {app: api}}
+    cnp('bank/not-even-the-host', `
+      endpointSelector: {matchLabels: {app: ledger}}
       ingressDeny: [{fromEntities: [host]}]`),
   ),
   cases: [
-    cite('pkg/policy/mapstate.go').isDenied(HOST, 'shop/api', 'tcp/80', { rule: 'not-even-the-host spec.ingressDeny[0]' }),
+    cite('pkg/policy/mapstate.go').isDenied(HOST, 'bank/ledger', 'tcp/80', { rule: 'not-even-the-host spec.ingressDeny[0]' }),
     at.reaches('shop/api', 'shop/web', 'tcp/443', { rule: 'by-labels spec.ingress[0]' }),
     at.isDenied('shop/api', 'shop/web', 'tcp/80'),
     at.isDenied('bank/vault', 'shop/web', 'tcp/443'),
