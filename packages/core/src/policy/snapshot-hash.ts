@@ -5,7 +5,7 @@
  * own JSON, which is many times faster (`snapshot-hash.test.ts` holds them against `canonicalJson`).
  */
 import { canonicalJson, sha256Hex, utf8 } from './content-hash.js';
-import type { FqdnSelector, PolicyRule, RuleSet, Snapshot } from './snapshot.js';
+import type { EndpointRecord, FqdnSelector, IdentityRecord, PolicyRecord, PolicyRule, PolicySpecRecord, RuleSet, Snapshot } from './snapshot.js';
 
 /** SHA-256 of these texts in a row, as UTF-8: 64 lower-case hex digits. The host has a fast one. */
 export type Sha256 = (texts: Iterable<string>) => string;
@@ -42,9 +42,10 @@ export function ruleSetKey(set: Omit<RuleSet, 'key'>, tools: HashTools = plainTo
 function* contentTexts(content: Omit<Snapshot, 'revision' | 'hash'>, selectorTexts: Iterable<string>, { ruleTexts }: HashTools): Generator<string> {
   const { nodeName, endpoints, identities, cidrs, services, ruleSets, policies } = content;
   yield cidrs === undefined ? '{' : `{"cidrs":${canonicalJson(cidrs)},`;
-  yield `"endpoints":${canonicalJson(endpoints)},"fqdnSelectors":`;
+  yield `"endpoints":${JSON.stringify(endpoints.map(endpointInOrder))},"fqdnSelectors":`;
   yield* selectorTexts;
-  yield `,"identities":${canonicalJson(identities)},"nodeName":${JSON.stringify(nodeName)},"policies":${canonicalJson(policies)},"ruleSets":[`;
+  yield `,"identities":${JSON.stringify(identities.map(identityInOrder))},"nodeName":${JSON.stringify(nodeName)}`;
+  yield `,"policies":${JSON.stringify(policies.map(policyInOrder))},"ruleSets":[`;
   for (let i = 0; i < ruleSets.length; i++) {
     const set = ruleSets[i];
     yield `${i === 0 ? '' : ','}{"key":${JSON.stringify(set.key)},`;
@@ -70,7 +71,24 @@ function rulesText(rules: readonly PolicyRule[], known: RuleTexts): string {
   return text;
 }
 
-/** What is undefined is left out by JSON. */
+// What is undefined is left out by JSON.
+
+function endpointInOrder({ addresses, id, identity, ingressRuleSet, namespace, pod, ruleSet, uid }: EndpointRecord): object {
+  return { addresses, id, identity, ingressRuleSet, namespace, pod, ruleSet, uid };
+}
+
+function identityInOrder({ addresses, identity, labels }: IdentityRecord): object {
+  return { addresses, identity, labels };
+}
+
+function policyInOrder({ kind, name, namespace, specs }: PolicyRecord): object {
+  return { kind, name, namespace, specs: specs.map(specInOrder) };
+}
+
+function specInOrder({ defaultDeny, endpoints, ingress, path, rules }: PolicySpecRecord): object {
+  return { defaultDeny, endpoints, ingress: ingress === undefined ? undefined : { defaultDeny: ingress.defaultDeny, rules: ingress.rules }, path, rules };
+}
+
 function ruleInOrder({ deny, dnsPatterns, fqdns, identities, origin: { kind, name, namespace, path }, ports, queryTypes }: PolicyRule): object {
   return {
     deny,
