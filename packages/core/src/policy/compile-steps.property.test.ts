@@ -15,8 +15,8 @@ interface Step {
   readonly parts: readonly (Exclude<keyof PolicyObjects, 'policies'> | 'mode')[];
   /** Of all policies of all worlds so far: which are there. */
   readonly present: readonly boolean[];
-  /** Whether the allotment of the compile before is handed on, as the agent does. */
-  readonly keepsAllotment: boolean;
+  /** The allotment of the compile before is handed on, as the agent does; read back from disk; or lost with it. */
+  readonly allotment: 'kept' | 'copied' | 'lost';
 }
 
 const runsAsked = Number(process.argv[2] ?? RUNS);
@@ -27,7 +27,7 @@ const steps = fc.array(
     other: worlds,
     parts: fc.subarray(['pods', 'namespaces', 'services', 'endpointSlices', 'mode'] as const, { maxLength: 2 }),
     present: fc.array(fc.boolean(), { minLength: 12, maxLength: 12 }),
-    keepsAllotment: fc.oneof({ weight: 6, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
+    allotment: fc.constantFrom('kept', 'kept', 'kept', 'kept', 'copied', 'lost'),
   }),
   { minLength: STEPS, maxLength: STEPS, size: 'max' },
 );
@@ -42,7 +42,7 @@ t.test('what was compiled before changes nothing in what is compiled now', (t) =
       let allotment: Allotment | null = null;
       changes.forEach((step, revision) => {
         world = next(world, step, pool);
-        const given: Allotment | null = step.keepsAllotment ? allotment : NO_ALLOTMENT;
+        const given: Allotment | null = step.allotment === 'lost' ? NO_ALLOTMENT : step.allotment === 'copied' && allotment !== null ? { ...allotment } : allotment;
         const options: CompileOptions = { nodeName: world.nodeName, enablePolicy: world.mode, allotment: given, revision: revision + 1 };
         const kept = compiler.compile(world.objects, options);
         const fresh = compileSnapshot(world.objects, options);
