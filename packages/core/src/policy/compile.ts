@@ -10,7 +10,6 @@
  */
 import { Allotter, NO_ALLOTMENT, type Allotment } from './allotment.js';
 import { Flattener, type FlatSpec } from './flatten.js';
-import type { IdentityDirectory } from './identity-directory.js';
 import type { PolicyObject, PolicyObjects, RuleSpec } from './objects.js';
 import { CidrDirectory, cidrsOf, PeerResolver } from './peers.js';
 import { policyRecords } from './policy-records.js';
@@ -70,7 +69,7 @@ export class SnapshotCompiler {
   #kept: Kept | null = null;
 
   constructor(sha256: Sha256 = sha256OfTexts) {
-    this.#tools = { sha256, ruleTexts: new WeakMap() };
+    this.#tools = { sha256, texts: new WeakMap() };
   }
 
   /** Throws AppError: SNAPSHOT_REFUSED where the objects exceed `SNAPSHOT_LIMITS`, LIMIT where numbers run out. */
@@ -83,7 +82,7 @@ export class SnapshotCompiler {
     const { cidrKey, cidrRecords, flattener, allotment } = this.#resolver(objects, options, world);
     const specs = flattener.flatten(objects.policies);
     const previous = before?.flattener === flattener ? before.sets : null;
-    const sets = new RuleSets(specs, { directory: world.directory, mode: enablePolicy, clusterPorts: world.clusterPorts, tools: this.#tools, previous });
+    const sets = new RuleSets(specs, { mode: enablePolicy, clusterPorts: world.clusterPorts, tools: this.#tools, previous });
     const keyed = world.endpoints.map(({ record, pod }) => ({ record, keys: sets.keysFor(record.identity, pod) }));
     const { ruleSets, rowOf } = sets.finish();
     const content = {
@@ -102,7 +101,7 @@ export class SnapshotCompiler {
     };
     checkContent(content, this.#passed, this.#tools);
     this.#kept = { objects, options, world, cidrKey, cidrRecords, flattener, sets, allotment };
-    const notices = [...world.notices, ...idleSpecs(specs, world.directory), ...unknownPorts(specs, world)];
+    const notices = [...world.notices, ...idleSpecs(specs, world), ...unknownPorts(specs, world)];
     return { snapshot: { revision, hash: snapshotHashWith(this.#selectors.texts(), content, this.#tools), ...content }, allotment, notices: boundedNotices(notices) };
   }
 
@@ -155,10 +154,10 @@ function ruleSpecs({ specs }: PolicyObject): RuleSpec[] {
 }
 
 /** A selector that matches nobody is mostly a misspelt one. Without pods (policies looked at by themselves) nobody could match. */
-function idleSpecs(specs: readonly FlatSpec[], directory: IdentityDirectory): string[] {
+function idleSpecs(specs: readonly FlatSpec[], { directory }: World): string[] {
   if (!directory.hasPods) return [];
   return specs
-    .filter(({ subject }) => subject !== null && !directory.select(subject).some((identity) => identity >= FIRST_POD_IDENTITY))
+    .filter(({ selected }) => selected?.some((identity) => identity >= FIRST_POD_IDENTITY) === false)
     .map((spec) => `${policyText(spec)}: ${spec.origin.path}.endpointSelector matches no pod`);
 }
 

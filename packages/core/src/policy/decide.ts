@@ -108,7 +108,10 @@ export class PolicyIndex {
     this.#prefixes = prefixes;
     this.#isTyped = Uint8Array.from(snapshot.ruleSets, ({ rules }) => (rules.some(({ queryTypes }) => queryTypes !== undefined) ? 1 : 0));
     this.#tables = previous === null ? new LRUCache({ max: TABLES_MAX }) : previous.#tables;
-    for (let row = 0; row < snapshot.ruleSets.length; row++) this.#warm(row);
+    const warm = new Set(previous?.snapshot.ruleSets.map(({ key }) => key));
+    snapshot.ruleSets.forEach(({ key }, row) => {
+      if (!warm.has(key)) this.#warm(row);
+    });
   }
 
   /** Compiles a snapshot; compiled tables of rule sets that it shares with `previous` are used again. */

@@ -11,7 +11,7 @@ import type {
   DirectionSpec, LabelSelector, NamedPort, NamedPortRef, PolicyExtensions, PolicyObject, PolicySpec, PortSpec, RuleSpec,
 } from './objects.js';
 import type { PeerResolver } from './peers.js';
-import { subjectRequirements, type Requirement } from './selector.js';
+import { subjectRequirements } from './selector.js';
 import type { DnsPattern, FqdnSelector, PolicyRule, PortRange, RuleOrigin } from './snapshot.js';
 import { byText, sortedDistinct } from './sort.js';
 
@@ -20,8 +20,8 @@ export interface FlatSpec {
   readonly serial: number;
   /** `path` is the spec's own. */
   readonly origin: RuleOrigin;
-  /** Which endpoints it applies to; null for a host policy: none. */
-  readonly subject: readonly Requirement[] | null;
+  /** Identities of the pods that it applies to, rising; null for a host policy: none. */
+  readonly selected: readonly number[] | null;
   readonly egress: FlatDirection;
   readonly ingress: FlatDirection;
   readonly extensions: PolicyExtensions;
@@ -85,7 +85,7 @@ function flattenSpec(policy: PolicyObject, spec: PolicySpec, { peers, serial }: 
   const { kind, namespace, name, extensions } = policy;
   const origin: RuleOrigin = { kind, namespace, name, path: spec.path };
   const selector = spec.endpointSelector;
-  if (selector === null) return { serial, origin, subject: null, egress: NOTHING, ingress: NOTHING, extensions: NO_EXTENSIONS };
+  if (selector === null) return { serial, origin, selected: null, egress: NOTHING, ingress: NOTHING, extensions: NO_EXTENSIONS };
   const flatten = (direction: 'egress' | 'ingress'): FlatDirection => {
     const said = spec[direction];
     const section: Section = { origin, direction, selector, peers, queryTypes: extensions.queryTypes };
@@ -99,7 +99,7 @@ function flattenSpec(policy: PolicyObject, spec: PolicySpec, { peers, serial }: 
   return {
     serial,
     origin,
-    subject: subjectRequirements(selector, namespace),
+    selected: peers.select(subjectRequirements(selector, namespace)),
     egress: flatten('egress'),
     ingress: flatten('ingress'),
     extensions,

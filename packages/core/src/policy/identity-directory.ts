@@ -20,8 +20,6 @@ export class IdentityDirectory {
   readonly #byLabel = new Map<string, number[]>();
   readonly #ofPod = new Map<PodObject, number>();
   readonly #selected = new Map<string, readonly number[]>();
-  /** The same by the list itself: a policy that is compiled again asks with the one of before. */
-  readonly #selectedBy = new WeakMap<readonly Requirement[], readonly number[]>();
 
   /** All are added before the first `select`. */
   add(identity: number, labels: LabelSet, addresses: readonly string[]): void {
@@ -58,15 +56,6 @@ export class IdentityDirectory {
 
   /** Identities that meet all requirements, rising. */
   select(requirements: readonly Requirement[]): readonly number[] {
-    let selected = this.#selectedBy.get(requirements);
-    if (selected === undefined) {
-      selected = this.#selectByText(requirements);
-      this.#selectedBy.set(requirements, selected);
-    }
-    return selected;
-  }
-
-  #selectByText(requirements: readonly Requirement[]): readonly number[] {
     const memoKey = JSON.stringify(requirements);
     const known = this.#selected.get(memoKey);
     if (known !== undefined) return known;

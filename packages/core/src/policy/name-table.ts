@@ -32,6 +32,7 @@ export interface TableEntry {
 }
 
 const NO_MATCH = -1;
+const DOT = 0x2e;
 /** Above every value. */
 const NONE = 0x7fffffff;
 const DEPTHS = 129;
@@ -213,14 +214,24 @@ function nodeFor(nodes: Map<string, SuffixNode>, suffix: string): SuffixNode {
 
 /** Wire form of literal labels without a final dot; '' is the root. Admission has left only letters, digits, - and _. */
 function wireOfLiteral(suffix: string): Uint8Array {
-  const wire: number[] = [];
-  for (const label of suffix === '' ? [] : suffix.split('.')) wire.push(label.length, ...asciiBytes(label));
-  wire.push(0);
-  return Uint8Array.from(wire);
+  if (suffix === '') return new Uint8Array(1);
+  const wire = new Uint8Array(suffix.length + 2);
+  let lengthAt = 0;
+  for (let i = 0; i < suffix.length; i++) {
+    const code = suffix.charCodeAt(i);
+    if (code === DOT) lengthAt = i + 1;
+    else {
+      wire[i + 1] = code;
+      wire[lengthAt]++;
+    }
+  }
+  return wire;
 }
 
 function asciiBytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (one) => one.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 function labelCountOf(wire: Uint8Array): number {

@@ -131,6 +131,11 @@ export class PeerResolver {
     this.#services = services;
   }
 
+  /** Whom a policy's own selector selects, rising. */
+  select(requirements: readonly Requirement[]): readonly number[] {
+    return this.#directory.select(requirements);
+  }
+
   /** Rising; null is any peer. `subject`: the selector of the policy's own pods. */
   resolve(rule: RuleSpec, namespace: string, subject: LabelSelector): readonly number[] | null {
     const { endpoints, cidrs, entities, services, fqdns } = rule;

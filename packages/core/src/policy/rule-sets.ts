@@ -7,19 +7,17 @@
  */
 import type { EnforcementMode } from './compile.js';
 import { withPorts, type FlatSpec } from './flatten.js';
-import type { IdentityDirectory } from './identity-directory.js';
 import type { NamedPort, PodObject, PolicyExtensions } from './objects.js';
 import type { QueryLimits, RuleSet } from './snapshot.js';
 import { ruleSetKey, type HashTools } from './snapshot-hash.js';
 import { byText, sortedDistinct } from './sort.js';
 
 export interface RuleSetsOptions {
-  readonly directory: IdentityDirectory;
   readonly mode: EnforcementMode;
   /** Of all pods of the cluster: what an egress rule may name. */
   readonly clusterPorts: readonly NamedPort[];
   readonly tools: HashTools;
-  /** Of the compile before, with the same `directory`, `mode` and `clusterPorts`; null: all is new. */
+  /** Of the compile before, with the same Flattener, `mode` and `clusterPorts`; null: all is new. */
   readonly previous: RuleSets | null;
 }
 
@@ -44,9 +42,8 @@ export class RuleSets {
     this.#specs = specs;
     this.#options = options;
     this.#previous = previous === null ? new Map() : previous.#made;
-    specs.forEach(({ subject }, index) => {
-      if (subject === null) return;
-      for (const identity of options.directory.select(subject)) {
+    specs.forEach(({ selected }, index) => {
+      for (const identity of selected ?? NONE) {
         const list = this.#selecting.get(identity);
         if (list === undefined) this.#selecting.set(identity, [index]);
         else list.push(index);

@@ -5,22 +5,20 @@
  * own JSON, which is many times faster (`snapshot-hash.test.ts` holds them against `canonicalJson`).
  */
 import { canonicalJson, sha256Hex, utf8 } from './content-hash.js';
-import type { EndpointRecord, FqdnSelector, IdentityRecord, PolicyRecord, PolicyRule, PolicySpecRecord, RuleSet, Snapshot } from './snapshot.js';
+import type { EndpointRecord, FqdnSelector, PolicyRecord, PolicyRule, RuleSet, Snapshot } from './snapshot.js';
 
 /** SHA-256 of these texts in a row, as UTF-8: 64 lower-case hex digits. The host has a fast one. */
 export type Sha256 = (texts: Iterable<string>) => string;
 
 export const sha256OfTexts: Sha256 = (texts) => sha256Hex(utf8([...texts].join('')));
 
-/** The texts of rule lists, for as long as the lists live: they make up most of a snapshot, and an edit changes few of them. */
-export type RuleTexts = WeakMap<readonly PolicyRule[], string>;
-
 export interface HashTools {
   readonly sha256: Sha256;
-  readonly ruleTexts: RuleTexts;
+  /** The texts of lists, for as long as the lists live: an edit changes few of them. */
+  readonly texts: WeakMap<readonly unknown[], string>;
 }
 
-const plainTools = (): HashTools => ({ sha256: sha256OfTexts, ruleTexts: new WeakMap() });
+const plainTools = (): HashTools => ({ sha256: sha256OfTexts, texts: new WeakMap() });
 
 /** Hash of a snapshot's content: all but `revision` and `hash`. */
 export function snapshotHash(content: Omit<Snapshot, 'revision' | 'hash'>, tools: HashTools = plainTools()): string {
@@ -35,24 +33,23 @@ export function snapshotHashWith(selectorTexts: Iterable<string>, content: Omit<
 /** Key of a rule set: equal keys mean equal rules. One that says nothing but its rules is hashed as their list alone, as ever. */
 export function ruleSetKey(set: Omit<RuleSet, 'key'>, tools: HashTools = plainTools()): string {
   const { rules, openByDefault, limits } = set;
-  const text = rulesText(rules, tools.ruleTexts);
+  const text = textOf(rules, tools, ruleInOrder);
   return tools.sha256(openByDefault === undefined && limits === undefined ? [text] : ['{', ...setMembers(set, text), '}']);
 }
 
-function* contentTexts(content: Omit<Snapshot, 'revision' | 'hash'>, selectorTexts: Iterable<string>, { ruleTexts }: HashTools): Generator<string> {
+function* contentTexts(content: Omit<Snapshot, 'revision' | 'hash'>, selectorTexts: Iterable<string>, tools: HashTools): Generator<string> {
   const { nodeName, endpoints, identities, cidrs, services, ruleSets, policies } = content;
-  yield cidrs === undefined ? '{' : `{"cidrs":${canonicalJson(cidrs)},`;
+  yield cidrs === undefined ? '{' : `{"cidrs":${textOf(cidrs, tools, null)},`;
   yield `"endpoints":${JSON.stringify(endpoints.map(endpointInOrder))},"fqdnSelectors":`;
   yield* selectorTexts;
-  yield `,"identities":${JSON.stringify(identities.map(identityInOrder))},"nodeName":${JSON.stringify(nodeName)}`;
-  yield `,"policies":${JSON.stringify(policies.map(policyInOrder))},"ruleSets":[`;
+  yield `,"identities":${textOf(identities, tools, null)},"nodeName":${JSON.stringify(nodeName)},"policies":${JSON.stringify(policies.map(policyInOrder))},"ruleSets":[`;
   for (let i = 0; i < ruleSets.length; i++) {
     const set = ruleSets[i];
     yield `${i === 0 ? '' : ','}{"key":${JSON.stringify(set.key)},`;
-    yield* setMembers(set, rulesText(set.rules, ruleTexts));
+    yield* setMembers(set, textOf(set.rules, tools, ruleInOrder));
     yield '}';
   }
-  yield `],"services":${canonicalJson(services)}}`;
+  yield `],"services":${textOf(services, tools, null)}}`;
 }
 
 function* setMembers({ openByDefault, limits }: Omit<RuleSet, 'key'>, rules: string): Generator<string> {
@@ -62,33 +59,30 @@ function* setMembers({ openByDefault, limits }: Omit<RuleSet, 'key'>, rules: str
   yield rules;
 }
 
-function rulesText(rules: readonly PolicyRule[], known: RuleTexts): string {
-  let text = known.get(rules);
+/** `inOrder` gives an item with its keys in order; null: canonical JSON finds it. */
+function textOf<T>(list: readonly T[], { texts }: HashTools, inOrder: ((item: T) => object) | null): string {
+  let text = texts.get(list);
   if (text === undefined) {
-    text = JSON.stringify(rules.map(ruleInOrder));
-    known.set(rules, text);
+    text = inOrder === null ? canonicalJson(list) : JSON.stringify(list.map(inOrder));
+    texts.set(list, text);
   }
   return text;
 }
-
-// What is undefined is left out by JSON.
 
 function endpointInOrder({ addresses, id, identity, ingressRuleSet, namespace, pod, ruleSet, uid }: EndpointRecord): object {
   return { addresses, id, identity, ingressRuleSet, namespace, pod, ruleSet, uid };
 }
 
-function identityInOrder({ addresses, identity, labels }: IdentityRecord): object {
-  return { addresses, identity, labels };
-}
-
 function policyInOrder({ kind, name, namespace, specs }: PolicyRecord): object {
-  return { kind, name, namespace, specs: specs.map(specInOrder) };
+  return {
+    kind, name, namespace,
+    specs: specs.map(({ defaultDeny, endpoints, ingress, path, rules }) => ({
+      defaultDeny, endpoints, ingress: ingress === undefined ? undefined : { defaultDeny: ingress.defaultDeny, rules: ingress.rules }, path, rules,
+    })),
+  };
 }
 
-function specInOrder({ defaultDeny, endpoints, ingress, path, rules }: PolicySpecRecord): object {
-  return { defaultDeny, endpoints, ingress: ingress === undefined ? undefined : { defaultDeny: ingress.defaultDeny, rules: ingress.rules }, path, rules };
-}
-
+/** What is undefined is left out by JSON. */
 function ruleInOrder({ deny, dnsPatterns, fqdns, identities, origin: { kind, name, namespace, path }, ports, queryTypes }: PolicyRule): object {
   return {
     deny,

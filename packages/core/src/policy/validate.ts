@@ -44,7 +44,7 @@ const CONTENT_KEYS = ['nodeName', 'endpoints', 'identities', 'services', 'ruleSe
 
 /** Throws AppError SNAPSHOT_REFUSED; its message names the field, its detail `field` holds the path. */
 export function validateSnapshot(value: unknown, sha256: Sha256 = sha256OfTexts): Snapshot {
-  const tools: HashTools = { sha256, ruleTexts: new WeakMap() };
+  const tools: HashTools = { sha256, texts: new WeakMap() };
   const root = record(value, 'snapshot', ['revision', 'hash', ...CONTENT_KEYS], ['cidrs']);
   const content = contentOf(root, (item, at) => ruleSet(item, at, tools));
   const revision = integer(root.revision, 'revision', 0, Number.MAX_SAFE_INTEGER);
