@@ -4,11 +4,10 @@
  *
  * Invariant: an annotation under the prefix is understood or an error; one that is misspelt must not fall away in silence.
  */
-import { GRANT_SCOPES, LIMIT_ACTIONS, NO_EXTENSIONS, type FqdnSelector, type PolicyExtensions, type PolicySpec } from '@tandem/core';
+import { GRANT_SCOPES, LIMIT_ACTIONS, NO_EXTENSIONS, queryType, type FqdnSelector, type PolicyExtensions, type PolicySpec } from '@tandem/core';
 import type { Field } from './field.js';
 import { readName } from './name-fields.js';
 import { nearestHint } from './nearest.js';
-import { queryType } from './query-types.js';
 
 const PREFIX = 'tandem.dev/';
 const QUERIES_PER_SECOND_MAX = 1_000_000;

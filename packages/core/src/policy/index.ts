@@ -18,6 +18,7 @@ export { NameTable, type NameView, type TableEntry } from './name-table.js';
 export * from './objects.js';
 export * from './pattern.js';
 export * from './snapshot.js';
+export { queryType } from './query-type.js';
 export { ruleSetKey, sha256OfTexts, snapshotHash, type Sha256 } from './snapshot-hash.js';
 export * from './trace.js';
 export * from './trace-connection.js';
