@@ -144,6 +144,29 @@ t.test('a trace is explained', async (t) => {
   for (const server of ['127.0.0.1', '127.0.0.1:53/SCTP', '127.0.0.1:0', '127.0.0.1:53/UDP/x', 'dns:53']) t.match(await tandem(runDir, asking('x', server)), { code: 64, err: /IP:PORT\/PROTO is expected/ }, server);
 });
 
+t.test('a connection is traced in both directions', async (t) => {
+  const { runDir, views } = await pair(t);
+  const connecting = (to: string, ...more: string[]): string[] => ['policy', 'trace', '--from', 'demo/web', '--to', to, ...more];
+  const { out, code } = await tandem(runDir, connecting('203.0.113.7:443', '--name', 'www.shop.example'));
+  t.equal(code, 0);
+  t.match(out, /^Verdict +allow\nFrom +10\.0\.0\.1: world identity 2, reserved:world=\nTo +203\.0\.113\.7: world .*, port 443\/TCP, learned as www\.shop\.example\n/);
+  t.match(out, /Egress +allow: a rule allows it: CiliumNetworkPolicy demo\/web-egress spec\.egress\[0\]\.toPorts\[0\]\nIngress +allow: no pod of this node is on this end/);
+  t.same(views[0].asked, [{ from: 'demo/web', to: '203.0.113.7', port: 443, protocol: 6, name: 'www.shop.example' }]);
+  t.match(await tandem(runDir, connecting('demo/api:80')), { code: 0, out: /Egress +deny: default deny.*\nNearest .*: the rule allows 443\/TCP, the port is 80\nDenied by +CiliumNetworkPolicy demo\/web-egress spec\n/ });
+  await tandem(runDir, connecting('[fd00::7]:8/ICMPv6'));
+  t.match(views[0].asked.at(-1), { to: 'fd00::7', port: 8, protocol: 58, name: null });
+  t.match(JSON.parse((await tandem(runDir, [...connecting('demo/api:80'), '-o', 'json'])).out), { verdict: 'deny', egress: { nearest: [{ missed: 'port' }] } });
+  for (const to of ['demo/api', '203.0.113.7:70000', '203.0.113.7:80/GRE', '[fd00::x]:80', 'fd00::7:80']) {
+    t.match(await tandem(runDir, connecting(to)), { code: 64, err: /PEER:PORT\/PROTO is expected/ }, to);
+  }
+  const wrong: readonly [readonly string[], RegExp][] = [
+    [connecting('demo/api:80', '--server', '127.0.0.1:53'), /either --server \(a question\) or --to/], [['policy', 'trace', '--from', 'demo/web'], /either --server/],
+    [connecting('demo/api:80', '--type', 'AAAA'), /--type is of a question/], [['policy', 'trace', '--from', 'demo/web', '--server', '127.0.0.1:53'], /--server needs --name/],
+    [['policy', 'trace', '--from', 'demo/web', '--server', '127.0.0.1:53', '--name', 'x', '--type', 'NOPE'], /A DNS type is expected/],
+  ];
+  for (const [words, err] of wrong) t.match(await tandem(runDir, words), { code: 64, out: '', err }, words.join(' '));
+});
+
 t.test('validate tells every problem of files and folders', async (t) => {
   const dir = folder(t);
   const good = 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: demo\n';
