@@ -120,8 +120,8 @@ t.test('cache import sends a file or standard input, and says what became of it'
 t.test('endpoints, policies and status are shown', async (t) => {
   const { runDir } = await pair(t);
   t.equal((await tandem(runDir, ['endpoint', 'list'])).out,
-    'Endpoint   Identity   Egress     Pod        Addresses   Labels\n7          300        enforced   demo/web   127.0.1.1   k8s:app=web\n');
-  t.match((await tandem(runDir, ['policy', 'list'])).out, /^Kind +Namespace +Name +Rules +Denies +Endpoints\nCiliumNetworkPolicy +demo +web-egress +2 +rest +demo\/web\n$/);
+    'Endpoint   Identity   Egress     Ingress   Pod        Addresses   Labels\n7          300        enforced   open      demo/web   127.0.1.1   k8s:app=web\n');
+  t.match((await tandem(runDir, ['policy', 'list'])).out, /^Kind +Namespace +Name +Egress +Ingress +Endpoints\nCiliumNetworkPolicy +demo +web-egress +2 rules, rest denied +- +demo\/web\n$/);
   const { out } = await tandem(runDir, ['status']);
   t.match(out, /up 1h2m\n/);
   t.match(out, /Policy +revision 4 \(0123456789ab\), 2 endpoints/);

@@ -16,9 +16,9 @@ export function endpointListCommand(io: Io): Command {
 
 function tableOf(rows: readonly EndpointView[]): string {
   return columns([
-    ['Endpoint', 'Identity', 'Egress', 'Pod', 'Addresses', 'Labels'],
+    ['Endpoint', 'Identity', 'Egress', 'Ingress', 'Pod', 'Addresses', 'Labels'],
     ...rows.map((row) => [
-      String(row.id), String(row.identity), row.enforced ? 'enforced' : 'open', `${row.namespace}/${row.pod}`,
+      String(row.id), String(row.identity), row.enforced ? 'enforced' : 'open', row.ingressEnforced ? 'enforced' : 'open', `${row.namespace}/${row.pod}`,
       row.addresses.join(','), ownLabels(row.labels),
     ]),
   ]);

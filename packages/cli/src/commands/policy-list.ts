@@ -16,7 +16,13 @@ export function policyListCommand(io: Io): Command {
 
 function tableOf(rows: readonly PolicyView[]): string {
   return columns([
-    ['Kind', 'Namespace', 'Name', 'Rules', 'Denies', 'Endpoints'],
-    ...rows.map((row) => [row.kind, row.namespace === '' ? '-' : row.namespace, row.name, String(row.rules), row.defaultDeny ? 'rest' : '-', row.endpoints.join(',') || '-']),
+    ['Kind', 'Namespace', 'Name', 'Egress', 'Ingress', 'Endpoints'],
+    ...rows.map((row) => [row.kind, row.namespace === '' ? '-' : row.namespace, row.name, directionText(row), directionText(row.ingress), row.endpoints.join(',') || '-']),
   ]);
+}
+
+/** How many rules, and whether all else is denied. */
+function directionText({ rules, defaultDeny }: { readonly rules: number; readonly defaultDeny: boolean }): string {
+  if (rules === 0 && !defaultDeny) return '-';
+  return `${rules} ${rules === 1 ? 'rule' : 'rules'}${defaultDeny ? ', rest denied' : ''}`;
 }

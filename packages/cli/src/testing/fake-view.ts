@@ -64,12 +64,12 @@ export class FakeView implements DaemonView {
 
   endpoints(): EndpointView[] {
     return [{
-      id: 7, identity: 300, namespace: 'demo', pod: 'web', uid: 'u', addresses: ['127.0.1.1'], enforced: true, labels: ['k8s:app=web'],
+      id: 7, identity: 300, namespace: 'demo', pod: 'web', uid: 'u', addresses: ['127.0.1.1'], enforced: true, ingressEnforced: false, labels: ['k8s:app=web'],
     }];
   }
 
   policies(): PolicyView[] {
-    return [{ kind: 'CiliumNetworkPolicy', namespace: 'demo', name: 'web-egress', rules: 2, defaultDeny: true, endpoints: ['demo/web'] }];
+    return [{ kind: 'CiliumNetworkPolicy', namespace: 'demo', name: 'web-egress', rules: 2, defaultDeny: true, ingress: { rules: 0, defaultDeny: false }, endpoints: ['demo/web'] }];
   }
 
   trace(request: TraceRequest): TraceResult {

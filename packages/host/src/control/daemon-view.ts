@@ -162,8 +162,10 @@ export interface EndpointView {
   readonly pod: string;
   readonly uid: string;
   readonly addresses: readonly string[];
-  /** Whether an egress policy selects the pod; if not, it may ask anything. */
+  /** Whether policy closes the pod's egress to all that no rule allows. */
   readonly enforced: boolean;
+  /** The same for ingress. */
+  readonly ingressEnforced: boolean;
   readonly labels: readonly string[];
 }
 
@@ -176,6 +178,8 @@ export interface PolicyView {
   readonly rules: number;
   /** Whether it closes the egress of those it selects to all that no rule allows. */
   readonly defaultDeny: boolean;
+  /** The same two for ingress. */
+  readonly ingress: { readonly rules: number; readonly defaultDeny: boolean };
   /** `namespace/pod` of the local endpoints it selects; may be none. */
   readonly endpoints: readonly string[];
 }

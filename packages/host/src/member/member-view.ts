@@ -1,6 +1,6 @@
 /** A member as its HTTP API and CLI show it. */
 import {
-  AppError, type ConnectionRequest, type ConnectionTrace, COUNTERS, type EndpointCounts, nameMatcher, formatSocketAddress, LATENCY_BUCKETS_MS, type PolicyIndex, type Role, trace, traceConnection, type TraceRequest,
+  AppError, type ConnectionRequest, type ConnectionTrace, COUNTERS, type EndpointCounts, nameMatcher, formatSocketAddress, LATENCY_BUCKETS_MS, type PolicyIndex, type Role, type Snapshot, trace, traceConnection, type TraceRequest,
   type TraceResult, underSettings,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
@@ -107,7 +107,8 @@ export class MemberView implements DaemonView {
       pod: endpoint.pod,
       uid: endpoint.uid,
       addresses: endpoint.addresses,
-      enforced: endpoint.ruleSet !== null,
+      enforced: isClosed(snapshot, endpoint.ruleSet),
+      ingressEnforced: isClosed(snapshot, endpoint.ingressRuleSet ?? null),
       labels: labels.get(endpoint.identity) ?? [],
     }));
   }
@@ -122,6 +123,10 @@ export class MemberView implements DaemonView {
       name,
       rules: specs.reduce((sum, { rules }) => sum + rules, 0),
       defaultDeny: specs.some(({ defaultDeny }) => defaultDeny),
+      ingress: {
+        rules: specs.reduce((sum, { ingress }) => sum + (ingress?.rules ?? 0), 0),
+        defaultDeny: specs.some(({ ingress }) => ingress?.defaultDeny === true),
+      },
       endpoints: [...new Set(specs.flatMap(({ endpoints }) => endpoints.map((id) => podOf.get(id)!)))].sort(),
     }));
   }
@@ -230,4 +235,9 @@ function registerCache(metrics: Metrics, member: Member): void {
 
 function time(wallMs: number): string {
   return new Date(wallMs).toISOString();
+}
+
+/** Denied is what no rule allows. */
+function isClosed({ ruleSets }: Snapshot, ruleSet: number | null): boolean {
+  return ruleSet !== null && ruleSets[ruleSet].openByDefault !== true;
 }
