@@ -93,6 +93,7 @@ export class SnapshotCompiler {
         ...(keys.ingress === null ? {} : { ingressRuleSet: rowOf(keys.ingress) }),
       })),
       identities: world.identityRecords,
+      ...(world.contested.length === 0 ? {} : { contested: world.contested }),
       ...(cidrRecords.length === 0 ? {} : { cidrs: cidrRecords }),
       services: world.serviceRecords,
       ruleSets,

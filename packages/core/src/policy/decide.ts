@@ -6,7 +6,7 @@
  * port is held against the port that was asked and against the backend's port, and either will do: Cilium sees the
  * backend's port (after DNAT), users mostly write the Service's. A Service port that leads nowhere is reachable only
  * through rules without an L3 part. A rule made of toFQDNs covers no DNS server. An address outside the cluster is judged by the
- * identity of its longest prefix. A rule that denies a server's identity and port refuses every name there; one that denies names
+ * identity of its longest prefix, a contested one as each of its claimants. A rule that denies a server's identity and port refuses every name there; one that denies names
  * refuses them at every server that it covers.
  *
  * Invariants: what is denied stays denied, whatever allows it; no rule that matches means DENY, but in a set that is open by
@@ -17,15 +17,13 @@
 import { LRUCache } from 'lru-cache';
 import { AddressTable, wordsOfAddress } from './address-table.js';
 import { parsePrefix, PrefixTable } from './cidr.js';
+import { asksFor, coveringRules, type Target } from './covering.js';
 import { NameTable, type NameView, type TableEntry } from './name-table.js';
 import { patternsOf } from './pattern.js';
 import {
   L4_PROTOCOL,
   RESERVED_IDENTITY,
   type EndpointRecord,
-  type L4Protocol,
-  type PolicyRule,
-  type PortRange,
   type RuleSet,
   type ServicePort,
   type Snapshot,
@@ -40,16 +38,12 @@ export const WORLD_ROW = 0;
 
 /** What an address is as a DNS server. */
 export interface ServerRow {
-  /** Of the pods at the address, or of its longest prefix; RESERVED_IDENTITY.unknown where only a service has it. */
+  /** Of the pods at the address, or of its longest prefix; RESERVED_IDENTITY.unknown where only a service has it, or it is contested. */
   readonly identity: number;
   /** Indexes into `snapshot.services` of those that have the address. */
   readonly services: readonly number[];
-}
-
-/** One thing that must be allowed: an identity, asked by any of these ports. */
-export interface Target {
-  readonly identity: number;
-  readonly ports: readonly number[];
+  /** Of a contested address: all that it may be. */
+  readonly claimants: readonly number[];
 }
 
 /** Resolutions remembered per (rule set, server, port, protocol, DNS type where rules ask for it): two ways each. */
@@ -81,7 +75,8 @@ export class PolicyIndex {
   readonly #servers: AddressTable;
   readonly #prefixes: PrefixTable;
   readonly #serverRows: readonly ServerRow[];
-  readonly #identityByAddress: ReadonlyMap<string, number>;
+  /** Where pods or nodes are; several for a contested address. */
+  readonly #identitiesByAddress: ReadonlyMap<string, readonly number[]>;
   /** Rule set of each endpoint; −1 means no policy. */
   readonly #ruleSetOf: Int32Array;
   /** 1 where some rule of the set asks for the DNS type. */
@@ -99,10 +94,11 @@ export class PolicyIndex {
       snapshot.endpoints.flatMap((endpoint, row) => endpoint.addresses.map((address) => ({ address, row }))),
     );
     this.#ruleSetOf = Int32Array.from(snapshot.endpoints, (endpoint) => endpoint.ruleSet ?? -1);
-    this.#identityByAddress = new Map(
-      snapshot.identities.flatMap(({ identity, addresses }) => addresses.map((address) => [address, identity] as const)),
-    );
-    const { rows, table, prefixes } = serverRows(snapshot, this.#identityByAddress);
+    this.#identitiesByAddress = new Map([
+      ...snapshot.identities.flatMap(({ identity, addresses }) => addresses.map((address) => [address, [identity]] as const)),
+      ...(snapshot.contested ?? []).map(({ address, identities }) => [address, identities] as const),
+    ]);
+    const { rows, table, prefixes } = serverRows(snapshot, this.#identitiesByAddress);
     this.#serverRows = rows;
     this.#servers = table;
     this.#prefixes = prefixes;
@@ -171,13 +167,13 @@ export class PolicyIndex {
   /** Everything that must be allowed for the server to be: one target for a pod, one per unlike backend for a Service. */
   targetsOf(serverRow: number, port: number, protocol: number): readonly Target[] {
     const open = this.#servicePorts(serverRow, port, protocol);
-    if (open.length === 0) return [{ identity: this.#serverRows[serverRow].identity, ports: [port] }];
+    const { identity, claimants } = this.#serverRows[serverRow];
+    if (open.length === 0) return (claimants.length === 0 ? [identity] : claimants).map((one) => ({ identity: one, ports: [port] }));
     const targets = new Map<string, Target>();
     for (const { backends } of open) {
       for (const backend of backends) {
-        const identity = this.identityOf(backend.address);
         const ports = backend.port === port ? [port] : [port, backend.port];
-        targets.set(`${identity}:${backend.port}`, { identity, ports });
+        for (const one of this.identitiesOf(backend.address)) targets.set(`${one}:${backend.port}`, { identity: one, ports });
       }
     }
     if (targets.size === 0) return [{ identity: RESERVED_IDENTITY.unknown, ports: [port] }];
@@ -199,12 +195,12 @@ export class PolicyIndex {
     return open;
   }
 
-  /** Of a canonical address that is no Service's. */
-  identityOf(address: string): number {
-    const known = this.#identityByAddress.get(address);
+  /** Of a canonical address that is no Service's: one, or all that a contested one may be. */
+  identitiesOf(address: string): readonly number[] {
+    const known = this.#identitiesByAddress.get(address);
     if (known !== undefined) return known;
     const row = this.#prefixes.find(wordsOfAddress(address), 0);
-    return row < 0 ? RESERVED_IDENTITY.world : this.#serverRows[row].identity;
+    return [row < 0 ? RESERVED_IDENTITY.world : this.#serverRows[row].identity];
   }
 
   /** Name tables that this index had to compile itself. */
@@ -306,46 +302,6 @@ export interface QuestionView extends NameView {
   readonly type: number;
 }
 
-function asksFor({ queryTypes }: PolicyRule, type: number): boolean {
-  return queryTypes === undefined || queryTypes.includes(type);
-}
-
-/** Indexes of the rules that cover the target, rising; those that deny among them. */
-export function coveringRules(rules: readonly PolicyRule[], target: Target, protocol: number): number[] {
-  const covering: number[] = [];
-  for (let index = 0; index < rules.length; index++) {
-    const rule = rules[index];
-    if (selectsIdentity(rule, target.identity) && coversPort(rule.ports, target.ports, protocol)) covering.push(index);
-  }
-  return covering;
-}
-
-export function selectsIdentity(rule: PolicyRule, identity: number): boolean {
-  if (rule.identities === null) return rule.fqdns.length === 0;
-  let low = 0;
-  let high = rule.identities.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (rule.identities[middle] < identity) low = middle + 1;
-    else high = middle;
-  }
-  return rule.identities[low] === identity;
-}
-
-export function coversPort(ranges: readonly PortRange[], ports: readonly number[], protocol: number): boolean {
-  if (ranges.length === 0) return true;
-  return ranges.some(
-    (range) =>
-      coversProtocol(range.protocol, protocol) &&
-      ports.some((port) => port >= range.first && port <= range.last),
-  );
-}
-
-/** ANY is TCP, UDP and SCTP. */
-export function coversProtocol(ruled: L4Protocol | null, protocol: number): boolean {
-  return ruled === null ? protocol !== L4_PROTOCOL.icmp && protocol !== L4_PROTOCOL.icmpv6 : ruled === protocol;
-}
-
 function compileRules(ruleSet: RuleSet, covering: readonly number[]): NameTable {
   const entries: TableEntry[] = [];
   for (const value of covering) {
@@ -361,7 +317,7 @@ function compileRules(ruleSet: RuleSet, covering: readonly number[]): NameTable 
 
 function serverRows(
   snapshot: Snapshot,
-  identityByAddress: ReadonlyMap<string, number>,
+  identitiesByAddress: ReadonlyMap<string, readonly number[]>,
 ): { rows: ServerRow[]; table: AddressTable; prefixes: PrefixTable } {
   const servicesByAddress = new Map<string, number[]>();
   snapshot.services.forEach((service, index) => {
@@ -371,23 +327,24 @@ function serverRows(
       else list.push(index);
     }
   });
-  const rows: ServerRow[] = [{ identity: RESERVED_IDENTITY.world, services: [] }];
+  const rows: ServerRow[] = [{ identity: RESERVED_IDENTITY.world, services: [], claimants: [] }];
   const rowByKey = new Map<string, number>();
   const entries: { address: string; row: number }[] = [];
-  for (const address of new Set([...identityByAddress.keys(), ...servicesByAddress.keys()])) {
-    const identity = identityByAddress.get(address) ?? RESERVED_IDENTITY.unknown;
+  for (const address of new Set([...identitiesByAddress.keys(), ...servicesByAddress.keys()])) {
+    const identities = identitiesByAddress.get(address) ?? [RESERVED_IDENTITY.unknown];
     const services = servicesByAddress.get(address) ?? [];
-    const key = `${identity}/${services.join()}`;
+    const key = `${identities.join('+')}/${services.join()}`;
     let row = rowByKey.get(key);
     if (row === undefined) {
       row = rows.length;
-      rows.push({ identity, services });
+      const isContested = identities.length > 1;
+      rows.push({ identity: isContested ? RESERVED_IDENTITY.unknown : identities[0], services, claimants: isContested ? identities : [] });
       rowByKey.set(key, row);
     }
     entries.push({ address, row });
   }
   const prefixes = (snapshot.cidrs ?? []).map(({ identity, cidr }) => {
-    rows.push({ identity, services: [] });
+    rows.push({ identity, services: [], claimants: [] });
     return { prefix: parsePrefix(cidr)!, row: rows.length - 1 };
   });
   return { rows, table: new AddressTable(entries), prefixes: new PrefixTable(prefixes) };

@@ -41,7 +41,7 @@ t.test('hashes are those of the canonical JSON, whoever computes them', (t) => {
   };
   fc.assert(fc.property(fc.array(ruleSet, { maxLength: 3 }), fc.array(selector, { maxLength: 3 }), fc.boolean(), fc.array(endpoint, { maxLength: 2 }), fc.array(policy, { maxLength: 2 }), (ruleSets, fqdnSelectors, hasCidrs, endpoints, policies) => {
     const content = {
-      nodeName: 'n\u00e9', endpoints, identities: [], ...(hasCidrs ? { cidrs: [{ identity: 0x1000000, cidr: '10.0.0.0/8' }] } : {}), services: [], ruleSets,
+      nodeName: 'n\u00e9', endpoints, identities: [], ...(hasCidrs ? { cidrs: [{ identity: 0x1000000, cidr: '10.0.0.0/8' }], contested: [{ identities: [256, 257], address: '10.0.0.1' }] } : {}), services: [], ruleSets,
       fqdnSelectors, policies,
     };
     const expected = sha256OfTexts([canonicalJson(content)]);

@@ -38,8 +38,9 @@ export function ruleSetKey(set: Omit<RuleSet, 'key'>, tools: HashTools = plainTo
 }
 
 function* contentTexts(content: Omit<Snapshot, 'revision' | 'hash'>, selectorTexts: Iterable<string>, tools: HashTools): Generator<string> {
-  const { nodeName, endpoints, identities, cidrs, services, ruleSets, policies } = content;
+  const { nodeName, endpoints, identities, cidrs, contested, services, ruleSets, policies } = content;
   yield cidrs === undefined ? '{' : `{"cidrs":${textOf(cidrs, tools, null)},`;
+  if (contested !== undefined) yield `"contested":${textOf(contested, tools, null)},`;
   yield `"endpoints":${JSON.stringify(endpoints.map(endpointInOrder))},"fqdnSelectors":`;
   yield* selectorTexts;
   yield `,"identities":${textOf(identities, tools, null)},"nodeName":${JSON.stringify(nodeName)},"policies":${JSON.stringify(policies.map(policyInOrder))},"ruleSets":[`;

@@ -30,6 +30,8 @@ export interface Snapshot {
   readonly nodeName: string;
   readonly endpoints: readonly EndpointRecord[];
   readonly identities: readonly IdentityRecord[];
+  /** Addresses that pods of unlike labels claim, by address. */
+  readonly contested?: readonly ContestedAddress[];
   /** Every prefix that a policy names, by identity. */
   readonly cidrs?: readonly CidrRecord[];
   readonly services: readonly ServiceRecord[];
@@ -100,6 +102,13 @@ export interface CidrRecord {
   readonly cidr: string;
   /** Beside `reserved:world`: `reserved:kube-apiserver=` where it is that one's address. */
   readonly labels?: readonly string[];
+}
+
+/** Nobody knows whose it is: it is allowed where each claimant is, and denied where one is. */
+export interface ContestedAddress {
+  readonly address: string;
+  /** Rising; at least two. */
+  readonly identities: readonly number[];
 }
 
 /** A Service address stands for its backends: it may be asked only where every backend is selected. */

@@ -10,7 +10,8 @@ import { nameFromString, nameToString } from '@tandem/dns';
 import { AppError } from '../base/app-error.js';
 import { canonicalAddress } from '../base/socket-address.js';
 import { wordsOfAddress } from './address-table.js';
-import { coversPort, selectsIdentity, type PolicyIndex, type Target } from './decide.js';
+import { coversPort, selectsIdentity, type Target } from './covering.js';
+import type { PolicyIndex } from './decide.js';
 import { selectorMatcher } from './name-matcher.js';
 import { FIRST_CIDR_IDENTITY, RESERVED_IDENTITY, type EndpointRecord, type L4Protocol, type PolicyRule, type RuleOrigin } from './snapshot.js';
 import { closing, describeServer, findEndpoint, type TraceServer } from './trace.js';
@@ -88,7 +89,8 @@ export function traceConnection(index: PolicyIndex, request: ConnectionRequest):
 interface Party {
   /** Of the local pod, or −1. */
   readonly row: number;
-  readonly identity: number;
+  /** One, or all that a contested address may be. */
+  readonly identities: readonly number[];
   /** All that must be allowed for a connection to it. */
   readonly targets: readonly Target[];
   /** The local pods that a connection to it may reach, and at which port: itself, or a Service's backends. */
@@ -105,7 +107,7 @@ function partyOf(index: PolicyIndex, text: string, port: number, protocol: L4Pro
   const backends = index.backendsOf(serverRow, port, protocol).map((one) => ({ row: index.endpointAt(wordsOfAddress(one.address), 0), port: one.port }));
   return {
     row,
-    identity: row < 0 ? index.identityOf(address) : index.endpoint(row).identity,
+    identities: row < 0 ? index.identitiesOf(address) : [index.endpoint(row).identity],
     targets,
     local: row >= 0 ? [{ row, port }] : backends.filter((one) => one.row >= 0),
     party: { ...describeServer(index, address, index.server(serverRow), targets), endpoint: row < 0 ? null : index.endpoint(row) },
@@ -115,8 +117,7 @@ function partyOf(index: PolicyIndex, text: string, port: number, protocol: L4Pro
 /** A Service's local backends must all let it in. */
 function ingressOf(index: PolicyIndex, from: Party, to: Party, protocol: L4Protocol): DirectionTrace {
   if (to.local.length === 0) return { ...UNJUDGED, reason: 'not-local' };
-  const { identity } = from;
-  const verdicts = to.local.map(({ row, port }) => judge(index, row, { direction: 'ingress', targets: [{ identity, ports: [port] }], protocol, name: null }));
+  const verdicts = to.local.map(({ row, port }) => judge(index, row, { direction: 'ingress', targets: from.identities.map((identity) => ({ identity, ports: [port] })), protocol, name: null }));
   return verdicts.find(({ verdict }) => verdict === 'denied') ?? verdicts[0];
 }
 

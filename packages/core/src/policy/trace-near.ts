@@ -5,7 +5,7 @@
  * that a rule lacks, the nearer it was.
  */
 import type { QueryView } from '@tandem/dns';
-import { coversPort, coversProtocol, selectsIdentity, type Target } from './decide.js';
+import { coversPort, coversProtocol, selectsIdentity, type Target } from './covering.js';
 import { NameTable } from './name-table.js';
 import { patternsOf } from './pattern.js';
 import { L4_PROTOCOL, RESERVED_IDENTITY, type DnsPattern, type L4Protocol, type PolicyRule, type PortRange, type RuleOrigin } from './snapshot.js';

@@ -9,7 +9,8 @@ import { QueryView, nameFromString, nameToString, scanName } from '@tandem/dns';
 import { AppError } from '../base/app-error.js';
 import { canonicalAddress } from '../base/socket-address.js';
 import { wordsOfAddress } from './address-table.js';
-import { ALLOW_NO_POLICY, coveringRules, type PolicyIndex, type ServerRow, type Target } from './decide.js';
+import { coveringRules, type Target } from './covering.js';
+import { ALLOW_NO_POLICY, type PolicyIndex, type ServerRow } from './decide.js';
 import {
   FIRST_CIDR_IDENTITY, FIRST_POD_IDENTITY, PROTOCOL, RESERVED_IDENTITY, type EndpointRecord, type PolicyRule, type Protocol, type RuleOrigin,
 } from './snapshot.js';
@@ -182,6 +183,7 @@ export function describeServer(index: PolicyIndex, address: string, row: ServerR
   const { services } = index.snapshot;
   let kind: TraceServer['kind'] = 'pod';
   if (row.services.length > 0) kind = 'service';
+  else if (row.claimants.length > 0) kind = 'pod';
   else if (row.identity === RESERVED_IDENTITY.world || row.identity >= FIRST_CIDR_IDENTITY) kind = 'world';
   else if (row.identity < FIRST_POD_IDENTITY) kind = 'host';
   return {

@@ -17,6 +17,7 @@ import {
   POLICY_KINDS,
   PROTOCOL,
   type CidrRecord,
+  type ContestedAddress,
   type EndpointRecord,
   type FqdnSelector,
   type IdentityRecord,
@@ -45,7 +46,7 @@ const CONTENT_KEYS = ['nodeName', 'endpoints', 'identities', 'services', 'ruleSe
 /** Throws AppError SNAPSHOT_REFUSED; its message names the field, its detail `field` holds the path. */
 export function validateSnapshot(value: unknown, sha256: Sha256 = sha256OfTexts): Snapshot {
   const tools: HashTools = { sha256, texts: new WeakMap() };
-  const root = record(value, 'snapshot', ['revision', 'hash', ...CONTENT_KEYS], ['cidrs']);
+  const root = record(value, 'snapshot', ['revision', 'hash', ...CONTENT_KEYS], ['cidrs', 'contested']);
   const content = contentOf(root, (item, at) => ruleSet(item, at, tools));
   const revision = integer(root.revision, 'revision', 0, Number.MAX_SAFE_INTEGER);
   const hash = text(root.hash, 'hash');
@@ -78,6 +79,7 @@ function contentOf(root: Readonly<Record<string, unknown>>, ruleSetOf: (value: u
     endpoints: list(root.endpoints, 'endpoints', LIMITS.endpoints, (item, at) => endpoint(item, at, ruleSets.length)),
     identities: list(root.identities, 'identities', LIMITS.identities, identity),
     ...(root.cidrs === undefined ? {} : { cidrs: list(root.cidrs, 'cidrs', LIMITS.cidrs, cidr) }),
+    ...(root.contested === undefined ? {} : { contested: list(root.contested, 'contested', LIMITS.addressesPerRecord, contestedAddress) }),
     services: list(root.services, 'services', LIMITS.services, service),
     ruleSets,
     fqdnSelectors: list(root.fqdnSelectors, 'fqdnSelectors', LIMITS.fqdnSelectors, selector),
@@ -87,7 +89,7 @@ function contentOf(root: Readonly<Record<string, unknown>>, ruleSetOf: (value: u
   distinct(content.endpoints.map(({ uid }) => uid), 'endpoints', 'uid');
   distinct(content.endpoints.flatMap(({ addresses }) => addresses), 'endpoints', 'address');
   distinct(content.identities.map((one) => String(one.identity)), 'identities', 'identity');
-  distinct(content.identities.flatMap(({ addresses }) => addresses), 'identities', 'address');
+  distinct([...content.identities.flatMap(({ addresses }) => addresses), ...(content.contested ?? []).map((one) => one.address)], 'identities', 'address');
   distinct((content.cidrs ?? []).map((one) => String(one.identity)), 'cidrs', 'identity');
   distinct((content.cidrs ?? []).map((one) => one.cidr), 'cidrs', 'prefix');
   distinct(ruleSets.map(({ key }) => key), 'ruleSets', 'key');
@@ -117,6 +119,13 @@ function identity(value: unknown, at: string): IdentityRecord {
     labels: list(item.labels, `${at}.labels`, LIMITS.labelsPerIdentity, text),
     addresses: list(item.addresses, `${at}.addresses`, LIMITS.addressesPerRecord, address),
   };
+}
+
+function contestedAddress(value: unknown, at: string): ContestedAddress {
+  const item = record(value, at, ['address', 'identities']);
+  const identities = list(item.identities, `${at}.identities`, LIMITS.identities, (one, where) => integer(one, where, FIRST_POD_IDENTITY, NUMBER_MAX));
+  if (identities.length < 2 || identities.some((one, i) => i > 0 && one <= identities[i - 1])) refuse(`${at}.identities`, 'is not rising, or has fewer than two');
+  return { address: address(item.address, `${at}.address`), identities };
 }
 
 function cidr(value: unknown, at: string): CidrRecord {

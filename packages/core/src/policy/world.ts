@@ -2,7 +2,7 @@
  * The cluster as policies see it: which pods live and have which address, whose identity is whose, where the nodes and the API
  * server are. All that a compile needs beside the policies themselves; kept for as long as none of it changes.
  *
- * Invariant: what is ambiguous is closed: an address that two pods claim belongs to neither.
+ * Invariant: what is ambiguous is closed: an address that two pods claim belongs to neither, and as a peer it is both.
  * Does not know: policies.
  */
 import { canonicalAddress } from '../base/socket-address.js';
@@ -12,7 +12,7 @@ import type { NamedPort, NamespaceObject, PodObject, PolicyObjects } from './obj
 import { KUBE_APISERVER_LABEL, ServiceDirectory } from './peers.js';
 import { LabelSet, podLabels } from './selector.js';
 import { compileServices } from './services.js';
-import { RESERVED_IDENTITY, type EndpointRecord, type IdentityRecord, type ServiceRecord } from './snapshot.js';
+import { RESERVED_IDENTITY, type ContestedAddress, type EndpointRecord, type IdentityRecord, type ServiceRecord } from './snapshot.js';
 import { byText, sortedDistinct } from './sort.js';
 
 /** A local pod, without its rules. */
@@ -26,6 +26,7 @@ export interface World {
   readonly services: ServiceDirectory;
   readonly endpoints: readonly WorldEndpoint[];
   readonly identityRecords: readonly IdentityRecord[];
+  readonly contested: readonly ContestedAddress[];
   readonly serviceRecords: readonly ServiceRecord[];
   /** Of the API server, where it is no node. */
   readonly apiServerElsewhere: readonly string[];
@@ -64,6 +65,7 @@ export function worldOf(objects: PolicyObjects, nodeName: string, before: { read
     services,
     endpoints,
     identityRecords: directory.records(),
+    contested: owned.contested(directory),
     serviceRecords: compileServices(objects, pods),
     apiServerElsewhere: nodes.apiServerElsewhere,
     clusterPorts: sortedDistinct(pods.flatMap(({ ports }) => ports)),
@@ -118,6 +120,16 @@ class OwnedAddresses {
 
   ofEndpoint(pod: PodObject): string[] {
     return pod.addresses.filter((address) => this.#claims.get(address)?.length === 1);
+  }
+
+  /** Those whose claimants are not of one identity. */
+  contested(directory: IdentityDirectory): ContestedAddress[] {
+    const found: ContestedAddress[] = [];
+    for (const [address, claim] of this.#claims) {
+      const identities = [...new Set(claim.map((pod) => directory.identityOfPod(pod)))].sort((a, b) => a - b);
+      if (identities.length > 1) found.push({ address, identities });
+    }
+    return found.sort((a, b) => byText(a.address, b.address));
   }
 
   /** Pods of one identity may share an address: as a server it is the same. */
