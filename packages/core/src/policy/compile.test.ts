@@ -141,6 +141,17 @@ t.test('an address that two pods claim belongs to neither', (t) => {
   t.end();
 });
 
+t.test('a name that pods give to more ports than one rule holds becomes several rules, and the policy stays small enough to publish', (t) => {
+  const pods = Array.from({ length: 100 }, (_, i) => pod(`default/p${i}`, {}, [`10.0.1.${i}`], { ports: [{ name: 'http', port: 8000 + i, protocol: PROTOCOL.tcp }] }));
+  const rule: RuleSpec = { ...ANY_PEER, ports: [{ path: 'toPorts[0]', ports: [{ portName: 'http', protocol: null }], dns: null }] };
+  const { snapshot } = compileSnapshot({ ...NO_OBJECTS, pods, policies: [policy('p', select({}), [rule])] }, OPTIONS);
+  const rules = ruleSetOf(snapshot, 'p0')!;
+  t.same(rules.map(({ ports }) => ports.length), [40, 40, 20]);
+  t.same(rules.flatMap(({ ports }) => ports.map(({ first }) => first)), pods.map((_, i) => 8000 + i));
+  t.same(validateSnapshot(JSON.parse(JSON.stringify(snapshot))), snapshot);
+  t.end();
+});
+
 t.test('services lead to the pods of their selector, or to their slices', (t) => {
   const service = {
     namespace: 'kube-system', name: 'kube-dns', labels: {}, addresses: ['10.96.0.10'], selector: { 'k8s-app': 'kube-dns' },

@@ -6,6 +6,7 @@
  * What an entry means: without L3 part and without ports it covers nothing (`egress: [{}]`); with ports alone, any peer; with an L3
  * part alone, every port. An empty L3 list selects nothing. A spec that says nothing is kept, without rules: people ask for it.
  */
+import { SNAPSHOT_LIMITS as LIMITS } from './limits.js';
 import { NO_EXTENSIONS } from './objects.js';
 import type {
   DirectionSpec, LabelSelector, NamedPort, NamedPortRef, PolicyExtensions, PolicyObject, PolicySpec, PortSpec, RuleSpec,
@@ -69,16 +70,21 @@ export class Flattener {
   }
 }
 
-/** Its ports as numbers: a name is looked up among these. null where it has ports, and none of them is known: it covers nothing. */
-export function withPorts({ rule, named }: FlatRule, known: readonly NamedPort[]): PolicyRule | null {
-  if (named.length === 0) return rule;
+/**
+ * Its ports as numbers: a name is looked up among these. None where it has ports, and none of them is known: it covers nothing. Several
+ * where one name stands for more ports than a rule holds: pods choose the numbers, and must not make the policy too large to publish.
+ */
+export function withPorts({ rule, named }: FlatRule, known: readonly NamedPort[]): PolicyRule[] {
+  if (named.length === 0) return [rule];
   const found = named.flatMap(({ portName, protocol }) =>
     known
       .filter((one) => one.name === portName && (protocol === null || protocol === one.protocol))
       .map((one): PortRange => ({ first: one.port, last: one.port, protocol: one.protocol })),
   );
   const ports = sortedDistinct([...rule.ports, ...found]);
-  return ports.length === 0 ? null : { ...rule, ports };
+  const rules: PolicyRule[] = [];
+  for (let at = 0; at < ports.length; at += LIMITS.portsPerRule) rules.push({ ...rule, ports: ports.slice(at, at + LIMITS.portsPerRule) });
+  return rules;
 }
 
 function flattenSpec(policy: PolicyObject, spec: PolicySpec, { peers, serial }: { readonly peers: PeerResolver; readonly serial: number }): FlatSpec {

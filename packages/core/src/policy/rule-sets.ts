@@ -91,7 +91,7 @@ export class RuleSets {
     if (mode === 'never') return null;
     const specs = selected.map((index) => this.#specs[index]);
     const isClosed = mode === 'always' || specs.some((spec) => spec[direction].defaultDeny);
-    const rules = specs.flatMap((spec) => spec[direction].rules.flatMap((rule) => withPorts(rule, ports) ?? []));
+    const rules = specs.flatMap((spec) => spec[direction].rules.flatMap((rule) => withPorts(rule, ports)));
     const limits = direction === 'egress' ? limitsOf(specs.map(({ extensions }) => extensions)) : null;
     // Names that rules.dns does not allow are refused even where nothing closes egress, as in Cilium.
     if (!isClosed && limits === null && !rules.some(({ deny, dnsPatterns }) => deny === true || dnsPatterns !== null)) return null;
