@@ -20,6 +20,10 @@ const queryTypes: Group = {
     ccnp('bank', `
       endpointSelector: {matchLabels: {app: ledger}}
       egress: [${namesAtKubeDns('{matchPattern: "*"}')}]`, 'tandem.dev/query-types: "A"'),
+    cnp('lab/else-open', `
+      endpointSelector: {}
+      enableDefaultDeny: {egress: false}
+      egress: [${namesAtKubeDns('{matchPattern: "*.shop.test"}')}]`, 'tandem.dev/query-types: "A, AAAA"'),
   ),
   cases: [
     at.asks('shop/web', 'www.shop.test', { rule: 'addresses spec.egress[0]' }),
@@ -34,6 +38,10 @@ const queryTypes: Group = {
     at.isRefused('bank/ledger', 'any.test', { type: DNS_TYPE.AAAA }),
     at.isRefused('bank/ledger', 'any.test', { type: DNS_TYPE.HTTPS, protocol: 'tcp' }),
     at.asks('bank/web', 'any.test', { type: DNS_TYPE.TXT }),
+    at.asks('lab/probe', 'www.shop.test'),
+    at.isRefused('lab/probe', 'www.shop.test', { type: DNS_TYPE.TXT }),
+    at.isRefused('lab/probe', 'www.bank.test', { type: DNS_TYPE.TXT }),
+    at.asks('lab/probe', 'www.bank.test', { server: '198.51.100.53', type: DNS_TYPE.TXT }),
   ],
 };
 

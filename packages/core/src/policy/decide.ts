@@ -240,7 +240,11 @@ export class PolicyIndex {
       // One target that is denied, or that nothing covers, decides for the whole server.
       if (denials.some((index) => set.rules[index].dnsPatterns === null)) return this.#remember('', ALL_DENIED);
       for (const index of denials) denying.add(index);
-      allowing.add(covering.filter((index) => set.rules[index].deny !== true && asksFor(set.rules[index], type)).join());
+      const allows = covering.filter((index) => set.rules[index].deny !== true);
+      const asked = allows.filter((index) => asksFor(set.rules[index], type));
+      // A rule for other types limits the server as any does: also where nothing closes egress.
+      if (allows.length > 0 && asked.length === 0) return this.#remember('', ALL_DENIED);
+      allowing.add(asked.join());
     }
     const isUncovered = allowing.delete('');
     if (isUncovered && set.openByDefault !== true) return this.#remember('', ALL_DENIED);

@@ -105,7 +105,7 @@ export interface PolicyObject {
 
 /** What Tandem adds to the language, under `tandem.dev/` in a policy's annotations (docs/reference/policy.md). null: not said. */
 export interface PolicyExtensions {
-  /** `query-types`: DNS types that its `rules.dns` let through; a question of another type is as if the rule were not there. */
+  /** `query-types`: DNS types that its `rules.dns` let through; for another type they allow no name. */
   readonly queryTypes: readonly number[] | null;
   /** `deny-fqdns`: names that the selected pods may neither ask for nor connect to, whatever else allows it. */
   readonly denyFqdns: readonly FqdnSelector[] | null;

@@ -164,8 +164,8 @@ function questionPasses(world: World, pod: PodObject, target: Target, question: 
         continue;
       }
       for (const entry of rule.ports) {
-        if (!portCovered(world, entry, passage) || !asksForType(entry, policy, question)) continue;
-        if (mayBeAsked(entry, question)) return true;
+        if (!portCovered(world, entry, passage)) continue;
+        if (asksForType(entry, policy, question) && mayBeAsked(entry, question)) return true;
         isLimited = true;
       }
     }
@@ -185,7 +185,7 @@ function closes({ allow, deny, defaultDeny }: DirectionSpec): boolean {
   return allow !== null || deny !== null;
 }
 
-/** With `query-types`, `rules.dns` is not there for other types. */
+/** With `query-types`, `rules.dns` lets no other types through. */
 function asksForType({ dns }: PortSpec, { extensions }: PolicyObject, { type }: Question): boolean {
   return dns === null || extensions.queryTypes === null || extensions.queryTypes.includes(type);
 }
