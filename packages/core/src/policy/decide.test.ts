@@ -48,6 +48,19 @@ function ask(index: PolicyIndex, server: string, name: string, port = 53, protoc
   return index.decide(row, index.serverAt(wordsOfAddress(server), 0), port, protocol, wire, view);
 }
 
+t.test('a Service that leads nowhere is denied by what denies its address', (t) => {
+  const cidrs = [{ identity: 0x1000000, cidr: '10.96.0.0/16' }];
+  const any = rule({ identities: null, ports: [] });
+  // Port 54 has no backends, 55 is none of the Service's ports; behind 53 are pods, whatever the prefix of the address.
+  const verdicts = (snapshot: Snapshot) => [53, 54, 55].map((port) => ask(PolicyIndex.build(snapshot, null), SERVICE, 'x.a.io', port));
+  const denying = (identity: number) => snapshot([any, rule({ identities: [identity], ports: [], dnsPatterns: null, deny: true })]);
+  t.same(verdicts(snapshot([any])), [0, 0, 0]);
+  t.same(verdicts({ ...denying(0x1000000), cidrs }), [0, DENY, DENY]);
+  t.same(verdicts(denying(2)), [0, DENY, DENY]);
+  t.same(verdicts({ ...denying(2), cidrs }), [0, 0, 0], 'the prefix is not the world');
+  t.end();
+});
+
 t.test('addresses lead to endpoints and servers, strangers to neither', (t) => {
   const index = PolicyIndex.build(snapshot([]), null);
   t.equal(index.endpointAt(wordsOfAddress('127.0.1.1'), 0), 0);

@@ -5,7 +5,7 @@
  * port. A Service address stands for its backends: every backend must be allowed on its own, by whichever rule. A rule's
  * port is held against the port that was asked and against the backend's port, and either will do: Cilium sees the
  * backend's port (after DNAT), users mostly write the Service's. A Service port that leads nowhere is reachable only
- * through rules without an L3 part. A rule made of toFQDNs covers no DNS server. An address outside the cluster is judged by the
+ * through rules without an L3 part, and not where a rule denies what its address is otherwise. A rule made of toFQDNs covers no DNS server. An address outside the cluster is judged by the
  * identity of its longest prefix, a contested one as each of its claimants. A rule that denies a server's identity and port refuses every name there; one that denies names
  * refuses them at every server that it covers.
  *
@@ -38,12 +38,12 @@ export const WORLD_ROW = 0;
 
 /** What an address is as a DNS server. */
 export interface ServerRow {
-  /** Of the pods at the address, or of its longest prefix; RESERVED_IDENTITY.unknown where only a service has it, or it is contested. */
-  readonly identity: number;
+  /** Of the pods or node at the address (several where it is contested), else of its longest prefix, else the world's. */
+  readonly identities: readonly number[];
+  /** Only Services have the address: where they lead nowhere, it is nobody's. */
+  readonly isServiceOnly: boolean;
   /** Indexes into `snapshot.services` of those that have the address. */
   readonly services: readonly number[];
-  /** Of a contested address: all that it may be. */
-  readonly claimants: readonly number[];
 }
 
 /** Resolutions remembered per (rule set, server, port, protocol, DNS type where rules ask for it): two ways each. */
@@ -164,11 +164,15 @@ export class PolicyIndex {
     return first;
   }
 
-  /** Everything that must be allowed for the server to be: one target for a pod, one per unlike backend for a Service. */
+  /**
+   * Everything that must be allowed for the server to be: one target for a pod, one per unlike backend for a Service; where that leads
+   * nowhere, the unknown (selected by rules without an L3 part alone) and what the address is otherwise (which may be denied).
+   */
   targetsOf(serverRow: number, port: number, protocol: number): readonly Target[] {
     const open = this.#servicePorts(serverRow, port, protocol);
-    const { identity, claimants } = this.#serverRows[serverRow];
-    if (open.length === 0) return (claimants.length === 0 ? [identity] : claimants).map((one) => ({ identity: one, ports: [port] }));
+    const { identities, isServiceOnly } = this.#serverRows[serverRow];
+    const direct = identities.map((identity): Target => ({ identity, ports: [port] }));
+    if (open.length === 0 && !isServiceOnly) return direct;
     const targets = new Map<string, Target>();
     for (const { backends } of open) {
       for (const backend of backends) {
@@ -176,7 +180,7 @@ export class PolicyIndex {
         for (const one of this.identitiesOf(backend.address)) targets.set(`${one}:${backend.port}`, { identity: one, ports });
       }
     }
-    if (targets.size === 0) return [{ identity: RESERVED_IDENTITY.unknown, ports: [port] }];
+    if (targets.size === 0) return [{ identity: RESERVED_IDENTITY.unknown, ports: [port] }, ...direct];
     return [...targets.values()];
   }
 
@@ -200,7 +204,7 @@ export class PolicyIndex {
     const known = this.#identitiesByAddress.get(address);
     if (known !== undefined) return known;
     const row = this.#prefixes.find(wordsOfAddress(address), 0);
-    return [row < 0 ? RESERVED_IDENTITY.world : this.#serverRows[row].identity];
+    return this.#serverRows[Math.max(WORLD_ROW, row)].identities;
   }
 
   /** Name tables that this index had to compile itself. */
@@ -331,27 +335,27 @@ function serverRows(
       else list.push(index);
     }
   });
-  const rows: ServerRow[] = [{ identity: RESERVED_IDENTITY.world, services: [], claimants: [] }];
+  const cidrs = snapshot.cidrs ?? [];
+  const outside = [RESERVED_IDENTITY.world, ...cidrs.map(({ identity }) => identity)];
+  const rows = outside.map((identity): ServerRow => ({ identities: [identity], isServiceOnly: false, services: [] }));
+  const prefixes = new PrefixTable(cidrs.map(({ cidr }, i) => ({ prefix: parsePrefix(cidr)!, row: WORLD_ROW + 1 + i })));
   const rowByKey = new Map<string, number>();
   const entries: { address: string; row: number }[] = [];
   for (const address of new Set([...identitiesByAddress.keys(), ...servicesByAddress.keys()])) {
-    const identities = identitiesByAddress.get(address) ?? [RESERVED_IDENTITY.unknown];
+    const known = identitiesByAddress.get(address);
+    const isServiceOnly = known === undefined;
+    const identities = known ?? rows[Math.max(WORLD_ROW, prefixes.find(wordsOfAddress(address), 0))].identities;
     const services = servicesByAddress.get(address) ?? [];
-    const key = `${identities.join('+')}/${services.join()}`;
+    const key = `${identities.join('+')}/${services.join()}/${isServiceOnly}`;
     let row = rowByKey.get(key);
     if (row === undefined) {
       row = rows.length;
-      const isContested = identities.length > 1;
-      rows.push({ identity: isContested ? RESERVED_IDENTITY.unknown : identities[0], services, claimants: isContested ? identities : [] });
+      rows.push({ identities, isServiceOnly, services });
       rowByKey.set(key, row);
     }
     entries.push({ address, row });
   }
-  const prefixes = (snapshot.cidrs ?? []).map(({ identity, cidr }) => {
-    rows.push({ identity, services: [], claimants: [] });
-    return { prefix: parsePrefix(cidr)!, row: rows.length - 1 };
-  });
-  return { rows, table: new AddressTable(entries), prefixes: new PrefixTable(prefixes) };
+  return { rows, table: new AddressTable(entries), prefixes };
 }
 
 function mixKey(a: number, b: number, c: number): number {

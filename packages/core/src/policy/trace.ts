@@ -181,11 +181,11 @@ export function labelsOf(index: PolicyIndex, identity: number): readonly string[
 
 export function describeServer(index: PolicyIndex, address: string, row: ServerRow, targets: readonly Target[]): TraceServer {
   const { services } = index.snapshot;
+  const [identity] = row.identities;
   let kind: TraceServer['kind'] = 'pod';
   if (row.services.length > 0) kind = 'service';
-  else if (row.claimants.length > 0) kind = 'pod';
-  else if (row.identity === RESERVED_IDENTITY.world || row.identity >= FIRST_CIDR_IDENTITY) kind = 'world';
-  else if (row.identity < FIRST_POD_IDENTITY) kind = 'host';
+  else if (identity === RESERVED_IDENTITY.world || identity >= FIRST_CIDR_IDENTITY) kind = 'world';
+  else if (identity < FIRST_POD_IDENTITY) kind = 'host';
   return {
     address,
     kind,

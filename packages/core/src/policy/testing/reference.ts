@@ -343,14 +343,16 @@ function targetsOf(world: World, address: string, port: number, protocol: number
       backends.push(...backendsOf(objects, service, entry));
     }
   }
+  // Nobody is known behind what leads nowhere; but what the address is otherwise may be denied.
+  const direct: Target = { peer: peerAt(world, address), ports: [port], arrivesAt: port };
+  const nowhere: Target[] = [{ ...direct, peer: { kind: 'nowhere' } }, direct];
   if (isServicePort) {
-    if (backends.length === 0) return [{ peer: { kind: 'nowhere' }, ports: [port], arrivesAt: port }];
+    if (backends.length === 0) return nowhere;
     return backends.map((backend) => ({
       peer: peerAt(world, backend.address), ports: [port, backend.port], arrivesAt: backend.port,
     }));
   }
-  const peer = peerAt(world, address);
-  return [{ peer: own.length > 0 && peer.kind === 'outside' ? { kind: 'nowhere' } : peer, ports: [port], arrivesAt: port }];
+  return own.length > 0 && direct.peer.kind === 'outside' ? nowhere : [direct];
 }
 
 /** EndpointSlices count if there are any, else the pods that the Service selects, ready or not. */
