@@ -9,6 +9,8 @@ import type { Field, MapField } from './field.js';
 
 const GROUP_ADVICE = 'is not supported: CiliumCIDRGroup objects are not read; list the CIDRs under toCIDRSet or fromCIDRSet';
 const BLOCK_KEYS = ['cidr', 'except'];
+/** Of ::ffff:0:0/96 (RFC 4291 §2.5.5.2). */
+const V4_MAPPED_BITS = 96;
 
 /** Entries are prefixes, or single addresses. */
 export function readCidrs(field: Field): CidrSpec[] {
@@ -62,13 +64,21 @@ function readPrefix(field: Field, takesAddress: boolean): Prefix | null {
   const address = rest.length > 0 ? null : parsePrefix(addressText);
   if (address === null) return field.error(`"${text}" is no CIDR; write it as 10.0.0.0/8 or fd00::/8`);
   if (address.family === 4 && addressText.includes(':')) {
-    return field.error(`"${text}" is an IPv4 address written as IPv6; write it as ${address.cidr.replace(/\/.*/, '')}`);
+    return field.error(`"${text}" is an IPv4 address written as IPv6; ${v4Advice(address, lengthText)}`);
   }
   if (lengthText === undefined) return takesAddress ? address : field.error(`"${text}" has no prefix length; write ${address.cidr}`);
   const prefix = parsePrefix(text);
   if (prefix === null) return field.error(`"${text}" has no prefix length of 0 to ${address.length}`);
   if (prefix.first !== address.first) field.warning(`"${text}" has bits beyond its prefix length; it is taken as ${prefix.cidr}`);
   return prefix;
+}
+
+/** `::ffff:0:0/96` is 0.0.0.0/0; what is shorter is no IPv4 prefix. */
+function v4Advice({ cidr }: Prefix, lengthText: string | undefined): string {
+  const address = cidr.replace(/\/.*/, '');
+  if (lengthText === undefined) return `write it as ${address}`;
+  const length = Number(lengthText) - V4_MAPPED_BITS;
+  return length >= 0 ? `write it as ${address}/${length}` : 'write it as IPv4, such as 10.0.0.0/8';
 }
 
 function contains(outer: Prefix, inner: Prefix): boolean {

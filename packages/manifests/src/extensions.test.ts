@@ -30,8 +30,8 @@ const TAKEN: readonly (readonly [string, Partial<PolicyExtensions>])[] = [
   ['tandem.dev/query-rate: "50"', { queryRate: 50 }],
   ['tandem.dev/query-rate: "1000000"', { queryRate: 1_000_000 }],
   ['tandem.dev/label-entropy: " 400 "', { labelEntropyBits: 400 }],
-  ['tandem.dev/limit-action: audit', { limitAction: 'audit' }],
-  ['tandem.dev/limit-action: refuse', { limitAction: 'refuse' }],
+  ['tandem.dev/query-rate: "5", tandem.dev/limit-action: refuse', { queryRate: 5, limitAction: 'refuse' }],
+  ['tandem.dev/label-entropy: "90", tandem.dev/limit-action: audit', { labelEntropyBits: 90, limitAction: 'audit' }],
   ['tandem.dev/private-addresses: none', { privateNames: [] }],
   ['tandem.dev/private-addresses: "*.corp.example, intranet.example"', { privateNames: [pattern('*.corp.example.'), name('intranet.example.')] }],
   ['tandem.dev/query-rate: "5", tandem.dev/limit-action: audit', { queryRate: 5, limitAction: 'audit' }],
@@ -90,6 +90,21 @@ t.test('on an object that is no policy such annotations are said to do nothing',
   const text = 'apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  namespace: d\n  annotations:\n    tandem.dev/deny-fqdns: a.example\n    other: b\n';
   t.same(loadManifests([{ path: 'a.yaml', text }]).problems.map(formatProblem), [
     'a.yaml:7:5: metadata.annotations["tandem.dev/deny-fqdns"]: warning: has no effect: such annotations belong to policies',
+  ]);
+  t.end();
+});
+
+t.test('what would do nothing on a policy is said: an action without a limit, a misspelt prefix, a label', (t) => {
+  const { extensions, problems } = read('tandem.dev/limit-action: audit, tandem/query-rate: "5", deny-fqdns: a, other.test/query-rate: "5"');
+  t.strictSame(extensions, { ...NO_EXTENSIONS, limitAction: 'audit' });
+  t.same(problems, [
+    'a.yaml:6:3: metadata.annotations["tandem.dev/limit-action"]: warning: has no effect: it is about query-rate and label-entropy, and the policy has neither',
+    'a.yaml:6:35: metadata.annotations["tandem/query-rate"]: warning: has no effect; did you mean "tandem.dev/query-rate"?',
+    'a.yaml:6:59: metadata.annotations.deny-fqdns: warning: has no effect; did you mean "tandem.dev/deny-fqdns"?',
+  ]);
+  const text = `${BODIES.NetworkPolicy}\nmetadata:\n  name: p\n  namespace: d\n  labels:\n    tandem.dev/grant-scope: endpoint\n    other: b\n`;
+  t.same(loadManifests([{ path: 'a.yaml', text }]).problems.map(formatProblem), [
+    'a.yaml:8:5: metadata.labels["tandem.dev/grant-scope"]: warning: has no effect as a label; write it under annotations',
   ]);
   t.end();
 });

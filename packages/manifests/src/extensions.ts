@@ -4,8 +4,8 @@
  *
  * Invariant: an annotation under the prefix is understood or an error; one that is misspelt must not fall away in silence.
  */
-import { GRANT_SCOPES, LIMIT_ACTIONS, NO_EXTENSIONS, queryType, type FqdnSelector, type PolicyExtensions, type PolicySpec } from '@tandem/core';
-import type { Field } from './field.js';
+import { GRANT_SCOPES, LIMIT_ACTIONS, NO_EXTENSIONS, queryType, type FqdnSelector, type Labels, type PolicyExtensions, type PolicySpec } from '@tandem/core';
+import type { Field, MapField } from './field.js';
 import { readName } from './name-fields.js';
 import { nearestHint } from './nearest.js';
 
@@ -17,6 +17,7 @@ const LABEL_BITS_MAX = 400;
 const TEXT_CHARACTERS_MAX = 262_144;
 const NO_NAMES = 'none';
 const QUERY_TYPES = `${PREFIX}query-types`;
+const LIMIT_ACTION = `${PREFIX}limit-action`;
 
 /** Key without the prefix → how it is read; null where it is wrong (reported). */
 const READERS: Readonly<Record<string, (field: Field, text: string) => Partial<PolicyExtensions>>> = {
@@ -34,7 +35,11 @@ export function readExtensions(annotations: Field | null, specs: readonly Policy
   const map = annotations?.map() ?? null;
   let extensions = NO_EXTENSIONS;
   for (const key of map?.keys() ?? []) {
-    if (map === null || !key.startsWith(PREFIX)) continue;
+    if (map === null) continue;
+    if (!key.startsWith(PREFIX)) {
+      warnOfPrefix(map, key);
+      continue;
+    }
     const name = key.slice(PREFIX.length);
     if (!Object.hasOwn(READERS, name)) {
       map.keyField(key).error(`is unknown${nearestHint(name, Object.keys(READERS))}`);
@@ -49,7 +54,19 @@ export function readExtensions(annotations: Field | null, specs: readonly Policy
   if (extensions.queryTypes !== null && !specs.some(hasDnsRules)) {
     map?.keyField(QUERY_TYPES).warning('has no effect: it narrows rules.dns, and the policy has none');
   }
+  if (extensions.limitAction !== null && extensions.queryRate === null && extensions.labelEntropyBits === null) {
+    map?.keyField(LIMIT_ACTION).warning('has no effect: it is about query-rate and label-entropy, and the policy has neither');
+  }
   return extensions;
+}
+
+/** One of ours under a misspelt prefix would fall away in silence. */
+function warnOfPrefix(map: MapField, key: string): void {
+  const slash = key.lastIndexOf('/');
+  const name = key.slice(slash + 1);
+  const prefix = key.slice(0, slash + 1).toLowerCase();
+  if (!Object.hasOwn(READERS, name) || (prefix !== '' && !prefix.includes('tandem'))) return;
+  map.keyField(key).warning(`has no effect; did you mean "${PREFIX}${name}"?`);
 }
 
 /** They would fall away in silence: nothing but a policy has them. */
@@ -57,6 +74,14 @@ export function warnOfIdleExtensions(annotations: Field | null): void {
   const map = annotations?.map() ?? null;
   for (const key of map?.keys() ?? []) {
     if (key.startsWith(PREFIX)) map?.keyField(key).warning('has no effect: such annotations belong to policies');
+  }
+}
+
+/** `labels` as read from the policy `object`: one of ours among them would fall away, too. */
+export function warnOfLabels(object: MapField, labels: Labels): void {
+  for (const key of Object.keys(labels)) {
+    if (!key.startsWith(PREFIX)) continue;
+    object.get('metadata')?.map()?.get('labels')?.map()?.keyField(key).warning('has no effect as a label; write it under annotations');
   }
 }
 

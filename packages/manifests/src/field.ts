@@ -33,6 +33,10 @@ export class Field {
     return this.#node === null || (isScalar(this.#node) && this.#node.value === null);
   }
 
+  get isEmptyList(): boolean {
+    return isSeq(this.#node) && this.#node.items.length === 0;
+  }
+
   error(message: string): null {
     this.source.report(this.#offset, this.path, message, 'error');
     return null;

@@ -6,7 +6,7 @@
  * text has not changed are the very same objects as before, so that a compile knows what is new.
  */
 import { POLICY_KINDS, type PolicyObjects } from '@tandem/core';
-import { warnOfIdleExtensions } from './extensions.js';
+import { warnOfIdleExtensions, warnOfLabels } from './extensions.js';
 import { Field, type MapField } from './field.js';
 import { endpointSlice, namespace, pod, service } from './kubernetes-objects.js';
 import { nearestHint, nearestWord } from './nearest.js';
@@ -183,7 +183,8 @@ function loadObject(root: Field, loading: Loading): void {
   }
   const metadata = readMetadata(object, kind.namespaced);
   rememberName(kindName, metadata, loading);
-  if (!isPolicyKind(kindName)) warnOfIdleExtensions(metadata.annotations);
+  if (isPolicyKind(kindName)) warnOfLabels(object, metadata.labels);
+  else warnOfIdleExtensions(metadata.annotations);
   kind.read(object, metadata, loading.objects);
 }
 

@@ -71,7 +71,6 @@ const RULES: readonly (readonly [Section, string, Partial<RuleSpec>])[] = [
   ['ingress', '- fromCIDRSet: [{cidr: 192.0.2.0/24, except: [192.0.2.128/25]}]', { cidrs: [{ cidr: '192.0.2.0/24', except: ['192.0.2.128/25'] }] }],
   ['ingress', '- fromEntities: [world]', { entities: ['world'] }],
   ['ingress', '- icmps: [{fields: [{type: 8}]}]', { ports: ranges('icmps[0]', [8, 8, 1]) }],
-  ['egressDeny', '- {}', {}],
   ['egressDeny', '- {toCIDR: [10.0.0.0/8], toPorts: [{ports: [{port: "25", protocol: TCP}]}]}', { cidrs: [{ cidr: '10.0.0.0/8', except: [] }], ports: ranges('toPorts[0]', [25, 25, 6]) }],
   ['egressDeny', '- toServices: [{k8sService: {serviceName: db}}]', { services: [{ namespace: null, name: 'db', selector: null }] }],
   ['ingressDeny', '- fromEntities: [world]', { entities: ['world'] }],
@@ -143,5 +142,25 @@ t.test('an empty list of ports is as good as none', (t) => {
     'a.yaml:7:34: spec.egress[0].toPorts: warning: is an empty list, which restricts nothing (as in Cilium); leave it out',
     'a.yaml:7:45: spec.egress[0].icmps: warning: is an empty list, which restricts nothing (as in Cilium); leave it out',
   ]);
+  t.end();
+});
+
+t.test('a denial of nobody is said to deny nothing, and an empty toFQDNs to differ from Cilium', (t) => {
+  const all = (entities: string) => `write "${entities}: [all]" to deny all`;
+  const cases: readonly (readonly [Section, string, string])[] = [
+    ['egressDeny', '- {}', `5: spec.egressDeny[0]: warning: is empty, which denies nothing (as in Cilium); ${all('toEntities')}`],
+    ['ingressDeny', '- {}', `5: spec.ingressDeny[0]: warning: is empty, which denies nothing (as in Cilium); ${all('fromEntities')}`],
+    ['egressDeny', '- toCIDR: []', `13: spec.egressDeny[0].toCIDR: warning: is an empty list, so that the rule denies nothing (as in Cilium); ${all('toEntities')}`],
+    ['ingressDeny', '- fromEndpoints: []', `20: spec.ingressDeny[0].fromEndpoints: warning: is an empty list, so that the rule denies nothing (as in Cilium); ${all('fromEntities')}`],
+    ['egress', '- toFQDNs: []', '14: spec.egress[0].toFQDNs: warning: is an empty list, which selects nobody; in Cilium it restricts nothing, so leave it out if that is meant'],
+  ];
+  for (const [section, rule, expected] of cases) t.same(read(section, `  ${rule}`).problems, [`a.yaml:7:${expected}`], `${section} ${rule}`);
+  t.end();
+});
+
+t.test('an IPv4 prefix written as IPv6 is told in its own form', (t) => {
+  for (const [cidr, advice] of [['::ffff:10.0.0.0/104', 'write it as 10.0.0.0/8'], ['::ffff:10.0.0.0/64', 'write it as IPv4, such as 10.0.0.0/8']]) {
+    t.same(read('egress', `  - toCIDR: ["${cidr}"]`).problems, [`a.yaml:7:14: spec.egress[0].toCIDR[0]: error: "${cidr}" is an IPv4 address written as IPv6; ${advice}`]);
+  }
   t.end();
 });

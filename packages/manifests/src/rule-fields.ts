@@ -45,6 +45,7 @@ export function readRule(rule: MapField, place: RulePlace): RuleSpec {
   const refused = rule.keys().filter((key) => refuse(rule, key, direction));
   rule.checkKeys([...PEER_KEYS[direction], ...PORT_KEYS, ...refused]);
   refuseSeveral(rule, place);
+  warnOfNobody(rule, place);
   const prefix = direction === 'egress' ? 'to' : 'from';
   const names = direction === 'egress' ? rule.get('toFQDNs') : null;
   if (names !== null && deny) {
@@ -81,6 +82,18 @@ function refuseSeveral(rule: MapField, { direction, deny }: RulePlace): void {
   const [first, ...others] = PEER_KEYS[direction].filter((key) => rule.get(key) !== null);
   for (const key of others) {
     rule.get(key)?.error(`stands next to ${first}; write two ${direction}${deny ? 'Deny' : ''} rules`);
+  }
+}
+
+/** Where nobody is named, a denial denies nothing: hardly what is meant. And an empty toFQDNs is not read as Cilium does. */
+function warnOfNobody(rule: MapField, { direction, deny }: RulePlace): void {
+  const entities = direction === 'egress' ? 'toEntities' : 'fromEntities';
+  if (deny && rule.keys().length === 0) rule.field.warning(`is empty, which denies nothing (as in Cilium); write "${entities}: [all]" to deny all`);
+  for (const key of PEER_KEYS[direction]) {
+    const field = rule.get(key);
+    if (field?.isEmptyList !== true) continue;
+    if (deny) field.warning(`is an empty list, so that the rule denies nothing (as in Cilium); write "${entities}: [all]" to deny all`);
+    else if (key === 'toFQDNs') field.warning('is an empty list, which selects nobody; in Cilium it restricts nothing, so leave it out if that is meant');
   }
 }
 
