@@ -6,7 +6,7 @@ import { answerPacket, rawName, type Record } from './testing/packets.js';
 
 const NAME = 'echo.k8s.intra.';
 
-t.test('each range ends where its RFC says, on its own and IPv4-mapped', (t) => {
+t.test('each range ends where its RFC says, on its own, IPv4-mapped and behind a NAT64', (t) => {
   const inside = [
     '0.0.0.0', '0.255.255.255', '10.0.0.0', '10.255.255.255', '100.64.0.0', '100.127.255.255', '127.0.0.1', '127.255.255.255',
     '169.254.0.0', '169.254.255.255', '172.16.0.0', '172.31.255.255', '192.168.0.0', '192.168.255.255',
@@ -20,10 +20,11 @@ t.test('each range ends where its RFC says, on its own and IPv4-mapped', (t) => 
       const bytes = Uint8Array.from(text.split('.').map(Number));
       t.equal(isPrivateV4(bytes, 0), isPrivate, text);
       t.equal(isPrivateV6(Uint8Array.from([...new Array<number>(10).fill(0), 0xff, 0xff, ...bytes]), 0), isPrivate, `::ffff:${text}`);
+      t.equal(isPrivateV6(Uint8Array.from([0, 0x64, 0xff, 0x9b, ...new Array<number>(8).fill(0), ...bytes]), 0), isPrivate, `64:ff9b::${text}`);
     }
   }
-  const inside6 = ['::', '::1', 'fc00::', 'fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', 'fe80::1', 'febf:ffff::'];
-  const outside6 = ['::2', '::100', '::1:0:0', '100::1', '2001:db8::1', 'fbff::', 'fe00::1', 'fe7f:ffff::', 'fec0::', 'ff02::1', '0:0:0:0:1::1'];
+  const inside6 = ['::', '::1', 'fc00::', 'fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', 'fe80::1', 'febf:ffff::', 'fec0::', 'feff:ffff::'];
+  const outside6 = ['::2', '::100', '::1:0:0', '100::1', '2001:db8::1', 'fbff::', 'fe00::1', 'fe7f:ffff::', 'ff02::1', '64:ff9b:1::a00:1', '64:ff9c::a00:1', '64::', '0:0:0:0:1::1'];
   for (const text of inside6) t.equal(isPrivateV6(parseAddress(text)!, 0), true, text);
   for (const text of outside6) t.equal(isPrivateV6(parseAddress(text)!, 0), false, text);
   t.end();

@@ -2,7 +2,8 @@
  * Does an answer give a private address? For DNS rebinding: a public name that leads into the network of who asks.
  *
  * Every A and AAAA record of the answer section counts, and every address hint of its SVCB and HTTPS records, on the alias
- * chain or off it: some clients do not follow the chain. A binding that cannot be read whole counts as private.
+ * chain or off it: some clients do not follow the chain. A binding that cannot be read whole counts as private. The other sections do
+ * not count: clients connect to what answers their question.
  *
  * | Private | Source |
  * |---|---|
@@ -11,8 +12,9 @@
  * | 127/8, 0/8 | RFC 1122 §3.2.1.3 |
  * | 169.254/16 | RFC 3927 |
  * | ::, ::1, and the above as ::ffff:0:0/96 | RFC 4291 §2.5 |
+ * | the above as 64:ff9b::/96, which a NAT64 leads to them | RFC 6052 §2.1, §3.1 |
  * | fc00::/7 | RFC 4193 |
- * | fe80::/10 | RFC 4291 §2.5.6 |
+ * | fe80::/10, fec0::/10 | RFC 4291 §2.5.6, §2.5.7 |
  *
  * Allocates nothing. Does not know: which names may have private addresses.
  */
@@ -23,6 +25,8 @@ const V6_BYTES = 16;
 /** Zeros in front of the two 0xff of an IPv4-mapped address. */
 const V4_MAPPED_ZEROS = 10;
 const LOOPBACK_V6_LAST = 1;
+/** 64:ff9b::/96 */
+const NAT64_PREFIX = new Uint8Array([0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0]);
 
 const hints = new ServiceBindingHints();
 
@@ -77,10 +81,16 @@ export function isPrivateV4(bytes: Uint8Array, at: number): boolean {
 /** Of the sixteen bytes at `at`. */
 export function isPrivateV6(bytes: Uint8Array, at: number): boolean {
   const first = bytes[at];
-  if (first !== 0) return (first & 0xfe) === 0xfc || (first === 0xfe && (bytes[at + 1] & 0xc0) === 0x80);
-  for (let i = 1; i < V4_MAPPED_ZEROS; i++) if (bytes[at + i] !== 0) return false;
+  if (first !== 0) return (first & 0xfe) === 0xfc || (first === 0xfe && (bytes[at + 1] & 0x80) !== 0);
   const v4 = at + V6_BYTES - V4_BYTES;
+  if (bytes[at + 1] === 0x64) return hasPrefix(NAT64_PREFIX, bytes, at) && isPrivateV4(bytes, v4);
+  for (let i = 1; i < V4_MAPPED_ZEROS; i++) if (bytes[at + i] !== 0) return false;
   if (bytes[v4 - 2] === 0xff && bytes[v4 - 1] === 0xff) return isPrivateV4(bytes, v4);
   for (let i = at + V4_MAPPED_ZEROS; i < at + V6_BYTES - 1; i++) if (bytes[i] !== 0) return false;
   return bytes[at + V6_BYTES - 1] <= LOOPBACK_V6_LAST;
+}
+
+function hasPrefix(prefix: Uint8Array, bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < prefix.length; i++) if (bytes[at + i] !== prefix[i]) return false;
+  return true;
 }
