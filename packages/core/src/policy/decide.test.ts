@@ -127,6 +127,20 @@ t.test('more servers and ports than can be remembered change no verdict', (t) =>
   t.end();
 });
 
+t.test('whichever of all types is asked for, in any order, rules hold for those that they name', (t) => {
+  const rules = [rule({ queryTypes: [1, 28] }), rule({ queryTypes: [65], dnsPatterns: [{ matchName: 'h.a.io.', matchPattern: null }] }), rule({ dnsPatterns: [{ matchName: 'any.io.', matchPattern: null }] })];
+  const index = PolicyIndex.build(snapshot(rules), null);
+  const types = Array.from({ length: 0x10000 }, (_, i) => 0xffff - i);
+  const allowed = (name: string) => types.filter((type) => {
+    view.type = type;
+    return ask(index, DNS_A, name) >= 0;
+  });
+  t.same(allowed('h.a.io'), [65, 28, 1]);
+  t.same(allowed('x.a.io'), [28, 1]);
+  t.same(allowed('any.io'), types);
+  t.end();
+});
+
 t.test('compiled tables live on while the rules of their set are the same', (t) => {
   const rules = [rule({})];
   const first = PolicyIndex.build(snapshot(rules), null);

@@ -46,11 +46,11 @@ export interface ServerRow {
   readonly services: readonly number[];
 }
 
-/** Resolutions remembered per (rule set, server, port, protocol, DNS type where rules ask for it): two ways each. */
+/** Resolutions remembered per (rule set, server, port, protocol, DNS type where a rule names it): two ways each. */
 const MEMO_SLOTS = 4096;
 const MEMO_FIELDS = 5;
-/** In place of a DNS type where no rule of the set asks for it. */
-const ANY_TYPE = -1;
+/** In place of a DNS type that no rule of the set names: whoever asks for many of them must not fill the memo. */
+const OTHER_TYPE = -1;
 const RESOLUTIONS_MAX = 8192;
 /** Compiled tables kept. A rule set has several: they differ by which of its rules cover a server and port. */
 const TABLES_MAX = 8192;
@@ -79,8 +79,8 @@ export class PolicyIndex {
   readonly #identitiesByAddress: ReadonlyMap<string, readonly number[]>;
   /** Rule set of each endpoint; −1 means no policy. */
   readonly #ruleSetOf: Int32Array;
-  /** 1 where some rule of the set asks for the DNS type. */
-  readonly #isTyped: Uint8Array;
+  /** DNS types that some rule of the set names. */
+  readonly #namedTypes: readonly ReadonlySet<number>[];
   /** By rule set key and covering rules; handed on from index to index, so that an edit compiles only what it changed. */
   readonly #tables: Tables;
   #compiled = 0;
@@ -102,7 +102,7 @@ export class PolicyIndex {
     this.#serverRows = rows;
     this.#servers = table;
     this.#prefixes = prefixes;
-    this.#isTyped = Uint8Array.from(snapshot.ruleSets, ({ rules }) => (rules.some(({ queryTypes }) => queryTypes !== undefined) ? 1 : 0));
+    this.#namedTypes = snapshot.ruleSets.map(({ rules }) => new Set(rules.flatMap(({ queryTypes }) => queryTypes ?? [])));
     this.#tables = previous === null ? new LRUCache({ max: TABLES_MAX }) : previous.#tables;
     const warm = new Set(previous?.snapshot.ruleSets.map(({ key }) => key));
     snapshot.ruleSets.forEach(({ key }, row) => {
@@ -154,7 +154,7 @@ export class PolicyIndex {
   ): number {
     const ruleSet = this.#ruleSetOf[endpointRow];
     if (ruleSet < 0) return ALLOW_NO_POLICY;
-    const type = this.#isTyped[ruleSet] === 0 ? ANY_TYPE : view.type;
+    const type = this.#namedTypes[ruleSet].has(view.type) ? view.type : OTHER_TYPE;
     const { allowed, denied, otherwise } = this.#resolve(ruleSet, serverRow, port | (protocol << 16), type);
     if (denied !== null && denied.match(bytes, view) >= 0) return DENY;
     if (allowed.length === 0) return otherwise;
@@ -291,7 +291,7 @@ export class PolicyIndex {
     const { rules } = this.snapshot.ruleSets[ruleSet];
     for (const rule of rules) {
       if (rule.dnsPatterns === null || rule.deny === true) continue;
-      const type = rule.queryTypes?.[0] ?? ANY_TYPE;
+      const type = rule.queryTypes?.[0] ?? OTHER_TYPE;
       for (const identity of rule.identities ?? [RESERVED_IDENTITY.world]) {
         for (const range of rule.ports) {
           if (left-- <= 0) return;
