@@ -214,7 +214,9 @@ function fieldsOf(body: unknown, known: readonly string[]): Readonly<Record<stri
 }
 
 function portOf(value: unknown, min: number): number {
-  const port = typeof value === 'string' || typeof value === 'number' ? Number(value) : NaN;
+  const text = typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+  // Not all that Number reads: '' would be port 0, which is an ICMP type.
+  const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : NaN;
   if (!Number.isInteger(port) || port < min || port > PORT_MAX) {
     throw new AppError('USAGE', `port ${String(JSON.stringify(value)).slice(0, 40)} is not allowed; allowed: ${min} to ${PORT_MAX}`);
   }

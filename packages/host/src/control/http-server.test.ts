@@ -160,6 +160,7 @@ t.test('a trace of a connection is asked by query or body, and its refusals are 
   t.strictSame(view.asked, [{ ...fields, protocol: 1, name: null }, { from: 'demo/web', to: '203.0.113.7', port: 443, protocol: 6, name: 'a.example' }]);
   const bad: readonly [object, RegExp][] = [
     [{ ...fields, server: 'x' }, /unknown field \\"server\\"/], [{ ...fields, port: 70000 }, /0 to 65535/], [{ ...fields, port: undefined }, /0 to 65535/],
+    ...['', ' ', '0x50', '1e3', '-0', true, [8]].map((port): [object, RegExp] => [{ ...fields, port }, /0 to 65535/]),
     [{ ...fields, protocol: 'gre' }, /tcp, udp, icmp, icmpv6, sctp/], [{ ...fields, to: '' }, /to must be/],
   ];
   for (const [body, text] of bad) t.match(await ask(tcp, 'POST', path, JSON.stringify(body)), { status: 400, text }, JSON.stringify(body));
