@@ -9,6 +9,9 @@ import { matchesAll, splitLabel, type LabelSet, type Requirement } from './selec
 import { FIRST_POD_IDENTITY, type IdentityRecord } from './snapshot.js';
 import { byText } from './sort.js';
 
+/** Selections remembered: more than policies have, fewer than years of edits in an unchanged cluster would leave behind. */
+const SELECTIONS_MAX = 16_384;
+
 interface Entry {
   readonly identity: number;
   readonly labels: LabelSet;
@@ -61,6 +64,7 @@ export class IdentityDirectory {
     if (known !== undefined) return known;
     const found = this.#candidates(requirements).filter((identity) => matchesAll(requirements, this.labelsOf(identity)));
     const result = [...new Set(found)].sort((a, b) => a - b);
+    if (this.#selected.size === SELECTIONS_MAX) this.#selected.clear();
     this.#selected.set(memoKey, result);
     return result;
   }
