@@ -1,6 +1,7 @@
 import t from 'tap';
 import { AppError } from '../base/app-error.js';
 import { Allotter, allotmentOf, NO_ALLOTMENT, parseAllotment, type Allotment } from './allotment.js';
+import { FIRST_CIDR_IDENTITY } from './snapshot.js';
 
 t.test('fresh numbers go on where the last ones ended, and skip those that are known', (t) => {
   const before: Allotment = { ...NO_ALLOTMENT, endpoints: [{ owner: 'a', number: 65535, goneAt: 3 }, { owner: 'b', number: 1, goneAt: null }], nextEndpointId: 65534 };
@@ -54,5 +55,7 @@ t.test('an allotment read back from disk is whole, or it is none', (t) => {
     { ...good, endpoints: [good.endpoints[0], good.endpoints[0]] }, { ...good, identities: [{ owner: 'a', number: 1, goneAt: null }] },
   ];
   for (const value of bad) t.equal(parseAllotment(value), null, JSON.stringify(value));
+  const every = Array.from({ length: 0x10000 }, (_, i) => ({ owner: `p${i}`, number: FIRST_CIDR_IDENTITY + i, goneAt: null }));
+  t.equal(parseAllotment({ ...good, cidrs: every })?.cidrs.length, 0x10000, 'every number may be taken');
   t.end();
 });

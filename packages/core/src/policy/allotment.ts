@@ -137,7 +137,8 @@ export function parseAllotment(value: unknown): Allotment | null {
 }
 
 function parseNumbers(value: unknown, kind: NumberKind): AllottedNumber[] | null {
-  if (!Array.isArray(value) || value.length > NUMBER_MAX) return null;
+  const { first, last } = RANGES[kind];
+  if (!Array.isArray(value) || value.length > last - first + 1) return null;
   const out: AllottedNumber[] = [];
   const owners = new Set<string>();
   const numbers = new Set<number>();
