@@ -44,11 +44,11 @@ const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   '/api/v1/endpoints': { GET: (exchange) => sendRows(exchange, exchange.view.endpoints()) },
   '/api/v1/policies': { GET: (exchange) => sendRows(exchange, exchange.view.policies()) },
   '/api/v1/policy/trace': {
-    GET: (exchange, query) => { sendTrace(exchange, Object.fromEntries(query)); },
+    GET: (exchange, query) => { sendTrace(exchange, parametersOf(query, TRACE_FIELDS)); },
     POST: async (exchange) => { sendTrace(exchange, await readJson(exchange.request, BODY_BYTES_MAX)); },
   },
   '/api/v1/policy/trace/connection': {
-    GET: (exchange, query) => { sendConnectionTrace(exchange, Object.fromEntries(query)); },
+    GET: (exchange, query) => { sendConnectionTrace(exchange, parametersOf(query, CONNECTION_FIELDS)); },
     POST: async (exchange) => { sendConnectionTrace(exchange, await readJson(exchange.request, BODY_BYTES_MAX)); },
   },
 };
@@ -161,6 +161,11 @@ function only(query: URLSearchParams, allowed: readonly string[]): void {
     if (!allowed.includes(key)) throw new AppError('USAGE', `unknown parameter ${JSON.stringify(key.slice(0, 40))}; known: ${allowed.join(', ') || 'none'}`);
     if (query.getAll(key).length > 1) throw new AppError('USAGE', `${key} is given twice`);
   }
+}
+
+function parametersOf(query: URLSearchParams, allowed: readonly string[]): Readonly<Record<string, string>> {
+  only(query, allowed);
+  return Object.fromEntries(query);
 }
 
 function sendTrace(exchange: Exchange, body: unknown): void {

@@ -164,6 +164,8 @@ t.test('a trace of a connection is asked by query or body, and its refusals are 
     [{ ...fields, protocol: 'gre' }, /tcp, udp, icmp, icmpv6, sctp/], [{ ...fields, to: '' }, /to must be/],
   ];
   for (const [body, text] of bad) t.match(await ask(tcp, 'POST', path, JSON.stringify(body)), { status: 400, text }, JSON.stringify(body));
+  t.match(await ask(tcp, 'GET', `${path}?from=demo/web&to=203.0.113.7&to=203.0.113.8&port=443`), { status: 400, text: /to is given twice/ });
+  t.match(await ask(tcp, 'GET', `${path}?from=demo/web&server=203.0.113.7`), { status: 400, text: /unknown parameter \\"server\\"/ });
 });
 
 t.test('a trace is asked by query or body, and its refusals are answers', async (t) => {
