@@ -180,6 +180,15 @@ t.test('services lead to the pods of their selector, or to their slices', (t) =>
   t.end();
 });
 
+t.test('a backend of a Service without a selector is an address: a prefix in its place opens nothing', (t) => {
+  const slice = { namespace: 'default', name: 'out-a', serviceName: 'out', addresses: ['0.0.0.0/0', '::ffff:203.0.113.1', 'db.test', '2001:DB8::1'], ports: [] };
+  const service = { namespace: 'default', name: 'out', labels: {}, addresses: [], ports: [], selector: null };
+  const rule: RuleSpec = { ...ANY_PEER, services: [{ namespace: 'default', name: 'out', selector: null }] };
+  const { snapshot } = compileSnapshot({ ...OBJECTS, services: [service], endpointSlices: [slice], policies: [policy('p', select({}), [rule])] }, OPTIONS);
+  t.same(snapshot.cidrs?.map(({ cidr }) => cidr), ['2001:db8::1/128', '203.0.113.1/32']);
+  t.end();
+});
+
 t.test('numbers are kept, and not given to others while their owner is known', (t) => {
   const first = compileSnapshot(OBJECTS, OPTIONS);
   const only = (names: readonly string[]) => ({ ...OBJECTS, pods: PODS.filter(({ name }) => names.includes(name)) });

@@ -6,6 +6,7 @@
  * Invariant: all prefixes are known before the first rule is resolved. A prefix never selects a pod or a node.
  * Does not know: ports, names, who asks.
  */
+import { canonicalAddress } from '../base/socket-address.js';
 import type { Allotter } from './allotment.js';
 import { isWithin, parsePrefix, type Prefix } from './cidr.js';
 import type { IdentityDirectory } from './identity-directory.js';
@@ -131,9 +132,9 @@ export class ServiceDirectory {
     });
   }
 
-  /** Addresses of its EndpointSlices. */
+  /** Addresses of its EndpointSlices, canonical; whatever else stands there, such as a prefix, is none. */
   addressesOf({ namespace, name }: { readonly namespace: string; readonly name: string }): readonly string[] {
-    return (this.#slices.get(`${namespace}/${name}`) ?? []).flatMap(({ addresses }) => addresses);
+    return (this.#slices.get(`${namespace}/${name}`) ?? []).flatMap(({ addresses }) => addresses.flatMap((text) => canonicalAddress(text) ?? []));
   }
 
   apiServer(): readonly string[] {
@@ -223,7 +224,7 @@ function backendCidrs(reference: ServiceReference, services: ServiceDirectory): 
   return services
     .find(reference)
     .filter(({ selector }) => selector === null || Object.keys(selector).length === 0)
-    .flatMap((service) => services.addressesOf(service).flatMap((address) => parsePrefix(address)?.cidr ?? []));
+    .flatMap((service) => services.addressesOf(service).map((address) => parsePrefix(address)!.cidr));
 }
 
 function reserved(key: string): Requirement {

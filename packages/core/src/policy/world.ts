@@ -159,7 +159,7 @@ class NodeAddresses {
       for (const address of pod.addresses) if (!tools.owned.isPodAddress(address)) node.add(address);
     }
     for (const address of this.host) this.remoteNode.delete(address);
-    const apiServer = tools.apiServer.flatMap((text) => canonicalAddress(text) ?? []).filter((address) => !tools.owned.isPodAddress(address));
+    const apiServer = tools.apiServer.filter((address) => !tools.owned.isPodAddress(address));
     this.isApiServerHost = apiServer.some((address) => this.host.has(address));
     for (const address of apiServer) if (this.remoteNode.delete(address)) this.apiServerNode.add(address);
     this.apiServerElsewhere = apiServer.filter((address) => !this.host.has(address) && !this.apiServerNode.has(address));
