@@ -12,9 +12,9 @@ export function nameMatcher(matchPattern: string): (name: string) => boolean {
   return matcherOf(patternsOf({ matchName: null, matchPattern: admission.text }, 'dns'));
 }
 
-/** A toFQDNs selector of a snapshot. */
-export function selectorMatcher(selector: FqdnSelector): (name: string) => boolean {
-  return matcherOf(patternsOf(selector, 'fqdn'));
+/** toFQDNs selectors of a snapshot: whether one of them matches. */
+export function selectorsMatcher(selectors: readonly FqdnSelector[]): (name: string) => boolean {
+  return matcherOf(selectors.flatMap((selector) => patternsOf(selector, 'fqdn')));
 }
 
 function matcherOf(patterns: readonly NamePattern[]): (name: string) => boolean {

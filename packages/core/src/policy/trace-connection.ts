@@ -12,7 +12,7 @@ import { canonicalAddress } from '../base/socket-address.js';
 import { wordsOfAddress } from './address-table.js';
 import { coversPort, selectsIdentity, type Target } from './covering.js';
 import type { PolicyIndex } from './decide.js';
-import { selectorMatcher } from './name-matcher.js';
+import { selectorsMatcher } from './name-matcher.js';
 import { FIRST_CIDR_IDENTITY, RESERVED_IDENTITY, type EndpointRecord, type L4Protocol, type PolicyRule, type RuleOrigin } from './snapshot.js';
 import { closing, describeServer, findEndpoint, type TraceServer } from './trace.js';
 import { nearestConnection, protocolText, sortedNear, type TraceNear } from './trace-near.js';
@@ -135,7 +135,8 @@ function judge(index: PolicyIndex, row: number, asked: Asked): DirectionTrace {
   if (at === null) return { ...UNJUDGED, reason: 'no-policy' };
   const { rules, openByDefault } = index.snapshot.ruleSets[at];
   const { targets, protocol, name } = asked;
-  const covers = (rule: PolicyRule, target: Target): boolean => selectsPeer(rule, target, name) && coversPort(rule.ports, target.ports, protocol);
+  const selects = peerSelection(name);
+  const covers = (rule: PolicyRule, target: Target): boolean => selects(rule, target) && coversPort(rule.ports, target.ports, protocol);
   const denial = rules.find((rule) => rule.deny === true && rule.dnsPatterns === null && targets.some((target) => covers(rule, target)));
   if (denial !== undefined) return { ...UNJUDGED, verdict: 'denied', reason: 'denied-by-rule', rule: denial.origin };
   if (asked.direction === 'ingress' && targets.every(({ identity }) => identity === RESERVED_IDENTITY.host)) return { ...UNJUDGED, reason: 'host' };
@@ -143,13 +144,27 @@ function judge(index: PolicyIndex, row: number, asked: Asked): DirectionTrace {
   const missing = targets.find((target) => !allowing.some((rule) => covers(rule, target)));
   if (missing === undefined) return { ...UNJUDGED, reason: 'rule', rule: allowing.find((rule) => covers(rule, targets[0]))!.origin };
   if (openByDefault === true) return { ...UNJUDGED, reason: 'no-policy' };
-  const near = sortedNear(allowing.flatMap((rule) => nearestConnection(rule, missing, protocol, selectsPeer(rule, missing, name)) ?? []));
+  const near = sortedNear(allowing.flatMap((rule) => nearestConnection(rule, missing, protocol, selects(rule, missing)) ?? []));
   return { verdict: 'denied', reason: 'no-rule', rule: null, near, deniedBy: closing(index, row, asked.direction) };
 }
 
-/** toFQDNs means addresses outside the cluster: a pod or node is itself, whatever name leads to it. */
-function selectsPeer(rule: PolicyRule, { identity }: Target, name: string | null): boolean {
-  if (selectsIdentity(rule, identity)) return true;
-  const isOutside = identity === RESERVED_IDENTITY.world || identity >= FIRST_CIDR_IDENTITY;
-  return isOutside && name !== null && rule.fqdns.some((selector) => selectorMatcher(selector)(name));
+/**
+ * Whether a rule's L3 part covers a peer. toFQDNs means addresses outside the cluster: a pod or node is itself, whatever name leads to
+ * it. A rule's names are matched once, all in one table: a rule may have thousands, and a trace runs where queries are answered.
+ */
+function peerSelection(name: string | null): (rule: PolicyRule, target: Target) => boolean {
+  const named = new Map<PolicyRule, boolean>();
+  const isNamed = (rule: PolicyRule, name: string): boolean => {
+    let known = named.get(rule);
+    if (known === undefined) {
+      known = selectorsMatcher(rule.fqdns)(name);
+      named.set(rule, known);
+    }
+    return known;
+  };
+  return (rule, { identity }) => {
+    if (selectsIdentity(rule, identity)) return true;
+    const isOutside = identity === RESERVED_IDENTITY.world || identity >= FIRST_CIDR_IDENTITY;
+    return isOutside && name !== null && rule.fqdns.length > 0 && isNamed(rule, name);
+  };
 }

@@ -88,13 +88,10 @@ function missingPort(rule: PolicyRule, target: Target, protocol: L4Protocol, wha
 
 /** Text of the first pattern of the rule that matches; null if the rule has none or none matches. */
 export function matchingPattern(rule: PolicyRule, wire: Uint8Array, view: QueryView): string | null {
-  for (const one of rule.dnsPatterns ?? []) {
-    for (const half of [{ ...one, matchPattern: null }, { ...one, matchName: null }]) {
-      const table = NameTable.compile(patternsOf(half, 'dns').map((pattern) => ({ pattern, value: 0 })));
-      if (table.match(wire, view) >= 0) return half.matchName ?? half.matchPattern;
-    }
-  }
-  return null;
+  const halves = (rule.dnsPatterns ?? []).flatMap((one): DnsPattern[] => [{ ...one, matchPattern: null }, { ...one, matchName: null }]);
+  const entries = halves.flatMap((half, value) => patternsOf(half, 'dns').map((pattern) => ({ pattern, value })));
+  const first = NameTable.compile(entries).match(wire, view);
+  return first < 0 ? null : (halves[first].matchName ?? halves[first].matchPattern);
 }
 
 export function protocolText(protocol: number): string {
