@@ -26,6 +26,13 @@ t.test('after any edits the list is that of a new one, and its text its canonica
   t.end();
 });
 
+t.test('names that are denied are not in the list', (t) => {
+  const set = setOf('s', ['a.', 'b.']);
+  const [rule] = set.rules;
+  t.same(new SelectorList().of([{ ...set, rules: [{ ...rule, deny: true }, { ...rule, fqdns: [rule.fqdns[0]] }] }]), [{ matchName: 'a.', matchPattern: null }]);
+  t.end();
+});
+
 t.test('a long list lies in blocks, and stays sorted while names come and go', (t) => {
   const names = Array.from({ length: 5000 }, (_, i) => `n${(i * 7919) % 5000}.`);
   const [all, odd] = [setOf('all', names), setOf('odd', names.filter((_, i) => i % 2 === 1))];

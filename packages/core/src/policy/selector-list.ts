@@ -1,5 +1,5 @@
 /**
- * The distinct toFQDNs selectors of all rule sets in force, sorted, with their canonical JSON, kept from compile to compile: an edit
+ * The distinct toFQDNs selectors of all rule sets in force, those of rules that deny left out, sorted, with their canonical JSON, kept from compile to compile: an edit
  * touches few of them. They lie in blocks, so that a change costs its block alone.
  *
  * Invariant: list and text are a function of the rule sets alone, wherever the borders of blocks lie.
@@ -103,7 +103,9 @@ function placeOf(keys: readonly string[], key: string): number {
 /** In the order of keys that canonical JSON has. */
 function selectorsOf({ rules }: RuleSet): ReadonlyMap<string, FqdnSelector> {
   const found = new Map<string, FqdnSelector>();
-  for (const { fqdns } of rules) {
+  for (const { fqdns, deny } of rules) {
+    // What may be connected to; names that are denied open nothing.
+    if (deny === true) continue;
     for (const { matchName, matchPattern } of fqdns) found.set(JSON.stringify([matchName, matchPattern]), { matchName, matchPattern });
   }
   return found;
