@@ -1,6 +1,6 @@
 /**
- * The distinct toFQDNs selectors of all rule sets in force, those of rules that deny left out, sorted, with their canonical JSON, kept from compile to compile: an edit
- * touches few of them. They lie in blocks, so that a change costs its block alone.
+ * The distinct toFQDNs selectors of all rule sets in force, those of rules that deny left out, sorted, with their canonical JSON,
+ * kept from compile to compile: an edit touches few of them. They lie in blocks, so that a change costs its block alone.
  *
  * Invariant: list and text are a function of the rule sets alone, wherever the borders of blocks lie.
  */
