@@ -21,7 +21,7 @@ const EXPIRY = 8;
  * at least and EXTENSION_MAX_MS at most. So the cache may know of an expiry up to that much earlier than the true one,
  * and whoever closes at expiry must wait that much longer (`COLLECT_GRACE_MS` of the cache).
  */
-export const EXTENSION_MAX_MS = 5000;
+export const EXTENSION_MAX_MS = 30_000;
 const EXTENSION_MIN_MS = 1000;
 const EXTENSION_SHARE = 1 / 6;
 
