@@ -3,6 +3,7 @@
  * selector selects. Ready or not, every backend counts: more backends only make a verdict stricter.
  */
 import { canonicalAddress } from '../base/socket-address.js';
+import { SNAPSHOT_LIMITS } from './limits.js';
 import type { EndpointSliceObject, PodObject, PolicyObjects, ServiceObject, ServicePortObject } from './objects.js';
 import type { ServicePort, ServiceRecord } from './snapshot.js';
 import { byText, sortedDistinct } from './sort.js';
@@ -12,8 +13,11 @@ interface Backend {
   readonly port: number;
 }
 
-/** `pods`: those that live, with canonical addresses. Services without an address are left out. */
-export function compileServices(objects: PolicyObjects, pods: readonly PodObject[]): ServiceRecord[] {
+/**
+ * `pods`: those that live, with canonical addresses. Services without an address are left out. A port with too many backends, and
+ * ports beyond the limit, lead nowhere: then only rules for any server allow them.
+ */
+export function compileServices(objects: PolicyObjects, pods: readonly PodObject[], notices: string[]): ServiceRecord[] {
   const slices = groupBy(objects.endpointSlices, ({ namespace, serviceName }) =>
     serviceName === null ? null : `${namespace}/${serviceName}`,
   );
@@ -24,7 +28,8 @@ export function compileServices(objects: PolicyObjects, pods: readonly PodObject
       namespace: service.namespace,
       name: service.name,
       addresses: sortedDistinct(service.addresses.flatMap((text) => canonicalAddress(text) ?? [])),
-      ports: sortedDistinct(
+      ports: withinLimits(
+        service,
         service.ports.map((port): ServicePort => {
           const own = slices.get(`${service.namespace}/${service.name}`);
           const backends =
@@ -33,9 +38,22 @@ export function compileServices(objects: PolicyObjects, pods: readonly PodObject
               : sliceBackends(port, own);
           return { port: port.port, protocol: port.protocol, backends: sortedDistinct(backends) };
         }),
+        notices,
       ),
     }))
     .sort((a, b) => byText(a.namespace, b.namespace) || byText(a.name, b.name));
+}
+
+function withinLimits({ namespace, name }: ServiceObject, ports: readonly ServicePort[], notices: string[]): ServicePort[] {
+  const { portsPerService, backendsPerPort } = SNAPSHOT_LIMITS;
+  const notice = (what: string): void => void notices.push(`Service ${namespace}/${name} has ${what}: what is over leads nowhere`);
+  const sorted = sortedDistinct(ports);
+  if (sorted.length > portsPerService) notice(`${sorted.length} ports; the limit is ${portsPerService}`);
+  return sorted.slice(0, portsPerService).map((port) => {
+    if (port.backends.length <= backendsPerPort) return port;
+    notice(`${port.backends.length} backends at port ${port.port}; the limit is ${backendsPerPort}`);
+    return { ...port, backends: [] };
+  });
 }
 
 function sliceBackends(port: ServicePortObject, slices: readonly EndpointSliceObject[]): Backend[] {

@@ -16,7 +16,7 @@ export const L4_PROTOCOL = { ...PROTOCOL, icmp: 1, icmpv6: 58, sctp: 132 } as co
 export type L4Protocol = (typeof L4_PROTOCOL)[keyof typeof L4_PROTOCOL];
 
 /** Numeric identities below FIRST_POD_IDENTITY are reserved, with Cilium's numbers (pkg/identity/numericidentity.go). */
-export const RESERVED_IDENTITY = { unknown: 0, host: 1, world: 2, remoteNode: 6, kubeApiserver: 7 } as const;
+export const RESERVED_IDENTITY = { unknown: 0, host: 1, world: 2, unmanaged: 3, remoteNode: 6, kubeApiserver: 7 } as const;
 export const FIRST_POD_IDENTITY = 256;
 /** Identities of CIDRs begin here (Cilium's local scope): every address outside the cluster has that of its longest prefix. */
 export const FIRST_CIDR_IDENTITY = 0x100_0000;

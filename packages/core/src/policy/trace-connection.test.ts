@@ -50,6 +50,41 @@ t.test('a contested address is allowed where each claimant is, denied where one 
   t.end();
 });
 
+t.test('a pod with too many labels is refused and selected by no label, and nobody else notices', (t) => {
+  const labels = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`l${i}`, 'x']));
+  const objects = {
+    ...NO_OBJECTS, pods: [...PODS, { ...pod('big', 'big', '10.0.0.9'), labels: { app: 'big', ...labels } }],
+    policies: [policy('p', 'a', { allow: [app('b', 'big'), { ...ANY_PEER, entities: ['world'] }, { ...ANY_PEER, cidrs: [{ cidr: '10.0.0.0/8', except: [] }] }] })],
+  };
+  const { snapshot, notices } = compileSnapshot(objects, { nodeName: 'n', enablePolicy: 'default', allotment: null, revision: 1 });
+  t.match(notices, [/^address 10\.0\.0\.50/, /^pod one\/big has 2005 labels; the limit is 1024: it is refused everything$/]);
+  const index = PolicyIndex.build(snapshot, null);
+  const to = (peer: string) => traceConnection(index, { from: 'one/a', to: peer, port: 80, protocol: 6, name: null }).verdict;
+  t.same([to('one/b'), to('10.0.0.9')], ['allowed', 'denied']);
+  t.match(trace(index, { from: '10.0.0.9', server: '10.0.0.2', port: 53, protocol: 17, name: 'x.test', type: 1 }), { verdict: 'refused', reason: 'unknown-endpoint' });
+  t.end();
+});
+
+t.test('a Service with too many ports or backends keeps what fits, and the rest leads nowhere', (t) => {
+  const ports = Array.from({ length: 1500 }, (_, i) => ({ name: `p${i}`, port: 1000 + i, protocol: 6 as const, targetPort: null }));
+  const addresses = Array.from({ length: 20_000 }, (_, i) => `10.1.${i >> 8}.${i & 255}`);
+  const objects = {
+    ...NO_OBJECTS, pods: PODS,
+    services: [
+      { namespace: 'one', name: 'wide', labels: {}, addresses: ['10.96.0.1'], ports, selector: { app: 'b' } },
+      { namespace: 'one', name: 'deep', labels: {}, addresses: ['10.96.0.2'], ports: [{ name: '', port: 80, protocol: 6 as const, targetPort: null }], selector: null },
+    ],
+    endpointSlices: [{ namespace: 'one', name: 's', serviceName: 'deep', addresses, ports: [{ name: '', port: 80, protocol: 6 as const }] }],
+    policies: [policy('p', 'a', { allow: [app('b')] })],
+  };
+  const { snapshot, notices } = compileSnapshot(objects, { nodeName: 'n', enablePolicy: 'default', allotment: null, revision: 1 });
+  t.equal(notices.filter((notice) => /^Service one\/(wide has 1500 ports; the limit is 1024|deep has 20000 backends at port 80; the limit is 16384)/.test(notice)).length, 2);
+  const index = PolicyIndex.build(snapshot, null);
+  const to = (peer: string, port: number) => traceConnection(index, { from: 'one/a', to: peer, port, protocol: 6, name: null }).verdict;
+  t.same([to('10.96.0.1', 1001), to('10.96.0.1', 2499), to('10.96.0.2', 80)], ['allowed', 'denied', 'denied']);
+  t.end();
+});
+
 t.test('a connection says which rule decided, or what each lacked', (t) => {
   const port = (first: number): RuleSpec['ports'] => [{ path: 'toPorts[0]', ports: [{ first, last: first, protocol: 6 }], dns: null }];
   const names: RuleSpec = { ...ANY_PEER, fqdns: [{ matchName: null, matchPattern: '*.shop.test.' }], ports: port(443) };

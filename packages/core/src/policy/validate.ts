@@ -123,7 +123,7 @@ function identity(value: unknown, at: string): IdentityRecord {
 
 function contestedAddress(value: unknown, at: string): ContestedAddress {
   const item = record(value, at, ['address', 'identities']);
-  const identities = list(item.identities, `${at}.identities`, LIMITS.identities, (one, where) => integer(one, where, FIRST_POD_IDENTITY, NUMBER_MAX));
+  const identities = list(item.identities, `${at}.identities`, LIMITS.identities, (one, where) => integer(one, where, 1, NUMBER_MAX));
   if (identities.length < 2 || identities.some((one, i) => i > 0 && one <= identities[i - 1])) refuse(`${at}.identities`, 'is not rising, or has fewer than two');
   return { address: address(item.address, `${at}.address`), identities };
 }

@@ -2,17 +2,19 @@
  * The cluster as policies see it: which pods live and have which address, whose identity is whose, where the nodes and the API
  * server are. All that a compile needs beside the policies themselves; kept for as long as none of it changes.
  *
- * Invariant: what is ambiguous is closed: an address that two pods claim belongs to neither, and as a peer it is both.
+ * Invariant: what is ambiguous is closed: an address that two pods claim belongs to neither, and as a peer it is both. What is too
+ * large for a snapshot is closed, too, and alone: a pod or Service that anybody may make must not hold up everybody's policy.
  * Does not know: policies.
  */
 import { canonicalAddress } from '../base/socket-address.js';
 import { Allotter, type AllottedNumber, type Allotment } from './allotment.js';
 import { IdentityDirectory } from './identity-directory.js';
 import type { NamedPort, NamespaceObject, PodObject, PolicyObjects } from './objects.js';
+import { SNAPSHOT_LIMITS } from './limits.js';
 import { KUBE_APISERVER_LABEL, ServiceDirectory } from './peers.js';
 import { LabelSet, podLabels } from './selector.js';
 import { compileServices } from './services.js';
-import { RESERVED_IDENTITY, type ContestedAddress, type EndpointRecord, type IdentityRecord, type ServiceRecord } from './snapshot.js';
+import { FIRST_POD_IDENTITY, RESERVED_IDENTITY, type ContestedAddress, type EndpointRecord, type IdentityRecord, type ServiceRecord } from './snapshot.js';
 import { byText, sortedDistinct } from './sort.js';
 
 /** A local pod, without its rules. */
@@ -51,9 +53,9 @@ export function worldOf(objects: PolicyObjects, nodeName: string, before: { read
   const identityNumbers = new Allotter(allotment, 'identity');
   const endpointNumbers = new Allotter(allotment, 'endpoint');
   const nodes = new NodeAddresses(pods, { owned, nodeName, apiServer: services.apiServer() });
-  const directory = identityDirectory(pods, objects.namespaces, { owned, identityNumbers, nodes });
+  const directory = identityDirectory(pods, objects.namespaces, { owned, identityNumbers, nodes, notices });
   const endpoints = pods
-    .filter((pod) => !pod.hostNetwork && isLocal(pod, nodeName))
+    .filter((pod) => !pod.hostNetwork && isLocal(pod, nodeName) && directory.identityOfPod(pod) >= FIRST_POD_IDENTITY)
     .map((pod): WorldEndpoint => {
       const uid = uidOf(pod);
       const { namespace, name } = pod;
@@ -66,7 +68,7 @@ export function worldOf(objects: PolicyObjects, nodeName: string, before: { read
     endpoints,
     identityRecords: directory.records(),
     contested: owned.contested(directory),
-    serviceRecords: compileServices(objects, pods),
+    serviceRecords: compileServices(objects, pods, notices),
     apiServerElsewhere: nodes.apiServerElsewhere,
     clusterPorts: sortedDistinct(pods.flatMap(({ ports }) => ports)),
     notices,
@@ -169,14 +171,21 @@ class NodeAddresses {
 function identityDirectory(
   pods: readonly PodObject[],
   namespaces: readonly NamespaceObject[],
-  { owned, identityNumbers, nodes }: { readonly owned: OwnedAddresses; readonly identityNumbers: Allotter; readonly nodes: NodeAddresses },
+  { owned, identityNumbers, nodes, notices }: { readonly owned: OwnedAddresses; readonly identityNumbers: Allotter; readonly nodes: NodeAddresses; readonly notices: string[] },
 ): IdentityDirectory {
   const namespaceLabels = new Map(namespaces.map(({ name, labels }) => [name, labels]));
   const labelsOf = new Map<PodObject, LabelSet>();
   const byLabels = new Map<string, { labels: LabelSet; pods: PodObject[] }>();
+  /** With more labels than an identity may have: no endpoints, and nobody whom labels select. */
+  const unmanaged: PodObject[] = [];
   for (const pod of pods) {
     if (pod.hostNetwork) continue;
     const labels = podLabels(pod, namespaceLabels.get(pod.namespace) ?? {});
+    if (labels.texts.length > SNAPSHOT_LIMITS.labelsPerIdentity) {
+      notices.push(`pod ${pod.namespace}/${pod.name} has ${labels.texts.length} labels; the limit is ${SNAPSHOT_LIMITS.labelsPerIdentity}: it is refused everything`);
+      unmanaged.push(pod);
+      continue;
+    }
     const key = labels.texts.join(';');
     labelsOf.set(pod, labels);
     const group = byLabels.get(key);
@@ -189,6 +198,11 @@ function identityDirectory(
   directory.add(RESERVED_IDENTITY.remoteNode, new LabelSet(['reserved:remote-node=']), [...nodes.remoteNode]);
   if (nodes.apiServerNode.size > 0) {
     directory.add(RESERVED_IDENTITY.kubeApiserver, new LabelSet([KUBE_APISERVER_LABEL, 'reserved:remote-node=']), [...nodes.apiServerNode]);
+  }
+  if (unmanaged.length > 0) {
+    const addresses = new Set(unmanaged.flatMap((pod) => pod.addresses).filter((one) => owned.sharedOnlyBy(one, (pod) => unmanaged.includes(pod))));
+    directory.add(RESERVED_IDENTITY.unmanaged, new LabelSet(['reserved:unmanaged=']), [...addresses]);
+    for (const pod of unmanaged) directory.assign(pod, RESERVED_IDENTITY.unmanaged);
   }
   for (const [key, { labels, pods: members }] of [...byLabels].sort(([a], [b]) => byText(a, b))) {
     const same = (pod: PodObject): boolean => labelsOf.get(pod)?.texts.join(';') === key;
