@@ -97,7 +97,8 @@ t.test('a connection says which rule decided, or what each lacked', (t) => {
   t.match(to('203.0.113.7', 443).egress.near[0], { missed: 'server', explanation: 'the rule does not select the peer (identity 2)' });
   t.equal(to('one/b', 443, 'api.shop.test').verdict, 'denied', 'a pod is itself, whatever name leads to it');
   t.match(traceConnection(index, { from: '203.0.113.7', to: 'one/b', port: 80, protocol: 6, name: null }), { verdict: 'allowed', egress: { reason: 'not-local' } });
-  for (const wrong of [{ to: 'nobody' }, { to: '' }, { port: 70000 }, { name: 'x..y' }]) {
+  t.match(to('one/a', 81), { verdict: 'allowed', from: { endpoint: { pod: 'a' } }, egress: { reason: 'itself' }, ingress: { reason: 'itself' } });
+  for (const wrong of [{ to: 'nobody' }, { to: '' }, { port: 70000 }, { port: 256, protocol: 1 as const }, { name: 'x..y' }]) {
     t.throws(() => traceConnection(index, { from: 'one/a', to: 'one/b', port: 80, protocol: 6, name: null, ...wrong }), AppError, JSON.stringify(wrong));
   }
   t.end();

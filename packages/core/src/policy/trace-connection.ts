@@ -13,7 +13,7 @@ import { wordsOfAddress } from './address-table.js';
 import { coversPort, selectsIdentity, type Target } from './covering.js';
 import type { PolicyIndex } from './decide.js';
 import { selectorsMatcher } from './name-matcher.js';
-import { FIRST_CIDR_IDENTITY, RESERVED_IDENTITY, type EndpointRecord, type L4Protocol, type PolicyRule, type RuleOrigin } from './snapshot.js';
+import { FIRST_CIDR_IDENTITY, L4_PROTOCOL, RESERVED_IDENTITY, type EndpointRecord, type L4Protocol, type PolicyRule, type RuleOrigin } from './snapshot.js';
 import { closing, describeServer, findEndpoint, type TraceServer } from './trace.js';
 import { nearestConnection, protocolText, sortedNear, type TraceNear } from './trace-near.js';
 
@@ -49,8 +49,9 @@ export interface TraceParty extends TraceServer {
 
 export interface DirectionTrace {
   readonly verdict: 'allowed' | 'denied';
-  /** `not-local`: no pod of this node is on that end. `no-policy`: no policy closes the direction. `host`: this node may, unless denied. */
-  readonly reason: 'rule' | 'no-policy' | 'no-rule' | 'denied-by-rule' | 'not-local' | 'host';
+  /** `not-local`: no pod of this node is on that end. `no-policy`: no policy closes the direction. `host`: this node may, unless denied.
+   * `itself`: what a pod sends to its own address does not leave it. */
+  readonly reason: 'rule' | 'no-policy' | 'no-rule' | 'denied-by-rule' | 'not-local' | 'host' | 'itself';
   /** The rule that allows, or denies; null where none does. */
   readonly rule: RuleOrigin | null;
   /** Where no rule allows: what each lacked, nearest first. */
@@ -61,18 +62,23 @@ export interface DirectionTrace {
 
 const UNJUDGED = { verdict: 'allowed', rule: null, near: [], deniedBy: [] } as const;
 const PORT_MAX = 65535;
+const ICMP_TYPE_MAX = 255;
 
 /** Throws AppError: NOT_FOUND for a pod that is no local endpoint, USAGE for a malformed address, port or name. */
 export function traceConnection(index: PolicyIndex, request: ConnectionRequest): ConnectionTrace {
   const { port, protocol } = request;
-  if (!Number.isInteger(port) || port < 0 || port > PORT_MAX) throw new AppError('USAGE', `port ${port} is not in 0 to ${PORT_MAX}`);
+  const isTyped = protocol === L4_PROTOCOL.icmp || protocol === L4_PROTOCOL.icmpv6;
+  const max = isTyped ? ICMP_TYPE_MAX : PORT_MAX;
+  if (!Number.isInteger(port) || port < 0 || port > max) throw new AppError('USAGE', `${isTyped ? 'ICMP type' : 'port'} ${port} is not in 0 to ${max}`);
   const from = partyOf(index, request.from, port, protocol);
   const to = partyOf(index, request.to, port, protocol);
   const wire = request.name === null ? null : nameFromString(request.name);
   if (request.name !== null && wire === null) throw new AppError('USAGE', `"${request.name}" is not a DNS name`);
   const name = wire === null ? null : nameToString(wire, 0, 0);
-  const egress = judge(index, from.row, { direction: 'egress', targets: to.targets, protocol, name });
-  const ingress = ingressOf(index, from, to, protocol);
+  const isItself = from.row >= 0 && from.row === to.row;
+  const itself: DirectionTrace = { ...UNJUDGED, reason: 'itself' };
+  const egress = isItself ? itself : judge(index, from.row, { direction: 'egress', targets: to.targets, protocol, name });
+  const ingress = isItself ? itself : ingressOf(index, from, to, protocol);
   return {
     verdict: egress.verdict === 'allowed' && ingress.verdict === 'allowed' ? 'allowed' : 'denied',
     from: from.party,

@@ -104,6 +104,7 @@ const DIRECTION_REASONS: Readonly<Record<DirectionTrace['reason'], string>> = {
   'denied-by-rule': 'a rule denies it, whatever allows it',
   'not-local': 'no pod of this node is on this end: policy has no say here',
   'host': 'this node may reach its pods unless a rule denies it',
+  'itself': 'what a pod sends to its own address does not leave it',
 };
 
 export function connectionViewOf(trace: ConnectionTrace): ConnectionView {

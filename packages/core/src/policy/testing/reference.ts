@@ -87,6 +87,8 @@ export function judgeQuestion(world: World, question: Question): 'allowed' | 're
 export function judgeConnection(world: World, connection: Connection): ConnectionVerdicts {
   const { from, to, port, protocol, name } = connection;
   const source = localPodAt(world, from);
+  // What a pod sends to itself does not leave it.
+  if (source !== null && source === localPodAt(world, to)) return { egress: 'allowed', ingress: 'allowed' };
   const targets = targetsOf(world, to, port, protocol);
   let egress: 'allowed' | 'denied' = 'allowed';
   if (source !== null && world.mode !== 'never') {
