@@ -115,6 +115,8 @@ export class HeldMember {
   tick(nowMs: MonoMs): void {
     if (this.isDone) return;
     if (nowMs >= this.retireAtMs) {
+      // Answers that are listed by now, as those to queries that became overdue while this member stood still, leave by these sockets.
+      this.seams.flush();
       this.close();
       return;
     }
