@@ -18,7 +18,7 @@ function tableOf(rows: readonly EndpointView[]): string {
   return columns([
     ['Endpoint', 'Identity', 'Egress', 'Ingress', 'Pod', 'Addresses', 'Labels'],
     ...rows.map((row) => [
-      String(row.id), String(row.identity), row.enforced ? 'enforced' : 'open', row.ingressEnforced ? 'enforced' : 'open', `${row.namespace}/${row.pod}`,
+      String(row.id), String(row.identity), row.enforced ? 'enforced' : 'open', row.ingressClosed ? 'closed' : 'open', `${row.namespace}/${row.pod}`,
       row.addresses.join(','), ownLabels(row.labels),
     ]),
   ]);

@@ -64,7 +64,7 @@ export class FakeView implements DaemonView {
 
   endpoints(): EndpointView[] {
     return [{
-      id: 7, identity: 300, namespace: 'demo', pod: 'web', uid: 'u', addresses: ['127.0.1.1'], enforced: true, ingressEnforced: false, labels: ['k8s:app=web'],
+      id: 7, identity: 300, namespace: 'demo', pod: 'web', uid: 'u', addresses: ['127.0.1.1'], enforced: true, ingressClosed: false, labels: ['k8s:app=web'],
     }];
   }
 

@@ -137,7 +137,10 @@ export interface RuleSet {
   readonly limits?: QueryLimits;
 }
 
-/** Limits of one pod's questions, the strictest of all policies that select it (their extensions, see objects.ts). */
+/**
+ * Limits of one pod's questions, from the extensions (objects.ts) of all policies that select it: of rates and entropies the strictest
+ * that refuses, else the strictest that audits; names that may have private addresses add up.
+ */
 export interface QueryLimits {
   readonly grantScope?: 'endpoint';
   readonly queryRate?: number;

@@ -164,8 +164,8 @@ export interface EndpointView {
   readonly addresses: readonly string[];
   /** Whether policy closes the pod's egress to all that no rule allows. */
   readonly enforced: boolean;
-  /** The same for ingress. */
-  readonly ingressEnforced: boolean;
+  /** Whether policy closes its ingress so. A verdict on connections, which nothing enforces without a datapath. */
+  readonly ingressClosed: boolean;
   readonly labels: readonly string[];
 }
 

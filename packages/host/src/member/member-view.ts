@@ -108,7 +108,7 @@ export class MemberView implements DaemonView {
       uid: endpoint.uid,
       addresses: endpoint.addresses,
       enforced: isClosed(snapshot, endpoint.ruleSet),
-      ingressEnforced: isClosed(snapshot, endpoint.ingressRuleSet ?? null),
+      ingressClosed: isClosed(snapshot, endpoint.ingressRuleSet ?? null),
       labels: labels.get(endpoint.identity) ?? [],
     }));
   }
