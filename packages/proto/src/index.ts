@@ -2,3 +2,12 @@
 export * from './address-bytes.js';
 export * from './pair-messages.js';
 export * as pairV1 from './generated/tandem/pair/v1/pair.js';
+/** Hubble's contract: names and numbers are foreign, see `proto/flow/flow.proto`. */
+export * as flowPb from './generated/flow/flow.js';
+export * as observerPb from './generated/observer/observer.js';
+export * as relayPb from './generated/relay/relay.js';
+export { Timestamp } from './generated/google/protobuf/timestamp.js';
+export { DropReason, Flow, FlowFilter, FlowType, IPVersion, L7FlowType, LostEventSource, TrafficDirection, Verdict } from './generated/flow/flow.js';
+export type { DNS, Endpoint, IP, Layer4, Layer7, LostEvent, Policy, Service, Workload } from './generated/flow/flow.js';
+export { GetFlowsRequest, GetFlowsResponse, ObserverClient, ObserverService } from './generated/observer/observer.js';
+export { NodeState } from './generated/relay/relay.js';
