@@ -2318,152 +2318,62 @@ export const Flow: MessageFns<Flow> = {
     return {
       time: isSet(object.time) ? fromJsonTimestamp(object.time) : undefined,
       verdict: isSet(object.verdict) ? verdictFromJSON(object.verdict) : 0,
-      dropReason: isSet(object.dropReason)
-        ? globalThis.Number(object.dropReason)
-        : isSet(object.drop_reason)
-        ? globalThis.Number(object.drop_reason)
-        : 0,
+      dropReason: isSet(object.drop_reason) ? globalThis.Number(object.drop_reason) : 0,
       ethernet: isSet(object.ethernet) ? Ethernet.fromJSON(object.ethernet) : undefined,
       IP: isSet(object.IP) ? IP.fromJSON(object.IP) : undefined,
       l4: isSet(object.l4) ? Layer4.fromJSON(object.l4) : undefined,
       source: isSet(object.source) ? Endpoint.fromJSON(object.source) : undefined,
       destination: isSet(object.destination) ? Endpoint.fromJSON(object.destination) : undefined,
       Type: isSet(object.Type) ? flowTypeFromJSON(object.Type) : 0,
-      nodeName: isSet(object.nodeName)
-        ? globalThis.String(object.nodeName)
-        : isSet(object.node_name)
-        ? globalThis.String(object.node_name)
-        : "",
-      sourceNames: globalThis.Array.isArray(object?.sourceNames)
-        ? object.sourceNames.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.source_names)
+      nodeName: isSet(object.node_name) ? globalThis.String(object.node_name) : "",
+      sourceNames: globalThis.Array.isArray(object?.source_names)
         ? object.source_names.map((e: any) => globalThis.String(e))
         : [],
-      destinationNames: globalThis.Array.isArray(object?.destinationNames)
-        ? object.destinationNames.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.destination_names)
+      destinationNames: globalThis.Array.isArray(object?.destination_names)
         ? object.destination_names.map((e: any) => globalThis.String(e))
         : [],
       l7: isSet(object.l7) ? Layer7.fromJSON(object.l7) : undefined,
       reply: isSet(object.reply) ? globalThis.Boolean(object.reply) : false,
-      eventType: isSet(object.eventType)
-        ? CiliumEventType.fromJSON(object.eventType)
-        : isSet(object.event_type)
-        ? CiliumEventType.fromJSON(object.event_type)
-        : undefined,
-      sourceService: isSet(object.sourceService)
-        ? Service.fromJSON(object.sourceService)
-        : isSet(object.source_service)
-        ? Service.fromJSON(object.source_service)
-        : undefined,
-      destinationService: isSet(object.destinationService)
-        ? Service.fromJSON(object.destinationService)
-        : isSet(object.destination_service)
-        ? Service.fromJSON(object.destination_service)
-        : undefined,
-      trafficDirection: isSet(object.trafficDirection)
-        ? trafficDirectionFromJSON(object.trafficDirection)
-        : isSet(object.traffic_direction)
-        ? trafficDirectionFromJSON(object.traffic_direction)
-        : 0,
-      policyMatchType: isSet(object.policyMatchType)
-        ? globalThis.Number(object.policyMatchType)
-        : isSet(object.policy_match_type)
-        ? globalThis.Number(object.policy_match_type)
-        : 0,
-      traceObservationPoint: isSet(object.traceObservationPoint)
-        ? traceObservationPointFromJSON(object.traceObservationPoint)
-        : isSet(object.trace_observation_point)
+      eventType: isSet(object.event_type) ? CiliumEventType.fromJSON(object.event_type) : undefined,
+      sourceService: isSet(object.source_service) ? Service.fromJSON(object.source_service) : undefined,
+      destinationService: isSet(object.destination_service) ? Service.fromJSON(object.destination_service) : undefined,
+      trafficDirection: isSet(object.traffic_direction) ? trafficDirectionFromJSON(object.traffic_direction) : 0,
+      policyMatchType: isSet(object.policy_match_type) ? globalThis.Number(object.policy_match_type) : 0,
+      traceObservationPoint: isSet(object.trace_observation_point)
         ? traceObservationPointFromJSON(object.trace_observation_point)
         : 0,
-      dropReasonDesc: isSet(object.dropReasonDesc)
-        ? dropReasonFromJSON(object.dropReasonDesc)
-        : isSet(object.drop_reason_desc)
-        ? dropReasonFromJSON(object.drop_reason_desc)
-        : 0,
-      isReply: isSet(object.isReply)
-        ? Boolean(object.isReply)
-        : isSet(object.is_reply)
-        ? Boolean(object.is_reply)
-        : undefined,
-      debugCapturePoint: isSet(object.debugCapturePoint)
-        ? debugCapturePointFromJSON(object.debugCapturePoint)
-        : isSet(object.debug_capture_point)
-        ? debugCapturePointFromJSON(object.debug_capture_point)
-        : 0,
+      dropReasonDesc: isSet(object.drop_reason_desc) ? dropReasonFromJSON(object.drop_reason_desc) : 0,
+      isReply: isSet(object.is_reply) ? Boolean(object.is_reply) : undefined,
+      debugCapturePoint: isSet(object.debug_capture_point) ? debugCapturePointFromJSON(object.debug_capture_point) : 0,
       interface: isSet(object.interface) ? NetworkInterface.fromJSON(object.interface) : undefined,
-      proxyPort: isSet(object.proxyPort)
-        ? globalThis.Number(object.proxyPort)
-        : isSet(object.proxy_port)
-        ? globalThis.Number(object.proxy_port)
-        : 0,
-      traceContext: isSet(object.traceContext)
-        ? TraceContext.fromJSON(object.traceContext)
-        : isSet(object.trace_context)
-        ? TraceContext.fromJSON(object.trace_context)
-        : undefined,
-      sockXlatePoint: isSet(object.sockXlatePoint)
-        ? socketTranslationPointFromJSON(object.sockXlatePoint)
-        : isSet(object.sock_xlate_point)
-        ? socketTranslationPointFromJSON(object.sock_xlate_point)
-        : 0,
-      socketCookie: isSet(object.socketCookie)
-        ? BigInt(object.socketCookie)
-        : isSet(object.socket_cookie)
-        ? BigInt(object.socket_cookie)
-        : 0n,
-      cgroupId: isSet(object.cgroupId)
-        ? BigInt(object.cgroupId)
-        : isSet(object.cgroup_id)
-        ? BigInt(object.cgroup_id)
-        : 0n,
+      proxyPort: isSet(object.proxy_port) ? globalThis.Number(object.proxy_port) : 0,
+      traceContext: isSet(object.trace_context) ? TraceContext.fromJSON(object.trace_context) : undefined,
+      sockXlatePoint: isSet(object.sock_xlate_point) ? socketTranslationPointFromJSON(object.sock_xlate_point) : 0,
+      socketCookie: isSet(object.socket_cookie) ? BigInt(object.socket_cookie) : 0n,
+      cgroupId: isSet(object.cgroup_id) ? BigInt(object.cgroup_id) : 0n,
       uuid: isSet(object.uuid) ? globalThis.String(object.uuid) : "",
-      authType: isSet(object.authType)
-        ? authTypeFromJSON(object.authType)
-        : isSet(object.auth_type)
-        ? authTypeFromJSON(object.auth_type)
-        : 0,
-      traceReason: isSet(object.traceReason)
-        ? traceReasonFromJSON(object.traceReason)
-        : isSet(object.trace_reason)
-        ? traceReasonFromJSON(object.trace_reason)
-        : 0,
-      nodeLabels: globalThis.Array.isArray(object?.nodeLabels)
-        ? object.nodeLabels.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.node_labels)
+      authType: isSet(object.auth_type) ? authTypeFromJSON(object.auth_type) : 0,
+      traceReason: isSet(object.trace_reason) ? traceReasonFromJSON(object.trace_reason) : 0,
+      nodeLabels: globalThis.Array.isArray(object?.node_labels)
         ? object.node_labels.map((e: any) => globalThis.String(e))
         : [],
       file: isSet(object.file) ? FileInfo.fromJSON(object.file) : undefined,
       tunnel: isSet(object.tunnel) ? Tunnel.fromJSON(object.tunnel) : undefined,
-      ipTraceId: isSet(object.ipTraceId)
-        ? IPTraceID.fromJSON(object.ipTraceId)
-        : isSet(object.ip_trace_id)
-        ? IPTraceID.fromJSON(object.ip_trace_id)
-        : undefined,
+      ipTraceId: isSet(object.ip_trace_id) ? IPTraceID.fromJSON(object.ip_trace_id) : undefined,
       emitter: isSet(object.emitter) ? Emitter.fromJSON(object.emitter) : undefined,
-      egressAllowedBy: globalThis.Array.isArray(object?.egressAllowedBy)
-        ? object.egressAllowedBy.map((e: any) => Policy.fromJSON(e))
-        : globalThis.Array.isArray(object?.egress_allowed_by)
+      egressAllowedBy: globalThis.Array.isArray(object?.egress_allowed_by)
         ? object.egress_allowed_by.map((e: any) => Policy.fromJSON(e))
         : [],
-      ingressAllowedBy: globalThis.Array.isArray(object?.ingressAllowedBy)
-        ? object.ingressAllowedBy.map((e: any) => Policy.fromJSON(e))
-        : globalThis.Array.isArray(object?.ingress_allowed_by)
+      ingressAllowedBy: globalThis.Array.isArray(object?.ingress_allowed_by)
         ? object.ingress_allowed_by.map((e: any) => Policy.fromJSON(e))
         : [],
-      egressDeniedBy: globalThis.Array.isArray(object?.egressDeniedBy)
-        ? object.egressDeniedBy.map((e: any) => Policy.fromJSON(e))
-        : globalThis.Array.isArray(object?.egress_denied_by)
+      egressDeniedBy: globalThis.Array.isArray(object?.egress_denied_by)
         ? object.egress_denied_by.map((e: any) => Policy.fromJSON(e))
         : [],
-      ingressDeniedBy: globalThis.Array.isArray(object?.ingressDeniedBy)
-        ? object.ingressDeniedBy.map((e: any) => Policy.fromJSON(e))
-        : globalThis.Array.isArray(object?.ingress_denied_by)
+      ingressDeniedBy: globalThis.Array.isArray(object?.ingress_denied_by)
         ? object.ingress_denied_by.map((e: any) => Policy.fromJSON(e))
         : [],
-      policyLog: globalThis.Array.isArray(object?.policyLog)
-        ? object.policyLog.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.policy_log)
+      policyLog: globalThis.Array.isArray(object?.policy_log)
         ? object.policy_log.map((e: any) => globalThis.String(e))
         : [],
       aggregate: isSet(object.aggregate) ? Aggregate.fromJSON(object.aggregate) : undefined,
@@ -2481,7 +2391,7 @@ export const Flow: MessageFns<Flow> = {
       obj.verdict = verdictToJSON(message.verdict);
     }
     if (message.dropReason !== 0) {
-      obj.dropReason = Math.round(message.dropReason);
+      obj.drop_reason = Math.round(message.dropReason);
     }
     if (message.ethernet !== undefined) {
       obj.ethernet = Ethernet.toJSON(message.ethernet);
@@ -2502,13 +2412,13 @@ export const Flow: MessageFns<Flow> = {
       obj.Type = flowTypeToJSON(message.Type);
     }
     if (message.nodeName !== "") {
-      obj.nodeName = message.nodeName;
+      obj.node_name = message.nodeName;
     }
     if (message.sourceNames?.length) {
-      obj.sourceNames = message.sourceNames;
+      obj.source_names = message.sourceNames;
     }
     if (message.destinationNames?.length) {
-      obj.destinationNames = message.destinationNames;
+      obj.destination_names = message.destinationNames;
     }
     if (message.l7 !== undefined) {
       obj.l7 = Layer7.toJSON(message.l7);
@@ -2517,61 +2427,61 @@ export const Flow: MessageFns<Flow> = {
       obj.reply = message.reply;
     }
     if (message.eventType !== undefined) {
-      obj.eventType = CiliumEventType.toJSON(message.eventType);
+      obj.event_type = CiliumEventType.toJSON(message.eventType);
     }
     if (message.sourceService !== undefined) {
-      obj.sourceService = Service.toJSON(message.sourceService);
+      obj.source_service = Service.toJSON(message.sourceService);
     }
     if (message.destinationService !== undefined) {
-      obj.destinationService = Service.toJSON(message.destinationService);
+      obj.destination_service = Service.toJSON(message.destinationService);
     }
     if (message.trafficDirection !== 0) {
-      obj.trafficDirection = trafficDirectionToJSON(message.trafficDirection);
+      obj.traffic_direction = trafficDirectionToJSON(message.trafficDirection);
     }
     if (message.policyMatchType !== 0) {
-      obj.policyMatchType = Math.round(message.policyMatchType);
+      obj.policy_match_type = Math.round(message.policyMatchType);
     }
     if (message.traceObservationPoint !== 0) {
-      obj.traceObservationPoint = traceObservationPointToJSON(message.traceObservationPoint);
+      obj.trace_observation_point = traceObservationPointToJSON(message.traceObservationPoint);
     }
     if (message.dropReasonDesc !== 0) {
-      obj.dropReasonDesc = dropReasonToJSON(message.dropReasonDesc);
+      obj.drop_reason_desc = dropReasonToJSON(message.dropReasonDesc);
     }
     if (message.isReply !== undefined) {
-      obj.isReply = message.isReply;
+      obj.is_reply = message.isReply;
     }
     if (message.debugCapturePoint !== 0) {
-      obj.debugCapturePoint = debugCapturePointToJSON(message.debugCapturePoint);
+      obj.debug_capture_point = debugCapturePointToJSON(message.debugCapturePoint);
     }
     if (message.interface !== undefined) {
       obj.interface = NetworkInterface.toJSON(message.interface);
     }
     if (message.proxyPort !== 0) {
-      obj.proxyPort = Math.round(message.proxyPort);
+      obj.proxy_port = Math.round(message.proxyPort);
     }
     if (message.traceContext !== undefined) {
-      obj.traceContext = TraceContext.toJSON(message.traceContext);
+      obj.trace_context = TraceContext.toJSON(message.traceContext);
     }
     if (message.sockXlatePoint !== 0) {
-      obj.sockXlatePoint = socketTranslationPointToJSON(message.sockXlatePoint);
+      obj.sock_xlate_point = socketTranslationPointToJSON(message.sockXlatePoint);
     }
     if (message.socketCookie !== 0n) {
-      obj.socketCookie = message.socketCookie.toString();
+      obj.socket_cookie = message.socketCookie.toString();
     }
     if (message.cgroupId !== 0n) {
-      obj.cgroupId = message.cgroupId.toString();
+      obj.cgroup_id = message.cgroupId.toString();
     }
     if (message.uuid !== "") {
       obj.uuid = message.uuid;
     }
     if (message.authType !== 0) {
-      obj.authType = authTypeToJSON(message.authType);
+      obj.auth_type = authTypeToJSON(message.authType);
     }
     if (message.traceReason !== 0) {
-      obj.traceReason = traceReasonToJSON(message.traceReason);
+      obj.trace_reason = traceReasonToJSON(message.traceReason);
     }
     if (message.nodeLabels?.length) {
-      obj.nodeLabels = message.nodeLabels;
+      obj.node_labels = message.nodeLabels;
     }
     if (message.file !== undefined) {
       obj.file = FileInfo.toJSON(message.file);
@@ -2580,25 +2490,25 @@ export const Flow: MessageFns<Flow> = {
       obj.tunnel = Tunnel.toJSON(message.tunnel);
     }
     if (message.ipTraceId !== undefined) {
-      obj.ipTraceId = IPTraceID.toJSON(message.ipTraceId);
+      obj.ip_trace_id = IPTraceID.toJSON(message.ipTraceId);
     }
     if (message.emitter !== undefined) {
       obj.emitter = Emitter.toJSON(message.emitter);
     }
     if (message.egressAllowedBy?.length) {
-      obj.egressAllowedBy = message.egressAllowedBy.map((e) => Policy.toJSON(e));
+      obj.egress_allowed_by = message.egressAllowedBy.map((e) => Policy.toJSON(e));
     }
     if (message.ingressAllowedBy?.length) {
-      obj.ingressAllowedBy = message.ingressAllowedBy.map((e) => Policy.toJSON(e));
+      obj.ingress_allowed_by = message.ingressAllowedBy.map((e) => Policy.toJSON(e));
     }
     if (message.egressDeniedBy?.length) {
-      obj.egressDeniedBy = message.egressDeniedBy.map((e) => Policy.toJSON(e));
+      obj.egress_denied_by = message.egressDeniedBy.map((e) => Policy.toJSON(e));
     }
     if (message.ingressDeniedBy?.length) {
-      obj.ingressDeniedBy = message.ingressDeniedBy.map((e) => Policy.toJSON(e));
+      obj.ingress_denied_by = message.ingressDeniedBy.map((e) => Policy.toJSON(e));
     }
     if (message.policyLog?.length) {
-      obj.policyLog = message.policyLog;
+      obj.policy_log = message.policyLog;
     }
     if (message.aggregate !== undefined) {
       obj.aggregate = Aggregate.toJSON(message.aggregate);
@@ -3040,11 +2950,7 @@ export const Layer7: MessageFns<Layer7> = {
   fromJSON(object: any): Layer7 {
     return {
       type: isSet(object.type) ? l7FlowTypeFromJSON(object.type) : 0,
-      latencyNs: isSet(object.latencyNs)
-        ? BigInt(object.latencyNs)
-        : isSet(object.latency_ns)
-        ? BigInt(object.latency_ns)
-        : 0n,
+      latencyNs: isSet(object.latency_ns) ? BigInt(object.latency_ns) : 0n,
       record: isSet(object.dns)
         ? { $case: "dns", value: DNS.fromJSON(object.dns) }
         : isSet(object.http)
@@ -3061,7 +2967,7 @@ export const Layer7: MessageFns<Layer7> = {
       obj.type = l7FlowTypeToJSON(message.type);
     }
     if (message.latencyNs !== 0n) {
-      obj.latencyNs = message.latencyNs.toString();
+      obj.latency_ns = message.latencyNs.toString();
     }
     if (message.record?.$case === "dns") {
       obj.dns = DNS.toJSON(message.record.value);
@@ -3219,19 +3125,13 @@ export const TraceParent: MessageFns<TraceParent> = {
   },
 
   fromJSON(object: any): TraceParent {
-    return {
-      traceId: isSet(object.traceId)
-        ? globalThis.String(object.traceId)
-        : isSet(object.trace_id)
-        ? globalThis.String(object.trace_id)
-        : "",
-    };
+    return { traceId: isSet(object.trace_id) ? globalThis.String(object.trace_id) : "" };
   },
 
   toJSON(message: TraceParent): unknown {
     const obj: any = {};
     if (message.traceId !== "") {
-      obj.traceId = message.traceId;
+      obj.trace_id = message.traceId;
     }
     return obj;
   },
@@ -3363,19 +3263,11 @@ export const Endpoint: MessageFns<Endpoint> = {
       identity: isSet(object.identity) ? globalThis.Number(object.identity) : 0,
       namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : "",
       labels: globalThis.Array.isArray(object?.labels) ? object.labels.map((e: any) => globalThis.String(e)) : [],
-      podName: isSet(object.podName)
-        ? globalThis.String(object.podName)
-        : isSet(object.pod_name)
-        ? globalThis.String(object.pod_name)
-        : "",
+      podName: isSet(object.pod_name) ? globalThis.String(object.pod_name) : "",
       workloads: globalThis.Array.isArray(object?.workloads)
         ? object.workloads.map((e: any) => Workload.fromJSON(e))
         : [],
-      clusterName: isSet(object.clusterName)
-        ? globalThis.String(object.clusterName)
-        : isSet(object.cluster_name)
-        ? globalThis.String(object.cluster_name)
-        : "",
+      clusterName: isSet(object.cluster_name) ? globalThis.String(object.cluster_name) : "",
     };
   },
 
@@ -3394,13 +3286,13 @@ export const Endpoint: MessageFns<Endpoint> = {
       obj.labels = message.labels;
     }
     if (message.podName !== "") {
-      obj.podName = message.podName;
+      obj.pod_name = message.podName;
     }
     if (message.workloads?.length) {
       obj.workloads = message.workloads.map((e) => Workload.toJSON(e));
     }
     if (message.clusterName !== "") {
-      obj.clusterName = message.clusterName;
+      obj.cluster_name = message.clusterName;
     }
     return obj;
   },
@@ -3575,16 +3467,8 @@ export const TCP: MessageFns<TCP> = {
 
   fromJSON(object: any): TCP {
     return {
-      sourcePort: isSet(object.sourcePort)
-        ? globalThis.Number(object.sourcePort)
-        : isSet(object.source_port)
-        ? globalThis.Number(object.source_port)
-        : 0,
-      destinationPort: isSet(object.destinationPort)
-        ? globalThis.Number(object.destinationPort)
-        : isSet(object.destination_port)
-        ? globalThis.Number(object.destination_port)
-        : 0,
+      sourcePort: isSet(object.source_port) ? globalThis.Number(object.source_port) : 0,
+      destinationPort: isSet(object.destination_port) ? globalThis.Number(object.destination_port) : 0,
       flags: isSet(object.flags) ? TCPFlags.fromJSON(object.flags) : undefined,
     };
   },
@@ -3592,10 +3476,10 @@ export const TCP: MessageFns<TCP> = {
   toJSON(message: TCP): unknown {
     const obj: any = {};
     if (message.sourcePort !== 0) {
-      obj.sourcePort = Math.round(message.sourcePort);
+      obj.source_port = Math.round(message.sourcePort);
     }
     if (message.destinationPort !== 0) {
-      obj.destinationPort = Math.round(message.destinationPort);
+      obj.destination_port = Math.round(message.destinationPort);
     }
     if (message.flags !== undefined) {
       obj.flags = TCPFlags.toJSON(message.flags);
@@ -3712,11 +3596,7 @@ export const IP: MessageFns<IP> = {
       destination: isSet(object.destination) ? globalThis.String(object.destination) : "",
       ipVersion: isSet(object.ipVersion) ? iPVersionFromJSON(object.ipVersion) : 0,
       encrypted: isSet(object.encrypted) ? globalThis.Boolean(object.encrypted) : false,
-      sourceXlated: isSet(object.sourceXlated)
-        ? globalThis.String(object.sourceXlated)
-        : isSet(object.source_xlated)
-        ? globalThis.String(object.source_xlated)
-        : "",
+      sourceXlated: isSet(object.source_xlated) ? globalThis.String(object.source_xlated) : "",
     };
   },
 
@@ -3735,7 +3615,7 @@ export const IP: MessageFns<IP> = {
       obj.encrypted = message.encrypted;
     }
     if (message.sourceXlated !== "") {
-      obj.sourceXlated = message.sourceXlated;
+      obj.source_xlated = message.sourceXlated;
     }
     return obj;
   },
@@ -4094,26 +3974,18 @@ export const UDP: MessageFns<UDP> = {
 
   fromJSON(object: any): UDP {
     return {
-      sourcePort: isSet(object.sourcePort)
-        ? globalThis.Number(object.sourcePort)
-        : isSet(object.source_port)
-        ? globalThis.Number(object.source_port)
-        : 0,
-      destinationPort: isSet(object.destinationPort)
-        ? globalThis.Number(object.destinationPort)
-        : isSet(object.destination_port)
-        ? globalThis.Number(object.destination_port)
-        : 0,
+      sourcePort: isSet(object.source_port) ? globalThis.Number(object.source_port) : 0,
+      destinationPort: isSet(object.destination_port) ? globalThis.Number(object.destination_port) : 0,
     };
   },
 
   toJSON(message: UDP): unknown {
     const obj: any = {};
     if (message.sourcePort !== 0) {
-      obj.sourcePort = Math.round(message.sourcePort);
+      obj.source_port = Math.round(message.sourcePort);
     }
     if (message.destinationPort !== 0) {
-      obj.destinationPort = Math.round(message.destinationPort);
+      obj.destination_port = Math.round(message.destinationPort);
     }
     return obj;
   },
@@ -4187,26 +4059,18 @@ export const SCTP: MessageFns<SCTP> = {
 
   fromJSON(object: any): SCTP {
     return {
-      sourcePort: isSet(object.sourcePort)
-        ? globalThis.Number(object.sourcePort)
-        : isSet(object.source_port)
-        ? globalThis.Number(object.source_port)
-        : 0,
-      destinationPort: isSet(object.destinationPort)
-        ? globalThis.Number(object.destinationPort)
-        : isSet(object.destination_port)
-        ? globalThis.Number(object.destination_port)
-        : 0,
+      sourcePort: isSet(object.source_port) ? globalThis.Number(object.source_port) : 0,
+      destinationPort: isSet(object.destination_port) ? globalThis.Number(object.destination_port) : 0,
     };
   },
 
   toJSON(message: SCTP): unknown {
     const obj: any = {};
     if (message.sourcePort !== 0) {
-      obj.sourcePort = Math.round(message.sourcePort);
+      obj.source_port = Math.round(message.sourcePort);
     }
     if (message.destinationPort !== 0) {
-      obj.destinationPort = Math.round(message.destinationPort);
+      obj.destination_port = Math.round(message.destinationPort);
     }
     return obj;
   },
@@ -4715,16 +4579,8 @@ export const EventTypeFilter: MessageFns<EventTypeFilter> = {
   fromJSON(object: any): EventTypeFilter {
     return {
       type: isSet(object.type) ? globalThis.Number(object.type) : 0,
-      matchSubType: isSet(object.matchSubType)
-        ? globalThis.Boolean(object.matchSubType)
-        : isSet(object.match_sub_type)
-        ? globalThis.Boolean(object.match_sub_type)
-        : false,
-      subType: isSet(object.subType)
-        ? globalThis.Number(object.subType)
-        : isSet(object.sub_type)
-        ? globalThis.Number(object.sub_type)
-        : 0,
+      matchSubType: isSet(object.match_sub_type) ? globalThis.Boolean(object.match_sub_type) : false,
+      subType: isSet(object.sub_type) ? globalThis.Number(object.sub_type) : 0,
     };
   },
 
@@ -4734,10 +4590,10 @@ export const EventTypeFilter: MessageFns<EventTypeFilter> = {
       obj.type = Math.round(message.type);
     }
     if (message.matchSubType !== false) {
-      obj.matchSubType = message.matchSubType;
+      obj.match_sub_type = message.matchSubType;
     }
     if (message.subType !== 0) {
-      obj.subType = Math.round(message.subType);
+      obj.sub_type = Math.round(message.subType);
     }
     return obj;
   },
@@ -4813,11 +4669,7 @@ export const CiliumEventType: MessageFns<CiliumEventType> = {
   fromJSON(object: any): CiliumEventType {
     return {
       type: isSet(object.type) ? globalThis.Number(object.type) : 0,
-      subType: isSet(object.subType)
-        ? globalThis.Number(object.subType)
-        : isSet(object.sub_type)
-        ? globalThis.Number(object.sub_type)
-        : 0,
+      subType: isSet(object.sub_type) ? globalThis.Number(object.sub_type) : 0,
     };
   },
 
@@ -4827,7 +4679,7 @@ export const CiliumEventType: MessageFns<CiliumEventType> = {
       obj.type = Math.round(message.type);
     }
     if (message.subType !== 0) {
-      obj.subType = Math.round(message.subType);
+      obj.sub_type = Math.round(message.subType);
     }
     return obj;
   },
@@ -5501,187 +5353,111 @@ export const FlowFilter: MessageFns<FlowFilter> = {
 
   fromJSON(object: any): FlowFilter {
     return {
-      sourceIp: globalThis.Array.isArray(object?.sourceIp)
-        ? object.sourceIp.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.source_ip)
+      sourceIp: globalThis.Array.isArray(object?.source_ip)
         ? object.source_ip.map((e: any) => globalThis.String(e))
         : [],
-      sourcePod: globalThis.Array.isArray(object?.sourcePod)
-        ? object.sourcePod.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.source_pod)
+      sourcePod: globalThis.Array.isArray(object?.source_pod)
         ? object.source_pod.map((e: any) => globalThis.String(e))
         : [],
-      destinationIp: globalThis.Array.isArray(object?.destinationIp)
-        ? object.destinationIp.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.destination_ip)
+      destinationIp: globalThis.Array.isArray(object?.destination_ip)
         ? object.destination_ip.map((e: any) => globalThis.String(e))
         : [],
-      destinationPod: globalThis.Array.isArray(object?.destinationPod)
-        ? object.destinationPod.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.destination_pod)
+      destinationPod: globalThis.Array.isArray(object?.destination_pod)
         ? object.destination_pod.map((e: any) => globalThis.String(e))
         : [],
-      verdict: globalThis.Array.isArray(object?.verdict)
-        ? object.verdict.map((e: any) => verdictFromJSON(e))
-        : [],
-      eventType: globalThis.Array.isArray(object?.eventType)
-        ? object.eventType.map((e: any) => EventTypeFilter.fromJSON(e))
-        : globalThis.Array.isArray(object?.event_type)
+      verdict: globalThis.Array.isArray(object?.verdict) ? object.verdict.map((e: any) => verdictFromJSON(e)) : [],
+      eventType: globalThis.Array.isArray(object?.event_type)
         ? object.event_type.map((e: any) => EventTypeFilter.fromJSON(e))
         : [],
-      sourceFqdn: globalThis.Array.isArray(object?.sourceFqdn)
-        ? object.sourceFqdn.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.source_fqdn)
+      sourceFqdn: globalThis.Array.isArray(object?.source_fqdn)
         ? object.source_fqdn.map((e: any) => globalThis.String(e))
         : [],
-      destinationFqdn: globalThis.Array.isArray(object?.destinationFqdn)
-        ? object.destinationFqdn.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.destination_fqdn)
+      destinationFqdn: globalThis.Array.isArray(object?.destination_fqdn)
         ? object.destination_fqdn.map((e: any) => globalThis.String(e))
         : [],
-      httpStatusCode: globalThis.Array.isArray(object?.httpStatusCode)
-        ? object.httpStatusCode.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.http_status_code)
+      httpStatusCode: globalThis.Array.isArray(object?.http_status_code)
         ? object.http_status_code.map((e: any) => globalThis.String(e))
         : [],
-      sourceLabel: globalThis.Array.isArray(object?.sourceLabel)
-        ? object.sourceLabel.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.source_label)
+      sourceLabel: globalThis.Array.isArray(object?.source_label)
         ? object.source_label.map((e: any) => globalThis.String(e))
         : [],
-      destinationLabel: globalThis.Array.isArray(object?.destinationLabel)
-        ? object.destinationLabel.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.destination_label)
+      destinationLabel: globalThis.Array.isArray(object?.destination_label)
         ? object.destination_label.map((e: any) => globalThis.String(e))
         : [],
       protocol: globalThis.Array.isArray(object?.protocol) ? object.protocol.map((e: any) => globalThis.String(e)) : [],
-      sourcePort: globalThis.Array.isArray(object?.sourcePort)
-        ? object.sourcePort.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.source_port)
+      sourcePort: globalThis.Array.isArray(object?.source_port)
         ? object.source_port.map((e: any) => globalThis.String(e))
         : [],
-      destinationPort: globalThis.Array.isArray(object?.destinationPort)
-        ? object.destinationPort.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.destination_port)
+      destinationPort: globalThis.Array.isArray(object?.destination_port)
         ? object.destination_port.map((e: any) => globalThis.String(e))
         : [],
       reply: globalThis.Array.isArray(object?.reply)
         ? object.reply.map((e: any) => globalThis.Boolean(e))
         : [],
-      sourceService: globalThis.Array.isArray(object?.sourceService)
-        ? object.sourceService.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.source_service)
+      sourceService: globalThis.Array.isArray(object?.source_service)
         ? object.source_service.map((e: any) => globalThis.String(e))
         : [],
-      destinationService: globalThis.Array.isArray(object?.destinationService)
-        ? object.destinationService.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.destination_service)
+      destinationService: globalThis.Array.isArray(object?.destination_service)
         ? object.destination_service.map((e: any) => globalThis.String(e))
         : [],
-      dnsQuery: globalThis.Array.isArray(object?.dnsQuery)
-        ? object.dnsQuery.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.dns_query)
+      dnsQuery: globalThis.Array.isArray(object?.dns_query)
         ? object.dns_query.map((e: any) => globalThis.String(e))
         : [],
-      sourceIdentity: globalThis.Array.isArray(object?.sourceIdentity)
-        ? object.sourceIdentity.map((e: any) => globalThis.Number(e))
-        : globalThis.Array.isArray(object?.source_identity)
+      sourceIdentity: globalThis.Array.isArray(object?.source_identity)
         ? object.source_identity.map((e: any) => globalThis.Number(e))
         : [],
-      destinationIdentity: globalThis.Array.isArray(object?.destinationIdentity)
-        ? object.destinationIdentity.map((e: any) => globalThis.Number(e))
-        : globalThis.Array.isArray(object?.destination_identity)
+      destinationIdentity: globalThis.Array.isArray(object?.destination_identity)
         ? object.destination_identity.map((e: any) => globalThis.Number(e))
         : [],
-      httpMethod: globalThis.Array.isArray(object?.httpMethod)
-        ? object.httpMethod.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.http_method)
+      httpMethod: globalThis.Array.isArray(object?.http_method)
         ? object.http_method.map((e: any) => globalThis.String(e))
         : [],
-      httpPath: globalThis.Array.isArray(object?.httpPath)
-        ? object.httpPath.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.http_path)
+      httpPath: globalThis.Array.isArray(object?.http_path)
         ? object.http_path.map((e: any) => globalThis.String(e))
         : [],
-      tcpFlags: globalThis.Array.isArray(object?.tcpFlags)
-        ? object.tcpFlags.map((e: any) => TCPFlags.fromJSON(e))
-        : globalThis.Array.isArray(object?.tcp_flags)
+      tcpFlags: globalThis.Array.isArray(object?.tcp_flags)
         ? object.tcp_flags.map((e: any) => TCPFlags.fromJSON(e))
         : [],
-      nodeName: globalThis.Array.isArray(object?.nodeName)
-        ? object.nodeName.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.node_name)
+      nodeName: globalThis.Array.isArray(object?.node_name)
         ? object.node_name.map((e: any) => globalThis.String(e))
         : [],
-      ipVersion: globalThis.Array.isArray(object?.ipVersion)
-        ? object.ipVersion.map((e: any) => iPVersionFromJSON(e))
-        : globalThis.Array.isArray(object?.ip_version)
+      ipVersion: globalThis.Array.isArray(object?.ip_version)
         ? object.ip_version.map((e: any) => iPVersionFromJSON(e))
         : [],
-      sourceWorkload: globalThis.Array.isArray(object?.sourceWorkload)
-        ? object.sourceWorkload.map((e: any) => Workload.fromJSON(e))
-        : globalThis.Array.isArray(object?.source_workload)
+      sourceWorkload: globalThis.Array.isArray(object?.source_workload)
         ? object.source_workload.map((e: any) => Workload.fromJSON(e))
         : [],
-      destinationWorkload: globalThis.Array.isArray(object?.destinationWorkload)
-        ? object.destinationWorkload.map((e: any) => Workload.fromJSON(e))
-        : globalThis.Array.isArray(object?.destination_workload)
+      destinationWorkload: globalThis.Array.isArray(object?.destination_workload)
         ? object.destination_workload.map((e: any) => Workload.fromJSON(e))
         : [],
-      traceId: globalThis.Array.isArray(object?.traceId)
-        ? object.traceId.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.trace_id)
-        ? object.trace_id.map((e: any) => globalThis.String(e))
-        : [],
-      uuid: globalThis.Array.isArray(object?.uuid)
-        ? object.uuid.map((e: any) => globalThis.String(e))
-        : [],
-      trafficDirection: globalThis.Array.isArray(object?.trafficDirection)
-        ? object.trafficDirection.map((e: any) => trafficDirectionFromJSON(e))
-        : globalThis.Array.isArray(object?.traffic_direction)
+      traceId: globalThis.Array.isArray(object?.trace_id) ? object.trace_id.map((e: any) => globalThis.String(e)) : [],
+      uuid: globalThis.Array.isArray(object?.uuid) ? object.uuid.map((e: any) => globalThis.String(e)) : [],
+      trafficDirection: globalThis.Array.isArray(object?.traffic_direction)
         ? object.traffic_direction.map((e: any) => trafficDirectionFromJSON(e))
         : [],
-      httpUrl: globalThis.Array.isArray(object?.httpUrl)
-        ? object.httpUrl.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.http_url)
-        ? object.http_url.map((e: any) => globalThis.String(e))
-        : [],
-      httpHeader: globalThis.Array.isArray(object?.httpHeader)
-        ? object.httpHeader.map((e: any) => HTTPHeader.fromJSON(e))
-        : globalThis.Array.isArray(object?.http_header)
+      httpUrl: globalThis.Array.isArray(object?.http_url) ? object.http_url.map((e: any) => globalThis.String(e)) : [],
+      httpHeader: globalThis.Array.isArray(object?.http_header)
         ? object.http_header.map((e: any) => HTTPHeader.fromJSON(e))
         : [],
-      dropReasonDesc: globalThis.Array.isArray(object?.dropReasonDesc)
-        ? object.dropReasonDesc.map((e: any) => dropReasonFromJSON(e))
-        : globalThis.Array.isArray(object?.drop_reason_desc)
+      dropReasonDesc: globalThis.Array.isArray(object?.drop_reason_desc)
         ? object.drop_reason_desc.map((e: any) => dropReasonFromJSON(e))
         : [],
-      sourceIpXlated: globalThis.Array.isArray(object?.sourceIpXlated)
-        ? object.sourceIpXlated.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.source_ip_xlated)
+      sourceIpXlated: globalThis.Array.isArray(object?.source_ip_xlated)
         ? object.source_ip_xlated.map((e: any) => globalThis.String(e))
         : [],
       interface: globalThis.Array.isArray(object?.interface)
         ? object.interface.map((e: any) => NetworkInterface.fromJSON(e))
         : [],
-      nodeLabels: globalThis.Array.isArray(object?.nodeLabels)
-        ? object.nodeLabels.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.node_labels)
+      nodeLabels: globalThis.Array.isArray(object?.node_labels)
         ? object.node_labels.map((e: any) => globalThis.String(e))
         : [],
-      sourceClusterName: globalThis.Array.isArray(object?.sourceClusterName)
-        ? object.sourceClusterName.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.source_cluster_name)
+      sourceClusterName: globalThis.Array.isArray(object?.source_cluster_name)
         ? object.source_cluster_name.map((e: any) => globalThis.String(e))
         : [],
-      destinationClusterName: globalThis.Array.isArray(object?.destinationClusterName)
-        ? object.destinationClusterName.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.destination_cluster_name)
+      destinationClusterName: globalThis.Array.isArray(object?.destination_cluster_name)
         ? object.destination_cluster_name.map((e: any) => globalThis.String(e))
         : [],
-      ipTraceId: globalThis.Array.isArray(object?.ipTraceId)
-        ? object.ipTraceId.map((e: any) => BigInt(e))
-        : globalThis.Array.isArray(object?.ip_trace_id)
+      ipTraceId: globalThis.Array.isArray(object?.ip_trace_id)
         ? object.ip_trace_id.map((e: any) => BigInt(e))
         : [],
       encrypted: globalThis.Array.isArray(object?.encrypted)
@@ -5694,121 +5470,121 @@ export const FlowFilter: MessageFns<FlowFilter> = {
   toJSON(message: FlowFilter): unknown {
     const obj: any = {};
     if (message.sourceIp?.length) {
-      obj.sourceIp = message.sourceIp;
+      obj.source_ip = message.sourceIp;
     }
     if (message.sourcePod?.length) {
-      obj.sourcePod = message.sourcePod;
+      obj.source_pod = message.sourcePod;
     }
     if (message.destinationIp?.length) {
-      obj.destinationIp = message.destinationIp;
+      obj.destination_ip = message.destinationIp;
     }
     if (message.destinationPod?.length) {
-      obj.destinationPod = message.destinationPod;
+      obj.destination_pod = message.destinationPod;
     }
     if (message.verdict?.length) {
       obj.verdict = message.verdict.map((e) => verdictToJSON(e));
     }
     if (message.eventType?.length) {
-      obj.eventType = message.eventType.map((e) => EventTypeFilter.toJSON(e));
+      obj.event_type = message.eventType.map((e) => EventTypeFilter.toJSON(e));
     }
     if (message.sourceFqdn?.length) {
-      obj.sourceFqdn = message.sourceFqdn;
+      obj.source_fqdn = message.sourceFqdn;
     }
     if (message.destinationFqdn?.length) {
-      obj.destinationFqdn = message.destinationFqdn;
+      obj.destination_fqdn = message.destinationFqdn;
     }
     if (message.httpStatusCode?.length) {
-      obj.httpStatusCode = message.httpStatusCode;
+      obj.http_status_code = message.httpStatusCode;
     }
     if (message.sourceLabel?.length) {
-      obj.sourceLabel = message.sourceLabel;
+      obj.source_label = message.sourceLabel;
     }
     if (message.destinationLabel?.length) {
-      obj.destinationLabel = message.destinationLabel;
+      obj.destination_label = message.destinationLabel;
     }
     if (message.protocol?.length) {
       obj.protocol = message.protocol;
     }
     if (message.sourcePort?.length) {
-      obj.sourcePort = message.sourcePort;
+      obj.source_port = message.sourcePort;
     }
     if (message.destinationPort?.length) {
-      obj.destinationPort = message.destinationPort;
+      obj.destination_port = message.destinationPort;
     }
     if (message.reply?.length) {
       obj.reply = message.reply;
     }
     if (message.sourceService?.length) {
-      obj.sourceService = message.sourceService;
+      obj.source_service = message.sourceService;
     }
     if (message.destinationService?.length) {
-      obj.destinationService = message.destinationService;
+      obj.destination_service = message.destinationService;
     }
     if (message.dnsQuery?.length) {
-      obj.dnsQuery = message.dnsQuery;
+      obj.dns_query = message.dnsQuery;
     }
     if (message.sourceIdentity?.length) {
-      obj.sourceIdentity = message.sourceIdentity.map((e) => Math.round(e));
+      obj.source_identity = message.sourceIdentity.map((e) => Math.round(e));
     }
     if (message.destinationIdentity?.length) {
-      obj.destinationIdentity = message.destinationIdentity.map((e) => Math.round(e));
+      obj.destination_identity = message.destinationIdentity.map((e) => Math.round(e));
     }
     if (message.httpMethod?.length) {
-      obj.httpMethod = message.httpMethod;
+      obj.http_method = message.httpMethod;
     }
     if (message.httpPath?.length) {
-      obj.httpPath = message.httpPath;
+      obj.http_path = message.httpPath;
     }
     if (message.tcpFlags?.length) {
-      obj.tcpFlags = message.tcpFlags.map((e) => TCPFlags.toJSON(e));
+      obj.tcp_flags = message.tcpFlags.map((e) => TCPFlags.toJSON(e));
     }
     if (message.nodeName?.length) {
-      obj.nodeName = message.nodeName;
+      obj.node_name = message.nodeName;
     }
     if (message.ipVersion?.length) {
-      obj.ipVersion = message.ipVersion.map((e) => iPVersionToJSON(e));
+      obj.ip_version = message.ipVersion.map((e) => iPVersionToJSON(e));
     }
     if (message.sourceWorkload?.length) {
-      obj.sourceWorkload = message.sourceWorkload.map((e) => Workload.toJSON(e));
+      obj.source_workload = message.sourceWorkload.map((e) => Workload.toJSON(e));
     }
     if (message.destinationWorkload?.length) {
-      obj.destinationWorkload = message.destinationWorkload.map((e) => Workload.toJSON(e));
+      obj.destination_workload = message.destinationWorkload.map((e) => Workload.toJSON(e));
     }
     if (message.traceId?.length) {
-      obj.traceId = message.traceId;
+      obj.trace_id = message.traceId;
     }
     if (message.uuid?.length) {
       obj.uuid = message.uuid;
     }
     if (message.trafficDirection?.length) {
-      obj.trafficDirection = message.trafficDirection.map((e) => trafficDirectionToJSON(e));
+      obj.traffic_direction = message.trafficDirection.map((e) => trafficDirectionToJSON(e));
     }
     if (message.httpUrl?.length) {
-      obj.httpUrl = message.httpUrl;
+      obj.http_url = message.httpUrl;
     }
     if (message.httpHeader?.length) {
-      obj.httpHeader = message.httpHeader.map((e) => HTTPHeader.toJSON(e));
+      obj.http_header = message.httpHeader.map((e) => HTTPHeader.toJSON(e));
     }
     if (message.dropReasonDesc?.length) {
-      obj.dropReasonDesc = message.dropReasonDesc.map((e) => dropReasonToJSON(e));
+      obj.drop_reason_desc = message.dropReasonDesc.map((e) => dropReasonToJSON(e));
     }
     if (message.sourceIpXlated?.length) {
-      obj.sourceIpXlated = message.sourceIpXlated;
+      obj.source_ip_xlated = message.sourceIpXlated;
     }
     if (message.interface?.length) {
       obj.interface = message.interface.map((e) => NetworkInterface.toJSON(e));
     }
     if (message.nodeLabels?.length) {
-      obj.nodeLabels = message.nodeLabels;
+      obj.node_labels = message.nodeLabels;
     }
     if (message.sourceClusterName?.length) {
-      obj.sourceClusterName = message.sourceClusterName;
+      obj.source_cluster_name = message.sourceClusterName;
     }
     if (message.destinationClusterName?.length) {
-      obj.destinationClusterName = message.destinationClusterName;
+      obj.destination_cluster_name = message.destinationClusterName;
     }
     if (message.ipTraceId?.length) {
-      obj.ipTraceId = message.ipTraceId.map((e) => e.toString());
+      obj.ip_trace_id = message.ipTraceId.map((e) => e.toString());
     }
     if (message.encrypted?.length) {
       obj.encrypted = message.encrypted;
@@ -5918,9 +5694,7 @@ export const FlowFilter_Experimental: MessageFns<FlowFilter_Experimental> = {
 
   fromJSON(object: any): FlowFilter_Experimental {
     return {
-      celExpression: globalThis.Array.isArray(object?.celExpression)
-        ? object.celExpression.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.cel_expression)
+      celExpression: globalThis.Array.isArray(object?.cel_expression)
         ? object.cel_expression.map((e: any) => globalThis.String(e))
         : [],
     };
@@ -5929,7 +5703,7 @@ export const FlowFilter_Experimental: MessageFns<FlowFilter_Experimental> = {
   toJSON(message: FlowFilter_Experimental): unknown {
     const obj: any = {};
     if (message.celExpression?.length) {
-      obj.celExpression = message.celExpression;
+      obj.cel_expression = message.celExpression;
     }
     return obj;
   },
@@ -6072,11 +5846,7 @@ export const DNS: MessageFns<DNS> = {
       ips: globalThis.Array.isArray(object?.ips) ? object.ips.map((e: any) => globalThis.String(e)) : [],
       ttl: isSet(object.ttl) ? globalThis.Number(object.ttl) : 0,
       cnames: globalThis.Array.isArray(object?.cnames) ? object.cnames.map((e: any) => globalThis.String(e)) : [],
-      observationSource: isSet(object.observationSource)
-        ? globalThis.String(object.observationSource)
-        : isSet(object.observation_source)
-        ? globalThis.String(object.observation_source)
-        : "",
+      observationSource: isSet(object.observation_source) ? globalThis.String(object.observation_source) : "",
       rcode: isSet(object.rcode) ? globalThis.Number(object.rcode) : 0,
       qtypes: globalThis.Array.isArray(object?.qtypes) ? object.qtypes.map((e: any) => globalThis.String(e)) : [],
       rrtypes: globalThis.Array.isArray(object?.rrtypes) ? object.rrtypes.map((e: any) => globalThis.String(e)) : [],
@@ -6098,7 +5868,7 @@ export const DNS: MessageFns<DNS> = {
       obj.cnames = message.cnames;
     }
     if (message.observationSource !== "") {
-      obj.observationSource = message.observationSource;
+      obj.observation_source = message.observationSource;
     }
     if (message.rcode !== 0) {
       obj.rcode = Math.round(message.rcode);
@@ -6438,26 +6208,10 @@ export const Kafka: MessageFns<Kafka> = {
 
   fromJSON(object: any): Kafka {
     return {
-      errorCode: isSet(object.errorCode)
-        ? globalThis.Number(object.errorCode)
-        : isSet(object.error_code)
-        ? globalThis.Number(object.error_code)
-        : 0,
-      apiVersion: isSet(object.apiVersion)
-        ? globalThis.Number(object.apiVersion)
-        : isSet(object.api_version)
-        ? globalThis.Number(object.api_version)
-        : 0,
-      apiKey: isSet(object.apiKey)
-        ? globalThis.String(object.apiKey)
-        : isSet(object.api_key)
-        ? globalThis.String(object.api_key)
-        : "",
-      correlationId: isSet(object.correlationId)
-        ? globalThis.Number(object.correlationId)
-        : isSet(object.correlation_id)
-        ? globalThis.Number(object.correlation_id)
-        : 0,
+      errorCode: isSet(object.error_code) ? globalThis.Number(object.error_code) : 0,
+      apiVersion: isSet(object.api_version) ? globalThis.Number(object.api_version) : 0,
+      apiKey: isSet(object.api_key) ? globalThis.String(object.api_key) : "",
+      correlationId: isSet(object.correlation_id) ? globalThis.Number(object.correlation_id) : 0,
       topic: isSet(object.topic) ? globalThis.String(object.topic) : "",
     };
   },
@@ -6465,16 +6219,16 @@ export const Kafka: MessageFns<Kafka> = {
   toJSON(message: Kafka): unknown {
     const obj: any = {};
     if (message.errorCode !== 0) {
-      obj.errorCode = Math.round(message.errorCode);
+      obj.error_code = Math.round(message.errorCode);
     }
     if (message.apiVersion !== 0) {
-      obj.apiVersion = Math.round(message.apiVersion);
+      obj.api_version = Math.round(message.apiVersion);
     }
     if (message.apiKey !== "") {
-      obj.apiKey = message.apiKey;
+      obj.api_key = message.apiKey;
     }
     if (message.correlationId !== 0) {
-      obj.correlationId = Math.round(message.correlationId);
+      obj.correlation_id = Math.round(message.correlationId);
     }
     if (message.topic !== "") {
       obj.topic = message.topic;
@@ -6676,11 +6430,7 @@ export const LostEvent: MessageFns<LostEvent> = {
   fromJSON(object: any): LostEvent {
     return {
       source: isSet(object.source) ? lostEventSourceFromJSON(object.source) : 0,
-      numEventsLost: isSet(object.numEventsLost)
-        ? BigInt(object.numEventsLost)
-        : isSet(object.num_events_lost)
-        ? BigInt(object.num_events_lost)
-        : 0n,
+      numEventsLost: isSet(object.num_events_lost) ? BigInt(object.num_events_lost) : 0n,
       cpu: isSet(object.cpu) ? Number(object.cpu) : undefined,
       first: isSet(object.first) ? fromJsonTimestamp(object.first) : undefined,
       last: isSet(object.last) ? fromJsonTimestamp(object.last) : undefined,
@@ -6693,7 +6443,7 @@ export const LostEvent: MessageFns<LostEvent> = {
       obj.source = lostEventSourceToJSON(message.source);
     }
     if (message.numEventsLost !== 0n) {
-      obj.numEventsLost = message.numEventsLost.toString();
+      obj.num_events_lost = message.numEventsLost.toString();
     }
     if (message.cpu !== undefined) {
       obj.cpu = message.cpu;
@@ -6871,22 +6621,18 @@ export const IPTraceID: MessageFns<IPTraceID> = {
 
   fromJSON(object: any): IPTraceID {
     return {
-      traceId: isSet(object.traceId) ? BigInt(object.traceId) : isSet(object.trace_id) ? BigInt(object.trace_id) : 0n,
-      ipOptionType: isSet(object.ipOptionType)
-        ? globalThis.Number(object.ipOptionType)
-        : isSet(object.ip_option_type)
-        ? globalThis.Number(object.ip_option_type)
-        : 0,
+      traceId: isSet(object.trace_id) ? BigInt(object.trace_id) : 0n,
+      ipOptionType: isSet(object.ip_option_type) ? globalThis.Number(object.ip_option_type) : 0,
     };
   },
 
   toJSON(message: IPTraceID): unknown {
     const obj: any = {};
     if (message.traceId !== 0n) {
-      obj.traceId = message.traceId.toString();
+      obj.trace_id = message.traceId.toString();
     }
     if (message.ipOptionType !== 0) {
-      obj.ipOptionType = Math.round(message.ipOptionType);
+      obj.ip_option_type = Math.round(message.ipOptionType);
     }
     return obj;
   },

@@ -355,78 +355,48 @@ export const ServerStatusResponse: MessageFns<ServerStatusResponse> = {
 
   fromJSON(object: any): ServerStatusResponse {
     return {
-      numFlows: isSet(object.numFlows)
-        ? BigInt(object.numFlows)
-        : isSet(object.num_flows)
-        ? BigInt(object.num_flows)
-        : 0n,
-      maxFlows: isSet(object.maxFlows)
-        ? BigInt(object.maxFlows)
-        : isSet(object.max_flows)
-        ? BigInt(object.max_flows)
-        : 0n,
-      seenFlows: isSet(object.seenFlows)
-        ? BigInt(object.seenFlows)
-        : isSet(object.seen_flows)
-        ? BigInt(object.seen_flows)
-        : 0n,
-      uptimeNs: isSet(object.uptimeNs)
-        ? BigInt(object.uptimeNs)
-        : isSet(object.uptime_ns)
-        ? BigInt(object.uptime_ns)
-        : 0n,
-      numConnectedNodes: isSet(object.numConnectedNodes)
-        ? Number(object.numConnectedNodes)
-        : isSet(object.num_connected_nodes)
-        ? Number(object.num_connected_nodes)
-        : undefined,
-      numUnavailableNodes: isSet(object.numUnavailableNodes)
-        ? Number(object.numUnavailableNodes)
-        : isSet(object.num_unavailable_nodes)
-        ? Number(object.num_unavailable_nodes)
-        : undefined,
-      unavailableNodes: globalThis.Array.isArray(object?.unavailableNodes)
-        ? object.unavailableNodes.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.unavailable_nodes)
+      numFlows: isSet(object.num_flows) ? BigInt(object.num_flows) : 0n,
+      maxFlows: isSet(object.max_flows) ? BigInt(object.max_flows) : 0n,
+      seenFlows: isSet(object.seen_flows) ? BigInt(object.seen_flows) : 0n,
+      uptimeNs: isSet(object.uptime_ns) ? BigInt(object.uptime_ns) : 0n,
+      numConnectedNodes: isSet(object.num_connected_nodes) ? Number(object.num_connected_nodes) : undefined,
+      numUnavailableNodes: isSet(object.num_unavailable_nodes) ? Number(object.num_unavailable_nodes) : undefined,
+      unavailableNodes: globalThis.Array.isArray(object?.unavailable_nodes)
         ? object.unavailable_nodes.map((e: any) => globalThis.String(e))
         : [],
       version: isSet(object.version) ? globalThis.String(object.version) : "",
-      flowsRate: isSet(object.flowsRate)
-        ? globalThis.Number(object.flowsRate)
-        : isSet(object.flows_rate)
-        ? globalThis.Number(object.flows_rate)
-        : 0,
+      flowsRate: isSet(object.flows_rate) ? globalThis.Number(object.flows_rate) : 0,
     };
   },
 
   toJSON(message: ServerStatusResponse): unknown {
     const obj: any = {};
     if (message.numFlows !== 0n) {
-      obj.numFlows = message.numFlows.toString();
+      obj.num_flows = message.numFlows.toString();
     }
     if (message.maxFlows !== 0n) {
-      obj.maxFlows = message.maxFlows.toString();
+      obj.max_flows = message.maxFlows.toString();
     }
     if (message.seenFlows !== 0n) {
-      obj.seenFlows = message.seenFlows.toString();
+      obj.seen_flows = message.seenFlows.toString();
     }
     if (message.uptimeNs !== 0n) {
-      obj.uptimeNs = message.uptimeNs.toString();
+      obj.uptime_ns = message.uptimeNs.toString();
     }
     if (message.numConnectedNodes !== undefined) {
-      obj.numConnectedNodes = message.numConnectedNodes;
+      obj.num_connected_nodes = message.numConnectedNodes;
     }
     if (message.numUnavailableNodes !== undefined) {
-      obj.numUnavailableNodes = message.numUnavailableNodes;
+      obj.num_unavailable_nodes = message.numUnavailableNodes;
     }
     if (message.unavailableNodes?.length) {
-      obj.unavailableNodes = message.unavailableNodes;
+      obj.unavailable_nodes = message.unavailableNodes;
     }
     if (message.version !== "") {
       obj.version = message.version;
     }
     if (message.flowsRate !== 0) {
-      obj.flowsRate = floatToJson(message.flowsRate);
+      obj.flows_rate = floatToJson(message.flowsRate);
     }
     return obj;
   },
@@ -620,11 +590,7 @@ export const GetFlowsRequest: MessageFns<GetFlowsRequest> = {
       since: isSet(object.since) ? fromJsonTimestamp(object.since) : undefined,
       until: isSet(object.until) ? fromJsonTimestamp(object.until) : undefined,
       first: isSet(object.first) ? globalThis.Boolean(object.first) : false,
-      fieldMask: isSet(object.fieldMask)
-        ? FieldMask.unwrap(FieldMask.fromJSON(object.fieldMask))
-        : isSet(object.field_mask)
-        ? FieldMask.unwrap(FieldMask.fromJSON(object.field_mask))
-        : undefined,
+      fieldMask: isSet(object.field_mask) ? FieldMask.unwrap(FieldMask.fromJSON(object.field_mask)) : undefined,
       experimental: isSet(object.experimental) ? GetFlowsRequest_Experimental.fromJSON(object.experimental) : undefined,
       extensions: isSet(object.extensions) ? Any.fromJSON(object.extensions) : undefined,
     };
@@ -654,7 +620,7 @@ export const GetFlowsRequest: MessageFns<GetFlowsRequest> = {
       obj.first = message.first;
     }
     if (message.fieldMask !== undefined) {
-      obj.fieldMask = FieldMask.toJSON(FieldMask.wrap(message.fieldMask));
+      obj.field_mask = FieldMask.toJSON(FieldMask.wrap(message.fieldMask));
     }
     if (message.experimental !== undefined) {
       obj.experimental = GetFlowsRequest_Experimental.toJSON(message.experimental);
@@ -839,20 +805,12 @@ export const GetFlowsResponse: MessageFns<GetFlowsResponse> = {
     return {
       responseTypes: isSet(object.flow)
         ? { $case: "flow", value: Flow.fromJSON(object.flow) }
-        : isSet(object.nodeStatus)
-        ? { $case: "nodeStatus", value: NodeStatusEvent.fromJSON(object.nodeStatus) }
         : isSet(object.node_status)
         ? { $case: "nodeStatus", value: NodeStatusEvent.fromJSON(object.node_status) }
-        : isSet(object.lostEvents)
-        ? { $case: "lostEvents", value: LostEvent.fromJSON(object.lostEvents) }
         : isSet(object.lost_events)
         ? { $case: "lostEvents", value: LostEvent.fromJSON(object.lost_events) }
         : undefined,
-      nodeName: isSet(object.nodeName)
-        ? globalThis.String(object.nodeName)
-        : isSet(object.node_name)
-        ? globalThis.String(object.node_name)
-        : "",
+      nodeName: isSet(object.node_name) ? globalThis.String(object.node_name) : "",
       time: isSet(object.time) ? fromJsonTimestamp(object.time) : undefined,
     };
   },
@@ -862,12 +820,12 @@ export const GetFlowsResponse: MessageFns<GetFlowsResponse> = {
     if (message.responseTypes?.$case === "flow") {
       obj.flow = Flow.toJSON(message.responseTypes.value);
     } else if (message.responseTypes?.$case === "nodeStatus") {
-      obj.nodeStatus = NodeStatusEvent.toJSON(message.responseTypes.value);
+      obj.node_status = NodeStatusEvent.toJSON(message.responseTypes.value);
     } else if (message.responseTypes?.$case === "lostEvents") {
-      obj.lostEvents = LostEvent.toJSON(message.responseTypes.value);
+      obj.lost_events = LostEvent.toJSON(message.responseTypes.value);
     }
     if (message.nodeName !== "") {
-      obj.nodeName = message.nodeName;
+      obj.node_name = message.nodeName;
     }
     if (message.time !== undefined) {
       obj.time = fromTimestamp(message.time).toISOString();
@@ -1107,11 +1065,7 @@ export const GetAgentEventsResponse: MessageFns<GetAgentEventsResponse> = {
 
   fromJSON(object: any): GetAgentEventsResponse {
     return {
-      nodeName: isSet(object.nodeName)
-        ? globalThis.String(object.nodeName)
-        : isSet(object.node_name)
-        ? globalThis.String(object.node_name)
-        : "",
+      nodeName: isSet(object.node_name) ? globalThis.String(object.node_name) : "",
       time: isSet(object.time) ? fromJsonTimestamp(object.time) : undefined,
     };
   },
@@ -1119,7 +1073,7 @@ export const GetAgentEventsResponse: MessageFns<GetAgentEventsResponse> = {
   toJSON(message: GetAgentEventsResponse): unknown {
     const obj: any = {};
     if (message.nodeName !== "") {
-      obj.nodeName = message.nodeName;
+      obj.node_name = message.nodeName;
     }
     if (message.time !== undefined) {
       obj.time = fromTimestamp(message.time).toISOString();
@@ -1336,11 +1290,7 @@ export const GetDebugEventsResponse: MessageFns<GetDebugEventsResponse> = {
 
   fromJSON(object: any): GetDebugEventsResponse {
     return {
-      nodeName: isSet(object.nodeName)
-        ? globalThis.String(object.nodeName)
-        : isSet(object.node_name)
-        ? globalThis.String(object.node_name)
-        : "",
+      nodeName: isSet(object.node_name) ? globalThis.String(object.node_name) : "",
       time: isSet(object.time) ? fromJsonTimestamp(object.time) : undefined,
     };
   },
@@ -1348,7 +1298,7 @@ export const GetDebugEventsResponse: MessageFns<GetDebugEventsResponse> = {
   toJSON(message: GetDebugEventsResponse): unknown {
     const obj: any = {};
     if (message.nodeName !== "") {
-      obj.nodeName = message.nodeName;
+      obj.node_name = message.nodeName;
     }
     if (message.time !== undefined) {
       obj.time = fromTimestamp(message.time).toISOString();
@@ -1648,26 +1598,10 @@ export const Node: MessageFns<Node> = {
       address: isSet(object.address) ? globalThis.String(object.address) : "",
       state: isSet(object.state) ? nodeStateFromJSON(object.state) : 0,
       tls: isSet(object.tls) ? TLS.fromJSON(object.tls) : undefined,
-      uptimeNs: isSet(object.uptimeNs)
-        ? BigInt(object.uptimeNs)
-        : isSet(object.uptime_ns)
-        ? BigInt(object.uptime_ns)
-        : 0n,
-      numFlows: isSet(object.numFlows)
-        ? BigInt(object.numFlows)
-        : isSet(object.num_flows)
-        ? BigInt(object.num_flows)
-        : 0n,
-      maxFlows: isSet(object.maxFlows)
-        ? BigInt(object.maxFlows)
-        : isSet(object.max_flows)
-        ? BigInt(object.max_flows)
-        : 0n,
-      seenFlows: isSet(object.seenFlows)
-        ? BigInt(object.seenFlows)
-        : isSet(object.seen_flows)
-        ? BigInt(object.seen_flows)
-        : 0n,
+      uptimeNs: isSet(object.uptime_ns) ? BigInt(object.uptime_ns) : 0n,
+      numFlows: isSet(object.num_flows) ? BigInt(object.num_flows) : 0n,
+      maxFlows: isSet(object.max_flows) ? BigInt(object.max_flows) : 0n,
+      seenFlows: isSet(object.seen_flows) ? BigInt(object.seen_flows) : 0n,
     };
   },
 
@@ -1689,16 +1623,16 @@ export const Node: MessageFns<Node> = {
       obj.tls = TLS.toJSON(message.tls);
     }
     if (message.uptimeNs !== 0n) {
-      obj.uptimeNs = message.uptimeNs.toString();
+      obj.uptime_ns = message.uptimeNs.toString();
     }
     if (message.numFlows !== 0n) {
-      obj.numFlows = message.numFlows.toString();
+      obj.num_flows = message.numFlows.toString();
     }
     if (message.maxFlows !== 0n) {
-      obj.maxFlows = message.maxFlows.toString();
+      obj.max_flows = message.maxFlows.toString();
     }
     if (message.seenFlows !== 0n) {
-      obj.seenFlows = message.seenFlows.toString();
+      obj.seen_flows = message.seenFlows.toString();
     }
     return obj;
   },
@@ -1780,11 +1714,7 @@ export const TLS: MessageFns<TLS> = {
   fromJSON(object: any): TLS {
     return {
       enabled: isSet(object.enabled) ? globalThis.Boolean(object.enabled) : false,
-      serverName: isSet(object.serverName)
-        ? globalThis.String(object.serverName)
-        : isSet(object.server_name)
-        ? globalThis.String(object.server_name)
-        : "",
+      serverName: isSet(object.server_name) ? globalThis.String(object.server_name) : "",
     };
   },
 
@@ -1794,7 +1724,7 @@ export const TLS: MessageFns<TLS> = {
       obj.enabled = message.enabled;
     }
     if (message.serverName !== "") {
-      obj.serverName = message.serverName;
+      obj.server_name = message.serverName;
     }
     return obj;
   },

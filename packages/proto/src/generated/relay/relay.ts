@@ -151,14 +151,8 @@ export const NodeStatusEvent: MessageFns<NodeStatusEvent> = {
 
   fromJSON(object: any): NodeStatusEvent {
     return {
-      stateChange: isSet(object.stateChange)
-        ? nodeStateFromJSON(object.stateChange)
-        : isSet(object.state_change)
-        ? nodeStateFromJSON(object.state_change)
-        : 0,
-      nodeNames: globalThis.Array.isArray(object?.nodeNames)
-        ? object.nodeNames.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.node_names)
+      stateChange: isSet(object.state_change) ? nodeStateFromJSON(object.state_change) : 0,
+      nodeNames: globalThis.Array.isArray(object?.node_names)
         ? object.node_names.map((e: any) => globalThis.String(e))
         : [],
       message: isSet(object.message) ? globalThis.String(object.message) : "",
@@ -168,10 +162,10 @@ export const NodeStatusEvent: MessageFns<NodeStatusEvent> = {
   toJSON(message: NodeStatusEvent): unknown {
     const obj: any = {};
     if (message.stateChange !== 0) {
-      obj.stateChange = nodeStateToJSON(message.stateChange);
+      obj.state_change = nodeStateToJSON(message.stateChange);
     }
     if (message.nodeNames?.length) {
-      obj.nodeNames = message.nodeNames;
+      obj.node_names = message.nodeNames;
     }
     if (message.message !== "") {
       obj.message = message.message;

@@ -287,8 +287,6 @@ export const LinkRequest: MessageFns<LinkRequest> = {
         ? { $case: "hello", value: Hello.fromJSON(object.hello) }
         : isSet(object.changes)
         ? { $case: "changes", value: Changes.fromJSON(object.changes) }
-        : isSet(object.changesAck)
-        ? { $case: "changesAck", value: ChangesAck.fromJSON(object.changesAck) }
         : isSet(object.changes_ack)
         ? { $case: "changesAck", value: ChangesAck.fromJSON(object.changes_ack) }
         : isSet(object.digests)
@@ -297,8 +295,6 @@ export const LinkRequest: MessageFns<LinkRequest> = {
         ? { $case: "buckets", value: Buckets.fromJSON(object.buckets) }
         : isSet(object.snapshot)
         ? { $case: "snapshot", value: Snapshot.fromJSON(object.snapshot) }
-        : isSet(object.snapshotResult)
-        ? { $case: "snapshotResult", value: SnapshotResult.fromJSON(object.snapshotResult) }
         : isSet(object.snapshot_result)
         ? { $case: "snapshotResult", value: SnapshotResult.fromJSON(object.snapshot_result) }
         : undefined,
@@ -312,7 +308,7 @@ export const LinkRequest: MessageFns<LinkRequest> = {
     } else if (message.message?.$case === "changes") {
       obj.changes = Changes.toJSON(message.message.value);
     } else if (message.message?.$case === "changesAck") {
-      obj.changesAck = ChangesAck.toJSON(message.message.value);
+      obj.changes_ack = ChangesAck.toJSON(message.message.value);
     } else if (message.message?.$case === "digests") {
       obj.digests = Digests.toJSON(message.message.value);
     } else if (message.message?.$case === "buckets") {
@@ -320,7 +316,7 @@ export const LinkRequest: MessageFns<LinkRequest> = {
     } else if (message.message?.$case === "snapshot") {
       obj.snapshot = Snapshot.toJSON(message.message.value);
     } else if (message.message?.$case === "snapshotResult") {
-      obj.snapshotResult = SnapshotResult.toJSON(message.message.value);
+      obj.snapshot_result = SnapshotResult.toJSON(message.message.value);
     }
     return obj;
   },
@@ -497,8 +493,6 @@ export const LinkResponse: MessageFns<LinkResponse> = {
         ? { $case: "hello", value: Hello.fromJSON(object.hello) }
         : isSet(object.changes)
         ? { $case: "changes", value: Changes.fromJSON(object.changes) }
-        : isSet(object.changesAck)
-        ? { $case: "changesAck", value: ChangesAck.fromJSON(object.changesAck) }
         : isSet(object.changes_ack)
         ? { $case: "changesAck", value: ChangesAck.fromJSON(object.changes_ack) }
         : isSet(object.digests)
@@ -507,8 +501,6 @@ export const LinkResponse: MessageFns<LinkResponse> = {
         ? { $case: "buckets", value: Buckets.fromJSON(object.buckets) }
         : isSet(object.snapshot)
         ? { $case: "snapshot", value: Snapshot.fromJSON(object.snapshot) }
-        : isSet(object.snapshotResult)
-        ? { $case: "snapshotResult", value: SnapshotResult.fromJSON(object.snapshotResult) }
         : isSet(object.snapshot_result)
         ? { $case: "snapshotResult", value: SnapshotResult.fromJSON(object.snapshot_result) }
         : undefined,
@@ -522,7 +514,7 @@ export const LinkResponse: MessageFns<LinkResponse> = {
     } else if (message.message?.$case === "changes") {
       obj.changes = Changes.toJSON(message.message.value);
     } else if (message.message?.$case === "changesAck") {
-      obj.changesAck = ChangesAck.toJSON(message.message.value);
+      obj.changes_ack = ChangesAck.toJSON(message.message.value);
     } else if (message.message?.$case === "digests") {
       obj.digests = Digests.toJSON(message.message.value);
     } else if (message.message?.$case === "buckets") {
@@ -530,7 +522,7 @@ export const LinkResponse: MessageFns<LinkResponse> = {
     } else if (message.message?.$case === "snapshot") {
       obj.snapshot = Snapshot.toJSON(message.message.value);
     } else if (message.message?.$case === "snapshotResult") {
-      obj.snapshotResult = SnapshotResult.toJSON(message.message.value);
+      obj.snapshot_result = SnapshotResult.toJSON(message.message.value);
     }
     return obj;
   },
@@ -743,30 +735,9 @@ export const Hello: MessageFns<Hello> = {
       role: isSet(object.role) ? globalThis.String(object.role) : "",
       incarnation: isSet(object.incarnation) ? globalThis.String(object.incarnation) : "",
       version: isSet(object.version) ? globalThis.String(object.version) : "",
-      snapshotRevision: isSet(object.snapshotRevision)
-        ? BigInt(object.snapshotRevision)
-        : isSet(object.snapshot_revision)
-        ? BigInt(object.snapshot_revision)
-        : 0n,
-      snapshotHash: isSet(object.snapshotHash)
-        ? globalThis.String(object.snapshotHash)
-        : isSet(object.snapshot_hash)
-        ? globalThis.String(object.snapshot_hash)
-        : "",
-      verdictSettings: isObject(object.verdictSettings)
-        ? (globalThis.Object.entries(object.verdictSettings) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : isObject(object.verdict_settings)
+      snapshotRevision: isSet(object.snapshot_revision) ? BigInt(object.snapshot_revision) : 0n,
+      snapshotHash: isSet(object.snapshot_hash) ? globalThis.String(object.snapshot_hash) : "",
+      verdictSettings: isObject(object.verdict_settings)
         ? (globalThis.Object.entries(object.verdict_settings) as [string, any][]).reduce(
           (acc: { [key: string]: string }, [key, value]: [string, any]) => {
             globalThis.Object.defineProperty(acc, key, {
@@ -780,14 +751,8 @@ export const Hello: MessageFns<Hello> = {
           {},
         )
         : {},
-      protocolMin: isSet(object.protocolMin)
-        ? globalThis.Number(object.protocolMin)
-        : isSet(object.protocol_min)
-        ? globalThis.Number(object.protocol_min)
-        : 0,
-      seen: globalThis.Array.isArray(object?.seen)
-        ? object.seen.map((e: any) => SeenRevision.fromJSON(e))
-        : [],
+      protocolMin: isSet(object.protocol_min) ? globalThis.Number(object.protocol_min) : 0,
+      seen: globalThis.Array.isArray(object?.seen) ? object.seen.map((e: any) => SeenRevision.fromJSON(e)) : [],
     };
   },
 
@@ -806,22 +771,22 @@ export const Hello: MessageFns<Hello> = {
       obj.version = message.version;
     }
     if (message.snapshotRevision !== 0n) {
-      obj.snapshotRevision = message.snapshotRevision.toString();
+      obj.snapshot_revision = message.snapshotRevision.toString();
     }
     if (message.snapshotHash !== "") {
-      obj.snapshotHash = message.snapshotHash;
+      obj.snapshot_hash = message.snapshotHash;
     }
     if (message.verdictSettings) {
       const entries = globalThis.Object.entries(message.verdictSettings) as [string, string][];
       if (entries.length > 0) {
-        obj.verdictSettings = {};
+        obj.verdict_settings = {};
         entries.forEach(([k, v]) => {
-          obj.verdictSettings[k] = v;
+          obj.verdict_settings[k] = v;
         });
       }
     }
     if (message.protocolMin !== 0) {
-      obj.protocolMin = Math.round(message.protocolMin);
+      obj.protocol_min = Math.round(message.protocolMin);
     }
     if (message.seen?.length) {
       obj.seen = message.seen.map((e) => SeenRevision.toJSON(e));
@@ -1113,11 +1078,7 @@ export const Snapshot: MessageFns<Snapshot> = {
 
   fromJSON(object: any): Snapshot {
     return {
-      requestId: isSet(object.requestId)
-        ? globalThis.String(object.requestId)
-        : isSet(object.request_id)
-        ? globalThis.String(object.request_id)
-        : "",
+      requestId: isSet(object.request_id) ? globalThis.String(object.request_id) : "",
       revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
       hash: isSet(object.hash) ? globalThis.String(object.hash) : "",
       content: isSet(object.content) ? Buffer.from(bytesFromBase64(object.content)) : Buffer.alloc(0),
@@ -1127,7 +1088,7 @@ export const Snapshot: MessageFns<Snapshot> = {
   toJSON(message: Snapshot): unknown {
     const obj: any = {};
     if (message.requestId !== "") {
-      obj.requestId = message.requestId;
+      obj.request_id = message.requestId;
     }
     if (message.revision !== 0n) {
       obj.revision = message.revision.toString();
@@ -1226,11 +1187,7 @@ export const SnapshotResult: MessageFns<SnapshotResult> = {
 
   fromJSON(object: any): SnapshotResult {
     return {
-      requestId: isSet(object.requestId)
-        ? globalThis.String(object.requestId)
-        : isSet(object.request_id)
-        ? globalThis.String(object.request_id)
-        : "",
+      requestId: isSet(object.request_id) ? globalThis.String(object.request_id) : "",
       revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
       refusal: isSet(object.refusal) ? globalThis.String(object.refusal) : "",
     };
@@ -1239,7 +1196,7 @@ export const SnapshotResult: MessageFns<SnapshotResult> = {
   toJSON(message: SnapshotResult): unknown {
     const obj: any = {};
     if (message.requestId !== "") {
-      obj.requestId = message.requestId;
+      obj.request_id = message.requestId;
     }
     if (message.revision !== 0n) {
       obj.revision = message.revision.toString();
@@ -1755,35 +1712,19 @@ export const Mapping: MessageFns<Mapping> = {
 
   fromJSON(object: any): Mapping {
     return {
-      endpointUid: isSet(object.endpointUid)
-        ? globalThis.String(object.endpointUid)
-        : isSet(object.endpoint_uid)
-        ? globalThis.String(object.endpoint_uid)
-        : "",
+      endpointUid: isSet(object.endpoint_uid) ? globalThis.String(object.endpoint_uid) : "",
       name: isSet(object.name) ? globalThis.String(object.name) : "",
       address: isSet(object.address) ? Buffer.from(bytesFromBase64(object.address)) : Buffer.alloc(0),
-      lookupMs: isSet(object.lookupMs)
-        ? globalThis.Number(object.lookupMs)
-        : isSet(object.lookup_ms)
-        ? globalThis.Number(object.lookup_ms)
-        : 0,
-      ttlSeconds: isSet(object.ttlSeconds)
-        ? globalThis.Number(object.ttlSeconds)
-        : isSet(object.ttl_seconds)
-        ? globalThis.Number(object.ttl_seconds)
-        : 0,
-      expiryMs: isSet(object.expiryMs)
-        ? globalThis.Number(object.expiryMs)
-        : isSet(object.expiry_ms)
-        ? globalThis.Number(object.expiry_ms)
-        : 0,
+      lookupMs: isSet(object.lookup_ms) ? globalThis.Number(object.lookup_ms) : 0,
+      ttlSeconds: isSet(object.ttl_seconds) ? globalThis.Number(object.ttl_seconds) : 0,
+      expiryMs: isSet(object.expiry_ms) ? globalThis.Number(object.expiry_ms) : 0,
     };
   },
 
   toJSON(message: Mapping): unknown {
     const obj: any = {};
     if (message.endpointUid !== "") {
-      obj.endpointUid = message.endpointUid;
+      obj.endpoint_uid = message.endpointUid;
     }
     if (message.name !== "") {
       obj.name = message.name;
@@ -1792,13 +1733,13 @@ export const Mapping: MessageFns<Mapping> = {
       obj.address = base64FromBytes(message.address);
     }
     if (message.lookupMs !== 0) {
-      obj.lookupMs = floatToJson(message.lookupMs);
+      obj.lookup_ms = floatToJson(message.lookupMs);
     }
     if (message.ttlSeconds !== 0) {
-      obj.ttlSeconds = Math.round(message.ttlSeconds);
+      obj.ttl_seconds = Math.round(message.ttlSeconds);
     }
     if (message.expiryMs !== 0) {
-      obj.expiryMs = floatToJson(message.expiryMs);
+      obj.expiry_ms = floatToJson(message.expiryMs);
     }
     return obj;
   },
@@ -1887,34 +1828,22 @@ export const Clean: MessageFns<Clean> = {
 
   fromJSON(object: any): Clean {
     return {
-      matchPattern: isSet(object.matchPattern)
-        ? globalThis.String(object.matchPattern)
-        : isSet(object.match_pattern)
-        ? globalThis.String(object.match_pattern)
-        : "",
-      atMs: isSet(object.atMs)
-        ? globalThis.Number(object.atMs)
-        : isSet(object.at_ms)
-        ? globalThis.Number(object.at_ms)
-        : 0,
-      endpointUid: isSet(object.endpointUid)
-        ? globalThis.String(object.endpointUid)
-        : isSet(object.endpoint_uid)
-        ? globalThis.String(object.endpoint_uid)
-        : "",
+      matchPattern: isSet(object.match_pattern) ? globalThis.String(object.match_pattern) : "",
+      atMs: isSet(object.at_ms) ? globalThis.Number(object.at_ms) : 0,
+      endpointUid: isSet(object.endpoint_uid) ? globalThis.String(object.endpoint_uid) : "",
     };
   },
 
   toJSON(message: Clean): unknown {
     const obj: any = {};
     if (message.matchPattern !== "") {
-      obj.matchPattern = message.matchPattern;
+      obj.match_pattern = message.matchPattern;
     }
     if (message.atMs !== 0) {
-      obj.atMs = floatToJson(message.atMs);
+      obj.at_ms = floatToJson(message.atMs);
     }
     if (message.endpointUid !== "") {
-      obj.endpointUid = message.endpointUid;
+      obj.endpoint_uid = message.endpointUid;
     }
     return obj;
   },
