@@ -19,7 +19,7 @@ export interface Ask {
   readonly body?: unknown;
 }
 
-const ROLES: readonly Role[] = ['agent', 'dns-proxy'];
+export const ROLES: readonly Role[] = ['agent', 'dns-proxy'];
 const TIMEOUT_MS = 5_000;
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
@@ -38,7 +38,24 @@ export async function ask<T>(target: Target, what: Ask): Promise<T> {
     });
     if (reply !== null) return resultOf<T>(reply, role);
   }
-  throw new AppError('UNAVAILABLE', `no member answers in ${target.runDir} (${failures.join('; ')}); start the pair with 'tandem up', or name its folder with --run-dir`);
+  throw nobodyAnswers(target.runDir, failures);
+}
+
+/** What one member says, or why it says nothing. */
+export type Heard<T> = { readonly value: T } | { readonly reason: string };
+
+/** Asks both members at once; never rejects. */
+export async function askBoth<T>(runDir: string, what: Ask): Promise<Readonly<Record<Role, Heard<T>>>> {
+  const hear = (role: Role): Promise<Heard<T>> => exchange(apiSocketPath(runDir, role), what).then(
+    (reply) => ({ value: resultOf<T>(reply, role) }),
+  ).catch((error: unknown) => ({ reason: error instanceof AppError ? error.message : explain(error) }));
+  const [agent, dnsProxy] = await Promise.all([hear('agent'), hear('dns-proxy')]);
+  return { agent, 'dns-proxy': dnsProxy };
+}
+
+/** What is said when neither answers. */
+export function nobodyAnswers(runDir: string, failures: readonly string[]): AppError {
+  return new AppError('UNAVAILABLE', `no member answers in ${runDir} (${failures.join('; ')}); start the pair with 'tandem up', or name its folder with --run-dir`);
 }
 
 /** Whether this member is ready; null where it does not answer. */

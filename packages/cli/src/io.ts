@@ -1,6 +1,13 @@
 /** What a command needs of the process around it. Tests hand in their own. */
+import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import type { Environment } from '@tandem/host';
+
+export interface Screen {
+  /** Characters. */
+  readonly columns: number;
+  readonly rows: number;
+}
 
 export interface Io {
   readonly env: Environment;
@@ -8,10 +15,20 @@ export interface Io {
   out(text: string): void;
   /** To standard error, as it is. */
   err(text: string): void;
+  /** Resolves once standard output takes more: who writes without end waits for it, and holds nothing back in memory. */
+  drained(): Promise<void>;
+  /** Runs `work` with a signal that Ctrl-C or SIGTERM aborts; a second one ends the process. */
+  untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /** Standard input as it comes. */
+  input(): AsyncIterable<Uint8Array>;
   /** Standard input to its end; null when it is longer than that. */
   readInput(bytesMax: number): Promise<Uint8Array | null>;
   /** Whether a person sits in front of it: then Ctrl-C reaches the whole process group. */
   readonly isTerminal: boolean;
+  /** The terminal that standard output is; null: it is none, so no colours and no redrawing. */
+  readonly screen: Screen | null;
+  /** Whether standard error is a terminal: progress is shown on one only. */
+  readonly showsProgress: boolean;
   /** Asks on the terminal; null where there is none. */
   confirm(question: string): Promise<boolean | null>;
   /** Ends the process with this code once the command is done. */
@@ -22,8 +39,15 @@ export function processIo(): Io {
   return {
     env: process.env,
     isTerminal: process.stdin.isTTY,
+    get screen() { return process.stdout.isTTY ? { columns: process.stdout.columns, rows: process.stdout.rows } : null; },
+    showsProgress: process.stderr.isTTY,
     out: (text) => { process.stdout.write(text); },
     err: (text) => { process.stderr.write(text); },
+    drained: async () => {
+      if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain');
+    },
+    untilInterrupted,
+    input: () => process.stdin as AsyncIterable<Uint8Array>,
     readInput: async (bytesMax) => {
       const pieces: Uint8Array[] = [];
       let bytes = 0;
@@ -45,4 +69,15 @@ export function processIo(): Io {
     },
     setExitCode: (code) => { process.exitCode = code; },
   };
+}
+
+async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const interrupted = new AbortController();
+  const abort = (): void => { interrupted.abort(); };
+  process.once('SIGINT', abort).once('SIGTERM', abort);
+  try {
+    return await work(interrupted.signal);
+  } finally {
+    process.off('SIGINT', abort).off('SIGTERM', abort);
+  }
 }

@@ -3,28 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { AppError } from '@tandem/core';
-import type { Io } from '../io.js';
+import { FakeIo } from '../testing/fake-io.js';
 import { drillCommand, DRILLS } from './drill.js';
 
-interface Result {
-  out: string;
-  err: string;
-  code: number;
-}
-
-async function drill(script: string, argv: readonly string[]): Promise<Result> {
-  const result: Result = { out: '', err: '', code: 0 };
-  const io: Io = {
-    env: {},
-    isTerminal: false,
-    out: (text) => { result.out += text; },
-    err: (text) => { result.err += text; },
-    readInput: () => Promise.resolve(null),
-    confirm: () => Promise.resolve(null),
-    setExitCode: (code) => { result.code = code; },
-  };
+async function drill(script: string, argv: readonly string[]): Promise<{ out: string; err: string; code: number }> {
+  const io = new FakeIo();
   await drillCommand(io, script).exitOverride().parseAsync([...argv], { from: 'user' });
-  return result;
+  return { out: io.stdout, err: io.stderr, code: io.code };
 }
 
 function script(t: Test, text: string): string {

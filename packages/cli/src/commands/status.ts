@@ -1,44 +1,73 @@
-/** `tandem status`: one member's state at a glance. */
-import type { Command } from 'commander';
+/** `tandem status`: both members on one screen, also while one is dead; with `--member` that one alone, in detail. */
+import { setTimeout as wait } from 'node:timers/promises';
+import { InvalidArgumentError, type Command } from 'commander';
+import { AppError } from '@tandem/core';
 import type { StatusView } from '@tandem/host';
-import { ask } from '../client.js';
+import { ask, askBoth, type Target } from '../client.js';
+import { type Colours, coloursFor } from '../colours.js';
 import { memberCommand, targetOf, type CommonOptions } from '../common-options.js';
 import type { Io } from '../io.js';
-import { columns, printable, render } from '../output.js';
+import { render } from '../output.js';
+import { memberText } from '../status/member-text.js';
+import { pairStatusOf } from '../status/pair-status.js';
+import { pairText } from '../status/pair-text.js';
+
+interface Options extends CommonOptions {
+  /** Seconds, or true for the default. */
+  readonly watch?: number | true;
+}
+
+const QUESTION = { method: 'GET', path: '/api/v1/status' } as const;
+const WATCH_SECONDS = 1;
+const WATCH_SECONDS_MIN = 0.1;
+const WATCH_SECONDS_MAX = 3_600;
+const MS_PER_SECOND = 1_000;
+/** To the upper left corner; to the end of the line; to the end of the screen. Nothing is cleared before it is drawn anew, so it does not flicker. */
+const HOME = '\x1b[H';
+const ERASE_LINE = '\x1b[K';
+const ERASE_BELOW = '\x1b[J';
 
 export function statusCommand(io: Io): Command {
-  return memberCommand('status', 'Show what a member is doing.', ['tandem status', 'tandem status --member dns-proxy -o json'])
-    .action(async (options: CommonOptions) => {
-      const status = await ask<StatusView>(targetOf(options, io.env), { method: 'GET', path: '/api/v1/status' });
-      io.out(render(status, options.output, () => textOf(status)));
+  return memberCommand('status', 'Show both members: who answers, whether each could for the other, and what is wrong.', [
+    'tandem status', 'tandem status --watch 2', 'tandem status -o json', 'tandem status --member dns-proxy -o json',
+  ])
+    .option('-w, --watch [SECONDS]', `show it again every so often (default: ${WATCH_SECONDS}) until Ctrl-C`, parseSeconds)
+    .action(async (options: Options) => {
+      const target = targetOf(options, io.env);
+      const colours = coloursFor(io);
+      if (options.watch === undefined) io.out(await screenOf(target, options, colours));
+      else await watch(io, options.watch === true ? WATCH_SECONDS : options.watch, () => screenOf(target, options, colours));
     });
 }
 
-const HASH_DIGITS = 12;
-
-function textOf(status: StatusView): string {
-  const { policy, peer, cache } = status;
-  const text = columns([
-    ['Member', `${status.role} ${status.version}, pid ${status.pid}, up ${durationText(status.uptimeSeconds)}`],
-    ['Ready', status.readiness.ready ? 'yes' : `no: ${status.readiness.reason}`],
-    ['Node', status.nodeName],
-    ['Listening', status.listen.join(', ')],
-    ['Upstreams', status.upstreams.join(', ')],
-    ['HTTP', status.httpListen],
-    ['Policy', policy.revision === null
-      ? 'none: everything is refused'
-      : `revision ${policy.revision} (${(policy.hash ?? '').slice(0, HASH_DIGITS)}), ${policy.endpoints} endpoints, ${policy.ruleSets} rule sets`],
-    ['Peer', peer.connected ? `connected, revision ${peer.revision ?? 'none'}, ${peer.lag} mappings behind` : 'not connected'],
-    ['Cache', `${cache.names} names, ${cache.mappings} mappings`],
-    ['Queries', Object.entries(status.counters).filter(([, count]) => count > 0).map(([name, count]) => `${name} ${count}`).join(', ') || 'none yet'],
-  ]);
-  const problems = policy.problems.map((problem) => `  ${printable(problem)}\n`);
-  return problems.length === 0 ? text : `${text}Problems\n${problems.join('')}`;
+async function screenOf(target: Target, { output, member }: Options, colours: Colours): Promise<string> {
+  if (member !== undefined) {
+    const status = await ask<StatusView>(target, QUESTION);
+    return render(status, output, () => memberText(status));
+  }
+  const pair = pairStatusOf(await askBoth<StatusView>(target.runDir, QUESTION), target.runDir);
+  return render(pair, output, () => pairText(pair, colours));
 }
 
-function durationText(seconds: number): string {
-  const whole = Math.floor(seconds);
-  const parts = [[Math.floor(whole / 86_400), 'd'], [Math.floor(whole / 3_600) % 24, 'h'], [Math.floor(whole / 60) % 60, 'm'], [whole % 60, 's']] as const;
-  const first = parts.findIndex(([count]) => count > 0);
-  return first === -1 ? '0s' : parts.slice(first, first + 2).map(([count, unit]) => `${count}${unit}`).join('');
+/** Ends with Ctrl-C. That nobody answers is shown like anything else: the pair may come back. */
+async function watch(io: Io, everySeconds: number, screenOf: () => Promise<string>): Promise<void> {
+  await io.untilInterrupted(async (signal) => {
+    while (!signal.aborted) {
+      const text = await screenOf().catch((error: unknown) => {
+        if (error instanceof AppError && error.code === 'UNAVAILABLE') return `${error.message}\n`;
+        throw error;
+      });
+      io.out(io.screen === null ? text : `${HOME}${text.replaceAll('\n', `${ERASE_LINE}\n`)}${ERASE_BELOW}`);
+      await io.drained();
+      await wait(everySeconds * MS_PER_SECOND, undefined, { signal }).catch(() => undefined);
+    }
+  });
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() === '' || !(seconds >= WATCH_SECONDS_MIN && seconds <= WATCH_SECONDS_MAX)) {
+    throw new InvalidArgumentError(`seconds are expected, ${WATCH_SECONDS_MIN} to ${WATCH_SECONDS_MAX}.`);
+  }
+  return seconds;
 }

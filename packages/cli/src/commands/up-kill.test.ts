@@ -13,6 +13,7 @@ import { decodeMessage, encodeMessage } from '@tandem/dns/codec';
 import { apiSocketPath } from '@tandem/host';
 import { isReady } from '../client.js';
 import { runCli } from '../program.js';
+import { FakeIo } from '../testing/fake-io.js';
 
 /** `examples/quickstart` lets it ask for the name. */
 const CLIENT = '127.0.1.1';
@@ -55,26 +56,22 @@ t.test('with the agent killed every query is answered, and the agent comes back'
   t.teardown(() => { rmSync(runDir, { recursive: true }); });
   const port = await freePort();
   const output = { err: '' };
-  let code = 0;
   let greeted: (agentPid: number) => void = () => undefined;
   let returned: () => void = () => undefined;
   const greeting = new Promise<number>((resolve) => { greeted = resolve; });
   const comeback = new Promise<void>((resolve) => { returned = resolve; });
-  const done = runCli(['up', '--listen', `127.0.0.1:${port}`, '--http-listen', '127.0.0.1:0', '--run-dir', runDir], {
-    env: { PATH: process.env.PATH },
-    out: (piece) => {
+  const io = new FakeIo({
+    env: { PATH: process.env.PATH! },
+    onOut: (piece) => {
       const pid = /Tandem is up: agent \(pid (\d+)\)/.exec(piece);
       if (pid !== null) greeted(Number(pid[1]));
     },
-    err: (piece) => {
+    onErr: (piece) => {
       output.err += piece;
       if (piece.startsWith('tandem: agent is started again')) returned();
     },
-    isTerminal: false,
-    readInput: () => Promise.resolve(null),
-    confirm: () => Promise.resolve(null),
-    setExitCode: (value) => { code = value; },
   });
+  const done = runCli(['up', '--listen', `127.0.0.1:${port}`, '--http-listen', '127.0.0.1:0', '--run-dir', runDir], io);
   const agentPid = await Promise.race([greeting, done.then(() => null)]);
   if (agentPid === null) throw new Error(output.err);
   while (!(await isRedundant(runDir, 'agent')) || !(await isRedundant(runDir, 'dns-proxy')));
@@ -90,5 +87,5 @@ t.test('with the agent killed every query is answered, and the agent comes back'
   t.equal(await rcodeOf(port, 1), 0);
   process.kill(process.pid, 'SIGTERM');
   await done;
-  t.equal(code, 0, output.err);
+  t.equal(io.code, 0, output.err);
 });

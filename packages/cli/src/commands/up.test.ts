@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { Role } from '@tandem/core';
 import { runCli } from '../program.js';
+import { FakeIo } from '../testing/fake-io.js';
 
 const FAKE_DAEMON = fileURLToPath(new URL('../testing/fake-daemon.js', import.meta.url));
 
@@ -37,22 +38,18 @@ async function up(t: Test, flags: readonly string[], onOut: (text: string) => vo
   })) as Record<Role, string>;
   const port = await freePort();
   const output = { out: '', err: '' };
-  let code = 0;
-  const done = runCli(['up', '--listen', `127.0.0.1:${port}`, '--http-listen', '127.0.0.1:0', '--run-dir', runDir, ...flags], {
-    env: { PATH: process.env.PATH },
-    out: (text) => {
+  const io = new FakeIo({
+    env: { PATH: process.env.PATH! },
+    onOut: (text) => {
       output.out += text;
       onOut(text);
     },
-    err: (text) => {
+    onErr: (text) => {
       output.err += text;
       onErr(output.err);
     },
-    isTerminal: false,
-    readInput: () => Promise.resolve(null),
-    confirm: () => Promise.resolve(null),
-    setExitCode: (value) => { code = value; },
-  }, programs).then(() => code);
+  });
+  const done = runCli(['up', '--listen', `127.0.0.1:${port}`, '--http-listen', '127.0.0.1:0', '--run-dir', runDir, ...flags], io, programs).then(() => io.code);
   return { runDir, port, output, done };
 }
 

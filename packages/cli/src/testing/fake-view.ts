@@ -19,6 +19,8 @@ export class FakeView implements DaemonView {
   readonly httpListen: string;
   readonly asked: unknown[] = [];
   isReady = true;
+  /** Makes of the status what a test wants. */
+  change: (status: StatusView) => StatusView = (status) => status;
 
   constructor(role: Role, httpListen = '127.0.0.1:9964') {
     this.role = role;
@@ -30,7 +32,7 @@ export class FakeView implements DaemonView {
   }
 
   status(): StatusView {
-    return {
+    return this.change({
       role: this.role, version: '0.1.0', pid: process.pid, incarnation: 'a1', nodeName: 'node-a', startedAt: '2026-11-05T10:00:00.000Z',
       uptimeSeconds: 3_725, listen: ['127.0.0.1:10053'], upstreams: ['127.0.0.153:53'], httpListen: this.httpListen, readiness: this.ready(),
       policy: {
@@ -38,8 +40,10 @@ export class FakeView implements DaemonView {
         problems: ['web.yaml:12:9: spec.egress[0]: error: x'],
       },
       peer: { connected: true, since: '2026-11-05T10:00:00.000Z', incarnation: 'b1', revision: 4, lag: 0 },
-      counters: { queries: 9, allowed: 6, refused: 3, failed: 0, answered: 6 }, cache: { names: 1, mappings: 2 },
-    };
+      counters: { queries: 9, allowed: 6, refused: 3, failed: 0, answered: 6, takeovers: 0, taken: 0 }, cache: { names: 1, mappings: 2, zombies: 0 },
+      dataPlane: { redundant: true, adopted: 0, heartbeatAgeSeconds: 0.004, underWay: 2, slots: 8_192, slotsFree: 16_382, tcpConnections: 1 },
+      state: { dir: '/var/lib/tandem', written: true }, datapath: { kind: 'none', reason: 'explicit mode' },
+    });
   }
 
   cacheList(filter: CacheFilter): CacheRow[] {

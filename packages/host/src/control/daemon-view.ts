@@ -53,6 +53,41 @@ export interface StatusView {
   readonly peer: PeerStatus;
   readonly counters: QueryCounters;
   readonly cache: CacheStatus;
+  readonly dataPlane: DataPlaneStatus;
+  readonly state: StateStatus;
+  readonly datapath: DatapathStatus;
+}
+
+/** The thread that answers; before it runs nothing is redundant, adopted or under way, and there was no heartbeat. */
+export interface DataPlaneStatus {
+  /** Each member could answer for the other. */
+  readonly redundant: boolean;
+  /** Members that are being answered for. */
+  readonly adopted: number;
+  /** Seconds since its last turn; null before the first. */
+  readonly heartbeatAgeSeconds: number | null;
+  /** Queries under way. */
+  readonly underWay: number;
+  /** Unanswered queries at most. */
+  readonly slots: number;
+  /** Those that could be taken now, the spare ones for an adopted peer's queries among them. */
+  readonly slotsFree: number;
+  /** From clients. */
+  readonly tcpConnections: number;
+}
+
+/** What survives a restart. */
+export interface StateStatus {
+  readonly dir: string;
+  /** Nothing that must survive a restart waits for the disk since a failure. */
+  readonly written: boolean;
+}
+
+/** Who may connect where: what opens and closes that. */
+export interface DatapathStatus {
+  readonly kind: 'none';
+  /** Why it is that, or how it is. */
+  readonly reason: string;
 }
 
 export interface PolicyStatus {
@@ -96,6 +131,8 @@ export interface CacheStatus {
   readonly names: number;
   /** (endpoint, name, address) triples. */
   readonly mappings: number;
+  /** Addresses without a valid look-up that connections may use. */
+  readonly zombies: number;
 }
 
 export type MappingSource = 'lookup' | 'connection';

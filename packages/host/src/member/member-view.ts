@@ -6,7 +6,7 @@ import {
 import { bootTimeMs } from 'node-reuseport';
 import { entriesOf, mappingsOf } from '../control/cache-entries.js';
 import type {
-  CacheCleaned, CacheEntry, CacheFilter, CacheImported, CacheRow, DaemonView, EndpointView, PolicyView, QueryCounters, Readiness, StatusView,
+  CacheCleaned, CacheEntry, CacheFilter, CacheImported, CacheRow, DaemonView, DataPlaneStatus, EndpointView, PolicyView, QueryCounters, Readiness, StatusView,
 } from '../control/daemon-view.js';
 import { Metrics, type Sample } from '../control/metrics.js';
 import { CacheRows } from './cache-rows.js';
@@ -67,7 +67,10 @@ export class MemberView implements DaemonView {
         lag: member.lag,
       },
       counters: this.counters(),
-      cache: { names: names.size, mappings: member.cache.size },
+      cache: { names: names.size, mappings: member.cache.size, zombies: member.cache.zombieCount },
+      dataPlane: this.dataPlaneStatus(),
+      state: { dir: settings.stateDir, written: !member.isStateBehind },
+      datapath: { kind: 'none', reason: 'explicit mode' },
     };
   }
 
@@ -147,6 +150,19 @@ export class MemberView implements DaemonView {
 
   metricsText(): Promise<string> {
     return this.metrics.text();
+  }
+
+  private dataPlaneStatus(): DataPlaneStatus {
+    const gauges = this.member.dataPlane?.gauges();
+    return {
+      redundant: gauges?.redundant === 1,
+      adopted: gauges?.adopted ?? 0,
+      heartbeatAgeSeconds: gauges === undefined ? null : Math.max(0, bootTimeMs() - gauges.heartbeatMs) / MS_PER_SECOND,
+      underWay: gauges?.underWay ?? 0,
+      slots: this.member.settings.slots,
+      slotsFree: gauges?.freeSlots ?? 0,
+      tcpConnections: gauges?.tcpConnections ?? 0,
+    };
   }
 
   private counters(): QueryCounters {
