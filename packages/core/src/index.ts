@@ -5,6 +5,7 @@ export * from './base/seams.js';
 export * from './base/settings.js';
 export * from './base/settings-parse.js';
 export * from './base/socket-address.js';
+export * from './flow/index.js';
 export * from './fqdn/cache.js';
 export type * from './fqdn/connections.js';
 export { BUCKETS, DIGEST_WORDS } from './pair/bucket-digest.js';

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { QueryView, nameFromString, scanName } from '@tandem/dns';
 import { wordsOfAddress } from './address-table.js';
-import { ALLOW_NO_POLICY, DENY, PolicyIndex, WORLD_ROW } from './decide.js';
+import { ALLOW_NO_POLICY, deniedBy, DENY, PolicyIndex, WORLD_ROW } from './decide.js';
 import { ruleSetKey } from './snapshot-hash.js';
 import { PROTOCOL, type PolicyRule, type Snapshot } from './snapshot.js';
 
@@ -55,8 +55,8 @@ t.test('a Service that leads nowhere is denied by what denies its address', (t) 
   const verdicts = (snapshot: Snapshot) => [53, 54, 55].map((port) => ask(PolicyIndex.build(snapshot, null), SERVICE, 'x.a.io', port));
   const denying = (identity: number) => snapshot([any, rule({ identities: [identity], ports: [], dnsPatterns: null, deny: true })]);
   t.same(verdicts(snapshot([any])), [0, 0, 0]);
-  t.same(verdicts({ ...denying(0x1000000), cidrs }), [0, DENY, DENY]);
-  t.same(verdicts(denying(2)), [0, DENY, DENY]);
+  t.same(verdicts({ ...denying(0x1000000), cidrs }), [0, deniedBy(1), deniedBy(1)]);
+  t.same(verdicts(denying(2)), [0, deniedBy(1), deniedBy(1)]);
   t.same(verdicts({ ...denying(2), cidrs }), [0, 0, 0], 'the prefix is not the world');
   t.end();
 });

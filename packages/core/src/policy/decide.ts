@@ -29,9 +29,20 @@ import {
   type Snapshot,
 } from './snapshot.js';
 
-/** Verdicts of `decide` below zero; from zero on it is the index of the rule that allows. */
+/** Verdicts of `decide` below zero; from zero on it is the index of the rule that allows. Whatever is not above DENY denies. */
 export const ALLOW_NO_POLICY = -1;
+/** No rule allows it. */
 export const DENY = -2;
+
+/** The verdict where a rule denies, whatever allows: below DENY, and `denyingRule` gives the rule's index again. */
+export function deniedBy(rule: number): number {
+  return DENY - 1 - rule;
+}
+
+/** Index of the rule that denies; below 0 where none does. */
+export function denyingRule(verdict: number): number {
+  return DENY - 1 - verdict;
+}
 
 /** Row of `serverAt` for addresses that are no pod and no service, and in no prefix that a policy names. */
 export const WORLD_ROW = 0;
@@ -64,7 +75,7 @@ interface Resolution {
   /** Names that are denied; null: none. */
   readonly denied: NameTable | null;
   /** What stands for a name that no table allows and none denies. */
-  readonly otherwise: typeof ALLOW_NO_POLICY | typeof DENY;
+  readonly otherwise: number;
 }
 const ALL_DENIED: Resolution = { allowed: [], denied: null, otherwise: DENY };
 type Tables = LRUCache<string, NameTable>;
@@ -142,7 +153,7 @@ export class PolicyIndex {
   /**
    * May the endpoint ask the server for the name, and this type of it? From 0: index of the allowing rule in the endpoint's rule
    * set (of a Service with unlike backends: of its first one); ALLOW_NO_POLICY, also where no rule of a set that is open by
-   * default covers the server; DENY.
+   * default covers the server; DENY, or `deniedBy` a rule.
    */
   decide(
     endpointRow: number,
@@ -156,7 +167,10 @@ export class PolicyIndex {
     if (ruleSet < 0) return ALLOW_NO_POLICY;
     const type = this.#namedTypes[ruleSet].has(view.type) ? view.type : OTHER_TYPE;
     const { allowed, denied, otherwise } = this.#resolve(ruleSet, serverRow, port | (protocol << 16), type);
-    if (denied !== null && denied.match(bytes, view) >= 0) return DENY;
+    if (denied !== null) {
+      const denial = denied.match(bytes, view);
+      if (denial >= 0) return deniedBy(denial);
+    }
     if (allowed.length === 0) return otherwise;
     const first = allowed[0].match(bytes, view);
     if (first < 0) return otherwise;
@@ -242,7 +256,8 @@ export class PolicyIndex {
       const covering = coveringRules(set.rules, target, protocol);
       const denials = covering.filter((index) => set.rules[index].deny === true);
       // One target that is denied, or that nothing covers, decides for the whole server.
-      if (denials.some((index) => set.rules[index].dnsPatterns === null)) return this.#remember('', ALL_DENIED);
+      const whole = denials.find((index) => set.rules[index].dnsPatterns === null);
+      if (whole !== undefined) return this.#remember(`!!${whole}`, { ...ALL_DENIED, otherwise: deniedBy(whole) });
       for (const index of denials) denying.add(index);
       const allows = covering.filter((index) => set.rules[index].deny !== true);
       const asked = allows.filter((index) => asksFor(set.rules[index], type));

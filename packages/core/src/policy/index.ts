@@ -10,7 +10,7 @@ export {
   type EnforcementMode,
 } from './compile.js';
 export { canonicalJson, contentHash, sha256Hex, utf8 } from './content-hash.js';
-export { ALLOW_NO_POLICY, DENY, PolicyIndex, WORLD_ROW, type QuestionView, type ServerRow } from './decide.js';
+export { ALLOW_NO_POLICY, deniedBy, DENY, denyingRule, PolicyIndex, WORLD_ROW, type QuestionView, type ServerRow } from './decide.js';
 export { SNAPSHOT_LIMITS } from './limits.js';
 export type { Target } from './covering.js';
 export { parsePrefix, type Prefix } from './cidr.js';

@@ -24,6 +24,7 @@ export class Decider {
   /** Each upstream's server row in `index`. */
   private serverRows: number[] = [];
   private readonly upstreamOfSlot: Uint8Array;
+  private lastRule: number = DENY;
   /** Upstreams that can be reached now; another is chosen only where policy leaves no other. */
   private reachable: readonly boolean[];
   private index: PolicyIndex | null = null;
@@ -71,6 +72,11 @@ export class Decider {
     return this.upstreamOfSlot[slot];
   }
 
+  /** What policy said last: the rule that allows, or how it is refused, as `PolicyIndex.decide` gives it. */
+  get rule(): number {
+    return this.lastRule;
+  }
+
   private choose(slot: number, endpointRow: number, bytes: Uint8Array, view: QueryView, first: number): number {
     const index = this.index;
     if (index === null) return REFUSED;
@@ -80,16 +86,22 @@ export class Decider {
     const count = this.ports.length;
     if (count === 0) {
       const server = index.serverAt(words, word + SLOT.serverAddress);
-      const verdict = index.decide(endpointRow, server, words[word + SLOT.serverPort], protocol, bytes, view);
-      return verdict === DENY ? REFUSED : this.useOwnChoice(slot);
+      this.lastRule = index.decide(endpointRow, server, words[word + SLOT.serverPort], protocol, bytes, view);
+      return this.lastRule <= DENY ? REFUSED : this.useOwnChoice(slot);
     }
     let allowed = REFUSED;
+    let allowing = DENY;
     for (let step = 0; step < count; step++) {
       const i = (first + step) % count;
-      if (index.decide(endpointRow, this.serverRows[i], this.policyPort, protocol, bytes, view) === DENY) continue;
+      this.lastRule = index.decide(endpointRow, this.serverRows[i], this.policyPort, protocol, bytes, view);
+      if (this.lastRule <= DENY) continue;
       if (this.reachable[i]) return this.use(slot, i);
-      if (allowed === REFUSED) allowed = i;
+      if (allowed === REFUSED) {
+        allowed = i;
+        allowing = this.lastRule;
+      }
     }
+    if (allowed !== REFUSED) this.lastRule = allowing;
     return allowed === REFUSED ? REFUSED : this.use(slot, allowed);
   }
 

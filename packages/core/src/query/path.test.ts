@@ -1,5 +1,6 @@
 import t from 'tap';
 import { EDE, RCODE, TYPE } from '@tandem/dns';
+import { NO_FLOWS } from '../flow/flow-writer.js';
 import { OPENING } from './learn.js';
 import { QueryPath } from './path.js';
 import { SLOT, slotWord } from './slots.js';
@@ -60,7 +61,7 @@ t.test('a pod without policy may ask anything, and without a snapshot nobody may
   const blank = new Rig();
   const path = new QueryPath(
     blank.settings,
-    { memory: blank.memory, wire: blank, sink: { learned: () => OPENING.open }, random: { int: () => 0 }, counters: blank.counters },
+    { memory: blank.memory, wire: blank, sink: { learned: () => OPENING.open }, random: { int: () => 0 }, counters: blank.counters, flows: NO_FLOWS },
   );
   const packet = queryPacket('echo.k8s.intra.');
   blank.memory.words[SLOT.length] = packet.length;

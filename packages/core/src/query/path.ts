@@ -7,7 +7,9 @@
  */
 import { AnswerView, EDE, FLAG, QueryView, RCODE, SCAN, scanAnswer, scanQuery } from '@tandem/dns';
 import { monoMs, type MonoMs, type Random } from '../base/seams.js';
-import type { PolicyIndex } from '../policy/decide.js';
+import { OUTCOME, type Outcome } from '../flow/flow-record.js';
+import type { FlowSink } from '../flow/flow-writer.js';
+import { ALLOW_NO_POLICY, DENY, type PolicyIndex } from '../policy/decide.js';
 import type { NameTable } from '../policy/name-table.js';
 import { ADMITTED, admit, ClientShares, NOT_A_QUERY } from './admit.js';
 import { COUNTER, type Counters } from './counters.js';
@@ -29,6 +31,7 @@ export interface PathSeams {
   readonly sink: MappingSink;
   readonly random: Random;
   readonly counters: Counters;
+  readonly flows: FlowSink;
 }
 
 /** Rows and IDs of a client that is no endpoint but may ask. */
@@ -40,6 +43,7 @@ export class QueryPath {
   private readonly memory: SlotMemory;
   private readonly wire: Wire;
   private readonly counters: Counters;
+  private readonly flows: FlowSink;
   private readonly settings: PathSettings;
   private readonly view = new QueryView();
   private readonly answer = new AnswerView();
@@ -68,13 +72,14 @@ export class QueryPath {
     this.memory = memory;
     this.wire = wire;
     this.counters = counters;
+    this.flows = seams.flows;
     this.shares = new ClientShares(memory.slotCount, random);
     this.limiter = new QueryLimiter(counters, settings.auditMode);
     this.decider = new Decider(memory, settings);
     this.expansions = settings.searchDomains === null ? null : new SearchExpansions(this.decider, settings.searchDomains);
     this.forwarder = new Forwarder(memory, wire, random);
     this.learner = new Learner(seams.sink, counters, random, settings);
-    this.replier = new Replier(memory, wire, counters, settings.dnsCompression);
+    this.replier = new Replier(seams, settings.dnsCompression);
     this.held = new HeldAnswers(memory, wire, settings.responseMaxDelayMs);
     this.queued = new SlotList(memory.slotCount);
     this.endpointIdOfSlot = new Uint16Array(memory.slotCount);
@@ -86,6 +91,7 @@ export class QueryPath {
   /** From here on this policy decides, whole. Questions under way keep the verdict that they got. */
   setPolicy(index: PolicyIndex): void {
     this.index = index;
+    this.flows.setRevision(index.snapshot.revision);
     this.decider.setIndex(index);
     this.limiter.setIndex(index);
     this.expansions?.setIndex(index);
@@ -109,6 +115,7 @@ export class QueryPath {
   /** A batch of events begins; the clock is read once per batch. */
   startBatch(nowMs: MonoMs): void {
     this.nowMs = nowMs;
+    this.flows.startBatch(nowMs);
     this.forwarder.startBatch();
   }
 
@@ -136,12 +143,14 @@ export class QueryPath {
     }
     if (admission !== ADMITTED) {
       counters.add(COUNTER.malformed);
+      this.undecided(slot, OUTCOME.malformed);
       this.replier.small(slot, view, admission, NO_EDE);
       return;
     }
     const index = this.index;
     if (index === null) {
       counters.add(COUNTER.no_snapshot);
+      this.undecided(slot, OUTCOME.noSnapshot);
       this.replier.small(slot, view, RCODE.refused, EDE.notReady);
       return;
     }
@@ -152,6 +161,8 @@ export class QueryPath {
     }
     const limits = this.limiter.of(row);
     let upstream = this.decider.decide(slot, row, memory.bytes, view);
+    const { id } = index.endpoint(row);
+    this.flows.decided(slot, id, this.decider.rule);
     if (upstream === REFUSED) {
       if (!this.settings.auditMode) {
         this.refuse(slot, row);
@@ -163,12 +174,13 @@ export class QueryPath {
       const overrun = this.limiter.overrun(row, memory.bytes, view, isTaken ? null : this.nowMs);
       if (overrun !== null) {
         counters.add(COUNTER.denied);
+        this.flows.end(slot, overrun === EDE_TEXT.queryRate ? OUTCOME.queryRate : OUTCOME.labelEntropy);
         this.replier.small(slot, view, RCODE.refused, EDE.blocked, overrun);
         return;
       }
     }
     counters.add(COUNTER.allowed);
-    this.endpointIdOfSlot[slot] = index.endpoint(row).id;
+    this.endpointIdOfSlot[slot] = id;
     this.privateNamesOfSlot[slot] = limits === null ? null : limits.privateNames;
     this.forward(slot, upstream);
   }
@@ -184,6 +196,7 @@ export class QueryPath {
     if (owner.isGone) memory.words[word + SLOT.deaths]++;
     if (owner.isGone && (owner.wasReading || memory.words[word + SLOT.deaths] > DEATHS_MAX)) {
       counters.add(COUNTER.taken_unparsed);
+      this.undecided(slot, OUTCOME.unparsed);
       this.replier.unparsed(slot, RCODE.servFail);
     } else {
       this.replier.restoreId(slot, memory.bytes, slotPayload(memory, slot));
@@ -253,7 +266,7 @@ export class QueryPath {
       const slot = this.queued.first();
       this.queued.remove(slot);
       counters.add(COUNTER.semaphore_rejected);
-      this.fail(slot, EDE.other);
+      this.fail(slot, EDE.other, OUTCOME.overload);
     }
     while (this.held.firstDeadlineMs() <= nowMs) {
       if (!this.release(this.held.first())) break;
@@ -263,6 +276,7 @@ export class QueryPath {
 
   private refuse(slot: number, row: number): void {
     const { counters, expansions, view } = this;
+    this.flows.end(slot, OUTCOME.refused);
     const isExpansion = expansions?.isOfAllowed(slot, row, this.memory.bytes, view) === true;
     counters.add(COUNTER.denied);
     if (isExpansion) counters.add(COUNTER.search_expansions);
@@ -277,6 +291,7 @@ export class QueryPath {
     this.counters.add(this.settings.auditMode ? COUNTER.private_address_audited : COUNTER.private_address_refused);
     if (this.settings.auditMode) return true;
     this.shares.leave(slot);
+    this.flows.end(slot, OUTCOME.privateAddress);
     this.replier.failure(slot, this.settings.rejectRcode, EDE.blocked, EDE_TEXT.privateAddress);
     this.startQueued();
     return false;
@@ -286,10 +301,12 @@ export class QueryPath {
     this.counters.add(COUNTER.unknown_endpoint);
     if (this.settings.unknownEndpoint === 'refuse' && !this.settings.auditMode) {
       this.counters.add(COUNTER.denied);
+      this.undecided(slot, OUTCOME.stranger);
       this.replier.small(slot, this.view, RCODE.refused, EDE.prohibited);
       return;
     }
     this.counters.add(COUNTER.allowed);
+    this.flows.decided(slot, STRANGER_ID, this.settings.unknownEndpoint === 'refuse' ? DENY : ALLOW_NO_POLICY);
     this.endpointIdOfSlot[slot] = STRANGER_ID;
     this.privateNamesOfSlot[slot] = null;
     this.forward(slot, this.decider.anyway(slot));
@@ -307,7 +324,7 @@ export class QueryPath {
       this.queued.append(slot, this.nowMs + this.settings.concurrencyGraceMs);
     } else {
       this.counters.add(COUNTER.semaphore_rejected);
-      this.fail(slot, EDE.other);
+      this.fail(slot, EDE.other, OUTCOME.overload);
     }
   }
 
@@ -319,11 +336,11 @@ export class QueryPath {
       ? NO_SLOT
       : this.forwarder.oldest((candidate) => this.shares.ofHeaviest(candidate));
     if (victim === NO_SLOT) {
-      this.fail(slot, EDE.other);
+      this.fail(slot, EDE.other, OUTCOME.overload);
       return false;
     }
     this.forwarder.finish(victim);
-    this.fail(victim, EDE.other);
+    this.fail(victim, EDE.other, OUTCOME.overload);
     return true;
   }
 
@@ -336,7 +353,7 @@ export class QueryPath {
     if (this.forwarder.tries(slot) >= TRIES) {
       this.forwarder.finish(slot);
       this.counters.add(COUNTER.upstream_timeout);
-      this.fail(slot, EDE.noReachableAuthority);
+      this.fail(slot, EDE.noReachableAuthority, OUTCOME.upstreamTimeout);
       return;
     }
     this.counters.add(COUNTER.retried);
@@ -363,8 +380,14 @@ export class QueryPath {
     this.startQueued();
   }
 
-  private fail(slot: number, ede: number): void {
+  private undecided(slot: number, outcome: Outcome): void {
+    this.flows.decided(slot, STRANGER_ID, ALLOW_NO_POLICY);
+    this.flows.end(slot, outcome);
+  }
+
+  private fail(slot: number, ede: number, outcome: Outcome): void {
     this.shares.leave(slot);
+    this.flows.end(slot, outcome);
     this.replier.failure(slot, RCODE.servFail, ede);
     this.startQueued();
   }

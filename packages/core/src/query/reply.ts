@@ -7,6 +7,7 @@
 import { buildReply, buildTruncated, FLAG, HEADER_BYTES, recompress, scanAnswer, scanQuery, SCAN, AnswerView, QueryView } from '@tandem/dns';
 import { assert } from '../base/assert.js';
 import type { MonoMs } from '../base/seams.js';
+import type { FlowSink } from '../flow/flow-writer.js';
 import { COUNTER, type Counters } from './counters.js';
 import { receivedAtMs, SCRATCH_BYTES, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
 
@@ -20,18 +21,27 @@ const QUESTION_COUNT_AT = 4;
 /** No Extended DNS Error. */
 export const NO_EDE = -1;
 
+export interface ReplySeams {
+  readonly memory: SlotMemory;
+  readonly wire: Wire;
+  readonly counters: Counters;
+  readonly flows: FlowSink;
+}
+
 export class Replier {
   private readonly memory: SlotMemory;
   private readonly wire: Wire;
   private readonly counters: Counters;
+  private readonly flows: FlowSink;
   private readonly compression: boolean;
   private readonly query = new QueryView();
   private readonly answer = new AnswerView();
 
-  constructor(memory: SlotMemory, wire: Wire, counters: Counters, compression: boolean) {
+  constructor({ memory, wire, counters, flows }: ReplySeams, compression: boolean) {
     this.memory = memory;
     this.wire = wire;
     this.counters = counters;
+    this.flows = flows;
     this.compression = compression;
   }
 
@@ -41,7 +51,7 @@ export class Replier {
     const offset = this.wire.scratch();
     const length = buildReply(bytes, slotPayload(this.memory, slot), view, rcode, ede, bytes, offset, SCRATCH_BYTES, edeText);
     assert(length > 0, 'a small answer fits its buffer');
-    this.wire.reply(slot, bytes, offset, length);
+    this.send(slot, bytes, offset, length);
   }
 
   /** A small answer to a query that may have been forwarded: puts its own ID back first. */
@@ -63,7 +73,7 @@ export class Replier {
     this.restoreId(slot, bytes, offset);
     bytes[offset + 2] = FLAG.response >>> 8;
     bytes[offset + 3] = rcode;
-    this.wire.reply(slot, bytes, offset, HEADER_BYTES);
+    this.send(slot, bytes, offset, HEADER_BYTES);
   }
 
   /** The upstream's answer at `offset` of `bytes` (for UDP the slot memory). `clientBytes` is what the client takes. */
@@ -71,7 +81,7 @@ export class Replier {
     this.restoreId(slot, bytes, offset);
     this.counters.add(COUNTER.answered);
     this.counters.latency(nowMs - receivedAtMs(this.memory, slot));
-    if (length <= clientBytes) this.wire.reply(slot, bytes, offset, length);
+    if (length <= clientBytes) this.send(slot, bytes, offset, length);
     else this.fit(slot, bytes, offset, length, clientBytes);
   }
 
@@ -89,7 +99,7 @@ export class Replier {
       const shorter = large < 0 ? 0 : recompress(bytes, offset, length, memory.bytes, large, clientBytes);
       if (shorter > 0) {
         this.counters.add(COUNTER.recompressed);
-        wire.reply(slot, memory.bytes, large, shorter);
+        this.send(slot, memory.bytes, large, shorter);
         return;
       }
     }
@@ -104,7 +114,7 @@ export class Replier {
       return;
     }
     this.counters.add(COUNTER.truncated);
-    wire.reply(slot, memory.bytes, scratch, cut);
+    this.send(slot, memory.bytes, scratch, cut);
   }
 
   /** Header and question of an answer that is cut somewhere, with TC set: the client comes back by TCP. */
@@ -119,7 +129,13 @@ export class Replier {
     own[at + QUESTION_COUNT_AT] = 0;
     own[at + QUESTION_COUNT_AT + 1] = questionBytes > 0 ? 1 : 0;
     own.fill(0, at + QUESTION_COUNT_AT + 2, at + HEADER_BYTES);
-    this.wire.reply(slot, own, at, length);
+    this.send(slot, own, at, length);
+  }
+
+  private send(slot: number, bytes: Uint8Array, offset: number, length: number): void {
+    // Before it is listed: whoever sends what a dead owner had ready writes nothing about it.
+    this.flows.answer(slot, bytes, offset, length);
+    this.wire.reply(slot, bytes, offset, length);
   }
 
   /** Puts the client's message ID into the packet at `offset`, if the slot's own was overwritten. */

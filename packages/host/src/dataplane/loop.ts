@@ -4,7 +4,7 @@
  * Each turn sends what the last one listed, waits, and hands what came to the path. Holds no decisions: those are core's.
  */
 import {
-  type AnswerSource, AppError, COUNTER, Counters, formatSocketAddress, type MappingSink, monoMs, type MonoMs, OPENING,
+  type AnswerSource, AppError, COUNTER, Counters, formatSocketAddress, type MappingSink, monoMs, type MonoMs, NO_FLOWS, OPENING,
   parseAddress, PEER_TICK_MS, type PathSettings, PolicyIndex, QueryPath, type Settings, type SlotMemory, type Snapshot, type SocketAddress,
 } from '@tandem/core';
 import { RCODE } from '@tandem/dns';
@@ -95,6 +95,7 @@ export class DataPlaneLoop {
       sink,
       random,
       counters: this.counters,
+      flows: NO_FLOWS,
     });
     const region = regionOf(this.journal, settings);
     this.lastMappings = new MappingJournalWriter(region.mappings.buffer, region.mappings.offset);

@@ -5,7 +5,7 @@
  * unless the process is stopped in the middle of it.
  */
 import {
-  Counters, formatAddress, monoMs, OPENING, type LearnedMapping, type MonoMs, type Opening, PEER_TICK_MS, type PolicyIndex, QueryPath, SLOT, type Snapshot, slotWord,
+  Counters, formatAddress, monoMs, NO_FLOWS, OPENING, type LearnedMapping, type MonoMs, type Opening, PEER_TICK_MS, type PolicyIndex, QueryPath, SLOT, type Snapshot, slotWord,
 } from '@tandem/core';
 import { nameToString } from '@tandem/dns';
 import type { Event } from '../base/event-queue.js';
@@ -108,6 +108,7 @@ export class Plane implements AnswerReceiver {
       sink: { learned: (mapping) => this.learned(mapping) },
       random: process.random.fork('path'),
       counters: this.counters,
+      flows: NO_FLOWS,
     });
     this.path.setPorts(PORTS);
     this.handover = new Handover({

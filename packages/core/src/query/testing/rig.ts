@@ -8,11 +8,14 @@ import { parseAddress } from '../../base/socket-address.js';
 import { PolicyIndex } from '../../policy/decide.js';
 import type { PolicyRule, QueryLimits, Snapshot } from '../../policy/snapshot.js';
 import { Counters, type CounterName } from '../counters.js';
+import { FlowRecord } from '../../flow/flow-record.js';
+import { FlowRingReader, initRing, NO_RECORD, RING_CELLS_MIN, ringBytes } from '../../flow/flow-ring.js';
+import { FlowWriter } from '../../flow/flow-writer.js';
 import type { AnswerSource } from '../forward.js';
 import { OPENING, type LearnedMapping, type Opening } from '../learn.js';
 import { QueryPath } from '../path.js';
 import type { PathSettings } from '../settings.js';
-import { SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from '../slots.js';
+import { setReceivedAtMs, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from '../slots.js';
 import { idOf } from './packets.js';
 
 const SLOTS = 16;
@@ -64,6 +67,7 @@ export class Rig implements Wire {
   readonly learned: { endpointId: number; address: string; ttlSeconds: number }[] = [];
   readonly counters = new Counters();
   readonly path: QueryPath;
+  private readonly flowWords = new Uint32Array(ringBytes(RING_CELLS_MIN) / 4);
   readonly settings: PathSettings;
   opening: Opening = OPENING.open;
   lastAnswer = 0;
@@ -96,12 +100,14 @@ export class Rig implements Wire {
       minTtlSeconds: 0,
       ...settings,
     };
+    initRing(this.flowWords, RING_CELLS_MIN, [1, 2]);
     this.path = new QueryPath(this.settings, {
       memory: this.memory,
       wire: this,
       sink: { learned: (mapping) => this.note(mapping) },
       random: { int: (below) => (this.draws = (this.draws * 31 + 17) % 65_521) % below },
       counters: this.counters,
+      flows: new FlowWriter(this.flowWords, this.memory, this.settings),
     });
     this.path.setPorts(this.settings.upstreams.map((_, i) => [4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3]));
     this.path.setPolicy(PolicyIndex.build(SNAPSHOT, null));
@@ -123,6 +129,16 @@ export class Rig implements Wire {
   drop(slot: number): void {
     this.drops.push(slot);
     this.free.push(slot);
+  }
+
+  /** Everything in the flow ring, oldest first. */
+  flows(): FlowRecord[] {
+    const records: FlowRecord[] = [];
+    const reader = new FlowRingReader(this.flowWords, RING_CELLS_MIN);
+    for (let at = reader.oldest(), next = reader.readAt(at); next !== NO_RECORD; at = next, next = reader.readAt(at)) {
+      if (!reader.isPad) records.push(new FlowRecord(reader.record.slice()));
+    }
+    return records;
   }
 
   scratch(): number {
@@ -148,6 +164,7 @@ export class Rig implements Wire {
     this.memory.words.fill(0, word, word + PAYLOAD / 4);
     this.memory.words[word + SLOT.length] = packet.length;
     this.memory.words[word + SLOT.flags] = options.tcp === true ? SLOT_FLAG.tcp : 0;
+    setReceivedAtMs(this.memory, slot, this.nowMs);
     this.memory.bytes.set(parseAddress(from)!, (word + SLOT.clientAddress) * 4);
     this.memory.bytes.set(packet, slotPayload(this.memory, slot));
     return slot;

@@ -1,0 +1,170 @@
+/**
+ * Writes the member's flow ring. Called on the query path: it allocates nothing, waits for nobody and cannot fail.
+ *
+ * Invariant: exactly one record per answer that leaves; `decided` was called for its slot before.
+ */
+import { assert } from '../base/assert.js';
+import type { PathSettings } from '../query/settings.js';
+import { SLOT, SLOT_FLAG, slotWord, type SlotMemory } from '../query/slots.js';
+import { FLOW, FLOW_FLAG, flowsOf, kindWord, LAST_ASKED, MESSAGE_AT, MESSAGE_BYTES_MAX, OUTCOME, type Outcome } from './flow-record.js';
+import { CELL_BYTES, CELL_WORDS, HEADER_WORDS, RECORD, RECORD_KIND, RING, ringCells } from './flow-ring.js';
+
+/** What the query path tells of its queries. */
+export interface FlowSink {
+  /** A batch of events begins. */
+  startBatch(nowMs: number): void;
+  /** The verdict, before all else: `endpointId` 0 for a stranger, `rule` as `PolicyIndex.decide` gives it, or ALLOW_NO_POLICY. */
+  decided(slot: number, endpointId: number, rule: number): void;
+  /** After `decided`: the query ends for this reason, not by an upstream's answer. */
+  end(slot: number, outcome: Outcome): void;
+  /** From here on this revision decides. */
+  setRevision(revision: number): void;
+  /** The answer that leaves. */
+  answer(slot: number, bytes: Uint8Array, offset: number, length: number): void;
+}
+
+/** For a path whose flows nobody wants. */
+export const NO_FLOWS: FlowSink = {
+  startBatch: () => undefined, decided: () => undefined, end: () => undefined, setRevision: () => undefined, answer: () => undefined,
+};
+
+const ADDRESS_WORDS = 4;
+const PREVIOUS_SHIFT = 16;
+/** Reserved at once, as it costs as much as a tenth of a record. */
+const RESERVE_CELLS = 128;
+
+export class FlowWriter implements FlowSink {
+  private readonly words: Uint32Array;
+  private readonly bytes: Uint8Array;
+  private readonly times: Float64Array;
+  private readonly mask: number;
+  private readonly memory: SlotMemory;
+  /** The first upstream, as policy sees it; null in transparent mode, where the client chooses. */
+  private readonly upstream: Uint32Array | null;
+  private readonly policyPort: number;
+  private readonly endpointOfSlot: Uint16Array;
+  private readonly ruleOfSlot: Int32Array;
+  private readonly revisionOfSlot: Uint32Array;
+  private readonly outcomeOfSlot: Uint8Array;
+  private at = 0;
+  private reserved = 0;
+  private cellsBefore = 0;
+  private flows = 0;
+  private revision = 0;
+  private nowMs = 0;
+
+  /** `ring`: a ring that `initRing` made, at an offset that is a multiple of 8. */
+  constructor(ring: Uint32Array, memory: SlotMemory, settings: Pick<PathSettings, 'upstreams' | 'policyPort'>) {
+    const cells = ringCells(ring);
+    assert(cells > 0, 'a ring of our own making');
+    this.words = ring;
+    this.bytes = new Uint8Array(ring.buffer, ring.byteOffset, ring.byteLength);
+    this.times = new Float64Array(ring.buffer, ring.byteOffset, ring.length / 2);
+    this.mask = cells - 1;
+    this.memory = memory;
+    const [first] = settings.upstreams;
+    this.upstream = first === undefined ? null : new Uint32Array(first.address.slice().buffer);
+    this.policyPort = settings.policyPort;
+    this.endpointOfSlot = new Uint16Array(memory.slotCount);
+    this.ruleOfSlot = new Int32Array(memory.slotCount);
+    this.revisionOfSlot = new Uint32Array(memory.slotCount);
+    this.outcomeOfSlot = new Uint8Array(memory.slotCount);
+  }
+
+  startBatch(nowMs: number): void {
+    this.nowMs = nowMs;
+  }
+
+  setRevision(revision: number): void {
+    this.revision = revision >>> 0;
+  }
+
+  decided(slot: number, endpointId: number, rule: number): void {
+    this.endpointOfSlot[slot] = endpointId;
+    this.ruleOfSlot[slot] = rule;
+    this.revisionOfSlot[slot] = this.revision;
+    this.outcomeOfSlot[slot] = OUTCOME.answered;
+  }
+
+  end(slot: number, outcome: Outcome): void {
+    this.outcomeOfSlot[slot] = outcome;
+  }
+
+  answer(slot: number, bytes: Uint8Array, offset: number, length: number): void {
+    const kept = length < MESSAGE_BYTES_MAX ? length : MESSAGE_BYTES_MAX;
+    const cells = (MESSAGE_AT + kept + CELL_BYTES - 1) >>> 6;
+    this.makeRoom(cells);
+    const { words, memory } = this;
+    const word = HEADER_WORDS + (this.at & this.mask) * CELL_WORDS;
+    const outcome = this.outcomeOfSlot[slot] as Outcome;
+    const from = slotWord(memory, slot);
+    const isTcp = (memory.words[from + SLOT.flags] & SLOT_FLAG.tcp) !== 0;
+    words[word + RECORD.firstFlow] = this.flows;
+    words[word + RECORD.cells] = cells | (this.cellsBefore << PREVIOUS_SHIFT);
+    words[word + RECORD.kind] = kindWord(RECORD_KIND.query, outcome, isTcp ? FLOW_FLAG.tcp : 0);
+    words[word + FLOW.endpoint] = this.endpointOfSlot[slot] | (kept << 16);
+    this.times[(word + FLOW.endedAtMs) >>> 1] = this.nowMs;
+    words[word + FLOW.receivedAtMs] = memory.words[from + SLOT.receivedAtMs];
+    words[word + FLOW.receivedAtMs + 1] = memory.words[from + SLOT.receivedAtMs + 1];
+    words[word + FLOW.rule] = this.ruleOfSlot[slot];
+    words[word + FLOW.revision] = this.revisionOfSlot[slot];
+    words[word + FLOW.messageBytes] = length;
+    for (let i = 0; i < ADDRESS_WORDS; i++) words[word + FLOW.clientAddress + i] = memory.words[from + SLOT.clientAddress + i];
+    this.writeServer(word, from, outcome);
+    this.copyMessage((word + FLOW.message) * 4, bytes, offset, kept);
+    this.publish(cells, flowsOf(outcome));
+  }
+
+  /** Whom policy was asked about: the upstream under the policy port, or, in transparent mode, the client's own choice. */
+  private writeServer(word: number, from: number, outcome: Outcome): void {
+    const { words, memory, upstream } = this;
+    const isOwnChoice = upstream === null;
+    const port = isOwnChoice ? memory.words[from + SLOT.serverPort] : this.policyPort;
+    words[word + FLOW.ports] = memory.words[from + SLOT.clientPort] | (port << 16);
+    const isFirst = !isOwnChoice && outcome > LAST_ASKED;
+    const source = isFirst ? upstream : memory.words;
+    const at = isFirst ? 0 : from + (isOwnChoice ? SLOT.serverAddress : SLOT.upstreamAddress);
+    for (let i = 0; i < ADDRESS_WORDS; i++) words[word + FLOW.serverAddress + i] = source[at + i];
+  }
+
+  private copyMessage(target: number, bytes: Uint8Array, offset: number, length: number): void {
+    if (bytes === this.memory.bytes && (offset & 3) === 0) {
+      const { words } = this;
+      const source = this.memory.words;
+      const first = target >>> 2;
+      const from = offset >>> 2;
+      const count = (length + 3) >>> 2;
+      for (let i = 0; i < count; i++) words[first + i] = source[from + i];
+    } else {
+      for (let i = 0; i < length; i++) this.bytes[target + i] = bytes[offset + i];
+    }
+  }
+
+  /** So that a record of this length can be written at `at`. One cell more is reserved: that which will say how long it was. */
+  private makeRoom(cells: number): void {
+    const { words } = this;
+    const left = this.mask + 1 - (this.at & this.mask);
+    const pad = cells <= left ? 0 : left;
+    const needed = (this.at + pad + cells + 1) >>> 0;
+    if (((this.reserved - needed) | 0) < 0) {
+      this.reserved = (needed + RESERVE_CELLS) >>> 0;
+      Atomics.store(words, RING.reserved, this.reserved);
+    }
+    if (pad === 0) return;
+    const word = HEADER_WORDS + (this.at & this.mask) * CELL_WORDS;
+    words[word + RECORD.firstFlow] = this.flows;
+    words[word + RECORD.cells] = pad | (this.cellsBefore << PREVIOUS_SHIFT);
+    words[word + RECORD.kind] = RECORD_KIND.pad;
+    this.publish(pad, 0);
+  }
+
+  private publish(cells: number, flows: number): void {
+    const { words } = this;
+    this.at = (this.at + cells) >>> 0;
+    this.flows = (this.flows + flows) >>> 0;
+    this.cellsBefore = cells;
+    words[HEADER_WORDS + (this.at & this.mask) * CELL_WORDS + RECORD.cells] = cells << PREVIOUS_SHIFT;
+    words[RING.flows] = this.flows;
+    Atomics.store(words, RING.published, this.at);
+  }
+}
