@@ -17,6 +17,7 @@ export { PEER_TICK_MS, PeerWatch } from './pair/peer-watch.js';
 export { Replica, SEEN_MAX, type SeenRevision } from './pair/replica.js';
 export * from './policy/index.js';
 export * from './query/counters.js';
+export * from './query/dns-counts.js';
 export { type AnswerSource, STREAM_PORT } from './query/forward.js';
 export { type LearnedMapping, type MappingSink, OPENING, type Opening } from './query/learn.js';
 export { QueryPath, type PathSeams } from './query/path.js';

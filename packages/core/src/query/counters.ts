@@ -2,6 +2,8 @@
  * What the query path counts. One Float64Array, written by the thread that does the work and read by whoever shows
  * it; `host` lays it over shared memory. Each name is the metric's name, the status field and the array index.
  */
+import { DNS_COUNT_WORDS, DnsCounts } from './dns-counts.js';
+
 export const COUNTERS = {
   queries: 'Queries received.',
   tcp_queries: 'Queries received over TCP.',
@@ -49,17 +51,42 @@ const NAMES = Object.keys(COUNTERS) as CounterName[];
 /** Array index of each counter. */
 export const COUNTER = Object.fromEntries(NAMES.map((name, index) => [name, index])) as Record<CounterName, number>;
 
-/** Upper bounds, in milliseconds, of the latency histogram's buckets; one more bucket takes the rest. */
-export const LATENCY_BUCKETS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500] as const;
+/** Upper bounds, in milliseconds, of a latency histogram's buckets; one more bucket takes the rest. */
+export const LATENCY_BUCKETS_MS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500] as const;
 
-/** Float64 words: counters, latency buckets, latency sum. */
-export const COUNTER_WORDS = NAMES.length + LATENCY_BUCKETS_MS.length + 2;
+/**
+ * What is timed, each in a histogram of its own. The clock is read once per batch of events, so work within a batch takes no time
+ * here, only waiting does.
+ */
+export const LATENCY = {
+  /** From a query's arrival until the upstream's answer is given to the client. */
+  answered: 0,
+  /** From the first question to an upstream until the answer. */
+  upstream: 1,
+  /** An answer's wait for the datapath, where there was one. */
+  held: 2,
+  /** A query's wait for its turn under the concurrency limit, where there was one that was not in vain. */
+  queued: 3,
+  /** From the arrival of a query that no upstream answered to its SERVFAIL. */
+  timedOut: 4,
+} as const;
+export type LatencyName = keyof typeof LATENCY;
+
+const HISTOGRAM_WORDS = LATENCY_BUCKETS_MS.length + 2;
+const HISTOGRAMS_AT = NAMES.length;
+const DNS_AT = HISTOGRAMS_AT + Object.keys(LATENCY).length * HISTOGRAM_WORDS;
+
+/** Float64 words: counters, histograms (buckets, then the sum), counts by type and response code. */
+export const COUNTER_WORDS = DNS_AT + DNS_COUNT_WORDS;
 
 export class Counters {
   readonly words: Float64Array;
+  /** Questions and answers by type. */
+  readonly dns: DnsCounts;
 
   constructor(words: Float64Array = new Float64Array(COUNTER_WORDS)) {
     this.words = words;
+    this.dns = new DnsCounts(words.subarray(DNS_AT, DNS_AT + DNS_COUNT_WORDS));
   }
 
   /** `counter` is one of COUNTER. */
@@ -71,20 +98,21 @@ export class Counters {
     return this.words[COUNTER[name]];
   }
 
-  /** Counts an answer's time from its query's arrival. */
-  latency(ms: number): void {
+  /** `histogram` is one of LATENCY. */
+  latency(histogram: number, ms: number): void {
     let bucket = 0;
     while (bucket < LATENCY_BUCKETS_MS.length && ms > LATENCY_BUCKETS_MS[bucket]) bucket++;
-    this.words[NAMES.length + bucket]++;
-    this.words[COUNTER_WORDS - 1] += ms;
+    const at = HISTOGRAMS_AT + histogram * HISTOGRAM_WORDS;
+    this.words[at + bucket]++;
+    this.words[at + HISTOGRAM_WORDS - 1] += ms;
   }
 
   /** Counts per bucket, not cumulative (the last is the rest), and the sum in milliseconds. */
-  latencies(): { readonly buckets: readonly number[]; readonly sumMs: number } {
-    const first = NAMES.length;
+  latencies(name: LatencyName): { readonly buckets: readonly number[]; readonly sumMs: number } {
+    const at = HISTOGRAMS_AT + LATENCY[name] * HISTOGRAM_WORDS;
     return {
-      buckets: Array.from(this.words.subarray(first, first + LATENCY_BUCKETS_MS.length + 1)),
-      sumMs: this.words[COUNTER_WORDS - 1],
+      buckets: Array.from(this.words.subarray(at, at + HISTOGRAM_WORDS - 1)),
+      sumMs: this.words[at + HISTOGRAM_WORDS - 1],
     };
   }
 

@@ -41,6 +41,7 @@ export class Forwarder {
   private readonly idOfSlot: Uint16Array;
   private readonly portOfSlot: Uint16Array;
   private readonly triesOfSlot: Uint8Array;
+  private readonly askedAtOfSlot: Float64Array;
   /** The try before the present one; its answer counts as well. ID -1: there is none. */
   private readonly earlierId: Int32Array;
   private readonly earlierPort: Uint16Array;
@@ -61,6 +62,7 @@ export class Forwarder {
     this.idOfSlot = new Uint16Array(memory.slotCount);
     this.portOfSlot = new Uint16Array(memory.slotCount);
     this.triesOfSlot = new Uint8Array(memory.slotCount);
+    this.askedAtOfSlot = new Float64Array(memory.slotCount);
     this.earlierId = new Int32Array(memory.slotCount).fill(NO_ID);
     this.earlierPort = new Uint16Array(memory.slotCount);
     this.earlierUpstream = new Uint32Array(memory.slotCount * UPSTREAM_WORDS);
@@ -102,6 +104,11 @@ export class Forwarder {
     return this.triesOfSlot[slot];
   }
 
+  /** When the slot's question went out for the first time. */
+  askedAtMs(slot: number): number {
+    return this.askedAtOfSlot[slot];
+  }
+
   /** First try. `questionBytes` is the length of the question section, `upstream` the index of whom the slot asks. */
   start(slot: number, upstream: number, questionBytes: number, nowMs: MonoMs): void {
     const word = slotWord(this.memory, slot);
@@ -111,6 +118,7 @@ export class Forwarder {
       words[word + SLOT.clientId] = CLIENT_ID_KEPT | (bytes[payload] << 8) | bytes[payload + 1];
     }
     this.triesOfSlot[slot] = 0;
+    this.askedAtOfSlot[slot] = nowMs;
     this.questionBytesOfSlot[slot] = questionBytes;
     this.ask(slot, upstream, nowMs);
   }

@@ -49,6 +49,11 @@ export class HeldAnswers {
     return this.deadlines.firstDeadlineMs();
   }
 
+  /** Since when the slot's answer waits. */
+  sinceMs(slot: number): number {
+    return this.deadlines.deadlineMs(slot) - this.delayMs;
+  }
+
   /** Keeps the answer with this number until all of `opening` is open; false when no more can be kept. */
   hold(slot: number, answer: number, copy: Uint8Array, opening: readonly number[], nowMs: MonoMs): boolean {
     if (this.bySlot.size >= HELD_ANSWERS_MAX) return false;

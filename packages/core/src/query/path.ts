@@ -12,7 +12,7 @@ import type { FlowSink } from '../flow/flow-writer.js';
 import { ALLOW_NO_POLICY, DENY, type PolicyIndex } from '../policy/decide.js';
 import type { NameTable } from '../policy/name-table.js';
 import { ADMITTED, admit, ClientShares, NOT_A_QUERY } from './admit.js';
-import { COUNTER, type Counters } from './counters.js';
+import { COUNTER, type Counters, LATENCY } from './counters.js';
 import { Decider, REFUSED } from './decide.js';
 import { Forwarder, type AnswerSource } from './forward.js';
 import { HeldAnswers } from './hold.js';
@@ -23,7 +23,7 @@ import { NO_EDE, Replier } from './reply.js';
 import { SearchExpansions } from './search-expansions.js';
 import { DEATHS_MAX, TRIES, type PathSettings } from './settings.js';
 import { NO_SLOT, SlotList } from './slot-list.js';
-import { SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
+import { receivedAtMs, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
 
 export interface PathSeams {
   readonly memory: SlotMemory;
@@ -150,6 +150,7 @@ export class QueryPath {
     const index = this.index;
     if (index === null) {
       counters.add(COUNTER.no_snapshot);
+      counters.dns.refused(view.type);
       this.undecided(slot, OUTCOME.noSnapshot);
       this.replier.small(slot, view, RCODE.refused, EDE.notReady);
       return;
@@ -173,7 +174,7 @@ export class QueryPath {
     } else if (limits !== null) {
       const overrun = this.limiter.overrun(row, memory.bytes, view, isTaken ? null : this.nowMs);
       if (overrun !== null) {
-        counters.add(COUNTER.denied);
+        this.countDenied();
         this.flows.end(slot, overrun === EDE_TEXT.queryRate ? OUTCOME.queryRate : OUTCOME.labelEntropy);
         this.replier.small(slot, view, RCODE.refused, EDE.blocked, overrun);
         return;
@@ -221,7 +222,9 @@ export class QueryPath {
       return;
     }
     this.forwarder.finish(slot);
+    counters.latency(LATENCY.upstream, this.nowMs - this.forwarder.askedAtMs(slot));
     if (!isWhole) {
+      counters.dns.answer(answer);
       this.shares.leave(slot);
       this.replier.cut(slot, bytes, offset, answer.nameStart === 0 ? 0 : answer.questionEnd - answer.nameStart);
       this.startQueued();
@@ -229,6 +232,7 @@ export class QueryPath {
     }
     const privateNames = this.privateNamesOfSlot[slot];
     if (privateNames !== null && !this.mayPass(slot, privateNames, bytes, offset)) return;
+    counters.dns.answer(answer);
     const endpointId = this.endpointIdOfSlot[slot];
     const opening =
       endpointId === STRANGER_ID ? NOTHING : this.learner.learn(slot, endpointId, bytes, offset, answer, this.nowMs);
@@ -278,7 +282,7 @@ export class QueryPath {
     const { counters, expansions, view } = this;
     this.flows.end(slot, OUTCOME.refused);
     const isExpansion = expansions?.isOfAllowed(slot, row, this.memory.bytes, view) === true;
-    counters.add(COUNTER.denied);
+    this.countDenied();
     if (isExpansion) counters.add(COUNTER.search_expansions);
     this.replier.small(slot, view, isExpansion ? RCODE.nxDomain : this.settings.rejectRcode, EDE.blocked);
   }
@@ -300,7 +304,7 @@ export class QueryPath {
   private onStranger(slot: number): void {
     this.counters.add(COUNTER.unknown_endpoint);
     if (this.settings.unknownEndpoint === 'refuse' && !this.settings.auditMode) {
-      this.counters.add(COUNTER.denied);
+      this.countDenied();
       this.undecided(slot, OUTCOME.stranger);
       this.replier.small(slot, this.view, RCODE.refused, EDE.prohibited);
       return;
@@ -312,8 +316,14 @@ export class QueryPath {
     this.forward(slot, this.decider.anyway(slot));
   }
 
+  private countDenied(): void {
+    this.counters.add(COUNTER.denied);
+    this.counters.dns.refused(this.view.type);
+  }
+
   /** The query in `view` may be asked; is there room? */
   private forward(slot: number, upstream: number): void {
+    this.counters.dns.allowed(this.view.type);
     this.clientBytesOfSlot[slot] = this.replier.clientBytes(slot, this.view);
     this.shares.enter(this.memory, slot);
     const questionBytes = this.view.questionEnd - this.view.nameStart;
@@ -353,6 +363,7 @@ export class QueryPath {
     if (this.forwarder.tries(slot) >= TRIES) {
       this.forwarder.finish(slot);
       this.counters.add(COUNTER.upstream_timeout);
+      this.counters.latency(LATENCY.timedOut, this.nowMs - receivedAtMs(this.memory, slot));
       this.fail(slot, EDE.noReachableAuthority, OUTCOME.upstreamTimeout);
       return;
     }
@@ -368,8 +379,10 @@ export class QueryPath {
   }
 
   private release(slot: number): boolean {
+    const heldSinceMs = this.held.sinceMs(slot);
     const bytes = this.held.take(slot);
     if (bytes === null) return false;
+    this.counters.latency(LATENCY.held, this.nowMs - heldSinceMs);
     this.answerClient(slot, bytes.bytes, bytes.offset, bytes.length);
     return true;
   }
@@ -396,6 +409,7 @@ export class QueryPath {
   private startQueued(): void {
     while (this.queued.size > 0 && this.forwarder.underWay < this.underWayMax) {
       const slot = this.queued.first();
+      this.counters.latency(LATENCY.queued, this.nowMs - this.queued.firstDeadlineMs() + this.settings.concurrencyGraceMs);
       this.queued.remove(slot);
       this.scanAgain(slot);
       this.ask(slot, this.decider.current(slot), this.view.questionEnd - this.view.nameStart);

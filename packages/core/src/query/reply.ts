@@ -8,7 +8,7 @@ import { buildReply, buildTruncated, FLAG, HEADER_BYTES, recompress, scanAnswer,
 import { assert } from '../base/assert.js';
 import type { MonoMs } from '../base/seams.js';
 import type { FlowSink } from '../flow/flow-writer.js';
-import { COUNTER, type Counters } from './counters.js';
+import { COUNTER, type Counters, LATENCY } from './counters.js';
 import { receivedAtMs, SCRATCH_BYTES, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
 
 /** What every client takes by UDP (RFC 1035 §2.3.4), and any by TCP. */
@@ -59,6 +59,7 @@ export class Replier {
     const payload = slotPayload(this.memory, slot);
     this.restoreId(slot, this.memory.bytes, payload);
     scanQuery(this.memory.bytes, payload, this.memory.words[slotWord(this.memory, slot) + SLOT.length], this.query);
+    this.counters.dns.failure(this.query.type, rcode);
     this.small(slot, this.query, rcode, ede, edeText);
   }
 
@@ -80,7 +81,7 @@ export class Replier {
   upstream(slot: number, bytes: Uint8Array, offset: number, length: number, clientBytes: number, nowMs: MonoMs): void {
     this.restoreId(slot, bytes, offset);
     this.counters.add(COUNTER.answered);
-    this.counters.latency(nowMs - receivedAtMs(this.memory, slot));
+    this.counters.latency(LATENCY.answered, nowMs - receivedAtMs(this.memory, slot));
     if (length <= clientBytes) this.send(slot, bytes, offset, length);
     else this.fit(slot, bytes, offset, length, clientBytes);
   }

@@ -38,6 +38,11 @@ export class SlotList {
     return this.head === NO_SLOT ? Infinity : this.deadlines[this.head];
   }
 
+  /** Of a slot that is in the list. */
+  deadlineMs(slot: number): number {
+    return this.deadlines[slot];
+  }
+
   /** The first slot, from the head on, that `choose` accepts, or NO_SLOT. */
   find(choose: (slot: number) => boolean): number {
     let slot = this.head;

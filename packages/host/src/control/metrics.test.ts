@@ -1,5 +1,5 @@
 import t from 'tap';
-import { COUNTERS, Counters, LATENCY_BUCKETS_MS } from '@tandem/core';
+import { COUNTERS, Counters, LATENCY, LATENCY_BUCKETS_MS } from '@tandem/core';
 import { Metrics } from './metrics.js';
 
 t.test('a scrape shows the counters as they are at that moment', async (t) => {
@@ -21,8 +21,8 @@ t.test('a scrape shows the counters as they are at that moment', async (t) => {
 t.test('latency buckets that were filled elsewhere are shown cumulative and in seconds', async (t) => {
   const counters = new Counters();
   const metrics = new Metrics('dns-proxy');
-  metrics.registerLatency(LATENCY_BUCKETS_MS, () => counters.latencies());
-  for (const ms of [0.1, 3, 3, 9_000]) counters.latency(ms);
+  metrics.registerLatency(LATENCY_BUCKETS_MS, () => counters.latencies('answered'));
+  for (const ms of [0.1, 3, 3, 9_000]) counters.latency(LATENCY.answered, ms);
   const text = await metrics.text();
   const labels = 'error="allow",protocol_l7="dns",scope="totalTime"';
   t.match(text, '# TYPE cilium_proxy_upstream_reply_seconds histogram\n');

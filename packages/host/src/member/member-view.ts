@@ -188,7 +188,7 @@ function metricsOf(member: Member): Metrics {
   );
   metrics.registerLatency(
     LATENCY_BUCKETS_MS,
-    () => member.dataPlane?.counters.latencies() ?? { buckets: LATENCY_BUCKETS_MS.map(() => 0).concat(0), sumMs: 0 },
+    () => member.dataPlane?.counters.latencies('answered') ?? { buckets: LATENCY_BUCKETS_MS.map(() => 0).concat(0), sumMs: 0 },
   );
   metrics.registerGauge({ name: 'tandem_under_way', help: 'Queries under way.' }, () => member.dataPlane?.gauges().underWay ?? 0);
   metrics.registerGauge(
