@@ -153,9 +153,13 @@ export class Pair {
     renameSync(`${path}.new`, path);
   }
 
+  /** `ADDR:PORT` of a member's API and status page. */
+  httpAddress(role: Role): string {
+    return formatServer(this.#httpOf(role));
+  }
+
   http(role: Role, path: string, method = 'GET'): Promise<HttpAnswer> {
-    const at = this.#http.get(role);
-    if (at === undefined) throw new Error(`${role} was not started`);
+    const at = this.#httpOf(role);
     return new Promise((resolve, reject) => {
       const sent = request({ host: at.address, port: at.port, path, method, timeout: HTTP_DEADLINE_MS, agent: false }, (answer) => {
         const chunks: Buffer[] = [];
@@ -171,6 +175,12 @@ export class Pair {
       sent.on('error', reject);
       sent.end();
     });
+  }
+
+  #httpOf(role: Role): Server {
+    const at = this.#http.get(role);
+    if (at === undefined) throw new Error(`${role} was not started`);
+    return at;
   }
 
   async status(role: Role): Promise<Status> {

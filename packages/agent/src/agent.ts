@@ -10,6 +10,7 @@ import { AppError } from '@tandem/core';
 import {
   apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, startHttpServers, startPairServer, succeed,
 } from '@tandem/host';
+import { statusPageFiles } from '@tandem/status-page';
 import { type LoadedManifests, type ManifestFolder, watchManifestFolder } from './manifest-folder.js';
 import { Publisher } from './publisher.js';
 
@@ -21,7 +22,7 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
   const member = new Member({ settings, version, log, fail, onSucceeded });
   member.mappings.restore();
   const http = await startHttpServers(
-    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null },
+    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null, page: statusPageFiles() },
     new MemberView(member),
   );
   onStop(() => http.close());

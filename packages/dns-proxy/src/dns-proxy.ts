@@ -7,6 +7,7 @@
 import {
   apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, startHttpServers, startPairClient, succeed,
 } from '@tandem/host';
+import { statusPageFiles } from '@tandem/status-page';
 
 /** How long a start waits for the agent's policy before it goes on with the stored one. */
 const POLICY_FROM_AGENT_MS = 500;
@@ -17,7 +18,7 @@ export async function startDnsProxy({ settings, version, log, fail, onStop, onSu
   const member = new Member({ settings, version, log, fail, onSucceeded });
   member.mappings.restore();
   const http = await startHttpServers(
-    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null },
+    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null, page: statusPageFiles() },
     new MemberView(member),
   );
   onStop(() => http.close());

@@ -54,6 +54,7 @@ export interface StatusView {
   readonly counters: QueryCounters;
   readonly cache: CacheStatus;
   readonly dataPlane: DataPlaneStatus;
+  readonly latency: LatencyStatus;
   readonly state: StateStatus;
   readonly datapath: DatapathStatus;
 }
@@ -64,6 +65,10 @@ export interface DataPlaneStatus {
   readonly redundant: boolean;
   /** Members that are being answered for. */
   readonly adopted: number;
+  /** The peer holds this member's sockets and queries, ready to take over. */
+  readonly held: boolean;
+  /** `asking`: told to end, and reading its sockets until the peer does; `leaving`: reads no more, finishes what it has. */
+  readonly draining: 'no' | 'asking' | 'leaving';
   /** Seconds since its last turn; null before the first. */
   readonly heartbeatAgeSeconds: number | null;
   /** Queries under way. */
@@ -74,6 +79,15 @@ export interface DataPlaneStatus {
   readonly slotsFree: number;
   /** From clients. */
   readonly tcpConnections: number;
+}
+
+/** Times from a query's arrival until the upstream's answer is given to the client, from the start of the process. */
+export interface LatencyStatus {
+  /** Upper bounds in milliseconds, ascending. */
+  readonly boundsMs: readonly number[];
+  /** Counts, not cumulative; one more than there are bounds: the rest. */
+  readonly buckets: readonly number[];
+  readonly sumMs: number;
 }
 
 /** What survives a restart. */

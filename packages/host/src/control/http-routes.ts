@@ -1,6 +1,6 @@
 /**
- * The routes of the HTTP API, one table. Answers are JSON (`/healthz`, `/readyz`, `/metrics` and `/` are text); a
- * refusal is `{"error": {"code", "message"}}` with the status that fits its AppError code.
+ * The routes of the HTTP API, one table. Answers are JSON (`/healthz`, `/readyz`, `/metrics` and `/api` are text, `/` and what it
+ * loads are the status page); a refusal is `{"error": {"code", "message"}}` with the status that fits its AppError code.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
@@ -9,12 +9,17 @@ import { AppError, canonicalAddress, L4_PROTOCOL, PROTOCOL, type AppErrorCode, t
 import { TYPE, typeNumber } from '@tandem/dns';
 import { ENTRIES_BYTES_MAX } from './cache-entries.js';
 import type { CacheFilter, DaemonView } from './daemon-view.js';
+import type { PageFiles } from './page-files.js';
+import type { PairReader } from './page-pair.js';
 import { connectionViewOf, traceViewOf } from './trace-view.js';
 
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly view: DaemonView;
+  readonly pair: PairReader;
+  /** The status page; without one `/` is as `/api`. */
+  readonly page: PageFiles;
   /** Only the Unix socket's connections may change anything. */
   readonly mayMutate: boolean;
 }
@@ -25,6 +30,7 @@ const BODY_BYTES_MAX = 64 * 1024;
 const NAME_CHARACTERS_MAX = 1_100; // a name of 255 bytes, every byte escaped as \DDD
 const PATTERN_CHARACTERS_MAX = 255;
 const ROWS_PER_CHUNK = 500;
+const ROWS_MAX = 1_000_000;
 const ENDPOINT_ID_MAX = 65_535;
 const PORT_MAX = 65_535;
 
@@ -34,10 +40,12 @@ const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   '/': { GET: index },
+  '/api': { GET: index },
   '/healthz': { GET: (exchange) => { sendText(exchange, 200, 'ok\n'); } },
   '/readyz': { GET: readyz },
   '/metrics': { GET: metrics },
   '/api/v1/status': { GET: (exchange) => { sendJson(exchange, 200, exchange.view.status()); } },
+  '/api/v1/pair': { GET: async (exchange, query) => { only(query, []); sendJson(exchange, 200, await exchange.pair.read()); } },
   '/api/v1/fqdn/cache': { GET: cacheList, DELETE: changing(cacheClean) },
   '/api/v1/fqdn/cache/export': { GET: cacheExport },
   '/api/v1/fqdn/cache/import': { POST: changing(cacheImport) },
@@ -58,9 +66,10 @@ export async function answer(exchange: Exchange): Promise<void> {
   const { request } = exchange;
   try {
     const url = new URL(request.url ?? '/', 'http://localhost');
+    if (isRead(request) && exchange.page.send(request, exchange.response, url.pathname)) return;
     const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
     if (route === undefined) throw new AppError('NOT_FOUND', `no such path; there are ${Object.keys(routes).join(', ')}`);
-    const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
+    const method = isRead(request) ? 'GET' : (request.method ?? '');
     if (!Object.hasOwn(route, method)) {
       exchange.response.setHeader('allow', Object.keys(route).join(', '));
       sendError(exchange, 405, 'USAGE', `${url.pathname} takes ${Object.keys(route).join(', ')}`);
@@ -75,6 +84,10 @@ export async function answer(exchange: Exchange): Promise<void> {
       throw error;
     }
   }
+}
+
+function isRead(request: IncomingMessage): boolean {
+  return request.method === 'GET' || request.method === 'HEAD';
 }
 
 function statusOf(code: AppErrorCode): number {
@@ -116,7 +129,10 @@ async function metrics(exchange: Exchange): Promise<void> {
 }
 
 function cacheList(exchange: Exchange, query: URLSearchParams): Promise<void> {
-  return sendRows(exchange, exchange.view.cacheList(cacheFilterOf(query)));
+  only(query, ['matchPattern', 'endpoint', 'source', 'limit']);
+  const limit = query.get('limit');
+  const rows = exchange.view.cacheList(cacheFilterOf(query));
+  return sendRows(exchange, limit === null ? rows : rows.slice(0, countOf('limit', limit, ROWS_MAX)));
 }
 
 function cacheClean(exchange: Exchange, query: URLSearchParams): void {
@@ -135,7 +151,6 @@ async function cacheImport(exchange: Exchange, query: URLSearchParams): Promise<
 }
 
 function cacheFilterOf(query: URLSearchParams): CacheFilter {
-  only(query, ['matchPattern', 'endpoint', 'source']);
   const source = query.get('source');
   if (source !== null && source !== 'lookup' && source !== 'connection') {
     throw new AppError('USAGE', `source ${JSON.stringify(source.slice(0, 40))} is not allowed; allowed: lookup, connection`);
@@ -153,6 +168,13 @@ function patternOf(query: URLSearchParams): string | null {
     throw new AppError('USAGE', `matchPattern has ${pattern.length} characters; allowed: 1 to ${PATTERN_CHARACTERS_MAX}`);
   }
   return pattern;
+}
+
+function countOf(name: string, text: string, max: number): number {
+  if (!/^[0-9]{1,7}$/.test(text) || Number(text) < 1 || Number(text) > max) {
+    throw new AppError('USAGE', `${name} ${JSON.stringify(text.slice(0, 40))} is not allowed; allowed: 1 to ${max}`);
+  }
+  return Number(text);
 }
 
 /** A misspelt filter must not widen what is listed or removed. */

@@ -6,9 +6,13 @@
 import { unlinkSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
+import { dirname } from 'node:path';
 import { AppError, formatSocketAddress, type Log, type SocketAddress } from '@tandem/core';
 import type { DaemonView } from './daemon-view.js';
-import { answer } from './http-routes.js';
+import { answer, type Exchange } from './http-routes.js';
+import { type PageFile, PageFiles } from './page-files.js';
+import { PairReader } from './page-pair.js';
+import { apiSocketPath } from './paths.js';
 
 // An import would read all that the module exports, its WebSocket among it, and load a whole HTTP client: 14 MB resident.
 const { createServer } = process.getBuiltinModule('node:http');
@@ -20,6 +24,8 @@ export interface HttpOptions {
   readonly log: Log;
   /** A predecessor's socket, which listens already. */
   readonly inheritedFd?: number | null;
+  /** The status page's; default: there is none. */
+  readonly page?: readonly PageFile[];
 }
 
 export interface HttpServers {
@@ -44,8 +50,10 @@ const PRIVATE_UMASK = 0o177;
 
 /** @throws AppError UNAVAILABLE if the port is taken or another member of this role answers on the Unix socket. */
 export async function startHttpServers(options: HttpOptions, view: DaemonView): Promise<HttpServers> {
-  const unix = serverFor(view, options.log, true);
-  const tcp = serverFor(view, options.log, false);
+  const peer = view.role === 'agent' ? 'dns-proxy' : 'agent';
+  const site = { view, page: new PageFiles(options.page ?? []), pair: new PairReader(view, peer, apiSocketPath(dirname(options.unixPath), peer)) };
+  const unix = serverFor({ ...site, mayMutate: true }, options.log);
+  const tcp = serverFor({ ...site, mayMutate: false }, options.log);
   await removeStaleSocket(options.unixPath);
   await listenUnix(unix, options.unixPath);
   try {
@@ -65,12 +73,12 @@ export async function startHttpServers(options: HttpOptions, view: DaemonView): 
   };
 }
 
-function serverFor(view: DaemonView, log: Log, mayMutate: boolean): Server {
+function serverFor(site: Omit<Exchange, 'request' | 'response'>, log: Log): Server {
   const server = createServer(
     { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS },
     (request: IncomingMessage, response: ServerResponse) => {
-      answer({ request, response, view, mayMutate }).catch((error: unknown) => {
+      answer({ request, response, ...site }).catch((error: unknown) => {
         // The routes turn refusals into answers; what is left is a connection that broke or a fault of ours.
         if (!response.destroyed) {
           log.warn('an HTTP request failed', { path: request.url?.slice(0, 200), error: String(error) });

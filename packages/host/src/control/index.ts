@@ -5,9 +5,12 @@ export { startHttpServers, type HttpOptions, type HttpServers } from './http-ser
 export { createLog, type DaemonLog, type LogOptions } from './log.js';
 export { Metrics, type Labels, type LatencyReading, type Sample } from './metrics.js';
 export { nearestName } from './nearest-name.js';
+export type { PageFile } from './page-files.js';
+export type { PairMember, PairView } from './page-pair.js';
 export { apiSocketPath, defaultRunDir, defaultStateDir, ensurePrivateDir, type Environment } from './paths.js';
 export { firstResolver, loadSettings, type Loaded, type LoadRequest } from './settings-load.js';
 export type { ConnectionView, DirectionView, NearView, TracePartyView, TraceView } from './trace-view.js';
+export { requestUnix, type Silence, silenceOf, type UnixReply, type UnixRequest } from './unix-request.js';
 export {
   MANIFEST_BYTES_MAX, MANIFEST_FILES_MAX, MANIFEST_TOTAL_BYTES_MAX, manifestFingerprint, manifestPathsIn, readManifestFiles,
   readManifestFolder, subfolderWarning, type ManifestComplaint, type ManifestFile, type ManifestFiles,

@@ -46,6 +46,10 @@ export interface Gauges {
   readonly redundant: number;
   /** Members that are being answered for. */
   readonly adopted: number;
+  /** 1: the peer holds our sockets and journal. */
+  readonly held: number;
+  /** 0: no; 1: told to end, and reading until the peer does; 2: reading no more, finishing what is under way. */
+  readonly draining: number;
 }
 
 export class DataPlane {
@@ -130,6 +134,8 @@ export class DataPlane {
       heartbeatMs: words[GAUGE.heartbeatMs],
       redundant: words[GAUGE.redundant],
       adopted: words[GAUGE.adopted],
+      held: words[GAUGE.held],
+      draining: words[GAUGE.draining],
     };
   }
 

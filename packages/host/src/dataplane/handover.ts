@@ -63,6 +63,11 @@ export class Handover {
     return this.giver.isHeld && this.holder.isHolding;
   }
 
+  /** The peer holds our sockets and journal. */
+  get isHeld(): boolean {
+    return this.giver.isHeld;
+  }
+
   /** The peer reads our sockets, and holds our clients' connections. */
   get isTakenOver(): boolean {
     return this.giver.drain === 'adopted' && this.giver.isHeld;

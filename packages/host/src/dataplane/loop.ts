@@ -212,6 +212,8 @@ export class DataPlaneLoop {
     gauges[GAUGE.heartbeatMs] = this.nowMs;
     gauges[GAUGE.redundant] = this.handover.isRedundant ? 1 : 0;
     gauges[GAUGE.adopted] = this.handover.adopted;
+    gauges[GAUGE.held] = this.handover.isHeld ? 1 : 0;
+    gauges[GAUGE.draining] = this.stopping ? (this.isQuiet ? 2 : 1) : 0;
   }
 
   /** Queries have timed out since an upstream last answered. */

@@ -18,8 +18,8 @@ export interface WorkerData {
 }
 
 /** Float64 words of `WorkerData.gauges`. */
-export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3, redundant: 4, adopted: 5 } as const;
-export const GAUGE_WORDS = 6;
+export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3, redundant: 4, adopted: 5, held: 6, draining: 7 } as const;
+export const GAUGE_WORDS = 8;
 
 export type ToWorker =
   | { readonly kind: 'policy'; readonly snapshot: Snapshot }

@@ -6,7 +6,7 @@ import {
 import { bootTimeMs } from 'node-reuseport';
 import { entriesOf, mappingsOf } from '../control/cache-entries.js';
 import type {
-  CacheCleaned, CacheEntry, CacheFilter, CacheImported, CacheRow, DaemonView, DataPlaneStatus, EndpointView, PolicyView, QueryCounters, Readiness, StatusView,
+  CacheCleaned, CacheEntry, CacheFilter, CacheImported, CacheRow, DaemonView, DataPlaneStatus, EndpointView, LatencyStatus, PolicyView, QueryCounters, Readiness, StatusView,
 } from '../control/daemon-view.js';
 import { Metrics, type Sample } from '../control/metrics.js';
 import { CacheRows } from './cache-rows.js';
@@ -15,6 +15,9 @@ import { bring } from './pre-cache.js';
 import { wallTimes } from './wall-times.js';
 
 const MS_PER_SECOND = 1000;
+/** By the data plane's gauge. */
+const DRAINING = ['no', 'asking', 'leaving'] as const;
+const NO_LATENCIES = { buckets: LATENCY_BUCKETS_MS.map(() => 0).concat(0), sumMs: 0 };
 
 export class MemberView implements DaemonView {
   readonly role: Role;
@@ -69,6 +72,7 @@ export class MemberView implements DaemonView {
       counters: this.counters(),
       cache: { names: names.size, mappings: member.cache.size, zombies: member.cache.zombieCount },
       dataPlane: this.dataPlaneStatus(),
+      latency: this.latency(),
       state: { dir: settings.stateDir, written: !member.isStateBehind },
       datapath: { kind: 'none', reason: 'explicit mode' },
     };
@@ -157,12 +161,18 @@ export class MemberView implements DaemonView {
     return {
       redundant: gauges?.redundant === 1,
       adopted: gauges?.adopted ?? 0,
+      held: gauges?.held === 1,
+      draining: DRAINING[gauges?.draining ?? 0],
       heartbeatAgeSeconds: gauges === undefined ? null : Math.max(0, bootTimeMs() - gauges.heartbeatMs) / MS_PER_SECOND,
       underWay: gauges?.underWay ?? 0,
       slots: this.member.settings.slots,
       slotsFree: gauges?.freeSlots ?? 0,
       tcpConnections: gauges?.tcpConnections ?? 0,
     };
+  }
+
+  private latency(): LatencyStatus {
+    return { boundsMs: LATENCY_BUCKETS_MS, ...(this.member.dataPlane?.counters.latencies('answered') ?? NO_LATENCIES) };
   }
 
   private counters(): QueryCounters {
@@ -188,7 +198,7 @@ function metricsOf(member: Member): Metrics {
   );
   metrics.registerLatency(
     LATENCY_BUCKETS_MS,
-    () => member.dataPlane?.counters.latencies('answered') ?? { buckets: LATENCY_BUCKETS_MS.map(() => 0).concat(0), sumMs: 0 },
+    () => member.dataPlane?.counters.latencies('answered') ?? NO_LATENCIES,
   );
   metrics.registerGauge({ name: 'tandem_under_way', help: 'Queries under way.' }, () => member.dataPlane?.gauges().underWay ?? 0);
   metrics.registerGauge(

@@ -1,0 +1,111 @@
+/** A flow, as Hubble writes it in JSON, made into the texts of one row. Names come from strangers: made visible, and bounded. */
+import { clockText, millisecondsText, visible } from './format.js';
+import type { Level } from './pair-model.js';
+
+export interface FlowAnswer {
+  /** To be given back as `since`. */
+  readonly cursor: string;
+  /** The oldest first. */
+  readonly flows: readonly FlowJson[];
+  /** New ones that match, and were too many for this answer. */
+  readonly skipped: number;
+}
+
+/** The fields of `flow.Flow` that the page reads; names as in the .proto, zero values absent. */
+export interface FlowJson {
+  readonly time?: string;
+  readonly uuid?: string;
+  readonly verdict?: string;
+  readonly drop_reason_desc?: string;
+  readonly is_reply?: boolean;
+  readonly IP?: { readonly source?: string; readonly destination?: string };
+  readonly l4?: Readonly<Record<string, { readonly source_port?: number; readonly destination_port?: number }>>;
+  readonly source?: FlowEnd;
+  readonly destination?: FlowEnd;
+  readonly l7?: {
+    readonly type?: string;
+    readonly latency_ns?: string;
+    readonly dns?: {
+      readonly query?: string;
+      readonly ips?: readonly string[];
+      readonly ttl?: number;
+      readonly cnames?: readonly string[];
+      readonly rcode?: number;
+      readonly qtypes?: readonly string[];
+    };
+  };
+}
+
+interface FlowEnd {
+  readonly namespace?: string;
+  readonly pod_name?: string;
+  readonly labels?: readonly string[];
+}
+
+export interface FlowRow {
+  readonly uuid: string;
+  /** RFC 3339. */
+  readonly time: string;
+  readonly clock: string;
+  readonly from: string;
+  readonly to: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly types: string;
+  readonly verdict: string;
+  readonly level: Level;
+  readonly answer: string;
+  readonly latency: string;
+}
+
+const NAME_CHARACTERS_MAX = 255;
+const IPS_SHOWN_MAX = 4;
+const NS_PER_MS = 1e6;
+const RCODES: Readonly<Record<number, string>> = { 0: 'NOERROR', 1: 'FORMERR', 2: 'SERVFAIL', 3: 'NXDOMAIN', 4: 'NOTIMP', 5: 'REFUSED' };
+const LEVELS: Readonly<Record<string, Level>> = { FORWARDED: 'good', DROPPED: 'bad', ERROR: 'bad', AUDIT: 'warn' };
+
+export function flowRow(flow: FlowJson): FlowRow {
+  const { l7 } = flow;
+  const dns = l7?.dns;
+  const isReply = flow.is_reply === true || l7?.type === 'RESPONSE';
+  // A reply goes from the server to the client; both kinds of row read alike when the client stands first.
+  const [client, server] = isReply ? [end(flow, 'destination'), end(flow, 'source')] : [end(flow, 'source'), end(flow, 'destination')];
+  const verdict = flow.verdict ?? '';
+  const latencyNs = Number(l7?.latency_ns ?? 0);
+  return {
+    uuid: flow.uuid ?? `${flow.time ?? ''}/${client}/${dns?.query ?? ''}/${String(isReply)}`,
+    time: flow.time ?? '',
+    clock: flow.time === undefined ? '' : clockText(Date.parse(flow.time), true),
+    from: client,
+    to: server,
+    kind: isReply ? 'answer' : 'query',
+    name: text(dns?.query ?? ''),
+    types: (dns?.qtypes ?? []).join(','),
+    verdict: verdict === 'DROPPED' && flow.drop_reason_desc !== undefined ? `DROPPED: ${flow.drop_reason_desc}` : verdict,
+    level: LEVELS[verdict] ?? 'warn',
+    answer: isReply ? answerText(dns ?? {}) : '',
+    latency: latencyNs > 0 ? millisecondsText(latencyNs / NS_PER_MS) : '',
+  };
+}
+
+function end(flow: FlowJson, side: 'source' | 'destination'): string {
+  const { namespace, pod_name: pod } = flow[side] ?? {};
+  const l4 = Object.values(flow.l4 ?? {})[0];
+  const port = side === 'source' ? l4?.source_port : l4?.destination_port;
+  const address = flow.IP?.[side] ?? '';
+  const host = pod === undefined || pod === '' ? address : `${namespace ?? ''}/${pod}`;
+  return text(port === undefined || port === 0 ? host : host === address && address.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
+}
+
+function answerText({ rcode = 0, ips = [], cnames = [], ttl }: NonNullable<NonNullable<FlowJson['l7']>['dns']>): string {
+  if (rcode !== 0) return RCODES[rcode] ?? `RCODE ${rcode}`;
+  const shown = ips.length > IPS_SHOWN_MAX ? `${ips.slice(0, IPS_SHOWN_MAX).join(', ')} +${ips.length - IPS_SHOWN_MAX}` : ips.join(', ');
+  const parts = [shown, cnames.length > 0 ? `CNAME ${text(cnames.join(', '))}` : ''].filter((part) => part !== '');
+  if (parts.length === 0) return 'NOERROR, no data';
+  return ttl === undefined ? parts.join('; ') : `${parts.join('; ')} (${ttl} s)`;
+}
+
+function text(name: string): string {
+  const shown = visible(name);
+  return shown.length > NAME_CHARACTERS_MAX ? `${shown.slice(0, NAME_CHARACTERS_MAX)}…` : shown;
+}
