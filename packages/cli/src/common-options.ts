@@ -11,11 +11,11 @@ export interface CommonOptions {
   readonly runDir?: string;
 }
 
-/** A leaf command with the options that all have; `examples` are shown under its help, one per line. */
-export function memberCommand(name: string, summary: string, examples: readonly string[]): Command {
+/** A leaf command with the options that all have; `examples` are shown under its help, one per line. The first of `formats` is the default. */
+export function memberCommand(name: string, summary: string, examples: readonly string[], formats: readonly string[] = OUTPUT_FORMATS): Command {
   return new Command(name)
     .description(summary)
-    .addOption(new Option('-o, --output <FORMAT>', 'how to print').choices(OUTPUT_FORMATS).default('table'))
+    .addOption(new Option('-o, --output <FORMAT>', 'how to print').choices(formats).default(formats[0]))
     .addOption(new Option('--member <ROLE>', 'whom to ask (default: whichever answers, agent first)').choices(['agent', 'dns-proxy']))
     .addOption(new Option('--run-dir <DIR>', "the pair's folder (default: as the daemons choose it; env: TANDEM_RUN_DIR)"))
     .allowExcessArguments(false)

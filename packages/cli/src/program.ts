@@ -9,6 +9,7 @@ import { drillCommand, DRILLS } from './commands/drill.js';
 import { hoistOptions } from './common-options.js';
 import { endpointListCommand } from './commands/endpoint-list.js';
 import { addNotYet } from './commands/not-yet.js';
+import { observeCommand } from './commands/observe.js';
 import { policyListCommand } from './commands/policy-list.js';
 import { policyTraceCommand } from './commands/policy-trace.js';
 import { policyValidateCommand } from './commands/policy-validate.js';
@@ -42,6 +43,7 @@ function programFor(io: Io, programs: Readonly<Record<Role, string>>): Command {
     .addHelpText('after', '\n-o, --member and --run-dir may also stand before the command.\nExit codes: 0 clean, 64 usage, 65 configuration or manifest, 69 resource not to be had, 70 broken invariant.\n');
   program.addCommand(upCommand(io, programs));
   program.addCommand(statusCommand(io));
+  program.addCommand(observeCommand(io));
   program.addCommand(group('cache', 'The learned mappings.', [
     cacheListCommand(io), cacheCleanCommand(io), cacheExportCommand(io), cacheImportCommand(io),
   ]));
