@@ -9,6 +9,7 @@ import { AppError, canonicalAddress, L4_PROTOCOL, PROTOCOL, type AppErrorCode, t
 import { TYPE, typeNumber } from '@tandem/dns';
 import { ENTRIES_BYTES_MAX } from './cache-entries.js';
 import type { CacheFilter, DaemonView } from './daemon-view.js';
+import { FLOW_SEARCH_LIMITS, FLOW_VERDICTS, type FlowSearch, type FlowSearches } from './page-flows.js';
 import type { PageFiles } from './page-files.js';
 import type { PairReader } from './page-pair.js';
 import { connectionViewOf, traceViewOf } from './trace-view.js';
@@ -18,6 +19,7 @@ export interface Exchange {
   readonly response: ServerResponse;
   readonly view: DaemonView;
   readonly pair: PairReader;
+  readonly flows: FlowSearches;
   /** The status page; without one `/` is as `/api`. */
   readonly page: PageFiles;
   /** Only the Unix socket's connections may change anything. */
@@ -46,6 +48,7 @@ const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   '/metrics': { GET: metrics },
   '/api/v1/status': { GET: (exchange) => { sendJson(exchange, 200, exchange.view.status()); } },
   '/api/v1/pair': { GET: async (exchange, query) => { only(query, []); sendJson(exchange, 200, await exchange.pair.read()); } },
+  '/api/v1/flows': { GET: async (exchange, query) => { sendJson(exchange, 200, await exchange.flows.search(flowSearchOf(query))); } },
   '/api/v1/fqdn/cache': { GET: cacheList, DELETE: changing(cacheClean) },
   '/api/v1/fqdn/cache/export': { GET: cacheExport },
   '/api/v1/fqdn/cache/import': { POST: changing(cacheImport) },
@@ -168,6 +171,25 @@ function patternOf(query: URLSearchParams): string | null {
     throw new AppError('USAGE', `matchPattern has ${pattern.length} characters; allowed: 1 to ${PATTERN_CHARACTERS_MAX}`);
   }
   return pattern;
+}
+
+const FLOWS_DEFAULT = 100;
+
+function flowSearchOf(query: URLSearchParams): FlowSearch {
+  only(query, ['last', 'since', 'pod', 'name', 'verdict']);
+  const text = (name: string): string => {
+    const value = query.get(name) ?? '';
+    if (value.length <= FLOW_SEARCH_LIMITS.textCharacters) return value;
+    throw new AppError('USAGE', `${name} has ${value.length} characters; allowed: at most ${FLOW_SEARCH_LIMITS.textCharacters}`);
+  };
+  const verdict = text('verdict');
+  if (verdict !== '' && !FLOW_VERDICTS.includes(verdict)) {
+    throw new AppError('USAGE', `verdict ${JSON.stringify(verdict.slice(0, 40))} is not allowed; allowed: ${FLOW_VERDICTS.join(', ')}`);
+  }
+  const last = query.get('last');
+  return {
+    last: last === null ? FLOWS_DEFAULT : countOf('last', last, FLOW_SEARCH_LIMITS.last), since: text('since'), pod: text('pod'), name: text('name'), verdict,
+  };
 }
 
 function countOf(name: string, text: string, max: number): number {

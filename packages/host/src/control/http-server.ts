@@ -8,8 +8,10 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
 import { AppError, formatSocketAddress, type Log, type SocketAddress } from '@tandem/core';
+import type { FlowLog } from '../flows/flow-log.js';
 import type { DaemonView } from './daemon-view.js';
 import { answer, type Exchange } from './http-routes.js';
+import { FlowSearches } from './page-flows.js';
 import { type PageFile, PageFiles } from './page-files.js';
 import { PairReader } from './page-pair.js';
 import { apiSocketPath } from './paths.js';
@@ -26,6 +28,8 @@ export interface HttpOptions {
   readonly inheritedFd?: number | null;
   /** The status page's; default: there is none. */
   readonly page?: readonly PageFile[];
+  /** Default: there are none. */
+  readonly flows?: FlowLog | null;
 }
 
 export interface HttpServers {
@@ -51,7 +55,10 @@ const PRIVATE_UMASK = 0o177;
 /** @throws AppError UNAVAILABLE if the port is taken or another member of this role answers on the Unix socket. */
 export async function startHttpServers(options: HttpOptions, view: DaemonView): Promise<HttpServers> {
   const peer = view.role === 'agent' ? 'dns-proxy' : 'agent';
-  const site = { view, page: new PageFiles(options.page ?? []), pair: new PairReader(view, peer, apiSocketPath(dirname(options.unixPath), peer)) };
+  const site = {
+    view, page: new PageFiles(options.page ?? []), flows: new FlowSearches(options.flows ?? null),
+    pair: new PairReader(view, peer, apiSocketPath(dirname(options.unixPath), peer)),
+  };
   const unix = serverFor({ ...site, mayMutate: true }, options.log);
   const tcp = serverFor({ ...site, mayMutate: false }, options.log);
   await removeStaleSocket(options.unixPath);

@@ -120,3 +120,11 @@ t.test('a member that was killed leaves its socket, and is told from one that en
   t.equal(killed.signal, 'SIGKILL');
   t.match((await site.pair()).members[1], { reachable: false, cause: 'gone', reason: /its process is gone/ });
 });
+
+t.test('a search for flows is held to its limits before anybody looks', async (t) => {
+  const site = await serve(t);
+  for (const [bad, text] of [['last=0', /1 to 1000/], ['last=1e3', /1 to 1000/], ['verdict=DENIED', /FORWARDED, DROPPED/], [`name=${'a'.repeat(256)}`, /at most 255/], ['pods=a', /unknown parameter/]] as const) {
+    t.match(await site.get(`/api/v1/flows?${bad}`), { status: 400, text }, bad.slice(0, 20));
+  }
+  t.match(await site.get('/api/v1/flows?verdict=DROPPED&last=1000'), { status: 503, text: /keeps no flows/ });
+});

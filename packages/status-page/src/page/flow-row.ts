@@ -7,8 +7,8 @@ export interface FlowAnswer {
   readonly cursor: string;
   /** The oldest first. */
   readonly flows: readonly FlowJson[];
-  /** New ones that match, and were too many for this answer. */
-  readonly skipped: number;
+  /** There were more that match than this answer has, or there may be. */
+  readonly more: boolean;
 }
 
 /** The fields of `flow.Flow` that the page reads; names as in the .proto, zero values absent. */

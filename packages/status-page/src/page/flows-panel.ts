@@ -2,7 +2,7 @@
  * Recent flows, live: asks for what is new since the last look, and keeps the newest. The filter works at the member, so a rare
  * flow is found among many. Each flow is shown once, by its uuid, whichever member it came through.
  *
- * Invariant: at most `ROWS_MAX` rows; what was passed over is counted, never hidden.
+ * Invariant: at most `ROWS_MAX` rows; that some were passed over is said, never hidden.
  */
 import { ApiError, get, query } from './api.js';
 import { byId, el, setText } from './dom.js';
@@ -22,7 +22,7 @@ export class FlowsPanel {
   private filter: Readonly<Record<string, string>> = {};
   private isPaused = false;
   private isAsking = false;
-  private passedOver = 0;
+  private more: 'no' | 'older' | 'passed over' = 'no';
   private typing = 0;
 
   constructor() {
@@ -62,14 +62,15 @@ export class FlowsPanel {
     if (JSON.stringify(fields) === JSON.stringify(this.filter)) return;
     this.filter = fields;
     this.cursor = '';
-    this.passedOver = 0;
+    this.more = 'no';
     this.uuids.clear();
     this.body.replaceChildren();
     void this.poll();
   }
 
   private show(answer: FlowAnswer): void {
-    if (this.cursor !== '') this.passedOver += answer.skipped;
+    if (answer.more) this.more = this.cursor === '' ? 'older' : 'passed over';
+    else if (this.more === 'passed over') this.more = 'no';
     this.cursor = answer.cursor;
     for (const flow of answer.flows) {
       const row = flowRow(flow);
@@ -89,8 +90,11 @@ export class FlowsPanel {
 
   private sentence(): string {
     const isFiltered = Object.values(this.filter).some((value) => value !== '');
-    if (this.uuids.size === 0) return isFiltered ? 'No flow matches the filter yet.' : 'No flow yet: nobody has asked anything.';
-    return this.passedOver === 0 ? '' : `${this.passedOver.toLocaleString('en-US')} more went by too fast to be shown; tandem observe has them.`;
+    if (this.uuids.size === 0) {
+      if (!isFiltered) return 'No flow yet: nobody has asked anything.';
+      return this.more === 'no' ? 'No flow matches the filter.' : 'Among the newest flows none matches the filter; tandem observe looks through all.';
+    }
+    return this.more === 'passed over' ? 'Flows come faster than they can be shown: some are left out. tandem observe has all.' : '';
   }
 }
 
