@@ -1,6 +1,8 @@
 /** The one door of `host`. */
 export * from './control/index.js';
 export * from './dataplane/index.js';
+export { type FlowLog, type FlowReader, type LostFlows, type MemberFlows, type ObservedFlow } from './flows/flow-log.js';
+export { type HubbleServer, startHubbleServer } from './hubble/server.js';
 export { Member, POLICY_FROM_ANYWHERE_MS } from './member/member.js';
 export { MemberView } from './member/member-view.js';
 export { type PairClient, startPairClient } from './pair/client.js';

@@ -1,4 +1,9 @@
 /** The one door of `proto`. */
+import { fileURLToPath } from 'node:url';
+
+/** Folder of the .proto files, for servers that say what they speak. */
+export const PROTO_DIR = fileURLToPath(new URL('../proto', import.meta.url));
+
 export * from './address-bytes.js';
 export * from './pair-messages.js';
 export * as pairV1 from './generated/tandem/pair/v1/pair.js';

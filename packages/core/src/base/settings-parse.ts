@@ -5,7 +5,7 @@
 import { AppError, type AppErrorCode } from './app-error.js';
 import type { Role } from './seams.js';
 import {
-  flagOf, LISTEN_ADDRESSES_MAX, rangeTextOf, SEARCH_DOMAINS_CHARACTERS_MAX, SEARCH_DOMAINS_MAX, SETTINGS, UPSTREAM_SOCKETS_MAX,
+  FILES_MAX, flagOf, LISTEN_ADDRESSES_MAX, rangeTextOf, SEARCH_DOMAINS_CHARACTERS_MAX, SEARCH_DOMAINS_MAX, SETTINGS, UPSTREAM_SOCKETS_MAX,
   type SettingFacts, type SettingRow, type Settings,
 } from './settings.js';
 import { formatSocketAddress, parseSocketAddress, type SocketAddress } from './socket-address.js';
@@ -74,7 +74,8 @@ export function parseSettings(raws: readonly RawSetting[], facts: SettingFacts, 
       else if (raw !== undefined && row.status === 'notice') notices.push(`${raw.where} is accepted and changes nothing: ${row.why}`);
       continue;
     }
-    const value = valueOf(row, raw, facts);
+    // Other defaults may lie in the run-dir.
+    const value = valueOf(row, raw, typeof fields.runDir === 'string' ? { ...facts, runDir: fields.runDir } : facts);
     if (!isComplaint(value)) fields[row.field] = value.value;
     // Where a file could not be read, what is missing may stand in it.
     else if (raw !== undefined || earlier.length === 0) complaints.push(value);
@@ -115,7 +116,7 @@ function valueOf(row: SettingRow, raw: RawSetting | undefined, facts: SettingFac
   if (raw === undefined) {
     const text = typeof row.default === 'function' ? row.default(facts) : row.default;
     if (text !== null) return readValue(row, { name: row.name, texts: [text], where: `default of ${flagOf(row)}`, from: 'file' });
-    if (row.kind === 'names') return { value: [] };
+    if (row.kind === 'names' || row.kind === 'files') return { value: [] };
     if (row.kind !== 'addresses') return { value: null };
     return { code: 'CONFIGURATION', message: `${flagOf(row)} is missing, and there is no ${row.defaultText ?? 'default'}` };
   }
@@ -125,8 +126,10 @@ function valueOf(row: SettingRow, raw: RawSetting | undefined, facts: SettingFac
 function readValue(row: SettingRow, raw: RawSetting): { value: Value } | Complaint {
   if (row.kind === 'addresses') return readAddresses(row, raw);
   if (row.kind === 'names') return readNames(row, raw);
+  if (row.kind === 'files') return readFiles(row, raw);
   if (raw.texts.length !== 1) return bad(row, raw, raw.texts.join(','), 'one value');
   const text = raw.texts[0];
+  if (row.kind === 'address or socket' && text === '') return { value: null };
   const value = readOne(row, text);
   return value === null ? bad(row, raw, text) : { value };
 }
@@ -150,6 +153,7 @@ function readOne(row: SettingRow, text: string): Value {
       return inRange(row, name.length) && name.split('.').every((label) => LABEL.test(label)) ? name.toLowerCase() : null;
     }
     case 'text':
+    case 'files':
       return inRange(row, text.length) && !/\p{Cc}/u.test(text) ? text : null;
     case 'address':
     case 'addresses': {
@@ -157,7 +161,7 @@ function readOne(row: SettingRow, text: string): Value {
       return address !== null && inRange(row, address.port) ? address : null;
     }
     case 'address or socket':
-      return /^unix:[^\p{Cc}]{1,107}$/u.test(text) ? text : readOne({ ...row, kind: 'address' }, text);
+      return /^unix:[^\p{Cc}]{1,107}$/u.test(text) ? text.slice('unix:'.length) : readOne({ ...row, kind: 'address' }, text);
   }
 }
 
@@ -189,6 +193,16 @@ function readNames(row: SettingRow, raw: RawSetting): { value: Value } | Complai
   return { value: [...names] };
 }
 
+function readFiles(row: SettingRow, raw: RawSetting): { value: Value } | Complaint {
+  const paths: string[] = [];
+  for (const text of raw.texts.flatMap((item) => item.split(','))) {
+    const path = readOne(row, text) as string | null;
+    if (path === null) return bad(row, raw, text);
+    paths.push(path);
+  }
+  return paths.length <= FILES_MAX ? { value: paths } : bad(row, raw, raw.texts.join(','), `1 to ${FILES_MAX} files`);
+}
+
 function bad(row: SettingRow, raw: RawSetting, text: string, allowed = rangeTextOf(row)): Complaint {
   const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
   return {
@@ -218,7 +232,7 @@ function contradictions(settings: Settings): Complaint[] {
     const message = `${settings.upstreams.length} upstreams with ${settings.upstreamPorts} ports each (--upstream-ports) need ${sockets} sockets; allowed: at most ${UPSTREAM_SOCKETS_MAX}`;
     complaints.push({ code: 'CONFIGURATION', message });
   }
-  return [...complaints, ...pairTlsGaps(settings)];
+  return [...complaints, ...pairTlsGaps(settings), ...hubbleTlsGaps(settings)];
 }
 
 /** Over TCP the members know each other by certificates alone. */
@@ -235,6 +249,18 @@ function pairTlsGaps(settings: Settings): Complaint[] {
   }
   if (missing.length === 0) return [];
   return [{ code: 'CONFIGURATION', message: `${flag} ${formatSocketAddress(address)} needs ${missing.join(' and ')}: over TCP the members know each other by certificates` }];
+}
+
+/** TLS is for the TCP port; a certificate and its key come together, and without them no client can show one. */
+function hubbleTlsGaps({ hubbleListen, hubbleTlsCertFile, hubbleTlsKeyFile, hubbleTlsClientCaFiles }: Settings): Complaint[] {
+  const given = { '--hubble-tls-cert-file': hubbleTlsCertFile !== null, '--hubble-tls-key-file': hubbleTlsKeyFile !== null, '--hubble-tls-client-ca-files': hubbleTlsClientCaFiles.length > 0 };
+  const names = (Object.keys(given) as (keyof typeof given)[]).filter((name) => given[name]);
+  if (names.length === 0) return [];
+  if (hubbleListen === null || typeof hubbleListen === 'string') {
+    return [{ code: 'CONFIGURATION', message: `${names.join(' and ')} without an address in --hubble-listen: the Unix socket has no TLS; give ADDR:PORT, or leave them out` }];
+  }
+  const missing = (['--hubble-tls-cert-file', '--hubble-tls-key-file'] as const).filter((name) => !given[name]);
+  return missing.length === 0 ? [] : [{ code: 'CONFIGURATION', message: `${names.join(' and ')} without ${missing.join(' and ')}: TLS needs both` }];
 }
 
 /** Whether what is sent to `upstream` arrives at `listen`, here. */

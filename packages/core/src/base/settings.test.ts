@@ -42,7 +42,8 @@ t.test('without any raw value every setting has its documented default', (t) => 
     dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000,
     maxDeferredDeletes: 10_000, idleConnectionGraceMs: 0, gcIntervalMs: 60_000,
     connectionGcIntervalMs: 60_000, preCachePath: null, responseMaxDelayMs: 100, concurrencyLimit: 0,
-    concurrencyGraceMs: 0, pairListen: null, pairConnect: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null, logLevel: 'info', logFormat: 'json',
+    concurrencyGraceMs: 0, pairListen: null, pairConnect: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null,
+    hubbleListen: '/run/tandem/agent-hubble.sock', hubbleTlsCertFile: null, hubbleTlsKeyFile: null, hubbleTlsClientCaFiles: [], logLevel: 'info', logFormat: 'json',
   });
   t.ok(Object.isFrozen(settings));
   t.strictSame(notices, []);
@@ -133,6 +134,30 @@ t.test('the pair link over TCP needs all three certificate files, and the files 
   t.end();
 });
 
+t.test('the Observer API listens in the run-dir, where else it is told, or nowhere', (t) => {
+  const listen = (...raws: Parameters<typeof parseSettings>[0]): unknown => parseSettings(raws, facts).settings.hubbleListen;
+  t.equal(listen(), `${facts.runDir}/agent-hubble.sock`);
+  t.equal(listen(flag('run-dir', '/run/here')), '/run/here/agent-hubble.sock');
+  t.equal(listen(flag('hubble-listen', 'unix:/run/x.sock')), '/run/x.sock');
+  t.match(listen(flag('hubble-listen', '[::1]:4245')), { address: '::1', port: 4245, family: 6 });
+  t.equal(listen(flag('hubble-listen', '')), null);
+  t.end();
+});
+
+t.test('TLS of the Observer API is for its TCP port, and whole', (t) => {
+  const [tcp, cert, key, ca] = [flag('hubble-listen', '192.0.2.1:4245'), flag('hubble-tls-cert-file', 'c.pem'), flag('hubble-tls-key-file', 'k.pem'), flag('hubble-tls-client-ca-files', 'one.pem,two.pem', 'three.pem')];
+  const { settings } = parseSettings([tcp, cert, key, ca], facts);
+  t.match(settings, { hubbleTlsCertFile: 'c.pem', hubbleTlsKeyFile: 'k.pem', hubbleTlsClientCaFiles: ['one.pem', 'two.pem', 'three.pem'] });
+  t.strictSame(parseSettings([tcp], facts).settings.hubbleTlsClientCaFiles, []);
+  t.match(refusal([cert, key]), { code: 'CONFIGURATION', message: /--hubble-tls-cert-file and --hubble-tls-key-file without an address in --hubble-listen/ });
+  t.match(refusal([flag('hubble-listen', ''), ca]), { code: 'CONFIGURATION', message: /without an address/ });
+  t.match(refusal([tcp, cert]), { code: 'CONFIGURATION', message: /--hubble-tls-cert-file without --hubble-tls-key-file: TLS needs both/ });
+  t.match(refusal([tcp, ca]), { code: 'CONFIGURATION', message: /without --hubble-tls-cert-file and --hubble-tls-key-file/ });
+  t.match(refusal([tcp, cert, key, flag('hubble-tls-client-ca-files', 'one.pem,')]), { code: 'USAGE', message: /1 to 4096 characters/ });
+  t.match(refusal([tcp, cert, key, flag('hubble-tls-client-ca-files', Array.from({ length: 17 }, () => 'x').join())]), { code: 'USAGE', message: /1 to 16 files/ });
+  t.end();
+});
+
 t.test('a --listen address that also stands for the upstream is a circle', (t) => {
   const circles: readonly [string, string][] = [
     ['0.0.0.0:5353', '127.0.0.1:5353'], ['0.0.0.0:5353', '127.9.9.9:5353'], ['0.0.0.0:5353', '198.51.100.7:5353'],
@@ -154,17 +179,17 @@ t.test('a --listen address that also stands for the upstream is a circle', (t) =
 t.test('settings of later versions are refused unless at their default', (t) => {
   t.match(refusal([flag('mode', 'transparent')]), { code: 'UNAVAILABLE', message: /--mode: "transparent" is not in this version/ });
   t.match(refusal([flag('kubernetes', 'true')]), { code: 'UNAVAILABLE' });
-  t.match(refusal([flag('hubble-listen', '127.0.0.1:4245')]), { code: 'UNAVAILABLE', message: /leave it out/ });
+  t.match(refusal([flag('cilium-agent', '127.0.0.1:4245')], { role: 'dns-proxy' }), { code: 'UNAVAILABLE', message: /leave it out/ });
   t.match(refusal([flag('stale-source-limit', '60')]), { code: 'UNAVAILABLE', message: /only 0 is/ });
   parseSettings([flag('mode', 'explicit'), flag('kubernetes', 'false'), flag('datapath', 'none'), flag('grant-scope', 'node'),
-    flag('stale-source-limit', '0'), flag('hubble-listen', ''), inFile('tofqdns-idle-connection-grace-period', '0s')], facts);
+    flag('stale-source-limit', '0'), inFile('tofqdns-idle-connection-grace-period', '0s')], facts);
   t.end();
 });
 
 t.test('nonsense is refused for settings that do not act, too', (t) => {
   const table: readonly [string, string, string][] = [
     ['mode', 'weird', 'explicit, transparent'], ['kubernetes', 'maybe', 'true, false'], ['datapath', 'ebpf', 'none, nftables'],
-    ['hubble-listen', 'nonsense', 'an IP address with a port from 1 to 65535, or unix:PATH'], ['hubble-listen', 'unix:', 'an IP address'],
+    ['hubble-listen', 'nonsense', 'an IP address with a port from 1 to 65535, unix:PATH, or nothing at all'], ['hubble-listen', 'unix:', 'an IP address'],
     ['stale-source-limit', '-1', '0 to 31536000'], ['tofqdns-idle-connection-grace-period', '5', '0s to 24h'],
     ['dnsproxy-lock-timeout', 'banana', '0s to 24h'], ['dnsproxy-lock-count', 'many', '0 to 1000000'], ['tofqdns-proxy-port', '70000', '0 to 65535'],
     ['tofqdns-preallocate-identities', 'yes', 'true, false'], ['dnsproxy-socket-linger-timeout', '10s', '0 to 31536000'],
@@ -173,7 +198,6 @@ t.test('nonsense is refused for settings that do not act, too', (t) => {
     t.match(refusal([flag(name, text)]), { code: 'USAGE', message: `--${name}: "${text}" is not allowed; allowed: ${allowed}` }, name);
     t.match(refusal([inFile(name, text)]), { code: 'CONFIGURATION' });
   }
-  t.match(refusal([flag('hubble-listen', 'unix:/run/x.sock')]), { code: 'UNAVAILABLE' });
   t.match(refusal([flag('dnsproxy-lock-count', '1', '2')]), { code: 'USAGE', message: /one value/ });
   parseSettings([flag('tofqdns-idle-connection-grace-period', '0'), flag('kubernetes', '0')], facts);
   t.end();

@@ -66,6 +66,13 @@ export interface Settings {
   readonly pairTlsCert: string | null;
   readonly pairTlsKey: string | null;
   readonly pairTlsCa: string | null;
+  /** Where flows are asked for: a Unix socket's path, an address, or null: nowhere. */
+  readonly hubbleListen: string | SocketAddress | null;
+  /** PEM files; certificate and key, or neither. */
+  readonly hubbleTlsCertFile: string | null;
+  readonly hubbleTlsKeyFile: string | null;
+  /** PEM files; empty: clients show no certificate. */
+  readonly hubbleTlsClientCaFiles: readonly string[];
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly logFormat: 'json' | 'text';
 }
@@ -82,9 +89,9 @@ export interface SettingFacts {
   readonly localAddresses: readonly string[];
 }
 
-/** How the text of a value is read. `addresses` and `names` are lists (the flag may be repeated), all others are single. */
+/** How the text of a value is read. `addresses`, `names` and `files` are lists (the flag may be repeated), all others are single. */
 export type SettingKind =
-  | 'addresses' | 'address' | 'address or socket' | 'names' | 'name' | 'integer' | 'duration' | 'boolean' | 'choice' | 'text';
+  | 'addresses' | 'address' | 'address or socket' | 'names' | 'files' | 'name' | 'integer' | 'duration' | 'boolean' | 'choice' | 'text';
 
 export interface SettingRow {
   /** Without dashes in front; the key in a `--config` file. */
@@ -128,6 +135,7 @@ const SLOTS_MAX = 32_767;
 
 export const LISTEN_ADDRESSES_MAX = 16;
 export const SEARCH_DOMAINS_MAX = 16;
+export const FILES_MAX = 16;
 /** With a comma between two: what Kubernetes allows a pod's search list, and the pair link a setting. */
 export const SEARCH_DOMAINS_CHARACTERS_MAX = 2_048;
 /** RFC 1035 §2.3.4, without the final dot. */
@@ -292,6 +300,23 @@ const honoured = [
     status: 'honoured', why: "who signed the peer's certificate (PEM)",
   },
   {
+    name: 'hubble-listen', field: 'hubbleListen', kind: 'address or socket', unit: 'ADDR:PORT|unix:PATH',
+    default: ({ runDir, role }) => `unix:${runDir}/${role}-hubble.sock`, defaultText: 'unix:RUN_DIR/ROLE-hubble.sock', min: 1, max: PORT_MAX,
+    status: 'honoured', why: "Hubble's Observer API; an empty value turns it off; over TCP it is open to all who reach it, but for --hubble-tls-…",
+  },
+  {
+    name: 'hubble-tls-cert-file', field: 'hubbleTlsCertFile', kind: 'text', unit: 'FILE', default: null, min: 1, max: PATH_MAX,
+    status: 'honoured', why: "the Observer API's certificate (PEM): its TCP port then speaks TLS; read again when it changes",
+  },
+  {
+    name: 'hubble-tls-key-file', field: 'hubbleTlsKeyFile', kind: 'text', unit: 'FILE', default: null, min: 1, max: PATH_MAX,
+    status: 'honoured', why: 'its private key (PEM)',
+  },
+  {
+    name: 'hubble-tls-client-ca-files', field: 'hubbleTlsClientCaFiles', kind: 'files', unit: 'FILE', default: null, min: 1, max: PATH_MAX,
+    status: 'honoured', why: `who signed the certificates of its clients (PEM); clients without one are then refused; up to ${FILES_MAX}; may be repeated`,
+  },
+  {
     name: 'log-level', field: 'logLevel', kind: 'choice', unit: 'LEVEL', default: 'info',
     choices: ['debug', 'info', 'warn', 'error'], status: 'honoured', why: 'what is logged',
   },
@@ -327,7 +352,6 @@ function notice(name: string, values: Values, atDefault: string, why: string): S
 const others: readonly SettingRow[] = [
   later('mode', choice('MODE', 'explicit', 'transparent'), 'explicit', 'transparent: TPROXY, the original destination is kept'),
   later('kubernetes', { ...BOOLEAN, roles: ['agent'] }, 'false', 'objects from the API server'),
-  later('hubble-listen', { ...ADDRESS, kind: 'address or socket', unit: 'ADDR:PORT|unix:PATH' }, null, 'Hubble Observer API'),
   later('datapath', choice('KIND', 'none', 'nftables'), 'none', 'nftables: who may connect where'),
   later('grant-scope', choice('SCOPE', 'node', 'endpoint'), 'node', 'endpoint: a learned address opens for the pod that learned it alone'),
   later('stale-source-limit', integer('SECONDS', YEAR_SECONDS), '0', 'how long label grants for remote pods outlive their source'),
@@ -372,11 +396,12 @@ export function rangeTextOf(row: SettingRow): string {
     case 'address':
       return `an IP address with a port from ${row.min} to ${row.max}, such as 127.0.0.1:53 or [::1]:53`;
     case 'address or socket':
-      return `an IP address with a port from ${row.min} to ${row.max}, or unix:PATH`;
+      return `an IP address with a port from ${row.min} to ${row.max}, unix:PATH, or nothing at all`;
     case 'names':
     case 'name':
       return `a domain name of up to ${row.max} characters, labels of letters, digits, "-" and "_"`;
     case 'text':
+    case 'files':
       return `${row.min} to ${row.max} characters`;
   }
 }

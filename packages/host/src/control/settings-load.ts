@@ -178,7 +178,7 @@ function collecting(option: Option): Option {
 }
 
 function describe(row: SettingRow): string {
-  const range = row.kind === 'boolean' || row.kind === 'text' || row.kind === 'address' || row.kind === 'addresses' || row.kind === 'name' || row.kind === 'names' ? '' : `; allowed: ${rangeTextOf(row)}`;
+  const range = row.kind === 'boolean' || row.kind === 'text' || row.kind === 'address' || row.kind === 'addresses' || row.kind === 'name' || row.kind === 'names' || row.kind === 'files' ? '' : `; allowed: ${rangeTextOf(row)}`;
   const fallback = defaultTextOf(row);
   return `${row.why}${range}${fallback === '–' ? '' : ` (default: ${fallback})`}`;
 }

@@ -12,7 +12,7 @@ import { KEEPALIVE } from './keepalive.js';
 import { pairSocketPath } from './server.js';
 import { PairSession } from './session.js';
 import { SpacedLog } from './spaced-log.js';
-import { certificateNameOf, TlsFiles } from './tls-files.js';
+import { certificateNameOf, pairTlsFiles, TlsFiles } from './tls-files.js';
 
 const PAUSE_FIRST_MS = 50;
 const PAUSE_MAX_MS = 1000;
@@ -58,7 +58,7 @@ class Dialler {
   constructor(options: PairClientOptions) {
     this.options = options;
     this.spaced = new SpacedLog(options.member.log);
-    this.files = options.member.settings.pairConnect === null ? null : new TlsFiles(options.member.settings, this.spaced);
+    this.files = options.member.settings.pairConnect === null ? null : new TlsFiles(pairTlsFiles(options.member.settings), this.spaced);
     options.member.onExchange = () => this.session?.pump();
   }
 

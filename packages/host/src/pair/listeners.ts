@@ -26,20 +26,38 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** @throws AppError UNAVAILABLE when the socket cannot be made. */
-export async function listenUnix(path: string, onPeer: OnPeer, spaced: SpacedLog): Promise<Listener> {
+export interface UnixSocketOptions {
+  readonly path: string;
+  readonly connectionsMax: number;
+  /** How the log says that somebody was turned away. */
+  readonly refused: string;
+  /** The setting to look at where the socket cannot be made. */
+  readonly remedy: string;
+}
+
+const PAIR_SOCKET = { connectionsMax: CONNECTIONS_MAX, refused: REFUSED, remedy: 'check --run-dir' } as const;
+
+/** The pair's own socket: the API's socket of this role is held already, so what lies here is a dead process's. @throws AppError UNAVAILABLE when it cannot be made. */
+export function listenPair(path: string, onPeer: OnPeer, spaced: SpacedLog): Promise<Listener> {
+  return listenUnix({ ...PAIR_SOCKET, path }, onPeer, spaced);
+}
+
+/**
+ * A socket for processes of the same user; a file of that name is a dead process's, which the caller knows.
+ * @throws AppError UNAVAILABLE when it cannot be made.
+ */
+export async function listenUnix({ path, connectionsMax, refused, remedy }: UnixSocketOptions, onPeer: OnPeer, spaced: SpacedLog): Promise<Listener> {
   const server = createServer((socket) => {
     if (isOwnUser(socket)) onPeer(socket);
     else {
-      spaced.say('warn', REFUSED, 'another user dialled');
+      spaced.say('warn', refused, 'another user dialled');
       socket.destroy();
     }
   });
-  server.maxConnections = CONNECTIONS_MAX;
-  server.on('drop', () => spaced.say('warn', REFUSED, `there are ${CONNECTIONS_MAX} already`));
+  server.maxConnections = connectionsMax;
+  server.on('drop', () => spaced.say('warn', refused, `there are ${connectionsMax} already`));
   const close = closerOf(server);
   try {
-    // The API's socket of this role is held already, so what lies here is a dead process's.
     rmSync(path, { force: true });
     await listening(server, () => {
       const before = process.umask(PRIVATE_UMASK);
@@ -48,7 +66,7 @@ export async function listenUnix(path: string, onPeer: OnPeer, spaced: SpacedLog
     });
     chmodSync(path, 0o600);
   } catch (error) {
-    throw unavailable(path, 'check --run-dir', error);
+    throw unavailable(path, remedy, error);
   }
   return { close };
 }
@@ -95,7 +113,7 @@ function isOwnUser(socket: Socket): boolean {
   return peerCredentials(fd).uid === process.geteuid!();
 }
 
-function listening(server: Server, listen: () => void): Promise<void> {
+export function listening(server: Server, listen: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.once('listening', resolve);
@@ -103,7 +121,8 @@ function listening(server: Server, listen: () => void): Promise<void> {
   });
 }
 
-function closerOf(server: Server): () => Promise<void> {
+/** Ends its connections, too. */
+export function closerOf(server: Server): () => Promise<void> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
@@ -115,7 +134,7 @@ function closerOf(server: Server): () => Promise<void> {
   });
 }
 
-function unavailable(where: string, remedy: string, cause: unknown): AppError {
+export function unavailable(where: string, remedy: string, cause: unknown): AppError {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new AppError('UNAVAILABLE', `cannot listen at ${where}: ${why}; ${remedy}`, { cause });
 }

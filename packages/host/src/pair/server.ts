@@ -8,10 +8,10 @@ import type { Snapshot } from '@tandem/core';
 import { pairV1, SNAPSHOT_BYTES_MAX, type WireMessage } from '@tandem/proto';
 import type { Member } from '../member/member.js';
 import { KEEPALIVE } from './keepalive.js';
-import { listenTls, listenUnix } from './listeners.js';
+import { listenPair, listenTls } from './listeners.js';
 import { PairSession } from './session.js';
 import { SpacedLog } from './spaced-log.js';
-import { TlsFiles } from './tls-files.js';
+import { pairTlsFiles, TlsFiles } from './tls-files.js';
 
 /** A connection on which nobody calls, or whose call has ended: its place is for others. */
 const IDLE_MS = 5000;
@@ -47,8 +47,8 @@ export async function startPairServer(options: PairServerOptions): Promise<PairS
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const onPeer = (socket: Socket): void => injector.injectConnection(socket);
   const { pairListen } = member.settings;
-  const files = pairListen === null ? null : new TlsFiles(member.settings, spaced);
-  const listeners = [await listenUnix(path, onPeer, spaced)];
+  const files = pairListen === null ? null : new TlsFiles(pairTlsFiles(member.settings), spaced);
+  const listeners = [await listenPair(path, onPeer, spaced)];
   if (pairListen !== null && files !== null) {
     listeners.push(await listenTls(pairListen, files, onPeer, spaced).catch(async (error: unknown) => {
       await listeners[0].close();

@@ -1611,7 +1611,7 @@ export interface CiliumEventType {
 export interface FlowFilter {
   /** An address or a CIDR. */
   sourceIp: string[];
-  /** "PREFIX" in any namespace, "NAMESPACE/PREFIX", "NAMESPACE/". */
+  /** "PREFIX" in namespace "default", "NAMESPACE/PREFIX", "NAMESPACE/", "/PREFIX" in any. */
   sourcePod: string[];
   destinationIp: string[];
   destinationPod: string[];

@@ -1,0 +1,185 @@
+/**
+ * One GetFlows request as a walk over the flows: back to where it begins, then on to its end, or, when it follows, for as long as there
+ * is a reader. By Hubble's rules:
+ *
+ * - `first`: the first `number` flows since `since`, or since the oldest;
+ * - else the last `number` that match, in the order of time; without a number all, since `since` if there is one;
+ * - `follow`: then new ones as they come; without number and since new ones only;
+ * - `until` ends it. What was overtaken by the ring is told as one lost event.
+ *
+ * Nothing is kept but the place: where the transport is full, the ring is not read.
+ */
+import { AppError, type Role } from '@tandem/core';
+import { type Flow, type GetFlowsRequest, NodeState, type Timestamp } from '@tandem/proto';
+import type { FlowLog, FlowReader, MemberFlows, ObservedFlow } from '../flows/flow-log.js';
+import { compileFieldMask, type FieldMask } from './field-mask.js';
+import type { FlowTest } from './filter-fields.js';
+import { compileFilters } from './flow-filter.js';
+import { flowResponse, lostResponse, nodeStatusResponse } from './response-bytes.js';
+import type { Walk, WalkState } from './walks.js';
+
+const MS_PER_SECOND = 1_000;
+const NS_PER_MS = 1_000_000;
+const NANOS_MAX = 999_999_999;
+/** A flow may be written this long after its time. */
+const LATE_MS = 2_000;
+/** Whether the members are there. */
+const LOOK_EVERY_MS = 250;
+
+export interface QuerySeams {
+  readonly log: FlowLog;
+  /** Sends a `GetFlowsResponse`; false: no more until the walk is resumed. */
+  readonly write: (response: Uint8Array) => boolean;
+  readonly end: () => void;
+  readonly wallMs: () => number;
+}
+
+/** A request that makes sense, compiled. */
+interface Plan {
+  /** Infinity: no bound. */
+  readonly number: number;
+  readonly isFirst: boolean;
+  readonly follows: boolean;
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  readonly matches: FlowTest;
+  readonly mask: FieldMask | null;
+}
+
+export class FlowQuery implements Walk {
+  private readonly seams: QuerySeams;
+  private readonly plan: Plan;
+  private readonly reader: FlowReader;
+  private readonly members = new Map<Role, boolean>();
+  private nextLookMs = 0;
+  /** Without follow: the newest flow at the start; what comes later is of no interest. */
+  private readonly last: ObservedFlow | null;
+  private isRewinding: boolean;
+  /** Matching flows between the place and the end, found on the way back. */
+  private found = 0;
+  private sent = 0;
+
+  /** @throws AppError USAGE for a request that cannot be answered. */
+  constructor(request: GetFlowsRequest, seams: QuerySeams) {
+    const plan = planOf(request);
+    const { log } = seams;
+    this.seams = seams;
+    this.plan = plan;
+    const isBounded = Number.isFinite(plan.number) || plan.sinceMs > -Infinity;
+    this.isRewinding = !plan.isFirst && isBounded;
+    this.reader = log.read(plan.isFirst || !(isBounded || plan.follows) ? 'oldest' : 'newest');
+    this.last = plan.follows ? null : log.read('newest').previous();
+  }
+
+  step(untilMs: number): WalkState {
+    const { plan, seams } = this;
+    if (plan.follows && !this.tellMembers()) return 'blocked';
+    do {
+      if (this.isRewinding) {
+        this.rewind();
+        continue;
+      }
+      if (this.isOver()) return this.end();
+      const next = this.reader.next();
+      if (next === null) return plan.follows && seams.wallMs() <= plan.untilMs + LATE_MS ? 'idle' : this.end();
+      if ('lost' in next) {
+        if (!seams.write(lostResponse(next.lost, { nodeName: seams.log.nodeName, timeMs: seams.wallMs() }))) return 'blocked';
+        continue;
+      }
+      const timeMs = timeOf(next);
+      if (timeMs > plan.untilMs || this.isNews(next, timeMs)) return this.end();
+      const canGoOn = this.offer(next, timeMs);
+      if (this.last !== null && next.flow.uuid === this.last.flow.uuid) return this.end();
+      if (!canGoOn) return 'blocked';
+    } while (performance.now() < untilMs);
+    return 'more';
+  }
+
+  /** One flow back, or the end of going back. */
+  private rewind(): void {
+    const { plan, reader } = this;
+    const observed = reader.previous();
+    if (observed === null) {
+      this.isRewinding = false;
+      return;
+    }
+    const timeMs = timeOf(observed);
+    if (timeMs < plan.sinceMs) this.isRewinding = false;
+    else if (Number.isFinite(plan.number) && timeMs <= plan.untilMs && plan.matches(observed.flow)) this.isRewinding = ++this.found < plan.number;
+  }
+
+  /** Sends it if it is wanted. False: the transport is full. */
+  private offer(observed: ObservedFlow, timeMs: number): boolean {
+    const { plan, seams } = this;
+    if (timeMs < plan.sinceMs || !plan.matches(observed.flow)) return true;
+    this.sent++;
+    return seams.write(flowResponse(observed, plan.mask));
+  }
+
+  private isOver(): boolean {
+    return !this.plan.follows && (this.last === null || this.sent >= this.plan.number);
+  }
+
+  /** It came after the request, which does not follow. */
+  private isNews({ flow }: ObservedFlow, timeMs: number): boolean {
+    return this.last !== null && timeMs > timeOf(this.last) && flow.uuid !== this.last.flow.uuid;
+  }
+
+  private end(): 'done' {
+    this.seams.end();
+    return 'done';
+  }
+
+  /** Who came or went since this reader was last told; at the beginning, who is not there. False: the transport is full. */
+  private tellMembers(): boolean {
+    const { log, wallMs } = this.seams;
+    const nowMs = performance.now();
+    if (nowMs < this.nextLookMs) return true;
+    this.nextLookMs = nowMs + LOOK_EVERY_MS;
+    let canGoOn = true;
+    for (const member of log.members()) {
+      if ((this.members.get(member.role) ?? true) !== member.connected) {
+        const state = member.connected ? NodeState.NODE_CONNECTED : NodeState.NODE_UNAVAILABLE;
+        const message = member.connected ? `${member.role} writes flows again` : `${member.role} is not there; its flows up to then are`;
+        // At most two members: what is beyond a full transport is kept by it, and no flow follows.
+        canGoOn = this.seams.write(nodeStatusResponse(state, [memberName(log, member)], message, { nodeName: log.nodeName, timeMs: wallMs() }));
+      }
+      this.members.set(member.role, member.connected);
+    }
+    return canGoOn;
+  }
+}
+
+/** The name of a member of the pair where Hubble has a node. */
+export function memberName(log: FlowLog, { role }: MemberFlows): string {
+  return `${log.nodeName}/${role}`;
+}
+
+/** @throws AppError USAGE. */
+function planOf(request: GetFlowsRequest): Plan {
+  if (request.first && request.follow) throw new AppError('USAGE', 'first and follow exclude each other');
+  return {
+    number: request.number === 0n ? Infinity : Number(request.number),
+    isFirst: request.first,
+    follows: request.follow,
+    sinceMs: request.since === undefined ? -Infinity : boundOf('since', request.since),
+    untilMs: request.until === undefined ? Infinity : boundOf('until', request.until),
+    matches: compileFilters(request),
+    mask: compileFieldMask(request.fieldMask ?? []),
+  };
+}
+
+function boundOf(name: string, time: Timestamp): number {
+  const isTime = time.nanos >= 0 && time.nanos <= NANOS_MAX && Number.isFinite(new Date(Number(time.seconds) * MS_PER_SECOND).getTime());
+  if (!isTime) throw new AppError('USAGE', `${name}: ${time.seconds} seconds and ${time.nanos} nanoseconds are no time`);
+  return millisecondsOf(time);
+}
+
+function timeOf(observed: ObservedFlow): number {
+  const { time }: Flow = observed.flow;
+  return time === undefined ? observed.timeMs : millisecondsOf(time);
+}
+
+function millisecondsOf({ seconds, nanos }: Timestamp): number {
+  return Number(seconds) * MS_PER_SECOND + nanos / NS_PER_MS;
+}
