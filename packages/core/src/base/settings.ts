@@ -28,6 +28,10 @@ export interface Settings {
   readonly auditMode: boolean;
   /** Unanswered queries at most, per member. */
   readonly slots: number;
+  /** False: no flow is written. */
+  readonly enableHubble: boolean;
+  /** Flows that are kept, about. */
+  readonly flowCapacity: number;
   /** UDP source ports towards upstreams. */
   readonly upstreamPorts: number;
   readonly tcpIdleTimeoutMs: number;
@@ -192,6 +196,14 @@ const honoured = [
   {
     name: 'policy-audit-mode', field: 'auditMode', kind: 'boolean', unit: '', default: 'false', status: 'honoured',
     why: 'nothing is refused by policy; the verdict is AUDIT',
+  },
+  {
+    name: 'enable-hubble', field: 'enableHubble', kind: 'boolean', unit: '', default: 'true', status: 'honoured',
+    why: 'keep a record of every query, to be seen with tandem observe and the Hubble API',
+  },
+  {
+    name: 'hubble-event-buffer-capacity', field: 'flowCapacity', kind: 'integer', unit: 'FLOWS', default: '16383', min: 1023, max: 262_143,
+    status: 'honoured', why: 'flows that are kept, about, 128 bytes each; older ones are overwritten',
   },
   {
     name: 'slots', field: 'slots', kind: 'integer', unit: 'N', default: '8192', min: 64, max: SLOTS_MAX,

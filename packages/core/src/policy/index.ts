@@ -13,7 +13,7 @@ export { canonicalJson, contentHash, sha256Hex, utf8 } from './content-hash.js';
 export { ALLOW_NO_POLICY, deniedBy, DENY, denyingRule, PolicyIndex, WORLD_ROW, type QuestionView, type ServerRow } from './decide.js';
 export { SNAPSHOT_LIMITS } from './limits.js';
 export type { Target } from './covering.js';
-export { parsePrefix, type Prefix } from './cidr.js';
+export { parsePrefix, type Prefix, PrefixTable } from './cidr.js';
 export { nameMatcher } from './name-matcher.js';
 export { NameTable, type NameView, type TableEntry } from './name-table.js';
 export * from './objects.js';

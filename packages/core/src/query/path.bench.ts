@@ -8,9 +8,8 @@ import { monoMs } from '../base/seams.js';
 import { parseAddress } from '../base/socket-address.js';
 import { PolicyIndex } from '../policy/decide.js';
 import type { FqdnSelector, QueryLimits } from '../policy/snapshot.js';
-import { initRing, ringBytes } from '../flow/flow-ring.js';
-import { FlowWriter, NO_FLOWS } from '../flow/flow-writer.js';
 import { Counters } from './counters.js';
+import { NO_FLOWS } from './flow-sink.js';
 import type { AnswerSource } from './forward.js';
 import { OPENING } from './learn.js';
 import { QueryPath } from './path.js';
@@ -26,7 +25,6 @@ const STRIDE = 1024;
 const PAYLOAD = 320;
 const ANSWER_AT = SLOTS * STRIDE;
 const SCRATCH_AT = ANSWER_AT + 4096;
-const RING_CELLS = 65_536;
 const UPSTREAM = parseAddress('192.0.2.53')!;
 const SOURCE: AnswerSource = { words: new Uint32Array(UPSTREAM.slice().buffer), addressAt: 0, fromPort: 53, port: 0 };
 
@@ -49,7 +47,7 @@ class Case {
   private readonly answer = answerPacket('echo.k8s.intra.', [A1]);
   private nowMs = 0;
 
-  constructor(what: string, options: { limits?: QueryLimits; settings?: Partial<PathSettings>; name?: string; isObserved?: boolean }) {
+  constructor(what: string, options: { limits?: QueryLimits; settings?: Partial<PathSettings>; name?: string }) {
     this.what = what;
     this.query = queryPacket(options.name ?? 'echo.k8s.intra.', { edns: true });
     const { bytes } = this;
@@ -64,10 +62,7 @@ class Case {
     let draws = 0;
     const random = { int: (below: number) => (draws = (draws * 31 + 17) % 65_521) % below };
     const sink = { learned: () => OPENING.open };
-    const ring = new Uint32Array(ringBytes(RING_CELLS) / 4);
-    initRing(ring, RING_CELLS, [0, 1]);
-    const flows = options.isObserved === true ? new FlowWriter(ring, this.memory, SETTINGS) : NO_FLOWS;
-    this.path = new QueryPath({ ...SETTINGS, ...options.settings }, { memory: this.memory, wire, sink, random, counters: new Counters(), flows });
+    this.path = new QueryPath({ ...SETTINGS, ...options.settings }, { memory: this.memory, wire, sink, random, counters: new Counters(), flows: NO_FLOWS });
     this.path.setPorts([[0]]);
     this.path.setPolicy(PolicyIndex.build(options.limits === undefined ? SNAPSHOT : limitedSnapshot(options.limits), null));
     bytes.set(this.answer, ANSWER_AT);
@@ -97,7 +92,6 @@ const own: FqdnSelector = { matchName: null, matchPattern: '*.k8s.intra.' };
 const searchDomains = { cluster: 'cluster.local', others: ['corp.example'] };
 const cases = [
   new Case('no limits', {}),
-  new Case('no limits, flows', { isObserved: true }),
   new Case('search domains, allowed name', { settings: { searchDomains } }),
   new Case('query rate', { limits: { queryRate: 1_000_000 } }),
   new Case('label entropy', { limits: { labelEntropyBits: 150 } }),
@@ -105,7 +99,6 @@ const cases = [
   new Case('private names, 10,001 patterns', { limits: { privateNames: [...patterns, own] } }),
   new Case('private names, kept back', { limits: { privateNames: patterns } }),
   new Case('refused', { name: 'bbc.co.uk.default.svc.cluster.local.' }),
-  new Case('refused, flows', { name: 'bbc.co.uk.default.svc.cluster.local.', isObserved: true }),
   new Case('refused, search domains', { name: 'bbc.co.uk.default.svc.cluster.local.', settings: { searchDomains } }),
 ];
 for (let repeat = 0; repeat < REPEATS; repeat++) for (const one of cases) one.run();

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { EDE, RCODE, TYPE } from '@tandem/dns';
-import { NO_FLOWS } from '../flow/flow-writer.js';
+import { NO_FLOWS } from './flow-sink.js';
 import { OPENING } from './learn.js';
 import { QueryPath } from './path.js';
 import { SLOT, slotWord } from './slots.js';

@@ -7,13 +7,12 @@
  */
 import { AnswerView, EDE, FLAG, QueryView, RCODE, SCAN, scanAnswer, scanQuery } from '@tandem/dns';
 import { monoMs, type MonoMs, type Random } from '../base/seams.js';
-import { OUTCOME, type Outcome } from '../flow/flow-record.js';
-import type { FlowSink } from '../flow/flow-writer.js';
 import { ALLOW_NO_POLICY, DENY, type PolicyIndex } from '../policy/decide.js';
 import type { NameTable } from '../policy/name-table.js';
 import { ADMITTED, admit, ClientShares, NOT_A_QUERY } from './admit.js';
 import { COUNTER, type Counters, LATENCY } from './counters.js';
 import { Decider, REFUSED } from './decide.js';
+import { type FlowSink, OUTCOME, type Outcome } from './flow-sink.js';
 import { Forwarder, type AnswerSource } from './forward.js';
 import { HeldAnswers } from './hold.js';
 import { Learner, type MappingSink } from './learn.js';

@@ -7,8 +7,8 @@
 import { buildReply, buildTruncated, FLAG, HEADER_BYTES, recompress, scanAnswer, scanQuery, SCAN, AnswerView, QueryView } from '@tandem/dns';
 import { assert } from '../base/assert.js';
 import type { MonoMs } from '../base/seams.js';
-import type { FlowSink } from '../flow/flow-writer.js';
 import { COUNTER, type Counters, LATENCY } from './counters.js';
+import type { FlowSink } from './flow-sink.js';
 import { receivedAtMs, SCRATCH_BYTES, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
 
 /** What every client takes by UDP (RFC 1035 §2.3.4), and any by TCP. */

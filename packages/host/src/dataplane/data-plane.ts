@@ -4,16 +4,21 @@
  * process would look alive.
  */
 import { Worker } from 'node:worker_threads';
-import { AppError, COUNTER_WORDS, Counters, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
+import { AppError, COUNTER_WORDS, Counters, type Role, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
 import { wake } from 'node-reuseport';
 import { readFaults } from './faults.js';
 import type { MappingRecord } from './mapping-record.js';
 import { createMappingRing, MappingRingReader } from './mapping-ring.js';
 import type { Listener } from './listeners.js';
-import { type FromWorker, GAUGE, GAUGE_WORDS, type ToWorker, type WorkerData } from './messages.js';
+import { type FlowsAt, type FromWorker, GAUGE, GAUGE_WORDS, type ToWorker, type WorkerData } from './messages.js';
 
 /** Mappings taken from the ring before other work of this thread gets its turn. */
 const MAPPINGS_PER_TURN = 1000;
+
+/** May come before the addresses are bound. */
+const EARLY: ReadonlySet<FromWorker['kind']> = new Set(['warning', 'peer-flows', 'peer-flows-ended'] as const);
+/** No peer's key. */
+const OWN_FLOWS = 0;
 
 export interface DataPlaneEvents {
   readonly onMappings: (records: readonly MappingRecord[]) => void;
@@ -21,6 +26,9 @@ export interface DataPlaneEvents {
   readonly onPolicyApplied: (revision: number) => void;
   /** Something that an operator should know. */
   readonly onWarning?: (message: string) => void;
+  /** A member's flow ring, our own first. The ring is to be mapped at once. */
+  readonly onFlows?: (key: number, role: Role, flows: FlowsAt) => void;
+  readonly onFlowsEnded?: (key: number) => void;
   /** A successor of our role has our sockets and waits for our end. */
   readonly onSucceeded?: () => void;
   /** The worker ended unasked. */
@@ -103,10 +111,11 @@ export class DataPlane {
     const first = await new Promise<FromWorker>((resolve, reject) => {
       worker.once('error', reject);
       worker.on('message', function first(message: FromWorker) {
-        if (message.kind === 'warning') {
-          events.onWarning?.(message.message);
-          return;
-        }
+        // What a peer says while the sockets are being bound.
+        if (message.kind === 'warning') events.onWarning?.(message.message);
+        else if (message.kind === 'peer-flows') events.onFlows?.(message.key, message.role, message.flows);
+        else if (message.kind === 'peer-flows-ended') events.onFlowsEnded?.(message.key);
+        if (EARLY.has(message.kind)) return;
         worker.off('error', reject);
         worker.off('message', first);
         resolve(message);
@@ -114,6 +123,7 @@ export class DataPlane {
     });
     if (first.kind === 'failed') throw new AppError('UNAVAILABLE', first.message, { details: { errno: first.code } });
     if (first.kind !== 'listening') throw new Error(`unexpected first message: ${first.kind}`);
+    if (first.flows !== null) events.onFlows?.(OWN_FLOWS, settings.role, first.flows);
     return new DataPlane(worker, data, first, events);
   }
 
@@ -159,6 +169,8 @@ export class DataPlane {
     if (message.kind === 'mappings') this.readMappings();
     else if (message.kind === 'succeeded') this.events.onSucceeded?.();
     else if (message.kind === 'warning') this.events.onWarning?.(message.message);
+    else if (message.kind === 'peer-flows') this.events.onFlows?.(message.key, message.role, message.flows);
+    else if (message.kind === 'peer-flows-ended') this.events.onFlowsEnded?.(message.key);
     else if (message.kind === 'policy-applied') this.events.onPolicyApplied(message.revision);
   }
 

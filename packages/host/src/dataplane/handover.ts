@@ -42,6 +42,9 @@ export interface HandoverOptions {
   readonly httpFd: number | null;
   /** A successor has our sockets: leave. */
   readonly onSuccessor: () => void;
+  /** A member shares its flow ring in this journal, which stays open until the end of it is told. */
+  readonly onFlows: (key: number, role: Role, journalFd: number) => void;
+  readonly onFlowsEnded: (key: number) => void;
 }
 
 export class Handover {

@@ -115,6 +115,15 @@ export class Holder {
     return [];
   }
 
+  /** What a member shares besides: its flows. `key` names it until `flowsEnded`. */
+  flows(key: number, role: Role, journal: Journal): void {
+    if ((openRegion(journal)?.flows.length ?? 0) > 0) this.options.onFlows(key, role, journal.fd);
+  }
+
+  flowsEnded(key: number): void {
+    this.options.onFlowsEnded(key);
+  }
+
   hold(journal: Journal, listeners: readonly Listener[]): { readonly member: HeldMember; readonly connections: HeldConnections | null } {
     const { noSteal, seams } = this.options;
     const { held, reactor, memory, clients, onMapping } = seams;

@@ -12,6 +12,9 @@ import type { Holder } from './holder.js';
 import type { Listener } from './listeners.js';
 import type { Watcher } from './tokens.js';
 
+/** Tells members apart whose flows are read elsewhere. */
+let nextKey = 1;
+
 /** A member that gives its sockets and journal here. */
 export class Incoming implements Watcher {
   role: Role | null = null;
@@ -23,6 +26,7 @@ export class Incoming implements Watcher {
   private readonly fd: number;
   private readonly token: number;
   private isConnected = true;
+  private readonly key = nextKey++;
 
   constructor(holder: Holder, seams: HandoverOptions['seams'], fd: number) {
     this.holder = holder;
@@ -91,6 +95,7 @@ export class Incoming implements Watcher {
       this.listeners = listeners;
       this.held = member;
       this.connections = connections;
+      if (this.role !== null) this.holder.flows(this.key, this.role, journal);
     } catch (error) {
       // Whoever gives what cannot be held gives it again and again: nothing of it may stay.
       journal?.release();
@@ -125,6 +130,7 @@ export class Incoming implements Watcher {
 
   private end(): void {
     this.disconnect();
+    this.holder.flowsEnded(this.key);
     if (this.held === null) this.holder.forget(this);
     else this.held.end(this.seams.nowMs());
   }

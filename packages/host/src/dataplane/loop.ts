@@ -3,21 +3,24 @@
  *
  * Each turn sends what the last one listed, waits, and hands what came to the path. Holds no decisions: those are core's.
  */
+import { randomFillSync } from 'node:crypto';
 import {
-  type AnswerSource, AppError, COUNTER, Counters, formatSocketAddress, type MappingSink, monoMs, type MonoMs, NO_FLOWS, OPENING,
-  parseAddress, PEER_TICK_MS, type PathSettings, PolicyIndex, QueryPath, type Settings, type SlotMemory, type Snapshot, type SocketAddress,
+  type AnswerSource, AppError, COUNTER, Counters, formatSocketAddress, type MappingSink, monoMs, type MonoMs, NO_FLOWS,
+  OPENING, parseAddress, PEER_TICK_MS, type PathSettings, PolicyIndex, QueryPath, type Settings, type SlotMemory, type Snapshot, type SocketAddress,
 } from '@tandem/core';
 import { RCODE } from '@tandem/dns';
 import {
   answerRowStride, bootTimeMs, Control, Journal, Reactor, readyStride,
 } from 'node-reuseport';
+import { CELL_BYTES, initRing, ringBytes } from '../flows/flow-ring.js';
+import { FlowWriter } from '../flows/flow-writer.js';
 import { ConnectionRecords } from './connection-records.js';
 import { plantFaults } from './faults.js';
 import { Handover, peerLayout } from './handover.js';
 import { bindListener, closeListener, isWildcard, type Listener } from './listeners.js';
 import { MappingJournalWriter } from './mapping-journal.js';
 import { MappingRingWriter } from './mapping-ring.js';
-import { type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
+import { type FlowsAt, type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
 import { createRegion, privateRegion, regionBytes, type SharedRegion } from './shared-region.js';
 import { slotMemory } from './slot-memory.js';
 import { SecureRandom } from './random.js';
@@ -41,6 +44,8 @@ const SPARE_SHARE = 0.5;
 const REFUSAL_SHARE = 0.1;
 
 const ADDRESS_WORDS_AT = 4;
+/** Of the flow ring: an ordinary query takes three, and makes two flows. */
+const CELLS_PER_FLOW = 2;
 
 export class DataPlaneLoop {
   private readonly say: (message: FromWorker) => void;
@@ -87,17 +92,18 @@ export class DataPlaneLoop {
     this.reactor.reserve = Math.floor(settings.slots * SPARE_SHARE);
     this.memory = slotMemory(this.journal);
     this.wire = new ReactorWire(this.reactor, this.memory);
+    const region = regionOf(this.journal, settings);
+    const paths = pathSettings(settings);
     const random = new SecureRandom();
     const sink: MappingSink = { learned: (mapping) => this.passOn(mapping) };
-    this.path = new QueryPath(pathSettings(settings), {
+    this.path = new QueryPath(paths, {
       memory: this.memory,
       wire: this.wire,
       sink,
       random,
       counters: this.counters,
-      flows: NO_FLOWS,
+      flows: settings.enableHubble ? new FlowWriter(newRing(region.flows), this.memory, paths) : NO_FLOWS,
     });
-    const region = regionOf(this.journal, settings);
     this.lastMappings = new MappingJournalWriter(region.mappings.buffer, region.mappings.offset);
     const streams = {
       reactor: this.reactor,
@@ -140,10 +146,15 @@ export class DataPlaneLoop {
       warn: (message) => this.say({ kind: 'warning', message }),
       httpFd: data.httpFd,
       onSuccessor: () => this.say({ kind: 'succeeded' }),
+      onFlows: (key, role, journalFd) => this.say({ kind: 'peer-flows', key, role, flows: { journalFd } }),
+      onFlowsEnded: (key) => this.say({ kind: 'peer-flows-ended', key }),
     });
     this.cursor = new Int32Array(this.journal.buffer, this.journal.layout.cursorOffset, 1);
     this.listeners = this.listen(settings.listen, legacyFor(settings.listen, data.legacy));
-    this.say({ kind: 'listening', addresses: this.listeners.map(({ address }) => address), wakeFd: this.reactor.wakeFd });
+    this.say({
+      kind: 'listening', addresses: this.listeners.map(({ address }) => address), wakeFd: this.reactor.wakeFd,
+      flows: settings.enableHubble ? flowsAt(this.journal, region) : null,
+    });
   }
 
   /** Turns until told to stop, and then until what is under way is answered. `nextMessage` gives what the control thread said, null when that is all. */
@@ -328,13 +339,29 @@ function legacyFor(addresses: readonly SocketAddress[], legacy: readonly Listene
 }
 
 function createJournal(settings: Settings, version: number): Journal {
-  const extraBytes = version >= LAYOUT_WITH_REGION ? regionBytes(recordsOf(settings)) : 0;
+  const extraBytes = version >= LAYOUT_WITH_REGION ? regionBytes(recordsOf(settings), flowBytesOf(settings)) : 0;
   return Journal.create({ slots: settings.slots, batch: BATCH, version, extraBytes });
 }
 
 /** In the journal, so that the peer has it, too; or, with a layout that has no room for it, for ourselves. */
 function regionOf(journal: Journal, settings: Settings): SharedRegion {
-  return journal.layout.extraBytes > 0 ? createRegion(journal, recordsOf(settings)) : privateRegion(recordsOf(settings));
+  const make = journal.layout.extraBytes > 0 ? createRegion.bind(null, journal) : privateRegion;
+  return make(recordsOf(settings), flowBytesOf(settings));
+}
+
+/** A power of two of cells, so that the flows wanted fit. */
+function flowBytesOf({ enableHubble, flowCapacity }: Settings): number {
+  return enableHubble ? ringBytes(2 ** Math.ceil(Math.log2(flowCapacity * CELLS_PER_FLOW))) : 0;
+}
+
+function newRing(words: Uint32Array): Uint32Array {
+  const [high, low] = randomFillSync(new Uint32Array(2));
+  initRing(words, 2 ** Math.floor(Math.log2(words.byteLength / CELL_BYTES)), [high, low]);
+  return words;
+}
+
+function flowsAt(journal: Journal, { flows }: SharedRegion): FlowsAt {
+  return flows.buffer instanceof SharedArrayBuffer ? { memory: flows.buffer } : { journalFd: journal.fd };
 }
 
 /** As many again as clients may open: those of a peer that is answered for. */

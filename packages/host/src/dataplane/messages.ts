@@ -1,5 +1,5 @@
 /** What the control thread and the data plane's worker thread say to each other. Structured-cloneable, all of it. */
-import type { Settings, Snapshot, SocketAddress } from '@tandem/core';
+import type { Role, Settings, Snapshot, SocketAddress } from '@tandem/core';
 import type { Faults } from './faults.js';
 import type { Listener } from './listeners.js';
 
@@ -21,6 +21,9 @@ export interface WorkerData {
 export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3, redundant: 4, adopted: 5, held: 6, draining: 7 } as const;
 export const GAUGE_WORDS = 8;
 
+/** Where a flow ring lies: in a journal, to be mapped again by its descriptor, or in memory that is shared between threads alone. */
+export type FlowsAt = { readonly journalFd: number } | { readonly memory: SharedArrayBuffer };
+
 export type ToWorker =
   | { readonly kind: 'policy'; readonly snapshot: Snapshot }
   /** The cache was cleaned: pass every mapping on again. */
@@ -29,7 +32,10 @@ export type ToWorker =
 
 export type FromWorker =
   /** Sockets are bound. `wakeFd` makes the worker look at its messages. */
-  | { readonly kind: 'listening'; readonly addresses: readonly SocketAddress[]; readonly wakeFd: number }
+  | { readonly kind: 'listening'; readonly addresses: readonly SocketAddress[]; readonly wakeFd: number; readonly flows: FlowsAt | null }
+  /** A peer shares its flow ring; `key` names it until it has ended. */
+  | { readonly kind: 'peer-flows'; readonly key: number; readonly role: Role; readonly flows: FlowsAt }
+  | { readonly kind: 'peer-flows-ended'; readonly key: number }
   | { readonly kind: 'policy-applied'; readonly revision: number }
   /** Something that an operator should know. */
   | { readonly kind: 'warning'; readonly message: string }

@@ -15,9 +15,13 @@ import { DataPlane, type InheritedSockets } from '../dataplane/index.js';
 import { KeptState } from '../state/kept-state.js';
 import { StateFile } from '../state/state-file.js';
 import { sha256 } from '../state/sha256.js';
+import { FlowDirectory } from '../flows/directory.js';
+import { openRingMemory } from '../flows/open-ring.js';
+import { RingLog } from '../flows/ring-log.js';
 import { Collection, noConnections } from './collection.js';
 import { Mappings } from './mappings.js';
 import { takePreCache } from './pre-cache.js';
+import { wallTimes } from './wall-times.js';
 import type { SettingMismatch } from './verdict-settings.js';
 
 /** A member without any policy waits so long for its peer's before it binds, and refuses everything. */
@@ -83,6 +87,8 @@ export class Member {
   readonly replica: Replica;
   /** The ways into the cache. */
   readonly mappings: Mappings;
+  /** The flows of this member and its peers. */
+  readonly flows: RingLog;
   /** As bound, once it is. */
   httpListen: SocketAddress;
   /** Complaints of the policy source, one line each. */
@@ -92,6 +98,7 @@ export class Member {
   /** The newest comes last: during a rolling update there are two for a moment. */
   private readonly links = new Set<PeerLink>();
   private formerPeer = NO_PEER;
+  private readonly directory = new FlowDirectory();
   private readonly store: KeptState<Snapshot>;
   private readonly kept: { readonly isBehind: boolean; readonly path: string; close(): void | Promise<void> }[] = [];
   private readonly fail: (error: Error) => void;
@@ -124,6 +131,12 @@ export class Member {
       matcher: nameMatcher,
     });
     this.replica = new Replica(this.cache, this.incarnation);
+    this.flows = new RingLog(options.settings.role, {
+      directory: this.directory,
+      nodeName: options.settings.nodeName,
+      version: options.version,
+      wallMs: (bootMs) => wallTimes().bootedAtMs + bootMs,
+    });
     this.httpListen = options.settings.httpListen;
     this.store = this.keeps(new KeptState(
       // With the role in its name: both members may have one state-dir.
@@ -253,6 +266,7 @@ export class Member {
     this.stored = null;
     this.currentIndex = null;
     this.mappings.setEndpoints(snapshot.endpoints);
+    this.directory.setSnapshot(snapshot);
     this.store.keep(snapshot);
     this.firstPolicy();
     if (this.plane !== null) await this.apply(this.plane, snapshot);
@@ -269,6 +283,11 @@ export class Member {
       onMappings: (records) => this.mappings.learned(records),
       onPolicyApplied: () => this.applied(),
       onWarning: (message) => this.log.warn(message),
+      onFlows: (key, role, at) => {
+        const memory = openRingMemory(at);
+        if (memory !== null) this.flows.add(role, key, memory);
+      },
+      onFlowsEnded: (key) => this.flows.ended(key),
       onSucceeded: this.onSucceeded,
       onCrash: (error) => this.fail(error),
     }, sockets);

@@ -8,9 +8,7 @@ import { parseAddress } from '../../base/socket-address.js';
 import { PolicyIndex } from '../../policy/decide.js';
 import type { PolicyRule, QueryLimits, Snapshot } from '../../policy/snapshot.js';
 import { Counters, type CounterName } from '../counters.js';
-import { FlowRecord } from '../../flow/flow-record.js';
-import { FlowRingReader, initRing, NO_RECORD, RING_CELLS_MIN, ringBytes } from '../../flow/flow-ring.js';
-import { FlowWriter } from '../../flow/flow-writer.js';
+import { type FlowSink, OUTCOME, type Outcome } from '../flow-sink.js';
 import type { AnswerSource } from '../forward.js';
 import { OPENING, type LearnedMapping, type Opening } from '../learn.js';
 import { QueryPath } from '../path.js';
@@ -59,6 +57,46 @@ interface Reply {
   readonly bytes: Uint8Array;
 }
 
+/** What the path told of a query that is over. */
+export interface FlowNote {
+  readonly slot: number;
+  readonly outcome: Outcome;
+  readonly endpointId: number;
+  readonly rule: number;
+  readonly revision: number;
+  readonly atMs: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Writes down what the path tells. */
+class FlowNotes implements FlowSink {
+  readonly all: FlowNote[] = [];
+  private readonly open = new Map<number, Pick<FlowNote, 'endpointId' | 'rule' | 'revision' | 'outcome'>>();
+  private nowMs = 0;
+  private revision = 0;
+
+  startBatch(nowMs: number): void {
+    this.nowMs = nowMs;
+  }
+
+  setRevision(revision: number): void {
+    this.revision = revision;
+  }
+
+  decided(slot: number, endpointId: number, rule: number): void {
+    this.open.set(slot, { endpointId, rule, revision: this.revision, outcome: OUTCOME.answered });
+  }
+
+  end(slot: number, outcome: Outcome): void {
+    this.open.set(slot, { ...this.open.get(slot)!, outcome });
+  }
+
+  answer(slot: number, bytes: Uint8Array, offset: number, length: number): void {
+    this.all.push({ slot, atMs: this.nowMs, bytes: bytes.slice(offset, offset + length), ...this.open.get(slot)! });
+    this.open.delete(slot);
+  }
+}
+
 export class Rig implements Wire {
   readonly memory: SlotMemory;
   readonly asks: { slot: number; port: number; bytes: Uint8Array; upstream: string }[] = [];
@@ -67,7 +105,7 @@ export class Rig implements Wire {
   readonly learned: { endpointId: number; address: string; ttlSeconds: number }[] = [];
   readonly counters = new Counters();
   readonly path: QueryPath;
-  private readonly flowWords = new Uint32Array(ringBytes(RING_CELLS_MIN) / 4);
+  readonly notes = new FlowNotes();
   readonly settings: PathSettings;
   opening: Opening = OPENING.open;
   lastAnswer = 0;
@@ -100,14 +138,13 @@ export class Rig implements Wire {
       minTtlSeconds: 0,
       ...settings,
     };
-    initRing(this.flowWords, RING_CELLS_MIN, [1, 2]);
     this.path = new QueryPath(this.settings, {
       memory: this.memory,
       wire: this,
       sink: { learned: (mapping) => this.note(mapping) },
       random: { int: (below) => (this.draws = (this.draws * 31 + 17) % 65_521) % below },
       counters: this.counters,
-      flows: new FlowWriter(this.flowWords, this.memory, this.settings),
+      flows: this.notes,
     });
     this.path.setPorts(this.settings.upstreams.map((_, i) => [4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3]));
     this.path.setPolicy(PolicyIndex.build(SNAPSHOT, null));
@@ -129,16 +166,6 @@ export class Rig implements Wire {
   drop(slot: number): void {
     this.drops.push(slot);
     this.free.push(slot);
-  }
-
-  /** Everything in the flow ring, oldest first. */
-  flows(): FlowRecord[] {
-    const records: FlowRecord[] = [];
-    const reader = new FlowRingReader(this.flowWords, RING_CELLS_MIN);
-    for (let at = reader.oldest(), next = reader.readAt(at); next !== NO_RECORD; at = next, next = reader.readAt(at)) {
-      if (!reader.isPad) records.push(new FlowRecord(reader.record.slice()));
-    }
-    return records;
   }
 
   scratch(): number {

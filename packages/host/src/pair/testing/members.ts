@@ -68,7 +68,7 @@ export class Node {
     return {
       role, listen, upstreams: listen, policyPort: 53, manifestsDir: null, nodeName: 'node', runDir: this.dir,
       stateDir: join(this.dir, role), httpListen: listen[0], unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false,
-      slots: 64, upstreamPorts: 64, tcpIdleTimeoutMs: 1000, tcpConnections: 1, tcpConnectionsPerClient: 1,
+      enableHubble: true, flowCapacity: 1023, slots: 64, upstreamPorts: 64, tcpIdleTimeoutMs: 1000, tcpConnections: 1, tcpConnectionsPerClient: 1,
       rejectResponseCode: 'refused', refusedSearchExpansions: 'refuse', clusterDomain: 'cluster.local', searchDomains: [], dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 10_000,
       maxDeferredDeletes: 10_000, idleConnectionGraceMs: 0, gcIntervalMs: 60_000,
       connectionGcIntervalMs: 60_000, preCachePath: null, responseMaxDelayMs: 100,

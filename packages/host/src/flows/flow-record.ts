@@ -5,32 +5,8 @@
  * One record per query, written when it is over: so a query that a dead member left behind is in the ring of the one that answered
  * it, once, with the time at which it came.
  */
-import { DENY } from '../policy/decide.js';
+import { DENY, LAST_ASKED, OUTCOME, type Outcome } from '@tandem/core';
 import { CELL_BYTES, RECORD, RECORD_CELLS_MAX } from './flow-ring.js';
-
-/** How a query ended. Those up to LAST_ASKED had been sent to an upstream. */
-export const OUTCOME = {
-  answered: 0,
-  /** SERVFAIL: no upstream answered. */
-  upstreamTimeout: 1,
-  /** Kept back: it gave a private address to a name that may have none. */
-  privateAddress: 2,
-  /** SERVFAIL: slots were short, or too many queries under way. */
-  overload: 3,
-  /** By policy: `rule` says which. */
-  refused: 4,
-  /** The address is no known endpoint. */
-  stranger: 5,
-  noSnapshot: 6,
-  queryRate: 7,
-  labelEntropy: 8,
-  /** FORMERR or NOTIMP. */
-  malformed: 9,
-  /** SERVFAIL, unread: it may be what ended its owner. */
-  unparsed: 10,
-} as const;
-export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
-export const LAST_ASKED: Outcome = OUTCOME.overload;
 
 /** Beyond a record's common words (RECORD). */
 export const FLOW = {

@@ -3,30 +3,9 @@
  *
  * Invariant: exactly one record per answer that leaves; `decided` was called for its slot before.
  */
-import { assert } from '../base/assert.js';
-import type { PathSettings } from '../query/settings.js';
-import { SLOT, SLOT_FLAG, slotWord, type SlotMemory } from '../query/slots.js';
-import { FLOW, FLOW_FLAG, flowsOf, kindWord, LAST_ASKED, MESSAGE_AT, MESSAGE_BYTES_MAX, OUTCOME, type Outcome } from './flow-record.js';
+import { assert, type FlowSink, LAST_ASKED, OUTCOME, type Outcome, type PathSettings, SLOT, SLOT_FLAG, type SlotMemory, slotWord } from '@tandem/core';
+import { FLOW, FLOW_FLAG, flowsOf, kindWord, MESSAGE_AT, MESSAGE_BYTES_MAX } from './flow-record.js';
 import { CELL_BYTES, CELL_WORDS, HEADER_WORDS, RECORD, RECORD_KIND, RING, ringCells } from './flow-ring.js';
-
-/** What the query path tells of its queries. */
-export interface FlowSink {
-  /** A batch of events begins. */
-  startBatch(nowMs: number): void;
-  /** The verdict, before all else: `endpointId` 0 for a stranger, `rule` as `PolicyIndex.decide` gives it, or ALLOW_NO_POLICY. */
-  decided(slot: number, endpointId: number, rule: number): void;
-  /** After `decided`: the query ends for this reason, not by an upstream's answer. */
-  end(slot: number, outcome: Outcome): void;
-  /** From here on this revision decides. */
-  setRevision(revision: number): void;
-  /** The answer that leaves. */
-  answer(slot: number, bytes: Uint8Array, offset: number, length: number): void;
-}
-
-/** For a path whose flows nobody wants. */
-export const NO_FLOWS: FlowSink = {
-  startBatch: () => undefined, decided: () => undefined, end: () => undefined, setRevision: () => undefined, answer: () => undefined,
-};
 
 const ADDRESS_WORDS = 4;
 const PREVIOUS_SHIFT = 16;

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { ALLOW_NO_POLICY } from '../policy/decide.js';
-import { SLOT, setReceivedAtMs, slotWord, type SlotMemory } from '../query/slots.js';
-import { FlowRecord, MESSAGE_AT, MESSAGE_BYTES_MAX, OUTCOME } from './flow-record.js';
+import { ALLOW_NO_POLICY, OUTCOME, setReceivedAtMs, SLOT, type SlotMemory, slotWord } from '@tandem/core';
+import { FlowRecord, MESSAGE_AT, MESSAGE_BYTES_MAX } from './flow-record.js';
 import { type CellNumber, FlowRingReader, initRing, NO_RECORD, OVERWRITTEN, RING, RING_CELLS_MIN, ringBytes, ringCells } from './flow-ring.js';
 import { FlowWriter } from './flow-writer.js';
 

@@ -1,0 +1,152 @@
+import fc from 'fast-check';
+import t from 'tap';
+import type { FlowReader, LostFlows, ObservedFlow } from './flow-log.js';
+import { RING_CELLS_MIN } from './flow-ring.js';
+import { RingLog } from './ring-log.js';
+import { contextOf, RingStage } from './testing/stage.js';
+
+/** Two members' rings, read at the agent. */
+function pair(): { log: RingLog; agent: RingStage; proxy: RingStage } {
+  const log = new RingLog('agent', contextOf());
+  const agent = new RingStage(1);
+  const proxy = new RingStage(2);
+  log.add('agent', 0, agent.shared);
+  log.add('dns-proxy', 1, proxy.shared);
+  return { log, agent, proxy };
+}
+
+function isFlow(one: ObservedFlow | LostFlows | null): one is ObservedFlow {
+  return one !== null && 'flow' in one;
+}
+
+/** What is ahead: names of flows, and numbers of lost ones. */
+function rest(reader: FlowReader): (string | number)[] {
+  const all: (string | number)[] = [];
+  for (let one = reader.next(); one !== null; one = reader.next()) all.push(isFlow(one) ? textOf(one) : one.lost);
+  return all;
+}
+
+function behind(reader: FlowReader): string[] {
+  const all: string[] = [];
+  for (let one = reader.previous(); one !== null; one = reader.previous()) all.unshift(textOf(one));
+  return all;
+}
+
+function textOf({ flow }: ObservedFlow): string {
+  const dns = flow.l7?.record?.value as { query: string };
+  return `${dns.query}${flow.isReply === true ? '<' : '>'}`;
+}
+
+t.test('the flows of both are one, in the order of time, forward and back alike', (t) => {
+  fc.assert(fc.property(fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 0, max: 3 })), { maxLength: 60 }), (writes) => {
+    const { log, agent, proxy } = pair();
+    let endedAtMs = 2000;
+    const expected: string[] = [];
+    writes.forEach(([isAgent, passedMs], i) => {
+      endedAtMs += passedMs + 0.001;
+      (isAgent ? agent : proxy).write({ name: `q${i}.`, endedAtMs });
+      expected.push(`q${i}.>`, `q${i}.<`);
+    });
+    t.same(rest(log.read('oldest')), expected);
+    const reader = log.read('newest');
+    t.same(rest(reader), []);
+    t.same(behind(reader), expected);
+    t.same(rest(reader), expected, 'and forth again');
+  }), { numRuns: 200 });
+  t.end();
+});
+
+t.test('a reader may turn anywhere', (t) => {
+  const { log, agent, proxy } = pair();
+  for (let i = 0; i < 20; i++) (i % 3 === 0 ? agent : proxy).write({ name: `q${i}.`, endedAtMs: 2000 + i });
+  fc.assert(fc.property(fc.array(fc.integer({ min: -15, max: 15 }), { maxLength: 20 }), (steps) => {
+    const reader = log.read('oldest');
+    let at = 0;
+    for (const step of steps) {
+      for (let i = 0; i < Math.abs(step); i++) {
+        const one = step > 0 ? reader.next() : reader.previous();
+        const index = step > 0 ? at : at - 1;
+        if (index < 0 || index >= 40) {
+          t.equal(one, null);
+          continue;
+        }
+        t.ok(isFlow(one) && textOf(one) === `q${index >> 1}.${index % 2 === 0 ? '>' : '<'}`, `flow ${index}`);
+        at += Math.sign(step);
+      }
+    }
+  }), { numRuns: 100 });
+  t.end();
+});
+
+t.test('one that is overtaken learns how many flows it missed, exactly', (t) => {
+  const { log, agent, proxy } = pair();
+  const reader = log.read('newest');
+  const slow = log.read('oldest');
+  agent.write({ name: 'first.', endedAtMs: 1 });
+  t.same(rest(slow), ['first.>', 'first.<']);
+  for (let i = 0; i < 3000; i++) agent.write({ name: `q${i}.`, endedAtMs: 10 + i });
+  proxy.write({ name: 'theirs.', endedAtMs: 5 });
+  for (const [one, before] of [[reader, 0], [slow, 2]] as const) {
+    const all = rest(one);
+    const lost = all.filter((text) => typeof text === 'number').reduce((sum, count) => sum + count, 0);
+    const seen = all.filter((text) => typeof text === 'string' && !text.startsWith('theirs')).length;
+    t.ok(lost > 0);
+    t.equal(lost + seen + before, 2 + 6000, 'none is missed without a word');
+    t.ok(all.includes('theirs.>'), "the other member's are there");
+    t.equal(all.at(-1), 'q2999.<');
+  }
+  t.end();
+});
+
+t.test('flows of an outage are at the member that comes back, each once', (t) => {
+  const proxyRing = new RingStage(2);
+  for (let i = 0; i < 50; i++) proxyRing.write({ name: `q${i}.`, endedAtMs: 3000 + i });
+  const log = new RingLog('agent', contextOf());
+  const own = new RingStage(3);
+  log.add('agent', 0, own.shared);
+  const history = log.read('oldest');
+  const follower = log.read('newest');
+  own.write({ name: 'own.', endedAtMs: 9000 });
+  t.same(rest(follower), ['own.>', 'own.<']);
+  log.add('dns-proxy', 1, proxyRing.shared);
+  log.add('dns-proxy', 1, proxyRing.shared);
+  const seen = rest(history);
+  t.equal(seen.length, 102);
+  t.equal(new Set(seen).size, 102);
+  t.same(rest(follower), [], 'what is older than the follower is no news to it');
+  t.end();
+});
+
+t.test('a dead member\'s flows stay; of many that died, the newest two', (t) => {
+  const { log, proxy } = pair();
+  proxy.write({ name: 'last-words.', endedAtMs: 4000 });
+  log.ended(1);
+  t.match(log.members(), [{ role: 'agent', connected: true }, { role: 'dns-proxy', connected: false, stored: 2, seen: 2 }]);
+  t.same(rest(log.read('oldest')), ['last-words.>', 'last-words.<']);
+  const others = [3, 4].map((id) => {
+    const ring = new RingStage(id);
+    log.add('dns-proxy', id, ring.shared);
+    return ring;
+  });
+  t.match(log.members()[1], { connected: true });
+  log.ended(3);
+  t.notOk(proxy.isReleased);
+  log.ended(4);
+  t.ok(proxy.isReleased, 'the oldest is let go of');
+  t.notOk(others[0].isReleased);
+  log.close();
+  t.ok(others.every(({ isReleased }) => isReleased));
+  t.end();
+});
+
+t.test('how full the rings are', (t) => {
+  const { log, agent } = pair();
+  t.match(log.members()[0], { role: 'agent', stored: 0, seen: 0, max: RING_CELLS_MIN / 2 });
+  for (let i = 0; i < 10; i++) agent.write({ name: 'x.', endedAtMs: i });
+  t.match(log.members()[0], { stored: 20, seen: 20 });
+  for (let i = 0; i < 5000; i++) agent.write({ name: 'x.', endedAtMs: i });
+  const [{ stored, seen }] = log.members();
+  t.equal(seen, 10_020);
+  t.ok(stored > 400 && stored < 1100, `${stored} of them are there`);
+  t.end();
+});

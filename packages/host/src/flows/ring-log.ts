@@ -1,0 +1,191 @@
+/**
+ * The flows of both members: this member's ring and those that peers have shared, merged by time. A peer's ring is read in the memory
+ * that both have mapped, so its flows are here as they are written, also with the pair link cut, and stay when the peer dies.
+ *
+ * Invariant: a flow is in one ring, so no merge shows it twice. At most ENDED_MAX rings of members that are gone are kept, the newest.
+ */
+import type { Role } from '@tandem/core';
+import type { DecodeContext } from './decode.js';
+import { NO_RECORD, OVERWRITTEN } from './flow-ring.js';
+import type { FlowLog, FlowReader, LostFlows, MemberFlows, ObservedFlow } from './flow-log.js';
+import { type DecodedRecord, MemberRing, type RingMemory } from './member-ring.js';
+
+const ENDED_MAX = 2;
+
+export class RingLog implements FlowLog {
+  readonly nodeName: string;
+  readonly version: string;
+  /** Own first, then in the order in which they came. */
+  readonly rings: MemberRing[] = [];
+  private readonly role: Role;
+  private readonly context: DecodeContext;
+  private readonly keys = new Map<number, MemberRing>();
+
+  constructor(role: Role, context: DecodeContext) {
+    this.role = role;
+    this.context = context;
+    this.nodeName = context.nodeName;
+    this.version = context.version;
+  }
+
+  /** Takes the memory; a ring that cannot be read, or is known already, is let go of. `key` is the giver's name for it. */
+  add(role: Role, key: number, memory: RingMemory): void {
+    const ring = MemberRing.open(role, memory, this.context);
+    if (ring === null) return;
+    if (this.rings.some(({ id }) => id === ring.id)) {
+      ring.release();
+      return;
+    }
+    this.keys.set(key, ring);
+    if (role === this.role) this.rings.unshift(ring);
+    else this.rings.push(ring);
+  }
+
+  /** The member that shared the ring is gone. */
+  ended(key: number): void {
+    const ring = this.keys.get(key);
+    if (ring === undefined) return;
+    this.keys.delete(key);
+    ring.isEnded = true;
+    const ended = this.rings.filter(({ isEnded }) => isEnded);
+    for (const old of ended.slice(0, Math.max(0, ended.length - ENDED_MAX))) {
+      this.rings.splice(this.rings.indexOf(old), 1);
+      old.release();
+    }
+  }
+
+  read(from: 'oldest' | 'newest'): FlowReader {
+    return new MergedReader(this, from);
+  }
+
+  members(): readonly MemberFlows[] {
+    const roles = [...new Set([this.role, ...this.rings.map(({ role }) => role)])];
+    return roles.map((role): MemberFlows => {
+      const rings = this.rings.filter((ring) => ring.role === role);
+      const living = rings.filter(({ isEnded }) => !isEnded);
+      const sum = (of: (ring: MemberRing) => number): number => rings.reduce((total, ring) => total + of(ring), 0);
+      return {
+        role,
+        connected: living.length > 0,
+        stored: sum((ring) => ring.stored()),
+        max: sum((ring) => ring.max),
+        seen: sum((ring) => ring.seen),
+        uptimeMs: Math.max(0, ...living.map(({ sinceMs }) => Date.now() - sinceMs)),
+      };
+    });
+  }
+
+  close(): void {
+    for (const ring of this.rings.splice(0)) ring.release();
+  }
+}
+
+/** A place in one ring: before flow `half` of the record at `at`. */
+class Cursor {
+  readonly ring: MemberRing;
+  at: number;
+  half = 0;
+  /** Number of the flow that comes next; null before the first. */
+  expected: number | null;
+
+  constructor(ring: MemberRing, from: 'oldest' | 'newest') {
+    this.ring = ring;
+    const newest = ring.newest();
+    this.at = from === 'oldest' ? ring.oldest() : newest.place;
+    this.expected = from === 'oldest' ? null : newest.flow;
+  }
+
+  /** The record that holds the next flow. */
+  ahead(): DecodedRecord | typeof NO_RECORD | typeof OVERWRITTEN {
+    return this.ring.after(this.at);
+  }
+
+  /** The record that holds the flow before. */
+  behind(): DecodedRecord | null {
+    if (this.half === 0) return this.ring.before(this.at);
+    const here = this.ring.after(this.at);
+    return here === NO_RECORD || here === OVERWRITTEN ? null : here;
+  }
+
+  take(record: DecodedRecord): ObservedFlow {
+    const flow = record.flows[this.half++];
+    this.expected = (record.firstFlow + this.half) >>> 0;
+    this.at = record.place;
+    if (this.half < record.flows.length) return flow;
+    this.at = record.next;
+    this.half = 0;
+    return flow;
+  }
+
+  takeBack(record: DecodedRecord): ObservedFlow {
+    const half = this.half === 0 ? record.flows.length : this.half;
+    this.at = record.place;
+    this.half = half - 1;
+    this.expected = (record.firstFlow + this.half) >>> 0;
+    return record.flows[this.half];
+  }
+
+  /** Goes on behind what was overwritten; how many flows that were. */
+  skip(): number {
+    const before = this.expected;
+    this.at = this.ring.resume();
+    this.half = 0;
+    const record = this.ahead();
+    const isThere = record !== NO_RECORD && record !== OVERWRITTEN;
+    this.expected = isThere ? record.firstFlow : this.ring.seen;
+    return before === null ? 0 : (this.expected - before) >>> 0;
+  }
+}
+
+class MergedReader implements FlowReader {
+  private readonly log: RingLog;
+  private readonly cursors = new Map<MemberRing, Cursor>();
+  /** Of a reader that began at the newest: what is in a ring that comes later, but older than this, is not news. */
+  private readonly fromMs: number;
+
+  constructor(log: RingLog, from: 'oldest' | 'newest') {
+    this.log = log;
+    this.fromMs = from === 'oldest' ? -Infinity : Date.now();
+    for (const ring of log.rings) this.cursors.set(ring, new Cursor(ring, from));
+  }
+
+  previous(): ObservedFlow | null {
+    let latest: { cursor: Cursor; record: DecodedRecord } | null = null;
+    for (const cursor of this.cursors.values()) {
+      const record = cursor.behind();
+      if (record !== null && (latest === null || record.endedAtMs > latest.record.endedAtMs)) latest = { cursor, record };
+    }
+    return latest === null ? null : latest.cursor.takeBack(latest.record);
+  }
+
+  next(): ObservedFlow | LostFlows | null {
+    this.meetRings();
+    let first: { cursor: Cursor; record: DecodedRecord } | null = null;
+    for (const cursor of this.cursors.values()) {
+      let record = cursor.ahead();
+      if (record === OVERWRITTEN) {
+        const lost = cursor.skip();
+        if (lost > 0) return { lost };
+        record = cursor.ahead();
+      }
+      if (record === NO_RECORD || record === OVERWRITTEN) continue;
+      if (first === null || record.endedAtMs < first.record.endedAtMs) first = { cursor, record };
+    }
+    return first === null ? null : first.cursor.take(first.record);
+  }
+
+  private meetRings(): void {
+    const { rings } = this.log;
+    if (rings.length === this.cursors.size && rings.every((ring) => this.cursors.has(ring))) return;
+    for (const ring of this.cursors.keys()) if (!rings.includes(ring)) this.cursors.delete(ring);
+    for (const ring of rings) if (!this.cursors.has(ring)) this.cursors.set(ring, this.cursorOfNew(ring));
+  }
+
+  private cursorOfNew(ring: MemberRing): Cursor {
+    const cursor = new Cursor(ring, 'oldest');
+    for (let record = cursor.ahead(); typeof record !== 'number' && record.flows[0].timeMs < this.fromMs; record = cursor.ahead()) {
+      for (let i = 0; i < record.flows.length; i++) cursor.take(record);
+    }
+    return cursor;
+  }
+}
