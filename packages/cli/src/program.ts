@@ -12,6 +12,7 @@ import { addNotYet } from './commands/not-yet.js';
 import { observeCommand } from './commands/observe.js';
 import { policyListCommand } from './commands/policy-list.js';
 import { policyTraceCommand } from './commands/policy-trace.js';
+import { policySuggestCommand } from './commands/policy-suggest.js';
 import { policyValidateCommand } from './commands/policy-validate.js';
 import { statusCommand } from './commands/status.js';
 import { upCommand } from './commands/up.js';
@@ -48,7 +49,7 @@ function programFor(io: Io, programs: Readonly<Record<Role, string>>): Command {
     cacheListCommand(io), cacheCleanCommand(io), cacheExportCommand(io), cacheImportCommand(io),
   ]));
   program.addCommand(group('endpoint', 'The local pods.', [endpointListCommand(io)]));
-  program.addCommand(group('policy', 'The policies.', [policyListCommand(io), policyTraceCommand(io), policyValidateCommand(io)]));
+  program.addCommand(group('policy', 'The policies.', [policyListCommand(io), policyTraceCommand(io), policySuggestCommand(io), policyValidateCommand(io)]));
   program.addCommand(drillCommand(io, DRILLS));
   addNotYet(program, '');
   for (const noun of program.commands) addNotYet(noun, noun.name());

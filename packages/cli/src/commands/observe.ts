@@ -167,7 +167,7 @@ function rawFilters({ whitelist, blacklist }: GetFlowsRequest): string {
   }, { lineWidth: 0 });
 }
 
-function parseCount(text: string): bigint {
+export function parseCount(text: string): bigint {
   if (!/^[0-9]{1,20}$/.test(text) || BigInt(text) === 0n || BigInt(text) > UINT64_MAX) throw new InvalidArgumentError('a number of flows is expected, 1 or more.');
   return BigInt(text);
 }
