@@ -1,5 +1,4 @@
 /** The one door of `host`. */
-export type { FlowLog, FlowReader, LostFlows, MemberFlows, ObservedFlow } from './flows/flow-log.js';
 export * from './control/index.js';
 export * from './dataplane/index.js';
 export { type FlowLog, type FlowReader, type LostFlows, type MemberFlows, type ObservedFlow } from './flows/flow-log.js';
