@@ -12,7 +12,7 @@ export interface WatchedPage {
   readonly page: Page;
   readonly context: BrowserContext;
   /** Violations, console errors, exceptions, requests to other origins; a failed request to a dead member is none. */
-  readonly faults: readonly string[];
+  readonly faults: string[];
 }
 
 export type Look = NonNullable<Parameters<Browser['newContext']>[0]>;
