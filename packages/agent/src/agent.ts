@@ -8,7 +8,7 @@
 import { statSync } from 'node:fs';
 import { AppError } from '@tandem/core';
 import {
-  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, startHttpServers, startPairServer, succeed,
+  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startHttpServers, startPairServer, succeed,
 } from '@tandem/host';
 import { statusPageFiles } from '@tandem/status-page';
 import { type LoadedManifests, type ManifestFolder, watchManifestFolder } from './manifest-folder.js';
@@ -22,7 +22,7 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
   const member = new Member({ settings, version, log, fail, onSucceeded });
   member.mappings.restore();
   const http = await startHttpServers(
-    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null, page: statusPageFiles() },
+    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null, page: statusPageFiles(), flows: member.flows },
     new MemberView(member),
   );
   onStop(() => http.close());
@@ -58,7 +58,9 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
   }
   onStop(({ awaitsPeer }) => member.stop(awaitsPeer));
   const plane = await member.serve({ legacy: legacy?.listeners ?? null, httpFd: http.fd });
-  log.info('serving', { listen: plane.addresses, http: http.listen });
+  const hubble = await serveFlows(member, fail);
+  if (hubble !== null) onStop(() => hubble.close());
+  log.info('serving', { listen: plane.addresses, http: http.listen, hubble: hubble?.address ?? 'off' });
   // Closed first: while the sockets are given up, no newer policy can be applied here.
   if (folder !== null) onStop(() => folder.close());
   return { reload: () => folder?.reload() };

@@ -5,7 +5,7 @@
  * what its peer allows.
  */
 import {
-  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, startHttpServers, startPairClient, succeed,
+  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startHttpServers, startPairClient, succeed,
 } from '@tandem/host';
 import { statusPageFiles } from '@tandem/status-page';
 
@@ -18,7 +18,7 @@ export async function startDnsProxy({ settings, version, log, fail, onStop, onSu
   const member = new Member({ settings, version, log, fail, onSucceeded });
   member.mappings.restore();
   const http = await startHttpServers(
-    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null, page: statusPageFiles() },
+    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null, page: statusPageFiles(), flows: member.flows },
     new MemberView(member),
   );
   onStop(() => http.close());
@@ -43,6 +43,8 @@ export async function startDnsProxy({ settings, version, log, fail, onStop, onSu
 
   onStop(({ awaitsPeer }) => member.stop(awaitsPeer));
   const plane = await member.serve({ legacy: legacy?.listeners ?? null, httpFd: http.fd });
-  log.info('serving', { listen: plane.addresses, http: http.listen });
+  const hubble = await serveFlows(member, fail);
+  if (hubble !== null) onStop(() => hubble.close());
+  log.info('serving', { listen: plane.addresses, http: http.listen, hubble: hubble?.address ?? 'off' });
   return { reload: () => undefined };
 }
