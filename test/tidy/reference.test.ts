@@ -1,9 +1,15 @@
 import t from 'tap';
 import { readRepositoryFile } from '../harness/repository.js';
+import { METRICS_PAGE, METRICS_PAGE_COMMAND, metricsPage } from './metrics-page.js';
 import { SETTINGS_PAGE, SETTINGS_PAGE_COMMAND, settingsPage } from './settings-page.js';
 
 t.test('the page of settings says what the daemons read', (t) => {
   t.equal(readRepositoryFile(SETTINGS_PAGE), settingsPage(), `write it anew: ${SETTINGS_PAGE_COMMAND}`);
+  t.end();
+});
+
+t.test('the page of metrics says what a scrape gives', (t) => {
+  t.equal(readRepositoryFile(METRICS_PAGE), metricsPage(), `write it anew: ${METRICS_PAGE_COMMAND}`);
   t.end();
 });
 

@@ -5,6 +5,7 @@ export { type FlowLog, type FlowReader, type LostFlows, type MemberFlows, type O
 export { serveFlows } from './member/serve-flows.js';
 export { type HubbleServer, startHubbleServer } from './hubble/server.js';
 export { Member, POLICY_FROM_ANYWHERE_MS } from './member/member.js';
+export { MEMBER_METRICS } from './member/member-metrics.js';
 export { MemberView } from './member/member-view.js';
 export { type PairClient, startPairClient } from './pair/client.js';
 export { type PairServer, startPairServer } from './pair/server.js';

@@ -152,6 +152,8 @@ function readOne(row: SettingRow, text: string): Value {
       const name = text.replace(/\.$/, '');
       return inRange(row, name.length) && name.split('.').every((label) => LABEL.test(label)) ? name.toLowerCase() : null;
     }
+    case 'prefix':
+      return inRange(row, text.length) && /^(?![0-9])[0-9A-Za-z_]*$/.test(text) ? text : null;
     case 'text':
     case 'files':
       return inRange(row, text.length) && !/\p{Cc}/u.test(text) ? text : null;

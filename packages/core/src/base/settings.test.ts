@@ -43,7 +43,7 @@ t.test('without any raw value every setting has its documented default', (t) => 
     maxDeferredDeletes: 10_000, idleConnectionGraceMs: 0, gcIntervalMs: 60_000,
     connectionGcIntervalMs: 60_000, preCachePath: null, responseMaxDelayMs: 100, concurrencyLimit: 0,
     concurrencyGraceMs: 0, pairListen: null, pairConnect: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null,
-    hubbleListen: '/run/tandem/agent-hubble.sock', hubbleTlsCertFile: null, hubbleTlsKeyFile: null, hubbleTlsClientCaFiles: [], logLevel: 'info', logFormat: 'json',
+    hubbleListen: '/run/tandem/agent-hubble.sock', hubbleTlsCertFile: null, hubbleTlsKeyFile: null, hubbleTlsClientCaFiles: [], metricsCiliumPrefix: 'cilium_', logLevel: 'info', logFormat: 'json',
   });
   t.ok(Object.isFrozen(settings));
   t.strictSame(notices, []);
@@ -72,6 +72,8 @@ t.test('each kind of value is read from its text', (t) => {
 
 t.test('a value out of range is refused with place, value and range', (t) => {
   const table: readonly [RawSetting, string, string][] = [
+    [flag('metrics-cilium-prefix', '9_'), 'USAGE', '--metrics-cilium-prefix: "9_" is not allowed; allowed: 0 to 32 letters, digits and "_", no digit in front'],
+    [flag('metrics-cilium-prefix', 'cilium.'), 'USAGE', '--metrics-cilium-prefix: "cilium." is not allowed'],
     [flag('slots', '63'), 'USAGE', '--slots: "63" is not allowed; allowed: 64 to 32767'],
     [flag('slots', '99999999999'), 'USAGE', '--slots: "99999999999" is not allowed; allowed: 64 to 32767'],
     [flag('slots', '1e3'), 'USAGE', '--slots: "1e3" is not allowed; allowed: 64 to 32767'],

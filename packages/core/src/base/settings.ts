@@ -77,6 +77,8 @@ export interface Settings {
   readonly hubbleTlsKeyFile: string | null;
   /** PEM files; empty: clients show no certificate. */
   readonly hubbleTlsClientCaFiles: readonly string[];
+  /** In front of the names of metrics that Cilium has, too; '': nothing. */
+  readonly metricsCiliumPrefix: string;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly logFormat: 'json' | 'text';
 }
@@ -95,7 +97,7 @@ export interface SettingFacts {
 
 /** How the text of a value is read. `addresses`, `names` and `files` are lists (the flag may be repeated), all others are single. */
 export type SettingKind =
-  | 'addresses' | 'address' | 'address or socket' | 'names' | 'files' | 'name' | 'integer' | 'duration' | 'boolean' | 'choice' | 'text';
+  | 'addresses' | 'address' | 'address or socket' | 'names' | 'files' | 'name' | 'prefix' | 'integer' | 'duration' | 'boolean' | 'choice' | 'text';
 
 export interface SettingRow {
   /** Without dashes in front; the key in a `--config` file. */
@@ -329,6 +331,10 @@ const honoured = [
     status: 'honoured', why: `who signed the certificates of its clients (PEM); clients without one are then refused; up to ${FILES_MAX}; may be repeated`,
   },
   {
+    name: 'metrics-cilium-prefix', field: 'metricsCiliumPrefix', kind: 'prefix', unit: 'PREFIX', default: 'cilium_', min: 0, max: 32,
+    status: 'honoured', why: "in front of the names of metrics that Cilium has, too; 'tandem_' or nothing where Cilium itself runs on the node",
+  },
+  {
     name: 'log-level', field: 'logLevel', kind: 'choice', unit: 'LEVEL', default: 'info',
     choices: ['debug', 'info', 'warn', 'error'], status: 'honoured', why: 'what is logged',
   },
@@ -412,6 +418,8 @@ export function rangeTextOf(row: SettingRow): string {
     case 'names':
     case 'name':
       return `a domain name of up to ${row.max} characters, labels of letters, digits, "-" and "_"`;
+    case 'prefix':
+      return `${row.min} to ${row.max} letters, digits and "_", no digit in front`;
     case 'text':
     case 'files':
       return `${row.min} to ${row.max} characters`;

@@ -101,11 +101,17 @@ export class Exchange {
     } else if (this.question?.own.isDone === false) this.question.own.step();
   }
 
-  /** When the peer will be late; null while it owes nothing. */
-  get deadlineMs(): number | null {
+  /** When the oldest message was sent that the peer has not answered; null while it owes nothing. */
+  get unansweredSinceMs(): number | null {
     const oldest = this.unacked.length === 0 ? null : this.unacked[0].sentMs;
     if (oldest === null && this.askedMs === null) return null;
-    return Math.min(oldest ?? Infinity, this.askedMs ?? Infinity) + ACK_WITHIN_MS;
+    return Math.min(oldest ?? Infinity, this.askedMs ?? Infinity);
+  }
+
+  /** When the peer will be late; null while it owes nothing. */
+  get deadlineMs(): number | null {
+    const sinceMs = this.unansweredSinceMs;
+    return sinceMs === null ? null : sinceMs + ACK_WITHIN_MS;
   }
 
   /** Why the link is to be given up by now, or null. */

@@ -103,6 +103,11 @@ export class HeldMember {
     return !this.isGone;
   }
 
+  /** When its data plane was seen to turn last; 0 before the first time. */
+  get beatAtMs(): number {
+    return this.watch.beatAtMs;
+  }
+
   /** True when nothing is left to do: drop it. */
   get isDone(): boolean {
     return this.retireAtMs === -Infinity;

@@ -13,6 +13,7 @@ const STALE_TICKS = 3;
 
 export class PeerWatch {
   private lastBeat: number | null = null;
+  private beatAt = 0;
   private silentTicks = 0;
   private nextTickMs = 0;
 
@@ -25,6 +26,11 @@ export class PeerWatch {
     return this.nextTickMs;
   }
 
+  /** When a beat was seen last; 0 before the first. */
+  get beatAtMs(): number {
+    return this.beatAt;
+  }
+
   /** As the last tick found it. */
   get isStale(): boolean {
     return this.silentTicks >= STALE_TICKS;
@@ -35,6 +41,7 @@ export class PeerWatch {
     this.nextTickMs = nowMs + PEER_TICK_MS;
     if (beat !== this.lastBeat) {
       this.lastBeat = beat;
+      this.beatAt = nowMs;
       this.silentTicks = 0;
     } else {
       this.silentTicks++;

@@ -1,12 +1,23 @@
 /**
- * Metrics in Prometheus text form. Nothing is counted here: each scrape reads what others count, such as the data
- * plane's words in shared memory, so the query path pays nothing. Every counter has its own name, `tandem_…_total`; what
- * Cilium exports too is there under Cilium's name as well, so that existing dashboards work.
+ * Metrics in Prometheus text form, from rows that say what each is called, means, and is read from. Nothing is counted here: a scrape
+ * reads what others count, such as the data plane's words in shared memory, so the query path pays nothing for it.
+ *
+ * Invariant: every name is in one row, and a sample has exactly the labels that its row names, besides `node` and `role`, which all
+ * have. It does not know what a member is.
  */
 import type { Role } from '@tandem/core';
-import { Counter, Gauge, Registry, type Metric } from 'prom-client';
+import { Registry, type Metric } from 'prom-client';
 
 export type Labels = Readonly<Record<string, string>>;
+
+/** Counts of a histogram that is filled elsewhere. */
+export interface HistogramReading {
+  /** Upper bounds in milliseconds, ascending. */
+  readonly boundsMs: readonly number[];
+  /** Counts per bucket, not cumulative; one more than there are bounds: the rest. */
+  readonly buckets: readonly number[];
+  readonly sumMs: number;
+}
 
 /** One value per label set. */
 export interface Sample {
@@ -14,129 +25,86 @@ export interface Sample {
   readonly value: number;
 }
 
-export interface LatencyReading {
-  /** Counts per bucket, not cumulative; one more than there are bounds: the rest. */
-  readonly buckets: readonly number[];
-  readonly sumMs: number;
+export interface HistogramSample {
+  readonly labels: Labels;
+  readonly value: HistogramReading;
 }
 
-/** Counters of the query path that Cilium exports too, by our name. */
-const CILIUM_NAMES: Readonly<Record<string, { readonly name: string; readonly help: string; readonly labels: Labels }>> = {
-  queries: l7('received'),
-  allowed: l7('forwarded'),
-  denied: l7('denied'),
-  malformed: l7('parse_errors'),
-  semaphore_rejected: {
-    name: 'cilium_fqdn_semaphore_rejected_total', help: 'Queries over the concurrency limit.', labels: {},
-  },
-  hold_timeout: {
-    name: 'cilium_proxy_datapath_update_timeout_total', help: 'Answers released before the datapath was open.', labels: {},
-  },
-};
+interface RowBase {
+  /** Whole, but for the prefix where `isCiliums`. Seconds and bytes, as Prometheus has it. */
+  readonly name: string;
+  readonly help: string;
+  /** By name: what values the label has, and how many at most. Absent: the metric has none. */
+  readonly labels?: Labels;
+  /** Cilium has it: a setting gives the prefix of its name. */
+  readonly isCiliums?: boolean;
+}
 
-const LATENCY_NAME = 'cilium_proxy_upstream_reply_seconds';
-const LATENCY_LABELS: Labels = { error: 'allow', protocol_l7: 'dns', scope: 'totalTime' };
+/** `read`: a number, or a sample per label set; no sample for what is not known now. */
+export type MetricRow<S> =
+  | (RowBase & { readonly type: 'counter' | 'gauge'; readonly read: (source: S) => number | readonly Sample[] })
+  | (RowBase & { readonly type: 'histogram'; readonly read: (source: S) => readonly HistogramSample[] });
+
+export interface MetricsOptions<S> {
+  readonly rows: readonly MetricRow<S>[];
+  readonly source: S;
+  readonly role: Role;
+  readonly nodeName: string;
+  readonly ciliumPrefix: string;
+}
+
+/** A line of the text form, as prom-client takes it. */
+interface Value {
+  readonly metricName?: string;
+  readonly labels: Labels;
+  readonly value: number;
+}
+
 const MS_PER_SECOND = 1_000;
-const MICROSECONDS_PER_SECOND = 1e6;
 
-export class Metrics {
-  readonly #registry = new Registry();
-  readonly #counters = new Map<string, { readonly label: Labels; readonly read: () => number }[]>();
+export class Metrics<S> {
+  private readonly registry = new Registry();
 
-  constructor(role: Role) {
-    this.#registry.setDefaultLabels({ role });
-  }
-
-  /** `help` names the words of the array that `read` returns, in order. */
-  registerCounters(help: Readonly<Record<string, string>>, read: () => Float64Array): void {
-    Object.entries(help).forEach(([name, text], index) => {
-      this.#counter({ name: `tandem_${name}_total`, help: text, labels: {} }, () => read()[index]);
-      if (Object.hasOwn(CILIUM_NAMES, name)) this.#counter(CILIUM_NAMES[name], () => read()[index]);
-    });
-  }
-
-  /** One counter whose value is kept elsewhere. `name` is whole, `…_total`. */
-  registerCounter(metric: { readonly name: string; readonly help: string; readonly labels?: Labels }, read: () => number): void {
-    this.#counter({ labels: {}, ...metric }, read);
-  }
-
-  /** A number, or a sample per label set (all with the same label names, given in `labelNames`). */
-  registerGauge(
-    metric: { readonly name: string; readonly help: string; readonly labelNames?: readonly string[] },
-    read: () => number | readonly Sample[],
-  ): void {
-    new Gauge({
-      name: metric.name, help: metric.help, labelNames: [...(metric.labelNames ?? [])], registers: [this.#registry],
-      collect() {
-        const reading = read();
-        this.reset();
-        if (typeof reading === 'number') this.set(reading);
-        else for (const { labels, value } of reading) this.set(labels, value);
-      },
-    });
-  }
-
-  /** Time from a query's arrival to its answer; upper bounds in milliseconds, ascending. */
-  registerLatency(boundsMs: readonly number[], read: () => LatencyReading): void {
-    // prom-client's own histogram can only observe; this one shows buckets that were filled elsewhere.
-    const histogram = {
-      name: LATENCY_NAME, help: 'Seconds from the arrival of a query to its answer.', type: 'histogram', aggregator: 'sum',
-      get: () => Promise.resolve({
-        name: LATENCY_NAME, help: histogram.help, type: 'histogram', aggregator: 'sum', values: histogramValues(boundsMs, read()),
-      }),
-    };
-    this.#registry.registerMetric(histogram as unknown as Metric);
-  }
-
-  /** Memory and processor time of this process, under the names that every Prometheus client uses. */
-  registerProcess(): void {
-    const startedAtSeconds = Date.now() / MS_PER_SECOND - process.uptime();
-    this.registerGauge({ name: 'process_resident_memory_bytes', help: 'Resident memory.' }, () => process.memoryUsage.rss());
-    this.registerGauge({ name: 'process_start_time_seconds', help: 'Start of the process since 1970.' }, () => startedAtSeconds);
-    this.registerCounter({ name: 'process_cpu_seconds_total', help: 'User and system processor time.' }, () => {
-      const { user, system } = process.cpuUsage();
-      return (user + system) / MICROSECONDS_PER_SECOND;
-    });
+  constructor(options: MetricsOptions<S>) {
+    const { rows, source, role, nodeName, ciliumPrefix } = options;
+    this.registry.setDefaultLabels({ node: nodeName, role });
+    for (const row of rows) this.register(row, metricName(row, ciliumPrefix), source);
   }
 
   text(): Promise<string> {
-    return this.#registry.metrics();
+    return this.registry.metrics();
   }
 
-  #counter(metric: { readonly name: string; readonly help: string; readonly labels: Labels }, read: () => number): void {
-    const parts = this.#counters.get(metric.name);
-    if (parts !== undefined) {
-      parts.push({ label: metric.labels, read });
-      return;
-    }
-    const all = [{ label: metric.labels, read }];
-    this.#counters.set(metric.name, all);
-    new Counter({
-      name: metric.name, help: metric.help, labelNames: Object.keys(metric.labels), registers: [this.#registry],
-      collect() {
-        this.reset();
-        for (const part of all) this.inc(part.label, part.read());
-      },
-    });
+  private register(row: MetricRow<S>, name: string, source: S): void {
+    const { help, type } = row;
+    // prom-client's own metrics keep values; here they are read when they are asked for.
+    const metric = {
+      name, help, type, aggregator: 'sum', get: () => Promise.resolve({ name, help, type, aggregator: 'sum', values: valuesOf(row, name, source) }),
+    };
+    this.registry.registerMetric(metric as unknown as Metric);
   }
 }
 
-function l7(rule: string): { name: string; help: string; labels: Labels } {
-  return {
-    name: 'cilium_policy_l7_total', help: 'DNS queries by what policy made of them.', labels: { rule, proxy_type: 'fqdn' },
-  };
+export function metricName(row: { readonly name: string; readonly isCiliums?: boolean }, ciliumPrefix: string): string {
+  return row.isCiliums === true ? `${ciliumPrefix}${row.name}` : row.name;
 }
 
-function histogramValues(boundsMs: readonly number[], reading: LatencyReading): unknown[] {
+function valuesOf<S>(row: MetricRow<S>, name: string, source: S): Value[] {
+  if (row.type === 'histogram') return row.read(source).flatMap((sample) => histogramValues(name, sample));
+  const reading = row.read(source);
+  return typeof reading === 'number' ? [{ labels: {}, value: reading }] : [...reading];
+}
+
+function histogramValues(name: string, { labels, value: { boundsMs, buckets, sumMs } }: HistogramSample): Value[] {
   let cumulative = 0;
-  const values = reading.buckets.map((count, index) => {
+  const values = buckets.map((count, index): Value => {
     cumulative += count;
     const le = index < boundsMs.length ? String(boundsMs[index] / MS_PER_SECOND) : '+Inf';
-    return { metricName: `${LATENCY_NAME}_bucket`, labels: { ...LATENCY_LABELS, le }, value: cumulative };
+    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: cumulative };
   });
   return [
     ...values,
-    { metricName: `${LATENCY_NAME}_sum`, labels: LATENCY_LABELS, value: reading.sumMs / MS_PER_SECOND },
-    { metricName: `${LATENCY_NAME}_count`, labels: LATENCY_LABELS, value: cumulative },
+    { metricName: `${name}_sum`, labels, value: sumMs / MS_PER_SECOND },
+    { metricName: `${name}_count`, labels, value: cumulative },
   ];
 }

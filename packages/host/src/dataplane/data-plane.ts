@@ -58,6 +58,8 @@ export interface Gauges {
   readonly held: number;
   /** 0: no; 1: told to end, and reading until the peer does; 2: reading no more, finishing what is under way. */
   readonly draining: number;
+  /** When the peer's data plane was seen to turn last, as `heartbeatMs`; 0: there is no peer. */
+  readonly peerHeartbeatMs: number;
 }
 
 export class DataPlane {
@@ -146,6 +148,7 @@ export class DataPlane {
       adopted: words[GAUGE.adopted],
       held: words[GAUGE.held],
       draining: words[GAUGE.draining],
+      peerHeartbeatMs: words[GAUGE.peerHeartbeatMs],
     };
   }
 

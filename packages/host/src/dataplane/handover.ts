@@ -81,6 +81,11 @@ export class Handover {
     return this.holder.adopted;
   }
 
+  /** When the peer's data plane was seen to turn last; 0: there is no peer. */
+  get peerBeatAtMs(): number {
+    return this.holder.peerBeatAtMs;
+  }
+
   /** Our sockets for the addresses, from wherever they are to be had; see Giver. */
   acquire(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null): OwnSockets {
     return this.giver.acquire(addresses, legacy, () => this.holder.serve());

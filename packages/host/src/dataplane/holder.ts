@@ -70,6 +70,13 @@ export class Holder {
     return [...this.incoming].filter(({ held }) => held?.isAdopted === true).length;
   }
 
+  /** When the data plane of a member that lives was seen to turn last; 0: there is none. */
+  get peerBeatAtMs(): number {
+    let beatAtMs = 0;
+    for (const { held } of this.incoming) if (held?.isAlive === true) beatAtMs = Math.max(beatAtMs, held.beatAtMs);
+    return beatAtMs;
+  }
+
   nextDeadlineMs(): number {
     let deadline = Infinity;
     for (const { held } of this.incoming) if (held !== null) deadline = Math.min(deadline, held.nextDeadlineMs());

@@ -225,6 +225,7 @@ export class DataPlaneLoop {
     gauges[GAUGE.adopted] = this.handover.adopted;
     gauges[GAUGE.held] = this.handover.isHeld ? 1 : 0;
     gauges[GAUGE.draining] = this.stopping ? (this.isQuiet ? 2 : 1) : 0;
+    gauges[GAUGE.peerHeartbeatMs] = this.handover.peerBeatAtMs;
   }
 
   /** Queries have timed out since an upstream last answered. */

@@ -18,8 +18,8 @@ export interface WorkerData {
 }
 
 /** Float64 words of `WorkerData.gauges`. */
-export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3, redundant: 4, adopted: 5, held: 6, draining: 7 } as const;
-export const GAUGE_WORDS = 8;
+export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3, redundant: 4, adopted: 5, held: 6, draining: 7, peerHeartbeatMs: 8 } as const;
+export const GAUGE_WORDS = 9;
 
 /** Where a flow ring lies: in a journal, to be mapped again by its descriptor, or in memory that is shared between threads alone. */
 export type FlowsAt = { readonly journalFd: number } | { readonly memory: SharedArrayBuffer };

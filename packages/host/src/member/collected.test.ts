@@ -59,8 +59,8 @@ t.test('a zombie is a row of source connection, and counted', async (t) => {
   t.ok(Date.parse(row['expiration-time']) > Date.now(), 'the next pass over the connections');
   const text = await view.metricsText();
   for (const line of [
-    'cilium_fqdn_alive_zombie_connections{endpoint="1",role="agent"} 1', 'cilium_fqdn_active_names{endpoint="1",role="agent"} 1',
-    'cilium_fqdn_active_ips{endpoint="1",role="agent"} 1', 'tandem_zombies{role="agent"} 1', 'tandem_zombies_evicted_total{role="agent"} 0', 'tandem_mappings{role="agent"} 1',
+    'cilium_fqdn_alive_zombie_connections{endpoint="1",node="node",role="agent"} 1', 'cilium_fqdn_active_names{endpoint="1",node="node",role="agent"} 1',
+    'cilium_fqdn_active_ips{endpoint="1",node="node",role="agent"} 1', 'tandem_zombies{node="node",role="agent"} 1', 'tandem_zombies_evicted_total{node="node",role="agent"} 0', 'tandem_mappings{node="node",role="agent"} 1',
   ]) t.ok(text.includes(line), line);
   t.strictSame(view.cacheClean(null), { removed: 3 });
   t.strictSame(view.cacheList(ALL), []);

@@ -77,5 +77,5 @@ t.test('the HTTP address is shown as it was bound', (t) => {
 
 t.test('metrics are there before there is anything to measure', async (t) => {
   const { view } = viewed(t);
-  t.match(await view.metricsText(), /tandem_policy_revision\{role="agent"\} 0\n/);
+  t.match(await view.metricsText(), /tandem_policy_revision\{node="node",role="agent"\} 0\n/);
 });

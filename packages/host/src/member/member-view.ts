@@ -1,6 +1,6 @@
 /** A member as its HTTP API and CLI show it. */
 import {
-  AppError, type ConnectionRequest, type ConnectionTrace, COUNTERS, type EndpointCounts, nameMatcher, formatSocketAddress, LATENCY_BUCKETS_MS, type PolicyIndex, type Role, type Snapshot, trace, traceConnection, type TraceRequest,
+  AppError, type ConnectionRequest, type ConnectionTrace, nameMatcher, formatSocketAddress, LATENCY_BUCKETS_MS, type PolicyIndex, type Role, type Snapshot, trace, traceConnection, type TraceRequest,
   type TraceResult, underSettings,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
@@ -8,9 +8,9 @@ import { entriesOf, mappingsOf } from '../control/cache-entries.js';
 import type {
   CacheCleaned, CacheEntry, CacheFilter, CacheImported, CacheRow, DaemonView, DataPlaneStatus, EndpointView, LatencyStatus, PolicyView, QueryCounters, Readiness, StatusView,
 } from '../control/daemon-view.js';
-import { Metrics, type Sample } from '../control/metrics.js';
 import { CacheRows } from './cache-rows.js';
 import type { Member } from './member.js';
+import { memberMetrics } from './member-metrics.js';
 import { bring } from './pre-cache.js';
 import { wallTimes } from './wall-times.js';
 
@@ -22,12 +22,12 @@ const NO_LATENCIES = { buckets: LATENCY_BUCKETS_MS.map(() => 0).concat(0), sumMs
 export class MemberView implements DaemonView {
   readonly role: Role;
   private readonly member: Member;
-  private readonly metrics: Metrics;
+  private readonly metrics: ReturnType<typeof memberMetrics>;
 
   constructor(member: Member) {
     this.role = member.settings.role;
     this.member = member;
-    this.metrics = metricsOf(member);
+    this.metrics = memberMetrics(member);
   }
 
   ready(): Readiness {
@@ -185,78 +185,6 @@ export class MemberView implements DaemonView {
       failed: all.upstream_timeout + all.semaphore_rejected + all.shed,
     };
   }
-}
-
-function metricsOf(member: Member): Metrics {
-  const metrics = new Metrics(member.settings.role);
-  const none = new Float64Array(Object.keys(COUNTERS).length);
-  metrics.registerProcess();
-  metrics.registerCounters(COUNTERS, () => member.dataPlane?.counters.words ?? none);
-  metrics.registerCounter(
-    { name: 'cilium_fqdn_gc_deletions_total', help: 'Mappings that collection ended: expired, or of a pod that is gone.' },
-    () => member.mappings.collected,
-  );
-  metrics.registerLatency(
-    LATENCY_BUCKETS_MS,
-    () => member.dataPlane?.counters.latencies('answered') ?? NO_LATENCIES,
-  );
-  metrics.registerGauge({ name: 'tandem_under_way', help: 'Queries under way.' }, () => member.dataPlane?.gauges().underWay ?? 0);
-  metrics.registerGauge(
-    { name: 'tandem_tcp_connections', help: 'TCP connections from clients.' },
-    () => member.dataPlane?.gauges().tcpConnections ?? 0,
-  );
-  metrics.registerGauge({ name: 'tandem_slots_free', help: 'Slots without a query.' }, () => member.dataPlane?.gauges().freeSlots ?? 0);
-  metrics.registerGauge(
-    { name: 'tandem_redundant', help: '1 while each member could answer for the other.' },
-    () => member.dataPlane?.gauges().redundant ?? 0,
-  );
-  metrics.registerGauge({ name: 'tandem_adopted', help: 'Members that are being answered for.' }, () => member.dataPlane?.gauges().adopted ?? 0);
-  metrics.registerGauge({ name: 'tandem_heartbeat_age_seconds', help: 'Since the last turn of the data plane.' }, () => {
-    const gauges = member.dataPlane?.gauges();
-    return gauges === undefined ? 0 : Math.max(0, bootTimeMs() - gauges.heartbeatMs) / MS_PER_SECOND;
-  });
-  metrics.registerGauge({ name: 'tandem_mappings', help: 'Mappings in the FQDN cache.' }, () => member.cache.size);
-  registerCache(metrics, member);
-  metrics.registerGauge({ name: 'tandem_peer_connected', help: '1 while the pair link is up.' }, () => (member.peer.connected ? 1 : 0));
-  metrics.registerGauge({ name: 'tandem_peer_lag_mappings', help: 'Mappings not yet on the disks of both members.' }, () => member.lag);
-  metrics.registerGauge({ name: 'tandem_policy_revision', help: 'Snapshot in force; 0 for none.' }, () => member.enforced?.revision ?? 0);
-  metrics.registerGauge(
-    { name: 'tandem_state_write_failed', help: '1 while the disk does not take what must survive a restart.' },
-    () => (member.isStateBehind ? 1 : 0),
-  );
-  metrics.registerGauge(
-    { name: 'tandem_settings_mismatch', help: 'Settings in which the peer contradicts this member.' },
-    () => member.mismatches.length,
-  );
-  metrics.registerGauge({ name: 'cilium_fqdn_selectors', help: 'toFQDNs selectors.' }, () => member.snapshot?.fqdnSelectors.length ?? 0);
-  return metrics;
-}
-
-function registerCache(metrics: Metrics, member: Member): void {
-  const { cache } = member;
-  const perEndpoint = (count: (of: EndpointCounts) => number) => (): Sample[] => {
-    const idOf = new Map(member.snapshot?.endpoints.map(({ uid, id }) => [uid, id]));
-    return [...cache.endpointCounts()].flatMap((of) => {
-      const id = idOf.get(of.endpointUid);
-      return id === undefined ? [] : [{ labels: { endpoint: String(id) }, value: count(of) }];
-    });
-  };
-  const labelNames = ['endpoint'];
-  metrics.registerGauge({ name: 'cilium_fqdn_active_names', help: 'Names with a mapping.', labelNames }, perEndpoint(({ names }) => names));
-  metrics.registerGauge({ name: 'cilium_fqdn_active_ips', help: 'Addresses with a mapping.', labelNames }, perEndpoint(({ addresses }) => addresses));
-  metrics.registerGauge(
-    { name: 'cilium_fqdn_alive_zombie_connections', help: 'Addresses without a valid look-up that connections may use.', labelNames },
-    perEndpoint(({ zombies }) => zombies),
-  );
-  metrics.registerGauge({ name: 'tandem_zombies', help: 'The same over all endpoints, those that are gone among them.' }, () => cache.zombieCount);
-  metrics.registerCounter(
-    { name: 'tandem_zombies_evicted_total', help: 'Names of zombies that a limit took while connections could use them.' },
-    () => cache.zombiesEvictedCount,
-  );
-  metrics.registerCounter(
-    { name: 'tandem_mappings_evicted_total', help: 'Mappings that the bound on all of one endpoint took.' },
-    () => cache.evictedCount,
-  );
 }
 
 function time(wallMs: number): string {

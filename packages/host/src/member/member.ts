@@ -11,6 +11,7 @@ import {
   AppError, type ConnectionSource, type EndpointRecord, type Exchange, FqdnCache, type Log, nameMatcher, PolicyIndex, Replica, type Settings, type Snapshot,
   type SocketAddress, validateSnapshot,
 } from '@tandem/core';
+import { bootTimeMs } from 'node-reuseport';
 import { DataPlane, type InheritedSockets } from '../dataplane/index.js';
 import { KeptState } from '../state/kept-state.js';
 import { StateFile } from '../state/state-file.js';
@@ -36,6 +37,10 @@ export interface PeerState {
   readonly sinceMs: number | null;
   readonly incarnation: string | null;
   readonly revision: number | null;
+  /** Of its policy; null: it has none. */
+  readonly hash: string | null;
+  /** Of its program; null before it said so. */
+  readonly version: string | null;
 }
 
 /** What the data plane decides by. */
@@ -72,7 +77,7 @@ export interface MemberOptions {
   readonly connections?: ConnectionSource;
 }
 
-const NO_PEER: PeerState = { connected: false, sinceMs: null, incarnation: null, revision: null };
+const NO_PEER: PeerState = { connected: false, sinceMs: null, incarnation: null, revision: null, hash: null, version: null };
 
 export class Member {
   readonly settings: Settings;
@@ -93,6 +98,8 @@ export class Member {
   httpListen: SocketAddress;
   /** Complaints of the policy source, one line each. */
   sourceProblems: readonly string[] = [];
+  /** Times that a link to a peer came up, and went down. */
+  readonly linkChanges = { up: 0, down: 0 };
   /** Called when there may be something to send to a peer: mappings, cleans, or another policy. */
   onExchange: () => void = () => undefined;
   /** The newest comes last: during a rolling update there are two for a moment. */
@@ -225,12 +232,22 @@ export class Member {
     return lag;
   }
 
+  /** For how long something has waited to be on the disks of both: since it was sent, or since the peer is away. */
+  get lagMs(): number {
+    if (this.lag === 0) return 0;
+    if (this.links.size === 0) return Date.now() - (this.formerPeer.sinceMs ?? this.startedAtMs);
+    const sentMs = Math.min(...[...this.links].map(({ exchange }) => exchange.unansweredSinceMs ?? Infinity));
+    return sentMs === Infinity ? 0 : Math.max(0, bootTimeMs() - sentMs);
+  }
+
   linkUp(link: PeerLink): void {
     this.links.add(link);
+    this.linkChanges.up++;
   }
 
   linkDown(link: PeerLink): void {
     this.links.delete(link);
+    this.linkChanges.down++;
     this.formerPeer = { ...link.peer, connected: false, sinceMs: Date.now() };
   }
 

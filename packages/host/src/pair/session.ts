@@ -20,6 +20,8 @@ import type { SpacedLog } from './spaced-log.js';
 const HELLO_TIMEOUT_MS = 2000;
 /** A snapshot that is neither acknowledged nor refused for this long ends the link. */
 const SNAPSHOT_TIMEOUT_MS = 10_000;
+/** Of a peer's version so much is shown. */
+const VERSION_CHARACTERS_MAX = 64;
 /** Messages of mappings encoded in one turn of the control thread; others wait for no more than these. */
 const MESSAGES_PER_TURN = 4;
 
@@ -73,7 +75,7 @@ export class PairSession {
   private callOff: (() => void) | null = null;
   private slice: NodeJS.Immediate | null = null;
   private requests = 0;
-  private awaiting: { readonly requestId: string; readonly timer: NodeJS.Timeout } | null = null;
+  private awaiting: { readonly requestId: string; readonly hash: string; readonly timer: NodeJS.Timeout } | null = null;
   /** What the peer has, was sent, or has sent. */
   private peerHash = '';
   private peerRevision = 0;
@@ -225,7 +227,10 @@ export class PairSession {
     this.peerHash = hello.snapshotHash;
     const revision = Number(hello.snapshotRevision);
     this.peerRevision = revision;
-    this.link.peer = { connected: true, sinceMs: Date.now(), incarnation: hello.incarnation, revision: revision === 0 ? null : revision };
+    this.link.peer = {
+      connected: true, sinceMs: Date.now(), incarnation: hello.incarnation, revision: revision === 0 ? null : revision,
+      hash: hello.snapshotHash === '' ? null : hello.snapshotHash, version: hello.version.slice(0, VERSION_CHARACTERS_MAX),
+    };
     this.link.mismatches = settingMismatches(verdictSettings(member.settings), hello.verdictSettings);
     member.log.info('the pair link is up', { protocol, peerVersion: hello.version, peerIncarnation: hello.incarnation, peerSeen: seen });
     if (hello.snapshotHash !== '' && (hello.snapshotHash !== member.snapshot?.hash || revision > member.snapshot.revision)) {
@@ -268,19 +273,20 @@ export class PairSession {
     }
     const requestId = String(++this.requests);
     const timer = setTimeout(() => this.fail('the peer neither took nor refused a snapshot in time'), SNAPSHOT_TIMEOUT_MS);
-    this.awaiting = { requestId, timer };
+    this.awaiting = { requestId, hash: snapshot.hash, timer };
     this.peerHas(snapshot);
     this.send({ $case: 'snapshot', value: { requestId, revision: BigInt(snapshot.revision), hash: snapshot.hash, content } });
   }
 
   private snapshotResult(result: pairV1.SnapshotResult): void {
-    if (this.awaiting?.requestId !== result.requestId) {
+    const { awaiting } = this;
+    if (awaiting?.requestId !== result.requestId) {
       throw new AppError('LINK', 'the peer answered a snapshot that it was not sent');
     }
-    clearTimeout(this.awaiting?.timer);
+    clearTimeout(awaiting.timer);
     this.awaiting = null;
     const { member } = this;
-    if (result.refusal === '') this.link.peer = { ...this.link.peer, revision: Number(result.revision) };
+    if (result.refusal === '') this.link.peer = { ...this.link.peer, revision: Number(result.revision), hash: awaiting.hash };
     else if (member.settings.role === 'dns-proxy') member.log.info('the agent did without this policy', { reason: result.refusal });
     else member.log.error('the peer refused a snapshot', { revision: Number(result.revision), reason: result.refusal });
     this.pump();
@@ -310,7 +316,7 @@ export class PairSession {
     }
     this.options.onSnapshot(snapshot).then(
       () => {
-        this.link.peer = { ...this.link.peer, revision: snapshot.revision };
+        this.link.peer = { ...this.link.peer, revision: snapshot.revision, hash: snapshot.hash };
         reply('');
       },
       (error: unknown) => reply(error instanceof Error ? error.message : String(error)),

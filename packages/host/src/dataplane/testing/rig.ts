@@ -54,7 +54,7 @@ export function settingsOf(dir: string, listen: readonly SocketAddress[], upstre
     connectionGcIntervalMs: 60_000, preCachePath: null, responseMaxDelayMs: 100,
     concurrencyLimit: 0, concurrencyGraceMs: 0, pairListen: null, pairConnect: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null,
     hubbleListen: null, hubbleTlsCertFile: null, hubbleTlsKeyFile: null, hubbleTlsClientCaFiles: [],
-    logLevel: 'error', logFormat: 'json',
+    metricsCiliumPrefix: 'cilium_', logLevel: 'error', logFormat: 'json',
   };
 }
 
