@@ -87,10 +87,12 @@ t.test('one that is overtaken learns how many flows it missed, exactly', (t) => 
   for (let i = 0; i < 3000; i++) agent.write({ name: `q${i}.`, endedAtMs: 10 + i });
   proxy.write({ name: 'theirs.', endedAtMs: 5 });
   for (const [one, before] of [[reader, 0], [slow, 2]] as const) {
+    const countedBefore = log.lostCount;
     const all = rest(one);
     const lost = all.filter((text) => typeof text === 'number').reduce((sum, count) => sum + count, 0);
     const seen = all.filter((text) => typeof text === 'string' && !text.startsWith('theirs')).length;
     t.ok(lost > 0);
+    t.equal(log.lostCount - countedBefore, lost, 'and it is counted');
     t.equal(lost + seen + before, 2 + 6000, 'none is missed without a word');
     t.ok(all.includes('theirs.>'), "the other member's are there");
     t.equal(all.at(-1), 'q2999.<');

@@ -17,6 +17,8 @@ export class RingLog implements FlowLog {
   readonly version: string;
   /** Own first, then in the order in which they came. */
   readonly rings: MemberRing[] = [];
+  /** Flows that readers here were told they had missed, each reader's counted. */
+  lostCount = 0;
   private readonly role: Role;
   private readonly context: DecodeContext;
   private readonly keys = new Map<number, MemberRing>();
@@ -165,6 +167,7 @@ class MergedReader implements FlowReader {
       let record = cursor.ahead();
       if (record === OVERWRITTEN) {
         const lost = cursor.skip();
+        this.log.lostCount += lost;
         if (lost > 0) return { lost };
         record = cursor.ahead();
       }
