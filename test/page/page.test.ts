@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import { dnsPolicy, CLIENT_A, CLIENT_B } from '../harness/manifests.js';
 import { UdpClient } from '../harness/clients.js';
 import { ROLES, type Role } from '../harness/pair.js';
-import { DEADLINE_MS } from '../harness/until.js';
+import { DEADLINE_MS, until } from '../harness/until.js';
 import { addressA, buildAnswer, buildQuery, TYPE } from '../harness/wire.js';
 import { startBench } from '../pair/start.js';
 import { contrastFaults, structureFaults, tabStops } from './audit.js';
@@ -11,6 +11,8 @@ import { openPage, startBrowser, type Look, type WatchedPage } from './browser.j
 
 /** A label that would be an element, and run a script, in a page that took it for markup. */
 const HOSTILE = '<img src=x onerror=alert(1)>';
+/** The same in the form in which names are written. */
+const SHOWN = '<img\\032src=x\\032onerror=alert(1)>';
 
 const { pair, upstream } = await startBench(t, ({ query }) => buildAnswer(query, [addressA('192.0.2.7')]));
 await pair.redundant();
@@ -87,9 +89,42 @@ t.test('the cache is searched by name and pattern', async (t) => {
   t.strictSame(faults, []);
 });
 
+t.test('flows of both members appear as they happen, and are found by pod, name and verdict', async (t) => {
+  const { page, faults } = await opened(t, 'dns-proxy');
+  await ask(clientA, 'live.a.test');
+  const rows = page.locator('#flow-rows tr');
+  const live = rows.filter({ hasText: 'live.a.test' });
+  await live.filter({ hasText: 'answer' }).filter({ hasText: '192.0.2.7' }).waitFor({ timeout: DEADLINE_MS });
+  await live.filter({ hasText: 'query' }).filter({ hasText: 'default/client-a' }).filter({ hasText: 'FORWARDED' }).waitFor({ timeout: DEADLINE_MS });
+
+  await ask(clientB, 'live.a.test');
+  await page.locator('#flow-filter [name=verdict]').selectOption('DROPPED');
+  await rows.filter({ hasText: 'DROPPED' }).filter({ hasText: 'default/client-b' }).first().waitFor({ timeout: DEADLINE_MS });
+  await until('no others', DEADLINE_MS, async () => ((await rows.filter({ hasText: 'FORWARDED' }).count()) === 0 ? true : null));
+  await page.locator('#flow-filter [name=verdict]').selectOption('');
+  await page.locator('#flow-filter [name=pod]').fill('client-b');
+  await until('only flows of that pod', DEADLINE_MS, async () => ((await rows.count()) > 0 && (await rows.filter({ hasText: 'client-a' }).count()) === 0 ? true : null));
+  await page.locator('#flow-filter [name=name]').fill('nowhere');
+  await page.locator('#flows-outcome', { hasText: 'No flow matches' }).waitFor({ timeout: DEADLINE_MS });
+
+  await page.locator('#flow-filter [name=pod]').fill('');
+  await page.locator('#flow-filter [name=name]').fill('paused');
+  await page.locator('#flows-pause').click();
+  t.equal(await page.locator('#flows-pause').getAttribute('aria-pressed'), 'true');
+  await ask(clientA, 'paused.a.test');
+  await page.locator('#flows-pause').click();
+  await live.or(rows.filter({ hasText: 'paused.a.test' })).first().waitFor({ timeout: DEADLINE_MS });
+  t.strictSame(faults, []);
+});
+
 t.test('what strangers and manifests call things is text, never markup', async (t) => {
   const { page, faults } = await opened(t, 'agent');
   page.on('dialog', (dialog) => { faults.push(`dialog: ${dialog.message()}`); void dialog.dismiss(); });
+  await ask(clientB, `${HOSTILE}.a.test`);
+  const asked = page.locator('#flow-rows tr', { hasText: SHOWN });
+  await asked.first().waitFor({ timeout: DEADLINE_MS });
+  await page.locator('#flow-filter [name=name]').fill(SHOWN);
+  await until('the filter to find it', DEADLINE_MS, async () => ((await page.locator('#flow-rows tr').count()) === (await asked.count()) && (await asked.count()) > 0 ? true : null));
   await page.locator('#problem-list').getByText(HOSTILE).first().waitFor({ timeout: DEADLINE_MS });
   t.equal(await page.locator('main img').count(), 0);
   t.strictSame(faults, []);

@@ -22,7 +22,10 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
   const member = new Member({ settings, version, log, fail, onSucceeded });
   member.mappings.restore();
   const http = await startHttpServers(
-    { listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null, page: statusPageFiles(), flows: member.flows },
+    {
+      listen: settings.httpListen, unixPath: apiSocketPath(settings.runDir, settings.role), log, inheritedFd: legacy?.httpFd ?? null,
+      page: statusPageFiles(), flows: settings.enableHubble ? member.flows : null,
+    },
     new MemberView(member),
   );
   onStop(() => http.close());
