@@ -14,6 +14,7 @@ import {
 } from 'node-reuseport';
 import { CELL_BYTES, initRing, ringBytes } from '../flows/flow-ring.js';
 import { FlowWriter } from '../flows/flow-writer.js';
+import { wallTimes } from '../state/wall-times.js';
 import { ConnectionRecords } from './connection-records.js';
 import { plantFaults } from './faults.js';
 import { Handover, peerLayout } from './handover.js';
@@ -102,7 +103,7 @@ export class DataPlaneLoop {
       sink,
       random,
       counters: this.counters,
-      flows: settings.enableHubble ? new FlowWriter(newRing(region.flows), this.memory, paths) : NO_FLOWS,
+      flows: settings.enableHubble ? new FlowWriter(newRing(region.flows), this.memory, { ...paths, bootedAtMs: () => wallTimes().bootedAtMs }) : NO_FLOWS,
     });
     this.lastMappings = new MappingJournalWriter(region.mappings.buffer, region.mappings.offset);
     const streams = {

@@ -53,8 +53,6 @@ export interface DecodeContext {
   readonly directory: FlowDirectory;
   readonly nodeName: string;
   readonly version: string;
-  /** Time of day of a time since boot. */
-  readonly wallMs: (bootMs: number) => number;
 }
 
 /** Whose ring it is. */
@@ -74,10 +72,10 @@ export function decodeRecord(record: FlowRecord, owner: RingOwner, context: Deco
   const requestVerdict = record.isAudited ? Verdict.AUDIT : turn.request;
   const isResponse = turn.response !== null && record.flows === 2;
   const request = finished({ ...base, ...directed(base, false) }, { verdict: requestVerdict, turn: isResponse ? TURNS[OUTCOME.answered] : turn, dns: asked, latencyMs: null }, record);
-  const flows = [observed(request, context.wallMs(record.receivedAtMs), uuidOf(owner.ringId, record, 0))];
+  const flows = [observed(request, record.bootedAtMs + record.receivedAtMs, uuidOf(owner.ringId, record, 0))];
   if (isResponse) {
     const response = finished({ ...base, ...directed(base, true) }, { verdict: turn.response, turn, dns: { ...asked, ...answerOf(record) }, latencyMs: Math.max(0, record.endedAtMs - record.receivedAtMs) }, record);
-    flows.push(observed(response, context.wallMs(record.endedAtMs), uuidOf(owner.ringId, record, 1)));
+    flows.push(observed(response, record.bootedAtMs + record.endedAtMs, uuidOf(owner.ringId, record, 1)));
   }
   return flows;
 }

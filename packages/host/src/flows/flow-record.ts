@@ -28,7 +28,9 @@ export const FLOW = {
   serverAddress: 15,
   /** Bytes of the whole message, of which no more than MESSAGE_BYTES_MAX are kept. */
   messageBytes: 19,
-  message: 20,
+  /** A float64: time of day at boot, as the writer saw it, so that all readers show the same times. */
+  bootedAtMs: 20,
+  message: 22,
 } as const;
 
 export const FLOW_FLAG = { tcp: 1 } as const;
@@ -88,6 +90,11 @@ export class FlowRecord {
 
   get receivedAtMs(): number {
     return this.times[FLOW.receivedAtMs / 2];
+  }
+
+  /** Time of day at boot, milliseconds since 1970. */
+  get bootedAtMs(): number {
+    return this.times[FLOW.bootedAtMs / 2];
   }
 
   get rule(): number {

@@ -8,9 +8,15 @@ import { FLOW, FLOW_FLAG, flowsOf, kindWord, MESSAGE_AT, MESSAGE_BYTES_MAX } fro
 import { CELL_BYTES, CELL_WORDS, HEADER_WORDS, RECORD, RECORD_KIND, RING, ringCells } from './flow-ring.js';
 
 const ADDRESS_WORDS = 4;
+const LOOK_AT_CLOCK_EVERY_MS = 1000;
 const PREVIOUS_SHIFT = 16;
 /** Reserved at once, as it costs as much as a tenth of a record. */
 const RESERVE_CELLS = 128;
+
+export interface FlowWriterSettings extends Pick<PathSettings, 'upstreams' | 'policyPort'> {
+  /** Time of day at boot, milliseconds since 1970; asked about once a second. */
+  readonly bootedAtMs: () => number;
+}
 
 export class FlowWriter implements FlowSink {
   private readonly words: Uint32Array;
@@ -21,6 +27,7 @@ export class FlowWriter implements FlowSink {
   /** The first upstream, as policy sees it; null in transparent mode, where the client chooses. */
   private readonly upstream: Uint32Array | null;
   private readonly policyPort: number;
+  private readonly bootedAt: () => number;
   private readonly endpointOfSlot: Uint16Array;
   private readonly ruleOfSlot: Int32Array;
   private readonly revisionOfSlot: Uint32Array;
@@ -31,9 +38,11 @@ export class FlowWriter implements FlowSink {
   private flows = 0;
   private revision = 0;
   private nowMs = 0;
+  private bootedAtMs = 0;
+  private lookAtMs = -Infinity;
 
   /** `ring`: a ring that `initRing` made, at an offset that is a multiple of 8. */
-  constructor(ring: Uint32Array, memory: SlotMemory, settings: Pick<PathSettings, 'upstreams' | 'policyPort'>) {
+  constructor(ring: Uint32Array, memory: SlotMemory, settings: FlowWriterSettings) {
     const cells = ringCells(ring);
     assert(cells > 0, 'a ring of our own making');
     this.words = ring;
@@ -44,6 +53,7 @@ export class FlowWriter implements FlowSink {
     const [first] = settings.upstreams;
     this.upstream = first === undefined ? null : new Uint32Array(first.address.slice().buffer);
     this.policyPort = settings.policyPort;
+    this.bootedAt = settings.bootedAtMs;
     this.endpointOfSlot = new Uint16Array(memory.slotCount);
     this.ruleOfSlot = new Int32Array(memory.slotCount);
     this.revisionOfSlot = new Uint32Array(memory.slotCount);
@@ -52,6 +62,9 @@ export class FlowWriter implements FlowSink {
 
   startBatch(nowMs: number): void {
     this.nowMs = nowMs;
+    if (nowMs < this.lookAtMs) return;
+    this.lookAtMs = nowMs + LOOK_AT_CLOCK_EVERY_MS;
+    this.bootedAtMs = this.bootedAt();
   }
 
   setRevision(revision: number): void {
@@ -85,6 +98,7 @@ export class FlowWriter implements FlowSink {
     this.times[(word + FLOW.endedAtMs) >>> 1] = this.nowMs;
     words[word + FLOW.receivedAtMs] = memory.words[from + SLOT.receivedAtMs];
     words[word + FLOW.receivedAtMs + 1] = memory.words[from + SLOT.receivedAtMs + 1];
+    this.times[(word + FLOW.bootedAtMs) >>> 1] = this.bootedAtMs;
     words[word + FLOW.rule] = this.ruleOfSlot[slot];
     words[word + FLOW.revision] = this.revisionOfSlot[slot];
     words[word + FLOW.messageBytes] = length;

@@ -1,7 +1,7 @@
 /** The cache's list as Cilium has it: one row per look-up with all its addresses, and one per zombie, name and address. */
 import type { Mapping, ZombieEntry } from '@tandem/core';
 import type { CacheRow } from '../control/daemon-view.js';
-import { wallTimes } from './wall-times.js';
+import { wallTimes } from '../state/wall-times.js';
 
 /** What Cilium shows where a connection was never seen: the zero of Go's time. */
 const NEVER = '0001-01-01T00:00:00.000Z';

@@ -12,7 +12,7 @@ import { CacheRows } from './cache-rows.js';
 import type { Member } from './member.js';
 import { memberMetrics } from './member-metrics.js';
 import { bring } from './pre-cache.js';
-import { wallTimes } from './wall-times.js';
+import { wallTimes } from '../state/wall-times.js';
 
 const MS_PER_SECOND = 1000;
 /** By the data plane's gauge. */

@@ -22,7 +22,6 @@ import { RingLog } from '../flows/ring-log.js';
 import { Collection, noConnections } from './collection.js';
 import { Mappings } from './mappings.js';
 import { takePreCache } from './pre-cache.js';
-import { wallTimes } from './wall-times.js';
 import type { SettingMismatch } from './verdict-settings.js';
 
 /** A member without any policy waits so long for its peer's before it binds, and refuses everything. */
@@ -142,7 +141,6 @@ export class Member {
       directory: this.directory,
       nodeName: options.settings.nodeName,
       version: options.version,
-      wallMs: (bootMs) => wallTimes().bootedAtMs + bootMs,
     });
     this.httpListen = options.settings.httpListen;
     this.store = this.keeps(new KeptState(

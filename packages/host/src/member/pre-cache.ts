@@ -8,7 +8,7 @@ import { bootTimeMs } from 'node-reuseport';
 import { ENTRIES_BYTES_MAX, mappingsOfText, type WallTimes } from '../control/cache-entries.js';
 import type { CacheImported } from '../control/daemon-view.js';
 import type { Member } from './member.js';
-import { wallTimes } from './wall-times.js';
+import { wallTimes } from '../state/wall-times.js';
 
 /** Those that have expired, or belong to no pod of this node, are passed over. */
 export function bring(member: Member, mappings: readonly Mapping[]): CacheImported {

@@ -33,7 +33,7 @@ export const BOOTED_AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 export function contextOf(snapshot: Snapshot | null = SNAPSHOT): DecodeContext {
   const directory = new FlowDirectory();
   if (snapshot !== null) directory.setSnapshot(snapshot);
-  return { directory, nodeName: 'node-1', version: '1.2.3', wallMs: (bootMs) => BOOTED_AT_MS + bootMs };
+  return { directory, nodeName: 'node-1', version: '1.2.3' };
 }
 
 export interface QueryShape {
@@ -69,7 +69,7 @@ export class RingStage {
     initRing(this.words, cells, [id, id]);
     const bytes = new Uint8Array(80_000);
     this.memory = { bytes, words: new Uint32Array(bytes.buffer), slotCount: 1, firstSlotOffset: 0, slotStride: 1024, payloadOffset: 320 };
-    this.writer = new FlowWriter(this.words, this.memory, { upstreams: [], policyPort: 53 });
+    this.writer = new FlowWriter(this.words, this.memory, { upstreams: [], policyPort: 53, bootedAtMs: () => BOOTED_AT_MS });
   }
 
   get shared(): RingMemory {
