@@ -46,7 +46,7 @@ async function loadAll(): Promise<ReadonlyMap<string, Loaded>> {
     }
   };
   new HealthImplementation(Object.fromEntries(SERVED.map((name) => [name, 'SERVING']))).addToServer({ addService });
-  const spoken = { ...loadSync(OBSERVER_PROTO, { includeDirs: [PROTO_DIR] }), ...loadSync(protoPath) };
+  const spoken = { ...loadSync(OBSERVER_PROTO, { keepCase: true, includeDirs: [PROTO_DIR] }), ...loadSync(protoPath, { keepCase: true }) };
   new ReflectionService(spoken).addToServer({ addService });
   return methods;
 }

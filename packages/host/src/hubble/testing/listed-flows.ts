@@ -17,6 +17,13 @@ export class ListedFlows implements FlowLog {
     flows.forEach((flow) => this.push(flow));
   }
 
+  /** Forgets all, without a trace. */
+  replace(flows: readonly Flow[]): void {
+    this.flows.clear();
+    this.seen = 0;
+    flows.forEach((flow) => this.push(flow));
+  }
+
   push(flow: Flow): void {
     const timeMs = Number(flow.time?.seconds ?? 0n) * 1_000 + (flow.time?.nanos ?? 0) / 1_000_000;
     this.flows.delete(this.seen - this.max);

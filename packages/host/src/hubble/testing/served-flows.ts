@@ -16,6 +16,8 @@ export interface Served {
   readonly client: ObserverClient;
   /** For services that have no client here. */
   readonly channel: Client;
+  /** Of a connection of its own, as other processes have. */
+  readonly newClient: () => ObserverClient;
   readonly path: string;
 }
 
@@ -29,15 +31,21 @@ export async function serve(t: Test, flows: FlowLog): Promise<Served> {
     throw error;
   };
   const server = await startHubbleServer({ settings, log: SILENT, flows, fail });
-  const client = new ObserverClient(server.address, credentials.createInsecure());
+  const clients: ObserverClient[] = [];
+  const newClient = (): ObserverClient => {
+    const made = new ObserverClient(server.address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+    clients.push(made);
+    return made;
+  };
+  const client = newClient();
   const channel = new Client(server.address, credentials.createInsecure());
   t.teardown(async () => {
-    client.close();
+    for (const each of clients) each.close();
     channel.close();
     await server.close();
     rmSync(dir, { recursive: true, force: true });
   });
-  return { client, channel, path };
+  return { client, channel, newClient, path };
 }
 
 /** All responses up to the end. @throws what the server refused with. */
