@@ -22,7 +22,7 @@ t.test('the service answers any request as a dumb reference does', async (t) => 
     deepStrictEqual(await uuidsOf(client, fields), expected);
     sent += expected.length;
   }), { numRuns: RUNS });
-  t.ok(sent > RUNS, 'flows came through the filters');
+  t.ok(sent > RUNS / 10, `${sent} flows came through the filters`);
 });
 
 t.test('each field of a filter matches as the reference says, now so, now so', (t) => {
