@@ -1,7 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import t, { type Test } from 'tap';
@@ -10,52 +8,11 @@ import { DEADLINE_MS, until, within } from '../dataplane/testing/wait.js';
 import type { Member } from '../member/member.js';
 import { startPairClient } from './client.js';
 import { startPairServer } from './server.js';
+import { Certificates, freeAddress } from './testing/certificates.js';
 import { mappingOf, Node, type RecordingLog } from './testing/members.js';
-
-/** Makes certificates in the node's folder, each signed by the CA of that name. */
-class Certificates {
-  private readonly dir: string;
-
-  constructor({ dir }: Node) {
-    this.dir = dir;
-  }
-
-  path(name: string): string {
-    return join(this.dir, name);
-  }
-
-  ca(ca: string): void {
-    this.openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', `/CN=${ca}`,
-      '-keyout', `${ca}.key`, '-out', `${ca}.pem`);
-  }
-
-  /** `name.pem` and `name.key`, made out to `to`. */
-  issue(name: string, to: string, ca: string): void {
-    this.openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=member', '-keyout', `${name}.key`, '-out', `${name}.csr`);
-    writeFileSync(this.path(`${name}.ext`), `subjectAltName=DNS:${to}\n`);
-    this.openssl('x509', '-req', '-in', `${name}.csr`, '-CA', `${ca}.pem`, '-CAkey', `${ca}.key`, '-CAcreateserial', '-days', '2',
-      '-extfile', `${name}.ext`, '-out', `${name}.pem`);
-  }
-
-  settings(name: string, ca: string): Pick<Settings, 'pairTlsCert' | 'pairTlsKey' | 'pairTlsCa'> {
-    return { pairTlsCert: this.path(`${name}.pem`), pairTlsKey: this.path(`${name}.key`), pairTlsCa: this.path(`${ca}.pem`) };
-  }
-
-  private openssl(...args: readonly string[]): void {
-    execFileSync('openssl', args, { cwd: this.dir, stdio: 'pipe' });
-  }
-}
 
 function closed(socket: Socket): Promise<void> {
   return within('closed', DEADLINE_MS, new Promise((resolve) => socket.on('close', () => resolve())));
-}
-
-async function freeAddress(): Promise<SocketAddress> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return { address: '127.0.0.1', family: 4, port };
 }
 
 interface Bench {
