@@ -21,8 +21,11 @@ import type { Walk, WalkState } from './walks.js';
 const MS_PER_SECOND = 1_000;
 const NS_PER_MS = 1_000_000;
 const NANOS_MAX = 999_999_999;
-/** A flow may be written this long after its time. */
-const LATE_MS = 2_000;
+/**
+ * Flows come in the order in which queries ended, and a request has the time at which it came: a flow may stand behind others that are
+ * younger by as much as a query can take, with all waits.
+ */
+const LATE_MS = 10_000;
 /** Whether the members are there. */
 const LOOK_EVERY_MS = 250;
 
@@ -87,7 +90,7 @@ export class FlowQuery implements Walk {
         continue;
       }
       const timeMs = timeOf(next);
-      if (timeMs > plan.untilMs || this.isNews(next, timeMs)) return this.end();
+      if (timeMs > plan.untilMs + LATE_MS || this.isNews(next, timeMs)) return this.end();
       const canGoOn = this.offer(next, timeMs);
       if (this.last !== null && next.flow.uuid === this.last.flow.uuid) return this.end();
       if (!canGoOn) return 'blocked';
@@ -104,25 +107,29 @@ export class FlowQuery implements Walk {
       return;
     }
     const timeMs = timeOf(observed);
-    if (timeMs < plan.sinceMs) this.isRewinding = false;
-    else if (Number.isFinite(plan.number) && timeMs <= plan.untilMs && plan.matches(observed.flow)) this.isRewinding = ++this.found < plan.number;
+    if (timeMs < plan.sinceMs - LATE_MS) this.isRewinding = false;
+    else if (Number.isFinite(plan.number) && this.isInTime(timeMs) && plan.matches(observed.flow)) this.isRewinding = ++this.found < plan.number;
   }
 
   /** Sends it if it is wanted. False: the transport is full. */
   private offer(observed: ObservedFlow, timeMs: number): boolean {
     const { plan, seams } = this;
-    if (timeMs < plan.sinceMs || !plan.matches(observed.flow)) return true;
+    if (!this.isInTime(timeMs) || !plan.matches(observed.flow)) return true;
     this.sent++;
     return seams.write(flowResponse(observed, plan.mask));
+  }
+
+  private isInTime(timeMs: number): boolean {
+    return timeMs >= this.plan.sinceMs && timeMs <= this.plan.untilMs;
   }
 
   private isOver(): boolean {
     return !this.plan.follows && (this.last === null || this.sent >= this.plan.number);
   }
 
-  /** It came after the request, which does not follow. */
+  /** It came after the request, which does not follow: the newest flow of then was overtaken. */
   private isNews({ flow }: ObservedFlow, timeMs: number): boolean {
-    return this.last !== null && timeMs > timeOf(this.last) && flow.uuid !== this.last.flow.uuid;
+    return this.last !== null && timeMs > timeOf(this.last) + LATE_MS && flow.uuid !== this.last.flow.uuid;
   }
 
   private end(): 'done' {

@@ -50,6 +50,14 @@ t.test('without follow: the last, the first, all, and those of a time', async (t
   for (const [name, request, expected] of table) t.strictSame(await uuidsOf(client, request), expected, name);
 });
 
+t.test('a flow that is written long after its time has its place among those of a time', async (t) => {
+  const order = [0, 3, 1, 5, 4, 2, 9, 6];
+  const { client } = await serve(t, new ListedFlows(order.map(flowAt)));
+  t.strictSame(await uuidsOf(client, { since: at(2), until: at(5) }), named(3, 5, 4, 2));
+  t.strictSame(await uuidsOf(client, { since: at(4), number: 2n }), named(9, 6));
+  t.strictSame(await uuidsOf(client, { follow: true, since: at(2), until: at(5) }), named(3, 5, 4, 2));
+});
+
 t.test('there is nothing where there are no flows', async (t) => {
   const { client } = await serve(t, new ListedFlows());
   t.strictSame(await uuidsOf(client, {}), []);
