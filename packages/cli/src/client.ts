@@ -2,9 +2,8 @@
  * The CLI's side of a member's API: HTTP over the Unix sockets in the run-dir. Without `--member` it asks whichever member
  * answers, agent first. Every request has a deadline and every answer a size bound.
  */
-import { request } from 'node:http';
 import { AppError, type Role } from '@tandem/core';
-import { apiSocketPath } from '@tandem/host';
+import { apiSocketPath, requestUnix, type UnixReply as Reply } from '@tandem/host';
 
 export interface Target {
   readonly runDir: string;
@@ -22,11 +21,8 @@ export interface Ask {
 export const ROLES: readonly Role[] = ['agent', 'dns-proxy'];
 const TIMEOUT_MS = 5_000;
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
-
-interface Reply {
-  readonly status: number;
-  readonly text: string;
-}
+/** Of an answer that is a complaint. */
+const TEXT_SHOWN = 200;
 
 /** The answer's JSON. @throws AppError UNAVAILABLE if no member answers, else what the member refused with. */
 export async function ask<T>(target: Target, what: Ask): Promise<T> {
@@ -53,6 +49,15 @@ export async function askBoth<T>(runDir: string, what: Ask): Promise<Readonly<Re
   return { agent, 'dns-proxy': dnsProxy };
 }
 
+/** The answer as it is, whatever it says. @throws AppError UNAVAILABLE without one. */
+export async function askText(runDir: string, role: Role, path: string, bytesMax: number): Promise<string> {
+  const { status, text } = await exchange(apiSocketPath(runDir, role), { method: 'GET', path }, bytesMax).catch((error: unknown) => {
+    throw new AppError('UNAVAILABLE', `${role}: ${explain(error)}`, { cause: error });
+  });
+  if (status >= 400) throw new AppError('UNAVAILABLE', `${role}: status ${status}: ${text.slice(0, TEXT_SHOWN)}`);
+  return text;
+}
+
 /** What is said when neither answers. */
 export function nobodyAnswers(runDir: string, failures: readonly string[]): AppError {
   return new AppError('UNAVAILABLE', `no member answers in ${runDir} (${failures.join('; ')}); start the pair with 'tandem up', or name its folder with --run-dir`);
@@ -75,25 +80,8 @@ function resultOf<T>(reply: Reply, role: Role): T {
   throw new AppError(code === 'USAGE' || code === 'NOT_FOUND' || code === 'CONFIGURATION' ? code : 'UNAVAILABLE', `${role}: ${message ?? `status ${reply.status}`}`);
 }
 
-function exchange(socketPath: string, what: Ask): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    const body = what.body === undefined ? undefined : JSON.stringify(what.body);
-    const sent = request({
-      socketPath, method: what.method, path: what.path, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS),
-      headers: body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
-    }, (response) => {
-      const pieces: Buffer[] = [];
-      let bytes = 0;
-      response.on('data', (piece: Buffer) => {
-        bytes += piece.length;
-        if (bytes > ANSWER_BYTES_MAX) response.destroy(new Error(`the answer is larger than ${ANSWER_BYTES_MAX} bytes`));
-        else pieces.push(piece);
-      });
-      response.on('error', reject);
-      response.on('end', () => { resolve({ status: response.statusCode ?? 0, text: Buffer.concat(pieces).toString('utf8') }); });
-    });
-    sent.on('error', reject).end(body);
-  });
+function exchange(socketPath: string, what: Ask, answerBytesMax = ANSWER_BYTES_MAX): Promise<Reply> {
+  return requestUnix({ socketPath, ...what, timeoutMs: TIMEOUT_MS, answerBytesMax });
 }
 
 function explain(error: unknown): string {

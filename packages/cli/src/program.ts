@@ -1,6 +1,7 @@
 /** The `tandem` command: nouns read, verbs write. Every command has a file of its own in `commands/`. */
 import { Command, CommanderError } from 'commander';
 import { AppError, EXIT, exitCodeOf, type Role } from '@tandem/core';
+import { bugtoolCommand } from './commands/bugtool.js';
 import { cacheCleanCommand } from './commands/cache-clean.js';
 import { cacheExportCommand } from './commands/cache-export.js';
 import { cacheImportCommand } from './commands/cache-import.js';
@@ -50,6 +51,7 @@ function programFor(io: Io, programs: Readonly<Record<Role, string>>): Command {
   ]));
   program.addCommand(group('endpoint', 'The local pods.', [endpointListCommand(io)]));
   program.addCommand(group('policy', 'The policies.', [policyListCommand(io), policyTraceCommand(io), policySuggestCommand(io), policyValidateCommand(io)]));
+  program.addCommand(bugtoolCommand(io));
   program.addCommand(drillCommand(io, DRILLS));
   addNotYet(program, '');
   for (const noun of program.commands) addNotYet(noun, noun.name());

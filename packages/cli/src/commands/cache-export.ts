@@ -7,6 +7,7 @@ import { ask } from '../client.js';
 import { memberCommand, targetOf, type CommonOptions } from '../common-options.js';
 import type { Io } from '../io.js';
 import { printable, render } from '../output.js';
+import { during } from '../progress.js';
 
 /** What pods look up is nobody else's business. */
 const PRIVATE_MODE = 0o600;
@@ -18,7 +19,7 @@ export function cacheExportCommand(io: Io): Command {
     .argument('[FILE]', 'replaced if it is there; - is standard output', '-')
     .action(async (file: string, options: CommonOptions) => {
       if (file === '-' && options.output === 'yaml') throw new AppError('USAGE', 'what is exported is JSON; -o yaml is for the summary that is printed when a file is named');
-      const entries = await ask<CacheEntry[]>(targetOf(options, io.env), { method: 'GET', path: '/api/v1/fqdn/cache/export' });
+      const entries = await during(io, 'reading the mappings', () => ask<CacheEntry[]>(targetOf(options, io.env), { method: 'GET', path: '/api/v1/fqdn/cache/export' }));
       const text = entries.length === 0 ? '[]\n' : `[\n${entries.map((entry) => JSON.stringify(entry)).join(',\n')}\n]\n`;
       const bytes = Buffer.byteLength(text);
       if (bytes > ENTRIES_BYTES_MAX) throw new AppError('LIMIT', `the export has ${bytes} bytes, and an import takes ${ENTRIES_BYTES_MAX}: nothing was written`);

@@ -7,6 +7,7 @@ import { ask } from '../client.js';
 import { memberCommand, targetOf, type CommonOptions } from '../common-options.js';
 import type { Io } from '../io.js';
 import { render } from '../output.js';
+import { during } from '../progress.js';
 
 export function cacheImportCommand(io: Io): Command {
   return memberCommand('import', 'Teach the pair the mappings of a file that cache export wrote, or of a pre-cache of Cilium.', [
@@ -16,7 +17,7 @@ export function cacheImportCommand(io: Io): Command {
     .action(async (file: string, options: CommonOptions) => {
       const where = file === '-' ? 'standard input' : file;
       const body = jsonOf(where, file === '-' ? await io.readInput(ENTRIES_BYTES_MAX) : readBounded(file));
-      const imported = await ask<CacheImported>(targetOf(options, io.env), { method: 'POST', path: '/api/v1/fqdn/cache/import', body }).catch((error: unknown) => {
+      const imported = await during(io, 'the member is taking the mappings in', () => ask<CacheImported>(targetOf(options, io.env), { method: 'POST', path: '/api/v1/fqdn/cache/import', body })).catch((error: unknown) => {
         if (!(error instanceof AppError) || error.code !== 'CONFIGURATION') throw error;
         throw new AppError('CONFIGURATION', `${where}: ${error.message}; nothing was imported`, { cause: error });
       });

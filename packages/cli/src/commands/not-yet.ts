@@ -4,7 +4,7 @@ import { AppError } from '@tandem/core';
 
 /** Nouns are '' where the verb stands alone. */
 const NOT_YET: readonly { readonly noun: string; readonly verb: string }[] = [
-  { noun: '', verb: 'drain' }, { noun: '', verb: 'bugtool' },
+  { noun: '', verb: 'drain' },
 ];
 
 /** Not listed in the help text: they do nothing. */

@@ -12,6 +12,7 @@ import { formatProblem, loadManifests, type Problem } from '@tandem/manifests';
 import { offlineCommand, type CommonOptions } from '../common-options.js';
 import type { Io } from '../io.js';
 import { printable, render } from '../output.js';
+import { during } from '../progress.js';
 
 const INPUT = '-';
 const INPUT_NAME = 'standard input';
@@ -23,7 +24,7 @@ export function policyValidateCommand(io: Io): Command {
     .argument('<FILE...>', 'manifest files, or folders of them; - is standard input')
     .action(async (given: string[], options: CommonOptions) => {
       const { paths, complaints } = await expand(given.filter((path) => path !== INPUT));
-      const read = await readManifestFiles(paths);
+      const read = await during(io, `reading ${paths.length} files`, () => readManifestFiles(paths));
       const input = given.includes(INPUT) ? await inputOf(io) : [];
       const loaded = loadManifests([...read.files, ...input]);
       const problems = [

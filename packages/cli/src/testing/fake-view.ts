@@ -19,6 +19,7 @@ export class FakeView implements DaemonView {
   readonly httpListen: string;
   readonly asked: unknown[] = [];
   isReady = true;
+  stateDir = '/var/lib/tandem';
   /** Makes of the status what a test wants. */
   change: (status: StatusView) => StatusView = (status) => status;
 
@@ -43,7 +44,7 @@ export class FakeView implements DaemonView {
       counters: { queries: 9, allowed: 6, refused: 3, failed: 0, answered: 6, takeovers: 0, taken: 0 }, cache: { names: 1, mappings: 2, zombies: 0 },
       dataPlane: { redundant: true, adopted: 0, held: true, draining: 'no', heartbeatAgeSeconds: 0.004, underWay: 2, slots: 8_192, slotsFree: 16_382, tcpConnections: 1 },
       latency: { boundsMs: [1, 10], buckets: [5, 3, 1], sumMs: 42.5 },
-      state: { dir: '/var/lib/tandem', written: true }, datapath: { kind: 'none', reason: 'explicit mode' },
+      state: { dir: this.stateDir, written: true }, datapath: { kind: 'none', reason: 'explicit mode' },
     });
   }
 
@@ -65,6 +66,10 @@ export class FakeView implements DaemonView {
     this.asked.push(entries);
     if (!Array.isArray(entries)) throw new AppError('CONFIGURATION', 'holds an object; allowed: an array of entries');
     return { read: 2, learned: 1, known: 0, expired: 1, strangers: 0, cleaned: 0 };
+  }
+
+  settings() {
+    return { 'node-name': 'node-a', 'state-dir': this.stateDir, 'pair-tls-key': '/etc/tandem/pair-key.pem' };
   }
 
   endpoints(): EndpointView[] {

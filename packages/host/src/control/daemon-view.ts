@@ -4,6 +4,7 @@
  * Times are RFC 3339 texts in UTC. A trace's form is in `trace-view.ts`. Knows nothing of HTTP.
  */
 import type { ConnectionRequest, ConnectionTrace, Role, TraceRequest, TraceResult } from '@tandem/core';
+import type { SettingValue } from './settings-view.js';
 
 /** Implemented by each daemon's wire-up. Calls run on the main thread, return at once and never wait for the peer. */
 export interface DaemonView {
@@ -18,6 +19,8 @@ export interface DaemonView {
   cacheExport(): readonly CacheEntry[];
   /** Brings entries in, all or none. @throws AppError CONFIGURATION for a bad entry, LIMIT for too many. */
   cacheImport(entries: unknown): CacheImported;
+  /** What it runs with, by the names of settings. */
+  settings(): Readonly<Record<string, SettingValue>>;
   endpoints(): readonly EndpointView[];
   /** All of the snapshot, by kind, namespace and name. */
   policies(): readonly PolicyView[];

@@ -52,6 +52,7 @@ const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   '/api/v1/fqdn/cache': { GET: cacheList, DELETE: changing(cacheClean) },
   '/api/v1/fqdn/cache/export': { GET: cacheExport },
   '/api/v1/fqdn/cache/import': { POST: changing(cacheImport) },
+  '/api/v1/settings': { GET: atHome(settings) },
   '/api/v1/endpoints': { GET: (exchange) => sendRows(exchange, exchange.view.endpoints()) },
   '/api/v1/policies': { GET: (exchange) => sendRows(exchange, exchange.view.policies()) },
   '/api/v1/policy/trace': {
@@ -115,6 +116,19 @@ function changing(handler: Handler): Handler {
     if (exchange.mayMutate) return handler(exchange, query);
     sendError(exchange, 403, 'USAGE', 'changes are taken on the Unix socket in the run-dir only');
   };
+}
+
+/** A handler whose answer names the host's files: not over TCP. */
+function atHome(handler: Handler): Handler {
+  return (exchange, query) => {
+    if (exchange.mayMutate) return handler(exchange, query);
+    sendError(exchange, 403, 'USAGE', 'this is told on the Unix socket in the run-dir only');
+  };
+}
+
+function settings(exchange: Exchange, query: URLSearchParams): void {
+  only(query, []);
+  sendJson(exchange, 200, exchange.view.settings());
 }
 
 function index(exchange: Exchange): void {

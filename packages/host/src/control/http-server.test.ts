@@ -49,6 +49,10 @@ class RecordingView implements DaemonView {
     return { read: 1, learned: 1, known: 0, expired: 0, strangers: 0, cleaned: 0 };
   }
 
+  settings() {
+    return { 'slots': 8_192, 'listen': ['127.0.0.1:53'] };
+  }
+
   endpoints() {
     return [];
   }
@@ -137,6 +141,12 @@ t.test('changes are taken on the Unix socket alone', async (t) => {
   t.match(await ask(tcp, 'GET', '/api/v1/fqdn/cache/export'), { status: 200, text: '[]\n' });
   t.strictSame(view.asked, ['*.intra', null, [{}]]);
   t.equal(statSync(unix.socketPath).mode & 0o777, 0o600, 'which is the owner\'s');
+});
+
+t.test('settings name files of the host: they are told on the Unix socket alone', async (t) => {
+  const { tcp, unix } = await served(t);
+  t.match(await ask(tcp, 'GET', '/api/v1/settings'), { status: 403, text: /Unix socket/ });
+  t.strictSame(JSON.parse((await ask(unix, 'GET', '/api/v1/settings')).text), { slots: 8_192, listen: ['127.0.0.1:53'] });
 });
 
 t.test('filters reach the daemon, and a bad one reaches nobody', async (t) => {

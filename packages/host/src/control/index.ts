@@ -9,6 +9,7 @@ export type { PageFile } from './page-files.js';
 export type { PairMember, PairView } from './page-pair.js';
 export { apiSocketPath, defaultRunDir, defaultStateDir, ensurePrivateDir, type Environment } from './paths.js';
 export { firstResolver, loadSettings, type Loaded, type LoadRequest } from './settings-load.js';
+export { type SettingValue, settingsView } from './settings-view.js';
 export type { ConnectionView, DirectionView, NearView, TracePartyView, TraceView } from './trace-view.js';
 export { requestUnix, type Silence, silenceOf, type UnixReply, type UnixRequest } from './unix-request.js';
 export {

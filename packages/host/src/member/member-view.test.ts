@@ -68,6 +68,15 @@ t.test('a member without addresses and policy says what is missing', async (t) =
   t.match(view.ready(), { ready: false }, 'policy alone is not enough');
 });
 
+t.test('settings are shown by their names, as flags would have them', (t) => {
+  const { member, view } = viewed(t);
+  const settings = view.settings();
+  t.match(settings, { 'node-name': member.settings.nodeName, 'slots': member.settings.slots, 'policy-audit-mode': false, 'tofqdns-endpoint-max-ip-per-hostname': member.settings.maxIpsPerHostname });
+  t.match(settings.listen, [/^127\.[0-9.]+:[0-9]+$/]);
+  t.match(settings['tofqdns-idle-connection-grace-period'], /^[0-9]+ms$/);
+  t.end();
+});
+
 t.test('the HTTP address is shown as it was bound', (t) => {
   const { member, view } = viewed(t);
   member.httpListen = { address: '127.0.0.1', family: 4, port: 12_345 };

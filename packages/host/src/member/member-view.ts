@@ -9,6 +9,7 @@ import type {
   CacheCleaned, CacheEntry, CacheFilter, CacheImported, CacheRow, DaemonView, DataPlaneStatus, EndpointView, LatencyStatus, PolicyView, QueryCounters, Readiness, StatusView,
 } from '../control/daemon-view.js';
 import { CacheRows } from './cache-rows.js';
+import { type SettingValue, settingsView } from '../control/settings-view.js';
 import type { Member } from './member.js';
 import { memberMetrics } from './member-metrics.js';
 import { bring } from './pre-cache.js';
@@ -101,6 +102,10 @@ export class MemberView implements DaemonView {
 
   cacheClean(matchPattern: string | null): CacheCleaned {
     return { removed: this.member.mappings.clean(matchPattern) };
+  }
+
+  settings(): Readonly<Record<string, SettingValue>> {
+    return settingsView(this.member.settings, this.role);
   }
 
   endpoints(): readonly EndpointView[] {
