@@ -26,11 +26,11 @@ const NANOS_MAX = 999_999_999;
  * younger by as much as a query can take, with all waits.
  */
 const LATE_MS = 10_000;
-/** Whether the members are there. */
-const LOOK_EVERY_MS = 250;
 
 export interface QuerySeams {
   readonly log: FlowLog;
+  /** Of the log; another list where they were looked at again. */
+  readonly members: () => readonly MemberFlows[];
   /** Sends a `GetFlowsResponse`; false: no more until the walk is resumed. */
   readonly write: (response: Uint8Array) => boolean;
   readonly end: () => void;
@@ -54,7 +54,8 @@ export class FlowQuery implements Walk {
   private readonly plan: Plan;
   private readonly reader: FlowReader;
   private readonly members = new Map<Role, boolean>();
-  private nextLookMs = 0;
+  /** As they were when this reader was last told. */
+  private told: readonly MemberFlows[] | null = null;
   /** Without follow: the newest flow at the start; what comes later is of no interest. */
   private readonly last: ObservedFlow | null;
   private isRewinding: boolean;
@@ -140,11 +141,11 @@ export class FlowQuery implements Walk {
   /** Who came or went since this reader was last told; at the beginning, who is not there. False: the transport is full. */
   private tellMembers(): boolean {
     const { log, wallMs } = this.seams;
-    const nowMs = performance.now();
-    if (nowMs < this.nextLookMs) return true;
-    this.nextLookMs = nowMs + LOOK_EVERY_MS;
+    const members = this.seams.members();
+    if (members === this.told) return true;
+    this.told = members;
     let canGoOn = true;
-    for (const member of log.members()) {
+    for (const member of members) {
       if ((this.members.get(member.role) ?? true) !== member.connected) {
         const state = member.connected ? NodeState.NODE_CONNECTED : NodeState.NODE_UNAVAILABLE;
         const message = member.connected ? `${member.role} writes flows again` : `${member.role} is not there; its flows up to then are`;

@@ -5,7 +5,7 @@
 import { type handleServerStreamingCall, type handleUnaryCall, type ServerWritableStream, type ServiceError, status } from '@grpc/grpc-js';
 import { AppError, type AppErrorCode } from '@tandem/core';
 import { type GetFlowsRequest, NodeState, type observerPb, ObserverService } from '@tandem/proto';
-import type { FlowLog } from '../flows/flow-log.js';
+import type { FlowLog, MemberFlows } from '../flows/flow-log.js';
 import { FlowQuery, memberName } from './flow-query.js';
 import { FlowRate, SAMPLE_EVERY_MS } from './flow-rate.js';
 import { NamespaceWalk } from './namespace-walk.js';
@@ -13,6 +13,8 @@ import type { Walks } from './walks.js';
 
 /** Requests that go through flows, at once; followers stay. */
 export const STREAMS_MAX = 64;
+/** One look at the members is for all followers: to count what is in a ring takes a walk through it. */
+const LOOK_EVERY_MS = 250;
 const NS_PER_MS = 1_000_000n;
 
 /** The service, but for GetFlows, whose responses come in bytes. */
@@ -34,6 +36,8 @@ export class Observer {
   private readonly rate = new FlowRate();
   private readonly sampling: NodeJS.Timeout;
   private streams = 0;
+  private members: readonly MemberFlows[] = [];
+  private nextLookMs = 0;
 
   constructor(options: ObserverOptions) {
     this.options = options;
@@ -91,6 +95,14 @@ export class Observer {
     return { nodes };
   }
 
+  private look(): readonly MemberFlows[] {
+    const nowMs = performance.now();
+    if (nowMs < this.nextLookMs) return this.members;
+    this.nextLookMs = nowMs + LOOK_EVERY_MS;
+    this.members = this.options.log.members();
+    return this.members;
+  }
+
   private getFlows(call: ServerWritableStream<GetFlowsRequest, Uint8Array>): void {
     const { log, walks } = this.options;
     if (this.streams >= STREAMS_MAX) {
@@ -99,7 +111,7 @@ export class Observer {
     }
     let query: FlowQuery;
     try {
-      query = new FlowQuery(call.request, { log, write: (response) => call.write(response), end: () => call.end(), wallMs: Date.now });
+      query = new FlowQuery(call.request, { log, members: () => this.look(), write: (response) => call.write(response), end: () => call.end(), wallMs: Date.now });
     } catch (error) {
       call.emit('error', refusal(error));
       return;
