@@ -38,6 +38,9 @@ read once per batch of packets.
 A scrape reads words that the data plane counts in anyway. It runs on the control thread and holds up no query. There is no label
 with a name, an address or anything else that a client chooses; the table says what values each has.
 
+[Alert rules](../../deploy/alerts/tandem.rules.yaml) on these lead to the [runbook](../runbook.md); there is a
+[dashboard](../../deploy/dashboards/tandem.json), too.
+
 ${table()}`;
 }
 
