@@ -16,22 +16,34 @@ const PEM = /-----BEGIN [A-Z0-9 ]+-----[^]*?(?:-----END [A-Z0-9 ]+-----|$)/g;
 const URL_PASSWORD = /\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@:]{0,256}:[^\s/@]{1,1024}@/gi;
 const AUTHORIZATION = /\b(Bearer|Basic)\s+[A-Za-z0-9+/_.~=-]{6,}/gi;
 const JWT = /\beyJ[A-Za-z0-9_-]{8,512}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?/g;
-const VALUE = String.raw`"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,;"'\0]+`;
-/** `name=value`, `name: value`, `"name": "value"`; a quoted value may have blanks. What is repeated in front of a mark is bounded everywhere here, so that time is. */
-const NAMED = new RegExp(String.raw`(?<![\w.])(?<quote>["']?)(?<name>[A-Za-z_][\w.-]{0,63})\k<quote>(?<between>[ \t]{0,8}[=:][ \t]{0,8})(?<value>${VALUE})`, 'g');
-/** `--name value`, also as the kernel has it, with NUL between the two. */
-const FLAG = new RegExp(String.raw`(?<quote>--)(?<name>[A-Za-z][\w.-]{0,63})(?<between>[ \0\n]{1,2})(?<value>${VALUE})`, 'g');
+/** `name=`, `name: `, `"name": `. What is repeated in front of a mark is bounded everywhere here, so that time is. */
+const NAMED = /(?<![\w.])(?<quote>["']?)(?<name>[A-Za-z_][\w.-]{0,63})\k<quote>[ \t]{0,8}[=:][ \t]{0,8}/g;
+/** `--name `, also as the kernel has it, with NUL between the words. */
+const FLAG = /--(?<name>[A-Za-z][\w.-]{0,63})[ \0\n]{1,2}/g;
+/** A quoted value may have blanks. */
+const VALUE = /"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,;"'\0]+/y;
 
 /** Any text: a file of YAML, a command line, metrics. */
 export function redactText(text: string): string {
-  return redactMaterial(text).replaceAll(NAMED, replaced).replaceAll(FLAG, replaced);
+  return withoutValues(withoutValues(redactMaterial(text), NAMED), FLAG);
 }
 
-function replaced(whole: string, ...rest: unknown[]): string {
-  const { name, value } = rest.at(-1) as Record<'name' | 'value', string>;
-  if (!isSecret(name, unquoted(value))) return whole;
-  const mark = /^["']/.exec(value)?.[0] ?? '';
-  return `${whole.slice(0, whole.length - value.length)}${mark}${REDACTED}${mark}`;
+/** Replaces the value behind each secret's name. What stands behind another name may be a name itself: `source:token=…`. */
+function withoutValues(text: string, names: RegExp): string {
+  const pieces: string[] = [];
+  let copied = 0;
+  for (const { index, 0: whole, groups } of text.matchAll(names)) {
+    const from = index + whole.length;
+    // Inside of a value that is gone.
+    if (index < copied || !isSecretName(groups!.name)) continue;
+    VALUE.lastIndex = from;
+    const value = VALUE.exec(text)?.[0];
+    if (value === undefined || !isSecret(groups!.name, unquoted(value))) continue;
+    const mark = /^["']/.exec(value)?.[0] ?? '';
+    pieces.push(text.slice(copied, from), mark, REDACTED, mark);
+    copied = from + value.length;
+  }
+  return pieces.join('') + text.slice(copied);
 }
 
 /** A JSON value: what stands under a secret's name goes, with all that is in it. */
