@@ -5,19 +5,19 @@ import t from 'tap';
 import { ListedFlows } from './testing/listed-flows.js';
 import { Follower, serve } from './testing/served-flows.js';
 
-const RING = 500;
+const RING = 250;
 const FOLLOWERS = 9;
-const FLOWS = 5_001;
-const BATCH = 250;
+const FLOWS = 2_501;
+const BATCH = 125;
 /** All that was sent to one follower is more than twice as much. */
 const GROWTH_BYTES_MAX = 8 * 1024 * 1024;
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** About 4 KiB. */
+/** About 8 KiB. */
 function flowAt(index: number): Flow {
-  return Flow.fromPartial({ uuid: `flow-${index}`, nodeName: 'node', time: { seconds: 1_700_000_000n, nanos: index }, Summary: 'x'.repeat(4_000) });
+  return Flow.fromPartial({ uuid: `flow-${index}`, nodeName: 'node', time: { seconds: 1_700_000_000n, nanos: index }, Summary: 'x'.repeat(8_000) });
 }
 
 /** Counts flows, keeps none. */

@@ -8,6 +8,14 @@ import { Flow, FlowFilter, type GetFlowsRequest } from '@tandem/proto';
 /* eslint-disable @typescript-eslint/no-unsafe-argument, @typescript-eslint/no-unsafe-assignment, @typescript-eslint/no-unsafe-member-access, @typescript-eslint/no-unsafe-return, @typescript-eslint/no-unsafe-call, @typescript-eslint/no-explicit-any */
 type Json = Readonly<Record<string, any>>;
 
+const forms = new WeakMap<object, Json>();
+
+function jsonOf<T extends object>(message: T, toJson: (message: T) => unknown): Json {
+  const form = forms.get(message) ?? toJson(message) as Json;
+  forms.set(message, form);
+  return form;
+}
+
 /** The flows of a request that does not follow, in the order of time; `flows` are in that order. */
 export function referenceQuery(request: GetFlowsRequest, flows: readonly Flow[]): Flow[] {
   const msOf = (time: { seconds: bigint; nanos: number } | undefined): number => Number(time!.seconds) * 1000 + time!.nanos / 1e6;
@@ -22,8 +30,8 @@ export function referenceQuery(request: GetFlowsRequest, flows: readonly Flow[])
 }
 
 export function referenceMatches(filter: FlowFilter, flow: Flow): boolean {
-  const wanted = FlowFilter.toJSON(filter) as Json;
-  const found = Flow.toJSON(flow) as Json;
+  const wanted = jsonOf(filter, (value) => FlowFilter.toJSON(value));
+  const found = jsonOf(flow, (value) => Flow.toJSON(value));
   return Object.keys(wanted).every((field) => (wanted[field] as any[]).some((value) => matchesField(field, value, found)));
 }
 
