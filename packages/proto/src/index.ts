@@ -7,6 +7,7 @@ export const PROTO_DIR = fileURLToPath(new URL('../proto', import.meta.url));
 export * from './address-bytes.js';
 export * from './pair-messages.js';
 export * as pairV1 from './generated/tandem/pair/v1/pair.js';
+export { BinaryWriter } from '@bufbuild/protobuf/wire';
 /** Hubble's contract: names and numbers are foreign, see `proto/flow/flow.proto`. */
 export * as flowPb from './generated/flow/flow.js';
 export * as observerPb from './generated/observer/observer.js';

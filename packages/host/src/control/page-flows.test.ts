@@ -14,7 +14,7 @@ class ListLog implements FlowLog {
 
   add(number: number, fields: Parameters<typeof Flow.fromPartial>[0] = {}): void {
     const flow = Flow.fromPartial({ uuid: `u${String(number)}`, verdict: Verdict.FORWARDED, ...fields });
-    this.flows.push({ flow, bytes: Flow.encode(flow).finish(), timeMs: number });
+    this.flows.push({ flow, bytes: Flow.encode(flow).finish(), timeMs: number, response: null });
   }
 
   read() {

@@ -8,7 +8,7 @@
  */
 import { DENY, formatAddress, OUTCOME, type Outcome, type Role } from '@tandem/core';
 import { AnswerView, nameToString, scanAnswer, TYPE } from '@tandem/dns';
-import { type DNS, DropReason, Flow, FlowType, IPVersion, L7FlowType, type Layer4, TrafficDirection, Verdict } from '@tandem/proto';
+import { BinaryWriter, type DNS, DropReason, Flow, FlowType, IPVersion, L7FlowType, type Layer4, TrafficDirection, Verdict } from '@tandem/proto';
 import type { FlowDirectory } from './directory.js';
 import type { ObservedFlow } from './flow-log.js';
 import { type FlowRecord, MESSAGE_AT } from './flow-record.js';
@@ -62,6 +62,10 @@ export interface RingOwner {
 }
 
 const view = new AnswerView();
+/** What a flow has where nothing is said. */
+const BLANK = Flow.create();
+/** Kept, as it keeps its buffer. */
+const writer = new BinaryWriter();
 
 /** One or two flows, as the record says. An outcome that is not known here (a newer peer's) is an ERROR. */
 export function decodeRecord(record: FlowRecord, owner: RingOwner, context: DecodeContext): readonly ObservedFlow[] {
@@ -87,8 +91,9 @@ function baseOf(record: FlowRecord, owner: RingOwner, { directory, nodeName, ver
   const to = directory.at(server);
   const policies = [...directory.policies(record.revision, record.endpointId, record.rule)];
   const isDenied = record.rule <= DENY;
-  return Flow.create({
-    IP: { source: client, destination: server, ipVersion: isV4(record) ? IPVersion.IPv4 : IPVersion.IPv6 },
+  return {
+    ...BLANK,
+    IP: { source: client, destination: server, ipVersion: isV4(record) ? IPVersion.IPv4 : IPVersion.IPv6, encrypted: false, sourceXlated: '' },
     l4: layer4(record.isTcp, record.clientPort, record.serverPort),
     source: directory.endpoint(record.endpointId) ?? from.endpoint,
     destination: to.endpoint,
@@ -101,7 +106,7 @@ function baseOf(record: FlowRecord, owner: RingOwner, { directory, nodeName, ver
     emitter: { name: `tandem-${owner.role}`, version },
     egressAllowedBy: isDenied ? [] : policies,
     egressDeniedBy: isDenied ? policies : [],
-  });
+  };
 }
 
 /** An answer goes from the server to the client. */
@@ -146,7 +151,7 @@ function observed(flow: Flow, timeMs: number, uuid: string): ObservedFlow {
     uuid,
     time: { seconds: BigInt(seconds), nanos: Math.min(999_999_999, Math.round((timeMs - seconds * MS_PER_SECOND) * NS_PER_MS)) },
   };
-  return { flow: whole, bytes: Flow.encode(whole).finish(), timeMs };
+  return { flow: whole, bytes: Flow.encode(whole, writer).finish(), timeMs, response: null };
 }
 
 /** The name in lower case with its final dot, '' where the query could not be read. */

@@ -12,6 +12,8 @@ export interface ObservedFlow {
   readonly bytes: Uint8Array;
   /** Wall clock, milliseconds. */
   readonly timeMs: number;
+  /** The bytes of a whole `GetFlowsResponse`, where one was made: kept here for the next who wants it. */
+  response: Uint8Array | null;
 }
 
 /** Flows that were overwritten before this reader came to them. */

@@ -9,7 +9,7 @@ import type { ObservedFlow } from './flow-log.js';
 import { FlowRecord } from './flow-record.js';
 import { CELL_BYTES, type CellNumber, FlowRingReader, NO_RECORD, OVERWRITTEN, ringCells } from './flow-ring.js';
 
-const DECODED_MAX = 2048;
+const DECODED_MAX = 256;
 /** Bytes of an ordinary record: so many flows are said to fit. */
 const BYTES_PER_FLOW = 128;
 

@@ -2,10 +2,10 @@
  * The messages of a GetFlows stream, in bytes. A flow's own bytes are made once for all who read it; here the response is framed around
  * them, once for all followers without a field mask.
  */
-import { GetFlowsResponse, LostEventSource, type NodeState, Timestamp } from '@tandem/proto';
+import { BinaryWriter, GetFlowsResponse, LostEventSource, type NodeState, Timestamp } from '@tandem/proto';
 import type { ObservedFlow } from '../flows/flow-log.js';
 import type { FieldMask } from './field-mask.js';
-import { varintBytes, WIRE, writeVarint } from './wire-format.js';
+import { WIRE } from './wire-format.js';
 
 const FLOW_TAG = 1 * 8 + WIRE.bytes;
 const NODE_NAME_TAG = 1000 * 8 + WIRE.bytes;
@@ -13,16 +13,13 @@ const TIME_TAG = 1001 * 8 + WIRE.bytes;
 const NS_PER_MS = 1_000_000;
 const MS_PER_SECOND = 1_000;
 
-const framed = new WeakMap<ObservedFlow, Uint8Array>();
+/** Kept, as it keeps its buffer. */
+const writer = new BinaryWriter();
 
 export function flowResponse(observed: ObservedFlow, mask: FieldMask | null): Uint8Array {
   if (mask !== null) return frame(observed, mask(observed.bytes));
-  let bytes = framed.get(observed);
-  if (bytes === undefined) {
-    bytes = frame(observed, observed.bytes);
-    framed.set(observed, bytes);
-  }
-  return bytes;
+  observed.response ??= frame(observed, observed.bytes);
+  return observed.response;
 }
 
 export interface About {
@@ -47,18 +44,8 @@ export function timestampOf(timeMs: number): Timestamp {
 }
 
 function frame({ flow }: ObservedFlow, bytes: Uint8Array): Uint8Array {
-  const name = Buffer.from(flow.nodeName);
-  const time = flow.time === undefined ? null : Timestamp.encode(flow.time).finish();
-  const parts: readonly (readonly [number, Uint8Array | null])[] = [[FLOW_TAG, bytes], [NODE_NAME_TAG, name.length === 0 ? null : name], [TIME_TAG, time]];
-  let length = 0;
-  for (const [tag, part] of parts) if (part !== null) length += varintBytes(tag) + varintBytes(part.length) + part.length;
-  const out = new Uint8Array(length);
-  let at = 0;
-  for (const [tag, part] of parts) {
-    if (part === null) continue;
-    at = writeVarint(out, writeVarint(out, at, tag), part.length);
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  writer.uint32(FLOW_TAG).bytes(bytes);
+  if (flow.nodeName !== '') writer.uint32(NODE_NAME_TAG).string(flow.nodeName);
+  if (flow.time !== undefined) Timestamp.encode(flow.time, writer.uint32(TIME_TAG).fork()).join();
+  return writer.finish();
 }

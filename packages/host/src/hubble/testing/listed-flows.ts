@@ -27,7 +27,7 @@ export class ListedFlows implements FlowLog {
   push(flow: Flow): void {
     const timeMs = Number(flow.time?.seconds ?? 0n) * 1_000 + (flow.time?.nanos ?? 0) / 1_000_000;
     this.flows.delete(this.seen - this.max);
-    this.flows.set(this.seen++, { flow, bytes: Flow.encode(flow).finish(), timeMs });
+    this.flows.set(this.seen++, { flow, bytes: Flow.encode(flow).finish(), timeMs, response: null });
   }
 
   read(from: 'oldest' | 'newest'): FlowReader {
