@@ -148,7 +148,7 @@ export class FlowQuery implements Walk {
     for (const member of members) {
       if ((this.members.get(member.role) ?? true) !== member.connected) {
         const state = member.connected ? NodeState.NODE_CONNECTED : NodeState.NODE_UNAVAILABLE;
-        const message = member.connected ? `${member.role} writes flows again` : `${member.role} is not there; its flows up to then are`;
+        const message = member.connected ? `${member.role} writes flows again` : `${member.role} is not there; what it wrote can still be read`;
         // At most two members: what is beyond a full transport is kept by it, and no flow follows.
         canGoOn = this.seams.write(nodeStatusResponse(state, [memberName(log, member)], message, { nodeName: log.nodeName, timeMs: wallMs() }));
       }
