@@ -42,7 +42,7 @@ for (const role of ROLES) {
     t.match(await page.locator('#headline').textContent(), /^Redundant/);
     t.equal(await page.locator('#served-by').textContent(), `served by ${role}`);
     t.equal(await page.locator('svg.pair .card').count(), 2);
-    await page.locator('#member-rows tr', { hasText: 'State' }).getByText('serving').nth(1).waitFor({ timeout: DEADLINE_MS });
+    await page.locator('#member-rows tr', { hasText: 'State' }).getByText('answers queries').nth(1).waitFor({ timeout: DEADLINE_MS });
     await page.locator('.plot-canvas canvas').nth(2).waitFor({ timeout: DEADLINE_MS });
     for (const other of ROLES) {
       const { pid } = await pair.status(other);

@@ -1,6 +1,6 @@
 /** What happened, newest first, and the problems that an operator should mend. */
 import { byId, el, setText } from './dom.js';
-import { EVENTS_MAX, type PairEvent } from './events.js';
+import type { PairEvent } from './events.js';
 import { clockText, visible } from './format.js';
 import { type PairModel, ROLES } from './pair-model.js';
 
@@ -9,12 +9,10 @@ const PROBLEMS_MAX = 20;
 export class EventsPanel {
   private readonly list = byId('events');
 
-  add(events: readonly PairEvent[]): void {
-    for (const { timeMs, level, text } of events) {
-      const time = el('time', { datetime: new Date(timeMs).toISOString() }, clockText(timeMs));
-      this.list.prepend(el('li', { class: `level-${level}` }, time, el('span', {}, text)));
-    }
-    while (this.list.childElementCount > EVENTS_MAX) this.list.lastElementChild!.remove();
+  draw(events: readonly PairEvent[]): void {
+    this.list.replaceChildren(...events.map(({ timeMs, level, text }) => (
+      el('li', { class: `level-${level}` }, el('time', { datetime: new Date(timeMs).toISOString() }, clockText(timeMs)), el('span', {}, text))
+    )));
   }
 }
 

@@ -11,7 +11,7 @@ import { FlowsPanel } from './flows-panel.js';
 import { clockText } from './format.js';
 import { History } from './history.js';
 import { MembersTable } from './members-table.js';
-import { lostModel, pairModel, type PairModel, ROLES } from './pair-model.js';
+import { lostModel, pairModel, type PairModel, peerOf, ROLES } from './pair-model.js';
 import { type Load, PairPicture } from './pair-picture.js';
 import { Plots } from './plots.js';
 import { ThemeSwitch } from './theme.js';
@@ -81,7 +81,7 @@ class Page {
     setText(byId('node'), model.nodeName);
     setText(byId('served-by'), `served by ${model.self}`);
     document.title = `${model.level === 'good' ? '' : '⚠ '}Tandem ${model.nodeName}`;
-    this.events.add(this.log.add(model, timeMs));
+    if (this.log.add(model, timeMs)) this.events.draw(this.log.events);
     this.problems.draw(model);
     this.trace.fill(model);
     this.drawPicture();
@@ -101,15 +101,15 @@ class Page {
     this.picture.draw(this.model, loads);
   }
 
-  /** Where this page's member is dead, the other one's page may be had. */
+  /** Where this page's member is dead, the other one's page may be had: what was last known of that one stands. */
   private drawOther(model: PairModel): void {
     const link = byId<HTMLAnchorElement>('other');
-    const at = model.members[model.self === 'agent' ? 'dns-proxy' : 'agent'].status?.httpListen;
+    const at = model.members[peerOf(model.self)].status?.httpListen;
+    link.hidden = at === undefined;
     if (at === undefined) return;
     const address = at.replace(/^(?:0\.0\.0\.0|\[::\]):/, `${location.hostname}:`);
     setAttribute(link, 'href', `http://${address}/`);
-    setText(link, `page of ${model.self === 'agent' ? 'dns-proxy' : 'agent'}`);
-    link.hidden = false;
+    setText(link, `page of ${peerOf(model.self)}`);
   }
 }
 

@@ -17,7 +17,7 @@ const UNKNOWN = '–';
 const HASH_DIGITS = 12;
 
 const ROWS: readonly Row[] = [
-  { label: 'State', of: ({ state, detail }) => state === 'serving' && detail === 'answers queries' ? 'serving' : `${state}: ${detail}` },
+  { label: 'State', of: ({ state, detail }) => state === 'starting' ? `starting: ${detail}` : detail },
   { label: 'Its sockets are read by', of: ({ socketsReadBy, role }) => socketsReadBy === role ? 'itself' : socketsReadBy },
   { label: 'Held by the peer', of: from((_, member) => member.isHeld ? 'yes' : 'no') },
   { label: 'Version', of: from(({ version }) => version), isAlike: true },

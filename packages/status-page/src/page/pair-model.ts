@@ -116,7 +116,7 @@ function detailOf({ role, status, reason }: MemberAnswer, state: MemberState, is
     case 'starting':
       return status?.readiness.reason ?? reason;
     case 'draining':
-      return isAdopted ? `${peer} has its sockets; it finishes what it has` : 'hands its sockets over';
+      return isAdopted ? `draining: finishes ${queriesText(status?.dataPlane?.underWay ?? 0)}` : 'draining: hands its sockets over';
     case 'stopped':
       return 'not running';
     case 'gone':
@@ -125,6 +125,10 @@ function detailOf({ role, status, reason }: MemberAnswer, state: MemberState, is
     case 'unknown':
       return reason;
   }
+}
+
+function queriesText(count: number): string {
+  return count === 1 ? '1 query' : `${count} queries`;
 }
 
 function verdictOf(members: Readonly<Record<Role, MemberModel>>, isRedundant: boolean): { readonly level: Level; readonly headline: string } {

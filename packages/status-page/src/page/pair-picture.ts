@@ -68,7 +68,7 @@ export class PairPicture {
     if (this.layout?.width !== width) this.build(layoutFor(width));
     const layout = this.layout!;
     for (const role of ROLES) {
-      this.drawCard(this.cards![role], layout.cards[role], model.members[role], loads[role]);
+      this.drawCard(this.cards![role], layout, model.members[role], loads[role]);
       this.drawRow(layout, model, role, loads);
     }
     const addresses = [...new Set(ROLES.flatMap((role) => model.members[role].status?.listen ?? []))];
@@ -86,7 +86,7 @@ export class PairPicture {
     const front = svg('g');
     front.append(svg('rect', { class: 'kernel', x: kernel.x, y: kernel.y, width: kernel.width, height: kernel.height, rx: 10 }));
     front.append(svg('text', { class: 'title', x: kernel.x + PADDING_PX, y: kernel.y + 24 }, 'Kernel'));
-    front.append(svg('text', { class: 'faint', x: kernel.x + PADDING_PX + 56, y: kernel.y + 24 }, 'one SO_REUSEPORT group'));
+    front.append(svg('text', { class: 'faint', x: kernel.x + PADDING_PX + 62, y: kernel.y + 24 }, 'one SO_REUSEPORT group'));
     this.address = svg('text', { class: 'mono', x: kernel.x + PADDING_PX, y: kernel.y + 44 });
     front.append(this.address);
     const rows = ROLES.map((role) => [role, buildRow({ lines, front, layout, role })] as const);
@@ -100,17 +100,17 @@ export class PairPicture {
     this.cards = Object.fromEntries(cards) as Record<Role, CardNodes>;
   }
 
-  private drawCard(nodes: CardNodes, rect: Rect, member: MemberModel, load: Load): void {
+  private drawCard(nodes: CardNodes, layout: Layout, member: MemberModel, load: Load): void {
     const { status, state, role } = member;
-    const room = rect.width - 2 * PADDING_PX;
+    const room = layout.cards[role].width - 2 * PADDING_PX;
     setAttribute(nodes.frame, 'class', `card role-${role} state-${state}`);
     setAttribute(nodes.state, 'class', `state state-${state}`);
     setText(nodes.state, fit(`● ${member.detail}`, room, STATE_CHARACTER_PX));
     const share = load.sharePercent === null ? '' : `, ${Math.round(load.sharePercent)} %`;
-    const texts = status === null ? ['', '', ''] : [
+    const texts = status === null ? [member.socketsReadBy === peerOf(role) ? `${peerOf(role)} answers for it` : '', '', ''] : [
       `${rateText(load.queriesPerSecond)} queries/s${share}`,
       `pid ${status.pid}, up ${durationText(status.uptimeSeconds)}`,
-      `${status.version}, incarnation ${status.incarnation.slice(0, 8)}`,
+      `${status.version}, ${layout.isWide ? 'incarnation ' : ''}${status.incarnation.slice(0, 8)}`,
     ];
     nodes.lines.forEach((line, index) => { setText(line, fit(texts[index], room)); });
   }

@@ -126,7 +126,7 @@ class Plot {
       stroke: colour('--faint'), font: '11px system-ui, sans-serif', grid: { stroke: colour('--grid'), width: 1 }, ticks: { show: false },
     };
     return {
-      width: this.width, height: HEIGHT_PX, padding: [8, 8, 0, 0],
+      width: this.width, height: HEIGHT_PX, padding: [8, 18, 0, 0],
       cursor: { sync: { key: this.sync.key }, drag: { x: false, y: false }, points: { size: 6 } },
       legend: { show: false },
       scales: {
@@ -134,7 +134,7 @@ class Plot {
         y: { range: () => [0, this.top] },
       },
       axes: [
-        { ...axis, size: 26, space: 70, values: (_, splits) => splits.map((seconds) => clockText(seconds * 1000)) },
+        { ...axis, size: 26, space: 54, values: (_, splits) => splits.map((seconds) => clockText(seconds * 1000).slice(0, seconds % 60 === 0 ? -3 : undefined)) },
         { ...axis, size: 48, space: 32, values: (_, splits) => splits.map((value) => this.axisText(value)) },
       ],
       series: [{}, ...this.spec.series.map((series): UPlot.Series => ({
