@@ -113,6 +113,7 @@ async function main(folder: string): Promise<void> {
     const { page, faults } = await openPage(browser, pair, 'dns-proxy', { ...look, colorScheme: 'light' });
     const dark = await openPage(browser, pair, 'dns-proxy', { ...look, colorScheme: 'dark' });
     await pause(PAST_MS);
+    await page.locator('body[data-level=good]').waitFor({ timeout: DEADLINE_MS });
     await shoot(page, folder, 'healthy');
 
     pair.member('agent').process.kill('SIGKILL');

@@ -15,7 +15,7 @@ t.test('a request, its answer and a refusal make rows that read alike', (t) => {
     l7: { type: 'RESPONSE', latency_ns: '2500000', dns: { query: 'www.shop.example.', ips: ['1.2.3.4', '1.2.3.5'], ttl: 30, qtypes: ['A'] } },
   });
   t.match(answered, { from: 'demo/web:40000', to: '10.0.0.53:53', kind: 'answer', answer: '1.2.3.4, 1.2.3.5 (30 s)', latency: '2.5 ms' });
-  t.match(flowRow({ ...request, verdict: 'DROPPED', drop_reason_desc: 'POLICY_DENIED' }), { verdict: 'DROPPED: POLICY_DENIED', level: 'bad' });
+  t.match(flowRow({ ...request, verdict: 'DROPPED', drop_reason_desc: 'POLICY_DENIED' }), { verdict: 'DROPPED', level: 'bad', answer: 'POLICY_DENIED' });
   t.match(flowRow({ ...request, l7: { type: 'RESPONSE', dns: { rcode: 3 } } }), { answer: 'NXDOMAIN' });
   t.match(flowRow({ ...request, source: {}, IP: { source: '2001:db8::1' } }), { from: '[2001:db8::1]:40000' });
   t.end();

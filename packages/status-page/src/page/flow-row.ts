@@ -54,6 +54,7 @@ export interface FlowRow {
   readonly types: string;
   readonly verdict: string;
   readonly level: Level;
+  /** Of a query that was refused: why. */
   readonly answer: string;
   readonly latency: string;
 }
@@ -81,9 +82,9 @@ export function flowRow(flow: FlowJson): FlowRow {
     kind: isReply ? 'answer' : 'query',
     name: text(dns?.query ?? ''),
     types: (dns?.qtypes ?? []).join(','),
-    verdict: verdict === 'DROPPED' && flow.drop_reason_desc !== undefined ? `DROPPED: ${flow.drop_reason_desc}` : verdict,
+    verdict,
     level: LEVELS[verdict] ?? 'warn',
-    answer: isReply ? answerText(dns ?? {}) : '',
+    answer: isReply ? answerText(dns ?? {}) : (flow.drop_reason_desc ?? ''),
     latency: latencyNs > 0 ? millisecondsText(latencyNs / NS_PER_MS) : '',
   };
 }
