@@ -86,6 +86,14 @@ export function contrastFaults(page: Page): Promise<string[]> {
   }, CONTRAST_MIN);
 }
 
+/** Elements that reach over the window's right edge, but for those in a part that scrolls by itself. */
+export function widthFaults(page: Page): Promise<string[]> {
+  return page.evaluate(() => [...document.body.querySelectorAll('*')]
+    .filter((one) => one.checkVisibility() && one.closest('.scroll > *, .skip, svg, .plot-canvas') === null && one.getBoundingClientRect().right > innerWidth + 0.5)
+    .map((one) => `${one.tagName.toLowerCase()}#${one.id}.${one.getAttribute('class') ?? ''}`)
+    .concat(document.documentElement.scrollWidth > innerWidth ? ['the document scrolls sideways'] : []));
+}
+
 export interface Stop {
   /** `button#theme`, `input[name=pod]`. */
   readonly what: string;

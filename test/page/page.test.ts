@@ -6,7 +6,7 @@ import { ROLES, type Role } from '../harness/pair.js';
 import { DEADLINE_MS, until } from '../harness/until.js';
 import { addressA, buildAnswer, buildQuery, TYPE } from '../harness/wire.js';
 import { startBench } from '../pair/start.js';
-import { contrastFaults, structureFaults, tabStops } from './audit.js';
+import { contrastFaults, structureFaults, tabStops, widthFaults } from './audit.js';
 import { openPage, startBrowser, type Look, type WatchedPage } from './browser.js';
 
 /** A label that would be an element, and run a script, in a page that took it for markup. */
@@ -168,7 +168,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await page.locator('#trace-answer .nearest').waitFor({ timeout: DEADLINE_MS });
       t.strictSame(await structureFaults(page), [], `structure, ${String(width)} px`);
       t.strictSame(await contrastFaults(page), [], `contrast, ${String(width)} px`);
-      t.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `nothing is wider than ${String(width)} px`);
+      t.strictSame(await widthFaults(page), [], `nothing is wider than ${String(width)} px`);
       t.strictSame(faults, []);
     }
   });
