@@ -175,7 +175,7 @@ async function greeting(io: Io, plan: UpPlan, members: Members, isZone: boolean)
   const lines = [
     '', `Tandem is up: ${pids} share ${shared}.`, '',
     'Look:', ...urls.map((url) => `  ${url}`),
-    ...['status', 'cache list', 'endpoint list', 'policy list'].map((words) => `  npx tandem ${words}${runDir}`),
+    ...['status', 'observe -f', 'cache list', 'endpoint list', 'policy list'].map((words) => `  npx tandem ${words}${runDir}`),
   ];
   if (plan.isDemo && isZone) {
     const dig = (client: string, name: string, says: string): string =>
