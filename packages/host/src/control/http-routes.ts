@@ -9,6 +9,7 @@ import { AppError, canonicalAddress, L4_PROTOCOL, PROTOCOL, type AppErrorCode, t
 import { TYPE, typeNumber } from '@tandem/dns';
 import { ENTRIES_BYTES_MAX } from './cache-entries.js';
 import type { CacheFilter, DaemonView } from './daemon-view.js';
+import { isMeantForUs } from './host-header.js';
 import { FLOW_SEARCH_LIMITS, FLOW_VERDICTS, type FlowSearch, type FlowSearches } from './page-flows.js';
 import type { PageFiles } from './page-files.js';
 import type { PairReader } from './page-pair.js';
@@ -70,6 +71,10 @@ export async function answer(exchange: Exchange): Promise<void> {
   const { request } = exchange;
   try {
     const url = new URL(request.url ?? '/', 'http://localhost');
+    if (!exchange.mayMutate && isPrivate(url.pathname) && !isMeantForUs(request)) {
+      sendError(exchange, 421, 'USAGE', 'on a loopback address this is served for an IP address or localhost in the Host header, and for no other name');
+      return;
+    }
     if (isRead(request) && exchange.page.send(request, exchange.response, url.pathname)) return;
     const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
     if (route === undefined) throw new AppError('NOT_FOUND', `no such path; there are ${Object.keys(routes).join(', ')}`);
@@ -88,6 +93,11 @@ export async function answer(exchange: Exchange): Promise<void> {
       throw error;
     }
   }
+}
+
+/** What a stranger's page must not read. Probes and scrapes come by whatever name. */
+function isPrivate(path: string): boolean {
+  return path !== '/healthz' && path !== '/readyz' && path !== '/metrics';
 }
 
 function isRead(request: IncomingMessage): boolean {

@@ -128,3 +128,14 @@ t.test('a search for flows is held to its limits before anybody looks', async (t
   }
   t.match(await site.get('/api/v1/flows?verdict=DROPPED&last=1000'), { status: 503, text: /keeps no flows/ });
 });
+
+t.test("a page from elsewhere whose name leads to this machine's loopback address reads nothing", async (t) => {
+  const site = await serve(t);
+  for (const host of ['evil.example', 'evil.example:9964', 'localhost.evil.example', '127.0.0.1.evil.example']) {
+    for (const path of ['/', '/assets/main.js', '/api', '/api/v1/pair', '/api/v1/flows', '/api/v1/status']) {
+      t.match(await site.get(path, { host }), { status: 421, text: /localhost/ }, `${host} ${path}`);
+    }
+  }
+  for (const host of ['localhost', 'LOCALHOST:9964', 'pair.localhost', '127.0.0.1:1', '[::1]:9964', '10.0.0.1']) t.match(await site.get('/api/v1/pair', { host }), { status: 200 }, host);
+  t.match(await site.get('/healthz', { host: 'node-a.example:9964' }), { status: 200 }, 'a probe comes by any name');
+});
