@@ -168,11 +168,11 @@ export const ALERT_CASES: readonly AlertCase[] = [
   },
   counter('TandemFlowsLost', 'tandem_flows_lost_total', { perMinute: 600, forMinutes: 10 }),
   {
-    alert: 'TandemControlThreadBusy', labels: { ...OF_AGENT, instance: 'i', quantile: '1' }, firesAtMinute: 11, notYetAtMinute: 9,
-    fires: { [`nodejs_eventloop_lag_seconds{${ON_INSTANCE},quantile="1"}`]: '2x30', [`tandem_build_info{${ON_INSTANCE},version="1"}`]: '1x30' },
+    alert: 'TandemControlThreadBusy', labels: { ...OF_AGENT, instance: 'i' }, firesAtMinute: 11, notYetAtMinute: 9,
+    fires: { [`nodejs_eventloop_lag_max_seconds{${ON_INSTANCE}}`]: '2x30', [`tandem_build_info{${ON_INSTANCE},version="1"}`]: '1x30' },
     silent: {
-      'a policy is compiled now and then': { [`nodejs_eventloop_lag_seconds{${ON_INSTANCE},quantile="1"}`]: '2 0.02x5 2 0.02x30', [`tandem_build_info{${ON_INSTANCE},version="1"}`]: '1x30' },
-      'another program': { 'nodejs_eventloop_lag_seconds{instance="other",quantile="1"}': '2x30' },
+      'a policy is compiled now and then': { [`nodejs_eventloop_lag_max_seconds{${ON_INSTANCE}}`]: '2 0.02x5 2 0.02x30', [`tandem_build_info{${ON_INSTANCE},version="1"}`]: '1x30' },
+      'another program': { 'nodejs_eventloop_lag_max_seconds{instance="other"}': '2x30' },
     },
   },
   {

@@ -5,16 +5,24 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parse, stringify } from 'yaml';
+import { UdpClient } from '../harness/clients.js';
+import { CLIENT_A } from '../harness/manifests.js';
+import { ROLES } from '../harness/pair.js';
 import { readRepositoryFile, repositoryRoot } from '../harness/repository.js';
+import { addressA, buildAnswer, buildQuery, TYPE } from '../harness/wire.js';
+import { startBench } from '../pair/start.js';
+import { METRICS_PAGE } from '../tidy/metrics-page.js';
 import { DASHBOARD, dashboardExpressions, RULES, type RuleFile } from '../tidy/monitoring-files.js';
 import { ALERT_CASES, type AlertCase } from './alert-cases.js';
+
+const QUERIES = 40;
 
 const rulesPath = join(repositoryRoot, RULES);
 const rules = parse(readRepositoryFile(RULES)) as RuleFile;
 const alerts = rules.groups.flatMap((group) => group.rules).filter((rule) => rule.alert !== undefined);
 
-function promtool(...args: string[]): { readonly isOk: boolean; readonly output: string } {
-  const { error, status, stdout, stderr } = spawnSync('promtool', args, { encoding: 'utf8' });
+function promtool(args: readonly string[], input = ''): { readonly isOk: boolean; readonly output: string } {
+  const { error, status, stdout, stderr } = spawnSync('promtool', args, { encoding: 'utf8', input });
   if (error !== undefined) throw new Error(`promtool does not run (${error.message}): it is in Debian's package prometheus, and test/lab/run gets it`, { cause: error });
   return { isOk: status === 0, output: `${stdout}${stderr}` };
 }
@@ -44,11 +52,11 @@ function promtoolTest(alert: AlertCase, series: Readonly<Record<string, string>>
 }
 
 function run(t: Test, tests: readonly object[]): { readonly isOk: boolean; readonly output: string } {
-  return promtool('test', 'rules', temporaryFile(t, 'test.yaml', stringify({ rule_files: [rulesPath], evaluation_interval: '1m', tests })));
+  return promtool(['test', 'rules', temporaryFile(t, 'test.yaml', stringify({ rule_files: [rulesPath], evaluation_interval: '1m', tests }))]);
 }
 
 t.test('promtool takes the rules', (t) => {
-  const { isOk, output } = promtool('check', 'rules', '--lint=all', '--lint-fatal', rulesPath);
+  const { isOk, output } = promtool(['check', 'rules', '--lint=all', '--lint-fatal', rulesPath]);
   t.ok(isOk, output);
   t.match(output, `${String(rules.groups.flatMap((group) => group.rules).length)} rules found`);
   t.end();
@@ -59,7 +67,7 @@ t.test('promtool takes every expression of the dashboard', (t) => {
   t.ok(expressions.length > 20, 'the expressions are found');
   const generated = expressions.map(({ expr }, index) => ({ record: `dashboard:expr:${String(index)}`, expr }));
   const path = temporaryFile(t, 'dashboard.yaml', stringify({ groups: [{ name: 'dashboard', rules: generated }] }));
-  const { isOk, output } = promtool('check', 'rules', path);
+  const { isOk, output } = promtool(['check', 'rules', path]);
   t.ok(isOk, output);
   t.match(output, `${String(expressions.length)} rules found`);
   t.end();
@@ -88,6 +96,24 @@ for (const one of ALERT_CASES) {
     t.end();
   });
 }
+
+t.test("promtool finds nothing to say against the metrics of a pair that works, and all that are documented are there", async (t) => {
+  const { pair } = await startBench(t, ({ query }) => buildAnswer(query, [addressA('192.0.2.7')]));
+  await pair.redundant();
+  const client = await UdpClient.open(CLIENT_A, pair.server);
+  for (let i = 0; i < QUERIES; i++) await client.ask(buildQuery({ name: `n${String(i)}.a.test`, type: TYPE.A }));
+  client.close();
+  let answered = 0;
+  for (const role of ROLES) {
+    const { body } = await pair.http(role, '/metrics');
+    const { isOk, output } = promtool(['check', 'metrics'], body);
+    t.ok(isOk, output);
+    const named = [...body.matchAll(/^# TYPE (\S+) \S+$/gm)].map((match) => match[1]);
+    t.strictSame(named, [...readRepositoryFile(METRICS_PAGE).matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]), role);
+    answered += Number(/^hubble_dns_responses_total\{rcode="No Error",qtypes="A",ips_returned="1",[^}]*\} (\d+)$/m.exec(body)?.[1] ?? 0);
+  }
+  t.equal(answered, QUERIES, 'answers are counted by what is in them');
+});
 
 t.test('a case that expects too much fails', (t) => {
   const [one] = ALERT_CASES.filter(({ alert }) => alert === 'TandemMemberDown');

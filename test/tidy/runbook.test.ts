@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import t from 'tap';
-import { processIo, runCli } from '@tandem/cli';
+import { type Io, runCli } from '@tandem/cli';
 import { SETTINGS } from '@tandem/core';
 import { MEMBER_METRICS, metricName } from '@tandem/host';
 import { parse } from 'yaml';
@@ -16,9 +17,18 @@ const text = readRepositoryFile(RUNBOOK);
 async function help(command: string): Promise<{ readonly text: string; readonly code: number }> {
   let shown = '';
   let code = 0;
-  await runCli([...command.split(' '), '--help'], {
-    ...processIo(), screen: null, out: (part) => { shown += part; }, err: (part) => { shown += part; }, setExitCode: (value) => { code = value; },
-  });
+  const io: Io = {
+    env: {}, isTerminal: false, screen: null, showsProgress: false,
+    out: (part) => { shown += part; },
+    err: (part) => { shown += part; },
+    setExitCode: (value) => { code = value; },
+    drained: () => Promise.resolve(),
+    untilInterrupted: (work) => work(new AbortController().signal),
+    input: () => Readable.from([]),
+    readInput: () => Promise.resolve(null),
+    confirm: () => Promise.resolve(null),
+  };
+  await runCli([...command.split(' '), '--help'], io);
   return { text: shown, code };
 }
 

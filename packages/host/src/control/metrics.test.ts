@@ -84,6 +84,6 @@ t.test('a late event loop is seen, and once', async (t) => {
   const endMs = performance.now() + BLOCKED_MS;
   while (performance.now() < endMs);
   await measured(before + 1);
-  t.ok(readings.takeEventLoopDelay().maxSeconds >= lateSeconds);
-  t.strictSame(readings.takeEventLoopDelay(), { p99Seconds: 0, maxSeconds: 0 });
+  t.ok(readings.takeEventLoopDelay() >= lateSeconds);
+  t.equal(readings.takeEventLoopDelay(), 0);
 });

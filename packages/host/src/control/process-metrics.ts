@@ -9,7 +9,6 @@ const NS_PER_SECOND = 1e9;
 const MICROSECONDS_PER_SECOND = 1e6;
 /** How often the event loop is asked to be on time. What is measured is the time from one answer to the next. */
 const RESOLUTION_MS = 20;
-const P99 = 99;
 
 const GC_KINDS: ReadonlyMap<number, string> = new Map([
   [constants.NODE_PERFORMANCE_GC_MINOR, 'minor'],
@@ -17,11 +16,6 @@ const GC_KINDS: ReadonlyMap<number, string> = new Map([
   [constants.NODE_PERFORMANCE_GC_INCREMENTAL, 'incremental'],
   [constants.NODE_PERFORMANCE_GC_WEAKCB, 'weakcb'],
 ]);
-
-interface EventLoopDelay {
-  readonly p99Seconds: number;
-  readonly maxSeconds: number;
-}
 
 /** Measures from its making on; of the thread that made it. */
 export class ProcessReadings {
@@ -53,13 +47,11 @@ export class ProcessReadings {
     return this.delay.count;
   }
 
-  /** Since it was asked for last. */
-  takeEventLoopDelay(): EventLoopDelay {
-    const late = (ns: number): number => Math.max(0, ns / NS_PER_SECOND - RESOLUTION_MS / MS_PER_SECOND);
-    const isEmpty = this.delaysMeasured === 0;
-    const taken = { p99Seconds: isEmpty ? 0 : late(this.delay.percentile(P99)), maxSeconds: isEmpty ? 0 : late(this.delay.max) };
+  /** The longest since it was asked for last, in seconds. */
+  takeEventLoopDelay(): number {
+    const maxSeconds = this.delaysMeasured === 0 ? 0 : this.delay.max / NS_PER_SECOND - RESOLUTION_MS / MS_PER_SECOND;
     this.delay.reset();
-    return taken;
+    return Math.max(0, maxSeconds);
   }
 
   close(): void {
@@ -100,13 +92,9 @@ export const PROCESS_METRICS: readonly MetricRow<HasProcess>[] = [
     read: () => getHeapStatistics().external_memory,
   },
   {
-    name: 'nodejs_eventloop_lag_seconds', type: 'gauge',
-    help: 'How late the event loop of the control thread was, since the last scrape. The data plane has a thread of its own: its delay is tandem_heartbeat_age_seconds.',
-    labels: { quantile: '0.99, 1' },
-    read: ({ process: readings }) => {
-      const { p99Seconds, maxSeconds } = readings.takeEventLoopDelay();
-      return [{ labels: { quantile: '0.99' }, value: p99Seconds }, { labels: { quantile: '1' }, value: maxSeconds }];
-    },
+    name: 'nodejs_eventloop_lag_max_seconds', type: 'gauge',
+    help: 'How late the event loop of the control thread was since the last scrape, at most. The data plane has a thread of its own: its delay is tandem_heartbeat_age_seconds.',
+    read: ({ process: readings }) => readings.takeEventLoopDelay(),
   },
   {
     name: 'nodejs_gc_pauses_total', type: 'counter', help: 'Garbage collections of the control thread.', labels: gcLabels,
