@@ -6,6 +6,7 @@ import { cacheCleanCommand } from './commands/cache-clean.js';
 import { cacheExportCommand } from './commands/cache-export.js';
 import { cacheImportCommand } from './commands/cache-import.js';
 import { cacheListCommand } from './commands/cache-list.js';
+import { completionCommand } from './commands/completion.js';
 import { drillCommand, DRILLS } from './commands/drill.js';
 import { hoistOptions } from './common-options.js';
 import { endpointListCommand } from './commands/endpoint-list.js';
@@ -53,6 +54,7 @@ function programFor(io: Io, programs: Readonly<Record<Role, string>>): Command {
   program.addCommand(group('policy', 'The policies.', [policyListCommand(io), policyTraceCommand(io), policySuggestCommand(io), policyValidateCommand(io)]));
   program.addCommand(bugtoolCommand(io));
   program.addCommand(drillCommand(io, DRILLS));
+  program.addCommand(completionCommand(io));
   addNotYet(program, '');
   for (const noun of program.commands) addNotYet(noun, noun.name());
   for (const command of withDescendants(program)) {

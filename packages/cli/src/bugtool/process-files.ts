@@ -41,8 +41,14 @@ export function kernelSteps(): readonly Step[] {
   return [
     { path: 'kernel/uname.txt', collect: () => `${release()}\n${version()}\n` },
     { path: 'kernel/sysctl.txt', collect: sysctls },
-    ...KERNEL_FILES.map((path): Step => ({ path: `kernel/${path.slice(1).replaceAll('/', '_')}.txt`, collect: () => head(path) })),
+    ...KERNEL_FILES.map((path): Step => ({ path: `kernel/${path.slice(1).replaceAll('/', '_')}.txt`, collect: () => head(path).catch(nothingIfAbsent) })),
   ];
+}
+
+/** Not every kernel has each of them. */
+function nothingIfAbsent(error: unknown): null {
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+  throw error;
 }
 
 async function sysctls(): Promise<string> {
