@@ -1,10 +1,16 @@
 import t from 'tap';
 import { readRepositoryFile } from '../harness/repository.js';
+import { CLI_PAGE, CLI_PAGE_COMMAND, cliPage } from './cli-page.js';
 import { METRICS_PAGE, METRICS_PAGE_COMMAND, metricsPage } from './metrics-page.js';
 import { SETTINGS_PAGE, SETTINGS_PAGE_COMMAND, settingsPage } from './settings-page.js';
 
 t.test('the page of settings says what the daemons read', (t) => {
   t.equal(readRepositoryFile(SETTINGS_PAGE), settingsPage(), `write it anew: ${SETTINGS_PAGE_COMMAND}`);
+  t.end();
+});
+
+t.test('the page of the command line says what --help says', (t) => {
+  t.equal(readRepositoryFile(CLI_PAGE), cliPage(), `write it anew: ${CLI_PAGE_COMMAND}`);
   t.end();
 });
 

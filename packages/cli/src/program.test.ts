@@ -167,12 +167,8 @@ t.test('the common options may stand before the command or between its words', a
   t.match(await tandem(runDir, ['status', '--run-dir']), { code: 64, err: /argument missing/ });
 });
 
-t.test('commands that are not there yet say so', async (t) => {
-  const dir = folder(t);
-  for (const words of ['drain', 'bugtool --clean-datapath']) {
-    t.match(await tandem(dir, words.split(' ')), { code: 69, out: '', err: /^tandem: [a-z -]+: not in this version\n$/ }, words);
-  }
-  t.notMatch((await tandem(dir, ['--help'])).out, 'drain');
+t.test('what is not there yet says so', async (t) => {
+  t.match(await tandem(folder(t), ['bugtool', '--clean-datapath']), { code: 69, out: '', err: 'tandem: bugtool --clean-datapath: not in this version\n' });
 });
 
 t.test('wrong use is one line with the way to the help text, and exit code 64', async (t) => {
@@ -193,7 +189,7 @@ t.test('wrong use is one line with the way to the help text, and exit code 64', 
 t.test('every command has help with examples', async (t) => {
   const dir = folder(t);
   for (const words of [
-    'up', 'drill', 'status', 'observe', 'bugtool', 'cache list', 'cache clean', 'cache export', 'cache import', 'endpoint list', 'policy list', 'policy trace', 'policy suggest', 'policy validate',
+    'up', 'drill', 'status', 'observe', 'drain', 'bugtool', 'completion', 'cache list', 'cache clean', 'cache export', 'cache import', 'endpoint list', 'policy list', 'policy trace', 'policy suggest', 'policy validate',
   ]) {
     t.match(await tandem(dir, [...words.split(' '), '--help']), { code: 0, out: new RegExp(`Examples:\\n +tandem ${words}`), err: '' }, words);
   }

@@ -7,10 +7,10 @@ import { cacheExportCommand } from './commands/cache-export.js';
 import { cacheImportCommand } from './commands/cache-import.js';
 import { cacheListCommand } from './commands/cache-list.js';
 import { completionCommand } from './commands/completion.js';
+import { drainCommand } from './commands/drain.js';
 import { drillCommand, DRILLS } from './commands/drill.js';
 import { hoistOptions } from './common-options.js';
 import { endpointListCommand } from './commands/endpoint-list.js';
-import { addNotYet } from './commands/not-yet.js';
 import { observeCommand } from './commands/observe.js';
 import { policyListCommand } from './commands/policy-list.js';
 import { policyTraceCommand } from './commands/policy-trace.js';
@@ -39,7 +39,8 @@ export async function runCli(argv: readonly string[], io: Io, programs: Readonly
   }
 }
 
-function programFor(io: Io, programs: Readonly<Record<Role, string>>): Command {
+/** The commands, none of them run. */
+export function programFor(io: Io, programs: Readonly<Record<Role, string>> = LAUNCHERS): Command {
   const program = new Command('tandem')
     .description('Run, read and explain a Tandem DNS proxy pair.')
     .version(version, '--version', 'print the version')
@@ -52,11 +53,10 @@ function programFor(io: Io, programs: Readonly<Record<Role, string>>): Command {
   ]));
   program.addCommand(group('endpoint', 'The local pods.', [endpointListCommand(io)]));
   program.addCommand(group('policy', 'The policies.', [policyListCommand(io), policyTraceCommand(io), policySuggestCommand(io), policyValidateCommand(io)]));
+  program.addCommand(drainCommand(io));
   program.addCommand(bugtoolCommand(io));
   program.addCommand(drillCommand(io, DRILLS));
   program.addCommand(completionCommand(io));
-  addNotYet(program, '');
-  for (const noun of program.commands) addNotYet(noun, noun.name());
   for (const command of withDescendants(program)) {
     command.exitOverride().configureOutput({
       writeOut: (text) => { io.out(text); },

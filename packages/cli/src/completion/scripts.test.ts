@@ -6,7 +6,7 @@ import { folder, tandem } from '../testing/rig.js';
 
 /** What is typed (the last word is the one to complete), and what must and must not be offered. */
 const CASES: readonly (readonly [typed: string, offers: readonly string[], not: readonly string[]])[] = [
-  ['tandem ', ['status', 'observe', 'cache', 'policy', 'bugtool', 'completion'], ['list', 'drain']],
+  ['tandem ', ['status', 'observe', 'cache', 'policy', 'bugtool', 'completion'], ['list', '--follow']],
   ['tandem st', ['status'], ['observe']],
   ['tandem cache ', ['list', 'clean', 'export', 'import'], ['status']],
   ['tandem cache list --', ['--matchpattern', '--member', '--source'], ['--follow']],

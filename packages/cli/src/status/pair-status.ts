@@ -67,6 +67,7 @@ function ofOne({ role, readiness, dataPlane, peer, state }: StatusView): string[
   const { heartbeatAgeSeconds } = dataPlane;
   return [
     ...(readiness.ready ? [] : [`${role} is not ready: ${readiness.reason}`]),
+    ...(dataPlane.draining === 'no' ? [] : [`${role} is leaving`]),
     ...(readiness.ready && !dataPlane.redundant ? [`${role} could not answer for its peer, or the peer not for it`] : []),
     ...(dataPlane.adopted > 0 ? [`${role} answers for its peer`] : []),
     ...(heartbeatAgeSeconds !== null && heartbeatAgeSeconds > HEARTBEAT_LATE_SECONDS ? [`${role} had no heartbeat for ${heartbeatAgeSeconds.toFixed(1)} s`] : []),
