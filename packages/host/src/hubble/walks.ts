@@ -1,6 +1,6 @@
 /**
  * Who gets the control thread's time for going through flows, and how much: every walk that has something to do gets a slice in turn,
- * and after a few milliseconds everything else that waits for the thread is let through first. Walks that have come to the end of the
+ * and after a few milliseconds as long a rest follows, in which everything else that waits for the thread is let through. Walks that have come to the end of the
  * flows are looked at again by one timer, which exists only while there are some.
  *
  * Invariant: a turn takes at most `TURN_MS` plus one step of one walk. Knows no flows.
@@ -16,12 +16,14 @@ export interface Walk {
 
 export const POLL_MS = 25;
 const TURN_MS = 4;
+/** Between two turns: whoever watches takes no more than half of this thread, and of a core that answers may need. */
+const REST_MS = 4;
 const SLICE_MS = 1;
 
 export class Walks {
   private readonly ready = new Set<Walk>();
   private readonly idle = new Set<Walk>();
-  private turn: NodeJS.Immediate | null = null;
+  private turn: NodeJS.Timeout | null = null;
   private timer: NodeJS.Timeout | null = null;
   private readonly fail: (error: Error) => void;
 
@@ -53,7 +55,7 @@ export class Walks {
   }
 
   private schedule(): void {
-    if (this.ready.size > 0) this.turn ??= setImmediate(() => this.run());
+    if (this.ready.size > 0) this.turn ??= setTimeout(() => this.run(), REST_MS);
     if (this.idle.size > 0) this.timer ??= setInterval(() => this.poll(), POLL_MS);
     else if (this.timer !== null) {
       clearInterval(this.timer);
@@ -64,7 +66,7 @@ export class Walks {
   private poll(): void {
     for (const walk of this.idle) this.ready.add(walk);
     this.idle.clear();
-    if (this.ready.size > 0) this.turn ??= setImmediate(() => this.run());
+    if (this.ready.size > 0) this.turn ??= setTimeout(() => this.run(), REST_MS);
   }
 
   private run(): void {
