@@ -11,6 +11,7 @@ const FLOWS = 2_501;
 const BATCH = 125;
 /** All that was sent to one follower is more than twice as much. */
 const GROWTH_BYTES_MAX = 8 * 1024 * 1024;
+const LOOKS_MAX = 100;
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -62,8 +63,14 @@ t.test('a follower that reads nothing costs the others nothing and no memory, an
   }
   const expected = `flow-${FLOWS - 1}`;
   for (const { count, last } of others) t.strictSame([count, last], [FLOWS, expected]);
-  collectGarbage();
-  t.ok(process.memoryUsage().arrayBuffers - before < GROWTH_BYTES_MAX, 'nothing piles up');
+  // What was collected is swept beside this thread: it is gone a little later.
+  let grownBytes = Infinity;
+  for (let looks = 0; looks < LOOKS_MAX && grownBytes >= GROWTH_BYTES_MAX; looks++) {
+    collectGarbage();
+    await new Promise((resolve) => { setImmediate(resolve); });
+    grownBytes = process.memoryUsage().arrayBuffers - before;
+  }
+  t.ok(grownBytes < GROWTH_BYTES_MAX, `nothing piles up: ${grownBytes} bytes`);
 
   stalled.stream.resume();
   await stalled.until((responses) => responses.some(({ responseTypes }) => responseTypes?.$case === 'flow' && responseTypes.value.uuid === expected));
