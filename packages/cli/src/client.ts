@@ -20,6 +20,7 @@ export interface Ask {
 
 export const ROLES: readonly Role[] = ['agent', 'dns-proxy'];
 const TIMEOUT_MS = 5_000;
+const QUICK_TIMEOUT_MS = 2_000;
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 /** Of an answer that is a complaint. */
 const TEXT_SHOWN = 200;
@@ -40,18 +41,18 @@ export async function ask<T>(target: Target, what: Ask): Promise<T> {
 /** What one member says, or why it says nothing. */
 export type Heard<T> = { readonly value: T } | { readonly reason: string };
 
-/** Asks both members at once; never rejects. */
+/** Asks both members at once what takes no time to tell; never rejects. One that hangs must not hold back what the other says for long. */
 export async function askBoth<T>(runDir: string, what: Ask): Promise<Readonly<Record<Role, Heard<T>>>> {
-  const hear = (role: Role): Promise<Heard<T>> => exchange(apiSocketPath(runDir, role), what).then(
+  const hear = (role: Role): Promise<Heard<T>> => exchange(apiSocketPath(runDir, role), what, { timeoutMs: QUICK_TIMEOUT_MS }).then(
     (reply) => ({ value: resultOf<T>(reply, role) }),
-  ).catch((error: unknown) => ({ reason: error instanceof AppError ? error.message : explain(error) }));
+  ).catch((error: unknown) => ({ reason: error instanceof AppError ? error.message : explain(error, QUICK_TIMEOUT_MS) }));
   const [agent, dnsProxy] = await Promise.all([hear('agent'), hear('dns-proxy')]);
   return { agent, 'dns-proxy': dnsProxy };
 }
 
 /** The answer as it is, whatever it says. @throws AppError UNAVAILABLE without one. */
 export async function askText(runDir: string, role: Role, path: string, bytesMax: number): Promise<string> {
-  const { status, text } = await exchange(apiSocketPath(runDir, role), { method: 'GET', path }, bytesMax).catch((error: unknown) => {
+  const { status, text } = await exchange(apiSocketPath(runDir, role), { method: 'GET', path }, { answerBytesMax: bytesMax }).catch((error: unknown) => {
     throw new AppError('UNAVAILABLE', `${role}: ${explain(error)}`, { cause: error });
   });
   if (status >= 400) throw new AppError('UNAVAILABLE', `${role}: status ${status}: ${text.slice(0, TEXT_SHOWN)}`);
@@ -80,11 +81,16 @@ function resultOf<T>(reply: Reply, role: Role): T {
   throw new AppError(code === 'USAGE' || code === 'NOT_FOUND' || code === 'CONFIGURATION' ? code : 'UNAVAILABLE', `${role}: ${message ?? `status ${reply.status}`}`);
 }
 
-function exchange(socketPath: string, what: Ask, answerBytesMax = ANSWER_BYTES_MAX): Promise<Reply> {
-  return requestUnix({ socketPath, ...what, timeoutMs: TIMEOUT_MS, answerBytesMax });
+interface Bounds {
+  readonly timeoutMs?: number;
+  readonly answerBytesMax?: number;
 }
 
-function explain(error: unknown): string {
+function exchange(socketPath: string, what: Ask, bounds: Bounds = {}): Promise<Reply> {
+  return requestUnix({ socketPath, ...what, timeoutMs: TIMEOUT_MS, answerBytesMax: ANSWER_BYTES_MAX, ...bounds });
+}
+
+function explain(error: unknown, timeoutMs = TIMEOUT_MS): string {
   const { code, name, message } = error as NodeJS.ErrnoException;
   switch (code) {
     case 'ENOENT':
@@ -94,6 +100,6 @@ function explain(error: unknown): string {
     case 'EACCES':
       return 'its socket belongs to another user';
     default:
-      return name === 'AbortError' || name === 'TimeoutError' ? `no answer in ${TIMEOUT_MS / 1_000} s` : message;
+      return name === 'AbortError' || name === 'TimeoutError' ? `no answer in ${timeoutMs / 1_000} s` : message;
   }
 }

@@ -13,6 +13,7 @@ import { memberCommand, targetOf, type CommonOptions } from '../common-options.j
 import type { Io } from '../io.js';
 import { render } from '../output.js';
 import { Progress } from '../progress.js';
+import { whole } from '../status/pair-status.js';
 
 interface Options extends CommonOptions {
   readonly force?: boolean;
@@ -74,7 +75,7 @@ function refuseOutage(member: Role, peer: Heard<StatusView>): void {
   const other = peerOf(member);
   const reason = 'reason' in peer ? peer.reason : peer.value.readiness.ready ? null : peer.value.readiness.reason;
   if (reason !== null) throw new AppError('UNAVAILABLE', `without ${member} nobody answers: ${other}: ${reason}; -f drains it all the same`);
-  if ('value' in peer && !peer.value.dataPlane.redundant) throw new AppError('UNAVAILABLE', `${other} could not answer for ${member} yet: wait until the pair is redundant again, or say -f`);
+  if ('value' in peer && !whole(peer.value).dataPlane.redundant) throw new AppError('UNAVAILABLE', `${other} could not answer for ${member} yet: wait until the pair is redundant again, or say -f`);
 }
 
 async function drain(io: Io, target: Target, timeoutMs: number): Promise<Drained> {
@@ -85,7 +86,7 @@ async function drain(io: Io, target: Target, timeoutMs: number): Promise<Drained
     signal(target);
     while (isThere(target)) {
       if (performance.now() - startMs > timeoutMs) throw new AppError('UNAVAILABLE', `${member} (process ${pid}) was told to end and is still there after ${timeoutMs / 1_000} s; its log says why`);
-      const phase = await ask<StatusView>({ runDir, member }, QUESTION).then(({ dataPlane }) => dataPlane.draining, () => null);
+      const phase = await ask<StatusView>({ runDir, member }, QUESTION).then((now) => whole(now).dataPlane.draining, () => null);
       progress.show(`${member} ${phase === null ? 'is ending' : PHASES[phase]}`);
       await wait(LOOK_MS);
     }
@@ -96,7 +97,7 @@ async function drain(io: Io, target: Target, timeoutMs: number): Promise<Drained
   const peer = (await askBoth<StatusView>(runDir, QUESTION))[peerOf(member)];
   return {
     member, pid, milliseconds,
-    peer: 'value' in peer ? { role: peerOf(member), adopted: peer.value.dataPlane.adopted, taken: peer.value.counters.taken ?? 0 } : null,
+    peer: 'value' in peer ? { role: peerOf(member), adopted: whole(peer.value).dataPlane.adopted, taken: peer.value.counters.taken ?? 0 } : null,
   };
 }
 

@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { status } from '@grpc/grpc-js';
+import { ServerCredentials, status } from '@grpc/grpc-js';
 import t, { type Test } from 'tap';
 import type { Role } from '@tandem/core';
 import type { GetFlowsRequest} from '@tandem/proto';
@@ -223,6 +224,27 @@ t.test('nobody there, a named server that breaks off, and a refused filter are e
   t.match(await tandem(runDir, ['observe', ...server]), { code: 0, out: /FORWARDED/ });
   observer.kill();
   t.match(await tandem(runDir, ['observe', ...server]), { code: 69, err: /127\.0\.0\.1:\d+: cannot be reached/ });
+});
+
+t.test('a server with TLS is asked by its name, and with a certificate of one\'s own', async (t) => {
+  const dir = folder(t);
+  const openssl = (...args: string[]): void => { execFileSync('openssl', args, { cwd: dir, stdio: 'pipe' }); };
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  openssl('req', '-x509', ...key, '-days', '2', '-subj', '/CN=ca', '-keyout', 'ca.key', '-out', 'ca.pem');
+  for (const name of ['server', 'client']) {
+    openssl('req', ...key, '-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}.example`, '-keyout', `${name}.key`, '-out', `${name}.csr`);
+    openssl('x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-copy_extensions', 'copy', '-out', `${name}.pem`);
+  }
+  const read = (name: string): Buffer => readFileSync(join(dir, name));
+  const observer = new FakeObserver(giving(responseOf(QUERY)));
+  const port = await observer.listen(t, '127.0.0.1:0', ServerCredentials.createSsl(read('ca.pem'), [{ private_key: read('server.key'), cert_chain: read('server.pem') }], true));
+  const server = ['observe', '--server', `tls://127.0.0.1:${port}`, '--tls-ca-cert-files', join(dir, 'ca.pem')];
+  const own = ['--tls-client-cert-file', join(dir, 'client.pem'), '--tls-client-key-file', join(dir, 'client.key')];
+  t.match(await tandem(dir, [...server, ...own, '--tls-server-name', 'server.example']), { code: 0, out: /FORWARDED/ });
+  t.match(await tandem(dir, [...server, ...own, '--tls-server-name', 'other.example']), { code: 69, out: '', err: /cannot be reached/ });
+  t.match(await tandem(dir, [...server, '--tls-server-name', 'server.example']), { code: 69, out: '' });
+  t.match(await tandem(dir, ['observe', '--server', `127.0.0.1:${port}`]), { code: 69, out: '' });
+  t.match(await tandem(dir, [...server, '--tls-client-cert-file', join(dir, 'ca.key'), '--tls-client-key-file', join(dir, 'client.key')]), { code: 64, err: /TLS files cannot be used/ });
 });
 
 t.test('a flow from a stranger cannot write to the terminal', async (t) => {

@@ -65,6 +65,15 @@ t.test('what is not as it should be is said in words', async (t) => {
   ]);
 });
 
+t.test('a member of an earlier version tells less, and that is said', async (t) => {
+  const { runDir, views: [agent] } = await pair(t);
+  agent.change = (status) => ({ ...status, dataPlane: undefined, state: undefined, datapath: undefined } as unknown as StatusView);
+  const { out, code, err } = await tandem(runDir, ['status']);
+  t.equal(code, 0, err);
+  t.match(out, /NOT REDUNDANT[^]*agent is of a version \(0\.1\.0\) that does not tell whether it is redundant\n/);
+  t.match(await tandem(runDir, ['status', '--member', 'agent']), { code: 0, out: /Member +agent/ });
+});
+
 t.test('colours are for terminals, and NO_COLOR takes them away', async (t) => {
   const { runDir } = await pair(t);
   const screen = { columns: 80, rows: 24 };

@@ -9,7 +9,7 @@ import { memberCommand, targetOf, type CommonOptions } from '../common-options.j
 import type { Io } from '../io.js';
 import { render } from '../output.js';
 import { memberText } from '../status/member-text.js';
-import { pairStatusOf } from '../status/pair-status.js';
+import { pairStatusOf, whole } from '../status/pair-status.js';
 import { pairText } from '../status/pair-text.js';
 
 interface Options extends CommonOptions {
@@ -43,7 +43,7 @@ export function statusCommand(io: Io): Command {
 async function screenOf(target: Target, { output, member }: Options, colours: Colours): Promise<string> {
   if (member !== undefined) {
     const status = await ask<StatusView>(target, QUESTION);
-    return render(status, output, () => memberText(status));
+    return render(status, output, () => memberText(whole(status)));
   }
   const pair = pairStatusOf(await askBoth<StatusView>(target.runDir, QUESTION), target.runDir);
   return render(pair, output, () => pairText(pair, colours));

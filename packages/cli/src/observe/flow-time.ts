@@ -76,7 +76,8 @@ export function msOf(time: Timestamp): number {
 
 function dateOf(time: Timestamp | undefined): Date | null {
   if (time === undefined || time.seconds > SECONDS_MAX || time.seconds < 0n) return null;
-  return new Date(Math.floor(msOf(time)));
+  // Whole milliseconds before they are added: near a second's end the sum would be rounded into the next.
+  return new Date(Number(time.seconds) * MS_PER_SECOND + Math.floor(time.nanos / NS_PER_MS));
 }
 
 /** Without zeros at the end, and without the point where nothing is left. */

@@ -21,6 +21,10 @@ export interface PairStatusView {
   readonly members: Readonly<Record<Role, MemberStatus>>;
 }
 
+const UNTOLD: StatusView['dataPlane'] = {
+  redundant: false, adopted: 0, held: false, draining: 'no', heartbeatAgeSeconds: null, underWay: 0, slots: 0, slotsFree: 0, tcpConnections: 0,
+};
+
 /** A heartbeat that is older is not late by chance: the peer takes over after three ticks of 10 ms. */
 const HEARTBEAT_LATE_SECONDS = 1;
 
@@ -56,19 +60,25 @@ export function answersOf({ counters }: StatusView): number {
 }
 
 function memberOf(heard: Heard<StatusView>): MemberStatus {
-  return 'value' in heard ? { reachable: true, status: heard.value } : { reachable: false, reason: heard.reason };
+  return 'value' in heard ? { reachable: true, status: whole(heard.value) } : { reachable: false, reason: heard.reason };
+}
+
+/** With the fields that a member of an earlier version does not tell: the CLI is often the newest of the three. */
+export function whole(status: Partial<StatusView>): StatusView {
+  return { dataPlane: UNTOLD, state: { dir: '', written: true }, datapath: { kind: 'none', reason: 'not told' }, ...status } as StatusView;
 }
 
 function reasonOf(member: MemberStatus): string {
   return member.reachable ? '' : member.reason;
 }
 
-function ofOne({ role, readiness, dataPlane, peer, state }: StatusView): string[] {
+function ofOne({ role, version, readiness, dataPlane, peer, state }: StatusView): string[] {
   const { heartbeatAgeSeconds } = dataPlane;
   return [
     ...(readiness.ready ? [] : [`${role} is not ready: ${readiness.reason}`]),
+    ...(dataPlane === UNTOLD ? [`${role} is of a version (${version}) that does not tell whether it is redundant`] : []),
     ...(dataPlane.draining === 'no' ? [] : [`${role} is leaving`]),
-    ...(readiness.ready && !dataPlane.redundant ? [`${role} could not answer for its peer, or the peer not for it`] : []),
+    ...(readiness.ready && dataPlane !== UNTOLD && !dataPlane.redundant ? [`${role} could not answer for its peer, or the peer not for it`] : []),
     ...(dataPlane.adopted > 0 ? [`${role} answers for its peer`] : []),
     ...(heartbeatAgeSeconds !== null && heartbeatAgeSeconds > HEARTBEAT_LATE_SECONDS ? [`${role} had no heartbeat for ${heartbeatAgeSeconds.toFixed(1)} s`] : []),
     ...(peer.connected ? [] : [`${role} has no link to its peer`]),

@@ -68,10 +68,10 @@ export class FakeObserver {
   }
 
   /** `unix:PATH` or `ADDR:0`; resolves with the port. */
-  listen(t: Test, at: string): Promise<number> {
+  listen(t: Test, at: string, credentials = ServerCredentials.createInsecure()): Promise<number> {
     t.teardown(() => { this.kill(); });
     return new Promise((resolve, reject) => {
-      this.server.bindAsync(at, ServerCredentials.createInsecure(), (error, port) => { if (error === null) resolve(port); else reject(error); });
+      this.server.bindAsync(at, credentials, (error, port) => { if (error === null) resolve(port); else reject(error); });
     });
   }
 
