@@ -3,7 +3,7 @@ export { ENTRIES_BYTES_MAX } from './cache-entries.js';
 export * from './daemon-view.js';
 export { startHttpServers, type HttpOptions, type HttpServers } from './http-server.js';
 export { createLog, type DaemonLog, type LogOptions } from './log.js';
-export { type Labels, metricName, type MetricRow, Metrics, type Sample } from './metrics.js';
+export { metricName, type MetricRow } from './metrics.js';
 export { nearestName } from './nearest-name.js';
 export type { PageFile } from './page-files.js';
 export type { PairMember, PairView } from './page-pair.js';
