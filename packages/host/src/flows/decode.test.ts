@@ -1,11 +1,12 @@
+import fc from 'fast-check';
 import t from 'tap';
 import { ALLOW_NO_POLICY, DENY, deniedBy, OUTCOME, type Snapshot } from '@tandem/core';
 import type { DnsRecord } from '@tandem/dns/codec';
 import { type Flow, Flow as FlowCodec, DropReason, FlowType, IPVersion, L7FlowType, TrafficDirection, Verdict } from '@tandem/proto';
 import { decodeRecord } from './decode.js';
 import type { ObservedFlow } from './flow-log.js';
-import { FlowRecord } from './flow-record.js';
-import { FlowRingReader, RING_CELLS_MIN } from './flow-ring.js';
+import { FLOW, FlowRecord } from './flow-record.js';
+import { CELL_WORDS, FlowRingReader, RECORD_CELLS_MAX, RING_CELLS_MIN } from './flow-ring.js';
 import { BOOTED_AT_MS, contextOf, type QueryShape, RingStage, SNAPSHOT } from './testing/stage.js';
 
 const A: DnsRecord = { name: 'echo.k8s.intra.', type: 'A', ttlSeconds: 30, data: { form: 'address', address: '172.17.0.2' } };
@@ -123,5 +124,25 @@ t.test('bytes that are no answer make flows without one', (t) => {
     t.equal(flows.length, 2);
     t.match(dnsOf(flows[1].flow), { query: '', ips: [], qtypes: [] }, `${length} bytes`);
   }
+  t.end();
+});
+
+t.test('no record of a peer, whatever it holds, ends its reader', (t) => {
+  const doubles = fc.oneof(fc.double(), fc.constantFrom(NaN, Infinity, -Infinity, -1, Number.MAX_VALUE, 2 ** 53));
+  fc.assert(fc.property(fc.uint8Array({ minLength: 512, maxLength: 512 }), fc.tuple(doubles, doubles, doubles), (noise, [ended, received, booted]) => {
+    const record = new Uint32Array(RECORD_CELLS_MAX * CELL_WORDS);
+    new Uint8Array(record.buffer).set(noise);
+    const times = new Float64Array(record.buffer);
+    times.set([ended], FLOW.endedAtMs / 2);
+    times.set([received], FLOW.receivedAtMs / 2);
+    times.set([booted], FLOW.bootedAtMs / 2);
+    for (const outcome of [OUTCOME.answered, noise[9]]) {
+      record[FLOW.kind] = (record[FLOW.kind] & 0xffff_00ff) | (outcome << 8);
+      for (const { flow, bytes, timeMs } of decodeRecord(new FlowRecord(record), { role: 'agent', ringId: '0123456789abcdef' }, contextOf())) {
+        t.ok(Number.isFinite(new Date(timeMs).getTime()));
+        t.same(FlowCodec.decode(bytes), flow);
+      }
+    }
+  }), { numRuns: 200 });
   t.end();
 });

@@ -34,6 +34,8 @@ export const FLOW = {
 } as const;
 
 export const FLOW_FLAG = { tcp: 1 } as const;
+/** No record is of a later time (280 years after boot, or 1970): what is, is no time, and nothing that is reckoned from it may run over. */
+const TIME_MAX_MS = 2 ** 43;
 const OUTCOME_SHIFT = 8;
 const FLAGS_SHIFT = 16;
 
@@ -85,16 +87,16 @@ export class FlowRecord {
   }
 
   get endedAtMs(): number {
-    return this.times[FLOW.endedAtMs / 2];
+    return this.time(FLOW.endedAtMs);
   }
 
   get receivedAtMs(): number {
-    return this.times[FLOW.receivedAtMs / 2];
+    return this.time(FLOW.receivedAtMs);
   }
 
   /** Time of day at boot, milliseconds since 1970. */
   get bootedAtMs(): number {
-    return this.times[FLOW.bootedAtMs / 2];
+    return this.time(FLOW.bootedAtMs);
   }
 
   get rule(): number {
@@ -135,5 +137,11 @@ export class FlowRecord {
   /** The message was longer than what is kept. */
   get isCut(): boolean {
     return this.words[FLOW.messageBytes] > this.keptBytes;
+  }
+
+  /** 0 for what is no time: a peer's memory may hold anything. */
+  private time(word: number): number {
+    const ms = this.times[word / 2];
+    return ms >= 0 && ms <= TIME_MAX_MS ? ms : 0;
   }
 }
