@@ -22,6 +22,13 @@ export interface DecodedRecord {
   readonly flows: readonly ObservedFlow[];
 }
 
+/** Where a reader of the ring stands. */
+export interface RingPlace {
+  readonly place: CellNumber;
+  /** Number of the flow that comes next, modulo 2^32; null where it does not matter. */
+  readonly flow: number | null;
+}
+
 export interface RingMemory {
   readonly words: Uint32Array;
   /** Lets go of the memory; it is not read any more then. */
@@ -72,12 +79,25 @@ export class MemberRing {
     return oldest === NO_RECORD || oldest === OVERWRITTEN ? 0 : (this.seen - oldest.firstFlow) >>> 0;
   }
 
-  oldest(): CellNumber {
-    return this.reader.oldest();
+  oldest(): RingPlace {
+    return { place: this.reader.oldest(), flow: null };
   }
 
-  /** Where the next record will be, and the number of its first flow. */
-  newest(): { readonly place: CellNumber; readonly flow: number } {
+  /** Before the first record of a query that ended at this time of day or later. Decodes none. */
+  since(timeMs: number): RingPlace {
+    let { place, flow } = this.newest();
+    for (let before = this.reader.readBefore(place); before !== NO_RECORD; before = this.reader.readBefore(place)) {
+      if (!this.reader.isPad) {
+        if (this.record.bootedAtMs + this.record.endedAtMs < timeMs) break;
+        flow = this.record.firstFlow;
+      }
+      place = before;
+    }
+    return { place, flow };
+  }
+
+  /** Where the next record will be. */
+  newest(): RingPlace {
     for (;;) {
       const place = this.reader.end();
       const flow = this.seen;

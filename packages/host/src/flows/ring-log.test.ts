@@ -3,7 +3,7 @@ import t from 'tap';
 import type { FlowReader, LostFlows, ObservedFlow } from './flow-log.js';
 import { RING_CELLS_MIN } from './flow-ring.js';
 import { RingLog } from './ring-log.js';
-import { contextOf, RingStage } from './testing/stage.js';
+import { BOOTED_AT_MS, contextOf, RingStage } from './testing/stage.js';
 
 /** Two members' rings, read at the agent. */
 function pair(): { log: RingLog; agent: RingStage; proxy: RingStage } {
@@ -138,6 +138,61 @@ t.test('a dead member\'s flows stay; of many that died, the newest two', (t) => 
   t.notOk(others[0].isReleased);
   log.close();
   t.ok(others.every(({ isReleased }) => isReleased));
+  t.end();
+});
+
+t.test('a member that shares its ring again is there, whichever is told first: the end of the old share or the new one', (t) => {
+  for (const isEndFirst of [true, false]) {
+    const { log, proxy } = pair();
+    const again = { words: proxy.words, release: () => undefined };
+    if (isEndFirst) log.ended(1);
+    log.add('dns-proxy', 2, again);
+    if (!isEndFirst) log.ended(1);
+    t.match(log.members()[1], { role: 'dns-proxy', connected: true });
+    proxy.write({ name: 'news.', endedAtMs: 1 });
+    t.same(rest(log.read('oldest')), ['news.>', 'news.<']);
+    log.ended(2);
+    t.match(log.members()[1], { connected: false });
+    t.notOk(proxy.isReleased, 'what it wrote stays');
+  }
+  t.end();
+});
+
+t.test('a ring that is let go of is read no more, wherever its readers stand, and its flows still count as seen', (t) => {
+  const { log, agent, proxy } = pair();
+  agent.write({ name: 'own.', endedAtMs: 1 });
+  for (let i = 0; i < 20; i++) proxy.write({ name: `q${i}.`, endedAtMs: 10 + i });
+  const back = log.read('newest');
+  const forth = log.read('oldest');
+  t.equal(textOf(back.previous()!), 'q19.<');
+  const gone = [proxy, ...[3, 4].map((id) => {
+    const ring = new RingStage(id);
+    log.add('dns-proxy', id, ring.shared);
+    ring.write({ name: 'one.', endedAtMs: 50 });
+    return ring;
+  })];
+  for (const key of [1, 3, 4]) log.ended(key);
+  t.same(gone.map(({ isReleased }) => isReleased), [true, false, false]);
+  // As after munmap: a word of it that is read throws.
+  structuredClone(null, { transfer: [proxy.words.buffer as ArrayBuffer] });
+  t.same(behind(back), ['own.>', 'own.<']);
+  t.same(rest(forth), ['own.>', 'own.<', 'one.>', 'one.<', 'one.>', 'one.<']);
+  t.match(log.members()[1], { role: 'dns-proxy', stored: 4, seen: 44 });
+  t.end();
+});
+
+t.test('a follower that meets a ring full of what is no news to it goes past it without a look at each', (t) => {
+  const log = new RingLog('agent', contextOf());
+  const follower = log.read('newest');
+  const proxy = new RingStage(2, 2 ** 16);
+  for (let i = 0; i < 20_000; i++) proxy.write({ name: 'x.example.', endedAtMs: i });
+  const now = Date.now() - BOOTED_AT_MS;
+  for (let i = 1; i <= 3; i++) proxy.write({ name: `news-${i}.`, receivedAtMs: now - 1000, endedAtMs: now + i * 1000 });
+  log.add('dns-proxy', 1, proxy.shared);
+  const startedAtMs = performance.now();
+  t.same(rest(follower), ['news-1.>', 'news-1.<', 'news-2.>', 'news-2.<', 'news-3.>', 'news-3.<']);
+  // To decode them all takes a second and more.
+  t.ok(performance.now() - startedAtMs < 200, `${(performance.now() - startedAtMs).toFixed(1)} ms`);
   t.end();
 });
 

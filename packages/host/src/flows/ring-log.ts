@@ -8,7 +8,7 @@ import type { Role } from '@tandem/core';
 import type { DecodeContext } from './decode.js';
 import { NO_RECORD, OVERWRITTEN } from './flow-ring.js';
 import type { FlowLog, FlowReader, LostFlows, MemberFlows, ObservedFlow } from './flow-log.js';
-import { type DecodedRecord, MemberRing, type RingMemory } from './member-ring.js';
+import { type DecodedRecord, MemberRing, type RingMemory, type RingPlace } from './member-ring.js';
 
 const ENDED_MAX = 2;
 
@@ -22,6 +22,8 @@ export class RingLog implements FlowLog {
   private readonly role: Role;
   private readonly context: DecodeContext;
   private readonly keys = new Map<number, MemberRing>();
+  /** Flows ever written into rings that are let go of. */
+  private readonly seenBefore = new Map<Role, number>();
 
   constructor(role: Role, context: DecodeContext) {
     this.role = role;
@@ -30,12 +32,16 @@ export class RingLog implements FlowLog {
     this.version = context.version;
   }
 
-  /** Takes the memory; a ring that cannot be read, or is known already, is let go of. `key` is the giver's name for it. */
+  /** Takes the memory; that of a ring that cannot be read, or is known already, is let go of. `key` is the giver's name for it. */
   add(role: Role, key: number, memory: RingMemory): void {
     const ring = MemberRing.open(role, memory, this.context);
     if (ring === null) return;
-    if (this.rings.some(({ id }) => id === ring.id)) {
+    const known = this.rings.find(({ id }) => id === ring.id);
+    if (known !== undefined) {
+      // Its member lives, and shares it again: the end of its earlier share may have been told, or may come yet.
       ring.release();
+      known.isEnded = false;
+      this.keys.set(key, known);
       return;
     }
     this.keys.set(key, ring);
@@ -48,10 +54,12 @@ export class RingLog implements FlowLog {
     const ring = this.keys.get(key);
     if (ring === undefined) return;
     this.keys.delete(key);
+    if ([...this.keys.values()].includes(ring)) return;
     ring.isEnded = true;
     const ended = this.rings.filter(({ isEnded }) => isEnded);
     for (const old of ended.slice(0, Math.max(0, ended.length - ENDED_MAX))) {
       this.rings.splice(this.rings.indexOf(old), 1);
+      this.seenBefore.set(old.role, (this.seenBefore.get(old.role) ?? 0) + old.seen);
       old.release();
     }
   }
@@ -71,7 +79,7 @@ export class RingLog implements FlowLog {
         connected: living.length > 0,
         stored: sum((ring) => ring.stored()),
         max: sum((ring) => ring.max),
-        seen: sum((ring) => ring.seen),
+        seen: (this.seenBefore.get(role) ?? 0) + sum((ring) => ring.seen),
         uptimeMs: Math.max(0, ...living.map(({ sinceMs }) => Date.now() - sinceMs)),
       };
     });
@@ -90,11 +98,10 @@ class Cursor {
   /** Number of the flow that comes next; null before the first. */
   expected: number | null;
 
-  constructor(ring: MemberRing, from: 'oldest' | 'newest') {
+  constructor(ring: MemberRing, { place, flow }: RingPlace) {
     this.ring = ring;
-    const newest = ring.newest();
-    this.at = from === 'oldest' ? ring.oldest() : newest.place;
-    this.expected = from === 'oldest' ? null : newest.flow;
+    this.at = place;
+    this.expected = flow;
   }
 
   /** The record that holds the next flow. */
@@ -148,10 +155,11 @@ class MergedReader implements FlowReader {
   constructor(log: RingLog, from: 'oldest' | 'newest') {
     this.log = log;
     this.fromMs = from === 'oldest' ? -Infinity : Date.now();
-    for (const ring of log.rings) this.cursors.set(ring, new Cursor(ring, from));
+    for (const ring of log.rings) this.cursors.set(ring, new Cursor(ring, from === 'oldest' ? ring.oldest() : ring.newest()));
   }
 
   previous(): ObservedFlow | null {
+    this.leaveRings();
     let latest: { cursor: Cursor; record: DecodedRecord } | null = null;
     for (const cursor of this.cursors.values()) {
       const record = cursor.behind();
@@ -180,15 +188,12 @@ class MergedReader implements FlowReader {
   private meetRings(): void {
     const { rings } = this.log;
     if (rings.length === this.cursors.size && rings.every((ring) => this.cursors.has(ring))) return;
-    for (const ring of this.cursors.keys()) if (!rings.includes(ring)) this.cursors.delete(ring);
-    for (const ring of rings) if (!this.cursors.has(ring)) this.cursors.set(ring, this.cursorOfNew(ring));
+    this.leaveRings();
+    for (const ring of rings) if (!this.cursors.has(ring)) this.cursors.set(ring, new Cursor(ring, this.fromMs === -Infinity ? ring.oldest() : ring.since(this.fromMs)));
   }
 
-  private cursorOfNew(ring: MemberRing): Cursor {
-    const cursor = new Cursor(ring, 'oldest');
-    for (let record = cursor.ahead(); typeof record !== 'number' && record.flows[0].timeMs < this.fromMs; record = cursor.ahead()) {
-      for (let i = 0; i < record.flows.length; i++) cursor.take(record);
-    }
-    return cursor;
+  /** Those whose memory is let go of: there is nothing to be read any more. */
+  private leaveRings(): void {
+    for (const ring of this.cursors.keys()) if (!this.log.rings.includes(ring)) this.cursors.delete(ring);
   }
 }
