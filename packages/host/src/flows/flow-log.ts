@@ -33,7 +33,7 @@ export interface MemberFlows {
   readonly role: Role;
   /** The member lives and writes its ring, as seen from here. */
   readonly connected: boolean;
-  /** Flows that are in the ring. */
+  /** Flows that are in the ring, about. */
   readonly stored: number;
   /** Flows that fit into it, about. */
   readonly max: number;

@@ -79,6 +79,8 @@ t.test('a ring holds its newest records whole, read forward and back alike', (t)
     const kept = all.slice(-back.length - 1).reduce((sum, [length]) => sum + Math.ceil((88 + Math.min(length, MESSAGE_BYTES_MAX)) / 64), 0);
     t.ok(back.length === all.length || kept > CELLS - 300, 'as much as fits');
     t.equal(stage.reader.flows(), 2 * stage.written);
+    const stored = stage.reader.stored();
+    t.ok(back.length === all.length ? stored === 2 * all.length || stage.reader.end() >= CELLS : Math.abs(stored - 2 * back.length) < 300, `${stored} of ${2 * back.length} flows`);
   }), { numRuns: 100 });
   t.end();
 });

@@ -15,8 +15,8 @@ export const CELL_WORDS = CELL_BYTES / 4;
 export const HEADER_WORDS = CELL_WORDS;
 const RING_VERSION = 1;
 
-/** Words of the header. */
-export const RING = { version: 0, cells: 1, reserved: 2, published: 3, flows: 4, idHigh: 5, idLow: 6 } as const;
+/** Words of the header. `lap` is what `flows` was when the writer last came to the ring's first cell, `lapBefore` the time before that. */
+export const RING = { version: 0, cells: 1, reserved: 2, published: 3, flows: 4, idHigh: 5, idLow: 6, lap: 7, lapBefore: 8 } as const;
 
 /** Words that every record begins with. */
 export const RECORD = {
@@ -87,6 +87,14 @@ export class FlowRingReader {
   /** Flows that were ever written, modulo 2^32. */
   flows(): number {
     return Atomics.load(this.words, RING.flows);
+  }
+
+  /** Flows that are there, about: of those of the lap before, as many as the cells that are not overwritten. Looks at the header alone. */
+  stored(): number {
+    const { words, cells } = this;
+    const [flows, lap, before] = [this.flows(), Atomics.load(words, RING.lap), Atomics.load(words, RING.lapBefore)];
+    const left = 1 - (this.end() & (cells - 1)) / cells;
+    return ((flows - lap) >>> 0) + Math.round(((lap - before) >>> 0) * left);
   }
 
   /** Reads the record at `at`, a pad among them, and returns the place after it. */

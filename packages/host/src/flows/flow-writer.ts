@@ -158,6 +158,10 @@ export class FlowWriter implements FlowSink {
     this.cellsBefore = cells;
     words[HEADER_WORDS + (this.at & this.mask) * CELL_WORDS + RECORD.cells] = cells << PREVIOUS_SHIFT;
     words[RING.flows] = this.flows;
+    if ((this.at & this.mask) === 0) {
+      words[RING.lapBefore] = words[RING.lap];
+      words[RING.lap] = this.flows;
+    }
     Atomics.store(words, RING.published, this.at);
   }
 }

@@ -73,10 +73,9 @@ export class MemberRing {
     return Math.floor((this.reader.cells * CELL_BYTES) / BYTES_PER_FLOW);
   }
 
-  /** Flows that are there now. */
+  /** Flows that are there now, about. */
   stored(): number {
-    const oldest = this.after(this.reader.oldest());
-    return oldest === NO_RECORD || oldest === OVERWRITTEN ? 0 : (this.seen - oldest.firstFlow) >>> 0;
+    return this.reader.stored();
   }
 
   oldest(): RingPlace {
