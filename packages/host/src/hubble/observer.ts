@@ -7,13 +7,13 @@ import { AppError, type AppErrorCode } from '@tandem/core';
 import { type GetFlowsRequest, NodeState, type observerPb, ObserverService } from '@tandem/proto';
 import type { FlowLog, MemberFlows } from '../flows/flow-log.js';
 import { FlowQuery, memberName } from './flow-query.js';
-import { FlowRate, SAMPLE_EVERY_MS } from './flow-rate.js';
+import type { FlowRate } from './flow-rate.js';
 import { NamespaceWalk } from './namespace-walk.js';
 import type { Walks } from './walks.js';
 
 /** Requests that go through flows, at once; followers stay. */
 export const STREAMS_MAX = 64;
-/** One look at the members is for all followers: to count what is in a ring takes a walk through it. */
+/** One look at the members is for all followers. */
 const LOOK_EVERY_MS = 250;
 const NS_PER_MS = 1_000_000n;
 
@@ -26,6 +26,7 @@ export const OBSERVER_DEFINITION = {
 export interface ObserverOptions {
   readonly log: FlowLog;
   readonly walks: Walks;
+  readonly rate: FlowRate;
   /** Where this member is reached, as a client would say it. */
   readonly address: string;
   readonly hasTls: boolean;
@@ -33,17 +34,12 @@ export interface ObserverOptions {
 
 export class Observer {
   private readonly options: ObserverOptions;
-  private readonly rate = new FlowRate();
-  private readonly sampling: NodeJS.Timeout;
   private streams = 0;
   private members: readonly MemberFlows[] = [];
   private nextLookMs = 0;
 
   constructor(options: ObserverOptions) {
     this.options = options;
-    const sample = (): void => this.rate.sample(options.log.members(), performance.now());
-    sample();
-    this.sampling = setInterval(sample, SAMPLE_EVERY_MS).unref();
   }
 
   /** GetAgentEvents and GetDebugEvents are not there: gRPC says UNIMPLEMENTED. */
@@ -54,10 +50,6 @@ export class Observer {
       getNamespaces: (call, callback) => this.getNamespaces(call, callback),
       serverStatus: (_call, callback) => callback(null, this.status()),
     };
-  }
-
-  close(): void {
-    clearInterval(this.sampling);
   }
 
   private status(): observerPb.ServerStatusResponse {
@@ -74,7 +66,7 @@ export class Observer {
       numUnavailableNodes: gone.length,
       unavailableNodes: gone.map((member) => memberName(log, member)),
       version: log.version,
-      flowsRate: this.rate.perSecond(members, performance.now()),
+      flowsRate: this.options.rate.perSecond(members, performance.now()),
     };
   }
 

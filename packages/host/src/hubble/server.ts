@@ -1,19 +1,13 @@
 /**
- * The Observer API of a member: Hubble's service over the flows of both, with health and reflection beside it. Everything a client may ask
+ * The Observer API of a member, over the flows of both: listens, and has the rest loaded when somebody dials. Everything a client may ask
  * for is bounded: connections, requests at once, the size of a message, filters; at a bound it is refused with the bound's name.
  */
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { Socket } from 'node:net';
 import { formatSocketAddress, type Log } from '@tandem/core';
 import type { FlowLog } from '../flows/flow-log.js';
+import { FlowRate, SAMPLE_EVERY_MS } from './flow-rate.js';
 import { type HubbleListenSettings, listenHubble } from './listen.js';
-import { Observer, OBSERVER_DEFINITION } from './observer.js';
-import { addStandardServices } from './standard-services.js';
-import { Walks } from './walks.js';
-
-const REQUEST_BYTES_MAX = 256 * 1024;
-const CALLS_PER_CONNECTION_MAX = 100;
-/** A client that answers no ping is gone. */
-const KEEPALIVE = { 'grpc.keepalive_time_ms': 10_000, 'grpc.keepalive_timeout_ms': 5_000 } as const;
+import type { ObserverServer } from './observer-server.js';
 
 export interface HubbleServerOptions {
   /** `hubbleListen` is not null. */
@@ -35,29 +29,33 @@ export interface HubbleServer {
 export async function startHubbleServer({ settings, log, flows, fail }: HubbleServerOptions): Promise<HubbleServer> {
   const { hubbleListen } = settings;
   const address = typeof hubbleListen === 'string' ? `unix:${hubbleListen}` : formatSocketAddress(hubbleListen!);
-  const walks = new Walks(fail);
-  const observer = new Observer({ log: flows, walks, address, hasTls: settings.hubbleTlsCertFile !== null });
-  const server = new Server({ ...KEEPALIVE, 'grpc.max_receive_message_length': REQUEST_BYTES_MAX, 'grpc.max_concurrent_streams': CALLS_PER_CONNECTION_MAX });
-  server.addService(OBSERVER_DEFINITION, observer.handlers());
-  addStandardServices(server);
-  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const end = (): void => {
-    observer.close();
-    walks.close();
-    injector.destroy();
-    server.forceShutdown();
+  const rate = new FlowRate();
+  let loading: Promise<ObserverServer> | null = null;
+  let isClosed = false;
+  const load = async (): Promise<ObserverServer> => {
+    const { observerServer } = await import('./observer-server.js');
+    return observerServer({ log: flows, rate, address, hasTls: settings.hubbleTlsCertFile !== null }, fail);
   };
-  try {
-    const listener = await listenHubble(settings, log, (socket) => injector.injectConnection(socket));
-    return {
-      address,
-      close: async () => {
-        end();
-        await listener.close();
-      },
-    };
-  } catch (error) {
-    end();
-    throw error;
-  }
+  const serve = async (socket: Socket): Promise<void> => {
+    // Of one that goes meanwhile nobody else hears.
+    const ignore = (): void => undefined;
+    socket.on('error', ignore);
+    const server = await (loading ??= load());
+    socket.off('error', ignore);
+    if (isClosed || socket.destroyed) socket.destroy();
+    else server.serve(socket);
+  };
+  const listener = await listenHubble(settings, log, (socket) => void serve(socket).catch(fail));
+  const sample = (): void => rate.sample(flows.members(), performance.now());
+  sample();
+  const sampling = setInterval(sample, SAMPLE_EVERY_MS).unref();
+  return {
+    address,
+    close: async () => {
+      isClosed = true;
+      clearInterval(sampling);
+      if (loading !== null) (await loading).end();
+      await listener.close();
+    },
+  };
 }
