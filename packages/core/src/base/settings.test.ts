@@ -36,7 +36,7 @@ t.test('without any raw value every setting has its documented default', (t) => 
     upstreams: [{ address: '192.0.2.53', port: 53, family: 4 }],
     policyPort: 53, manifestsDir: null, nodeName: 'node-a', runDir: '/run/tandem', stateDir: '/var/lib/tandem/agent',
     httpListen: { address: '127.0.0.1', port: 9964, family: 4 },
-    unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false, enableHubble: true, flowCapacity: 16_383, slots: 8192, upstreamPorts: 64,
+    unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false, enableHubble: true, flowCapacity: 8191, slots: 8192, upstreamPorts: 64,
     tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128, rejectResponseCode: 'refused',
     refusedSearchExpansions: 'refuse', clusterDomain: 'cluster.local', searchDomains: [],
     dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000,

@@ -204,7 +204,7 @@ const honoured = [
     why: 'keep a record of every query, to be seen with tandem observe and the Hubble API',
   },
   {
-    name: 'hubble-event-buffer-capacity', field: 'flowCapacity', kind: 'integer', unit: 'FLOWS', default: '16383', min: 1023, max: 262_143,
+    name: 'hubble-event-buffer-capacity', field: 'flowCapacity', kind: 'integer', unit: 'FLOWS', default: '8191', min: 1023, max: 262_143,
     status: 'honoured', why: 'flows that are kept, about, 128 bytes each; older ones are overwritten',
   },
   {
