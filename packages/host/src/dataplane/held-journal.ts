@@ -4,10 +4,8 @@ import { type Journal, type Reactor, scan, scanStride, scanWords, SlotState, Tak
 import type { ClientConnection } from './client-connection.js';
 import type { HeldConnections } from './held-connections.js';
 import type { MappingJournalReader } from './mapping-journal.js';
-import { slotMemory } from './slot-memory.js';
+import { slotMemory, STATE_MASK } from './slot-memory.js';
 
-/** A state word's low bits; the rest is the generation. */
-const STATE_MASK = 7;
 /** In a slot that was allocated, and in which nothing lies yet. */
 const NO_LISTENER = 0xffff_ffff;
 

@@ -23,7 +23,7 @@ import { MappingJournalWriter } from './mapping-journal.js';
 import { MappingRingWriter } from './mapping-ring.js';
 import { type FlowsAt, type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
 import { createRegion, privateRegion, regionBytes, type SharedRegion } from './shared-region.js';
-import { slotMemory } from './slot-memory.js';
+import { isStolenIn, slotMemory } from './slot-memory.js';
 import { SecureRandom } from './random.js';
 import { UnsentBudget } from './stream.js';
 import { TcpClients } from './tcp-clients.js';
@@ -103,7 +103,7 @@ export class DataPlaneLoop {
       sink,
       random,
       counters: this.counters,
-      flows: settings.enableHubble ? new FlowWriter(newRing(region.flows), this.memory, { ...paths, bootedAtMs: () => wallTimes().bootedAtMs }) : NO_FLOWS,
+      flows: settings.enableHubble ? new FlowWriter(newRing(region.flows), this.memory, { ...paths, bootedAtMs: () => wallTimes().bootedAtMs, isStolen: isStolenIn(this.journal) }) : NO_FLOWS,
     });
     this.lastMappings = new MappingJournalWriter(region.mappings.buffer, region.mappings.offset);
     const streams = {

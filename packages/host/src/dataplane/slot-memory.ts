@@ -1,6 +1,9 @@
 /** A journal, a member's own or a held one, as core sees slots. */
 import { assert, SLOT, type SlotMemory } from '@tandem/core';
-import { type Journal, Meta } from 'node-reuseport';
+import { type Journal, Meta, SlotState } from 'node-reuseport';
+
+/** A state word's low bits; the rest is the generation. */
+export const STATE_MASK = 7;
 
 /** Core's view of the journal; the addon and core must mean the same by every word. */
 export function slotMemory(journal: Journal): SlotMemory {
@@ -30,4 +33,10 @@ export function slotMemory(journal: Journal): SlotMemory {
     slotStride: layout.slotStride,
     payloadOffset: layout.payloadOffset,
   };
+}
+
+/** Whether a peer has taken the query in a slot over: to answer it is the peer's from then on. */
+export function isStolenIn({ buffer, layout }: Journal): (slot: number) => boolean {
+  const states = new Uint32Array(buffer, layout.stateOffset, layout.slots);
+  return (slot) => (Atomics.load(states, slot) & STATE_MASK) === SlotState.STOLEN;
 }

@@ -6,7 +6,7 @@ import { type CellNumber, FlowRingReader, initRing, NO_RECORD, OVERWRITTEN, RING
 import { FlowWriter } from './flow-writer.js';
 
 const CELLS = RING_CELLS_MIN;
-const SETTINGS = { upstreams: [], policyPort: 53, bootedAtMs: () => 0 };
+const SETTINGS = { upstreams: [], policyPort: 53, bootedAtMs: () => 0, isStolen: () => false };
 
 function memoryOf(): SlotMemory {
   const bytes = new Uint8Array(80_000);
@@ -148,7 +148,7 @@ t.test('memory of strangers ends a walk and nothing else', (t) => {
 t.test('a record says who asked whom, by which transport, and how it ended', (t) => {
   const { words, memory } = new Stage();
   initRing(words.fill(0), CELLS, [0, 0]);
-  const writer = new FlowWriter(words, memory, { upstreams: [{ address: Uint8Array.from({ length: 16 }, (_, i) => i), port: 5353 }], policyPort: 53, bootedAtMs: () => 0 });
+  const writer = new FlowWriter(words, memory, { ...SETTINGS, upstreams: [{ address: Uint8Array.from({ length: 16 }, (_, i) => i), port: 5353 }] });
   const word = slotWord(memory, 2);
   memory.words[word + SLOT.flags] = 2;
   memory.words[word + SLOT.clientPort] = 65_535;
@@ -167,5 +167,21 @@ t.test('a record says who asked whom, by which transport, and how it ended', (t)
   reader.readAt(second);
   t.match(asked, { outcome: OUTCOME.refused, endpointId: 8, rule: -3, isAudited: false, keptBytes: MESSAGE_BYTES_MAX, isCut: true, flows: 1, firstFlow: 2 });
   t.same([...asked.bytes.subarray(asked.serverAddressAt, asked.serverAddressAt + 16)], Array.from({ length: 16 }, (_, i) => i), 'the first upstream');
+  t.end();
+});
+
+t.test('of a query that a peer has taken over nothing is told', (t) => {
+  const { words, memory } = new Stage();
+  initRing(words.fill(0), CELLS, [0, 0]);
+  const writer = new FlowWriter(words, memory, { ...SETTINGS, isStolen: (slot) => slot === 2 });
+  for (const slot of [1, 2, 3]) {
+    writer.decided(slot, slot, ALLOW_NO_POLICY);
+    writer.answer(slot, memory.bytes, 0, 12);
+  }
+  const reader = new FlowRingReader(words, CELLS);
+  const told = [];
+  for (let at = reader.readAt(0); at !== NO_RECORD; at = reader.readAt(at)) told.push(new FlowRecord(reader.record).endpointId);
+  t.same(told, [1, 3]);
+  t.equal(reader.flows(), 4);
   t.end();
 });

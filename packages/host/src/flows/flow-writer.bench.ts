@@ -17,7 +17,7 @@ const bytes = new Uint8Array(ANSWERS_AT + BATCH * ANSWER_STRIDE);
 const memory: SlotMemory = { bytes, words: new Uint32Array(bytes.buffer), slotCount: SLOTS, firstSlotOffset: 0, slotStride: STRIDE, payloadOffset: 320 };
 const ring = new Uint32Array(ringBytes(CELLS) / 4);
 initRing(ring, CELLS, [0, 1]);
-const writer = new FlowWriter(ring, memory, { upstreams: [{ address: new Uint8Array(16), port: 53 }], policyPort: 53, bootedAtMs: () => 0 });
+const writer = new FlowWriter(ring, memory, { upstreams: [{ address: new Uint8Array(16), port: 53 }], policyPort: 53, bootedAtMs: () => 0, isStolen: () => false });
 for (let slot = 0; slot < SLOTS; slot++) memory.words[slotWord(memory, slot) + SLOT.clientPort] = slot;
 
 function run(length: number): number {

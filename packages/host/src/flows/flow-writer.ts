@@ -1,7 +1,8 @@
 /**
  * Writes the member's flow ring. Called on the query path: it allocates nothing, waits for nobody and cannot fail.
  *
- * Invariant: exactly one record per answer that leaves; `decided` was called for its slot before.
+ * Invariant: exactly one record per answer that leaves; `decided` was called for its slot before. A query that a peer has taken over
+ * while this member hung is the peer's to tell.
  */
 import { assert, type FlowSink, LAST_ASKED, OUTCOME, type Outcome, type PathSettings, SLOT, SLOT_FLAG, type SlotMemory, slotWord } from '@tandem/core';
 import { FLOW, FLOW_FLAG, flowsOf, kindWord, MESSAGE_AT, MESSAGE_BYTES_MAX } from './flow-record.js';
@@ -16,6 +17,8 @@ const RESERVE_CELLS = 128;
 export interface FlowWriterSettings extends Pick<PathSettings, 'upstreams' | 'policyPort'> {
   /** Time of day at boot, milliseconds since 1970; asked about once a second. */
   readonly bootedAtMs: () => number;
+  /** The slot's query was taken over by a peer: no answer leaves here. */
+  readonly isStolen: (slot: number) => boolean;
 }
 
 export class FlowWriter implements FlowSink {
@@ -28,6 +31,7 @@ export class FlowWriter implements FlowSink {
   private readonly upstream: Uint32Array | null;
   private readonly policyPort: number;
   private readonly bootedAt: () => number;
+  private readonly isStolen: (slot: number) => boolean;
   private readonly endpointOfSlot: Uint16Array;
   private readonly ruleOfSlot: Int32Array;
   private readonly revisionOfSlot: Uint32Array;
@@ -54,6 +58,7 @@ export class FlowWriter implements FlowSink {
     this.upstream = first === undefined ? null : new Uint32Array(first.address.slice().buffer);
     this.policyPort = settings.policyPort;
     this.bootedAt = settings.bootedAtMs;
+    this.isStolen = settings.isStolen;
     this.endpointOfSlot = new Uint16Array(memory.slotCount);
     this.ruleOfSlot = new Int32Array(memory.slotCount);
     this.revisionOfSlot = new Uint32Array(memory.slotCount);
@@ -83,6 +88,7 @@ export class FlowWriter implements FlowSink {
   }
 
   answer(slot: number, bytes: Uint8Array, offset: number, length: number): void {
+    if (this.isStolen(slot)) return;
     const kept = length < MESSAGE_BYTES_MAX ? length : MESSAGE_BYTES_MAX;
     const cells = (MESSAGE_AT + kept + CELL_BYTES - 1) >>> 6;
     this.makeRoom(cells);

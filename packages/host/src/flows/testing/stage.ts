@@ -69,7 +69,7 @@ export class RingStage {
     initRing(this.words, cells, [id, id]);
     const bytes = new Uint8Array(80_000);
     this.memory = { bytes, words: new Uint32Array(bytes.buffer), slotCount: 1, firstSlotOffset: 0, slotStride: 1024, payloadOffset: 320 };
-    this.writer = new FlowWriter(this.words, this.memory, { upstreams: [], policyPort: 53, bootedAtMs: () => BOOTED_AT_MS });
+    this.writer = new FlowWriter(this.words, this.memory, { upstreams: [], policyPort: 53, bootedAtMs: () => BOOTED_AT_MS, isStolen: () => false });
   }
 
   get shared(): RingMemory {
