@@ -80,7 +80,7 @@ async function head(path: string): Promise<string> {
 function environment(text: string): string {
   return text.split('\0').filter((line) => line.includes('=')).sort().map((line) => {
     const name = line.slice(0, line.indexOf('='));
-    return `${name}=${SHOWN_VARIABLE.test(name) ? redactValue(name, line.slice(name.length + 1)) : '(not shown)'}\n`;
+    return SHOWN_VARIABLE.test(name) ? `${name}=${redactValue(name, line.slice(name.length + 1))}\n` : `${name} (not shown)\n`;
   }).join('');
 }
 

@@ -19,7 +19,7 @@ export interface Found {
   readonly status: StatusView | null;
   /** Why not. */
   readonly reason: string;
-  /** Null: no process is known. */
+  /** Of the process behind its socket; null: it is not to be found from here. */
   readonly pid: number | null;
 }
 
@@ -39,7 +39,8 @@ export async function find(runDir: string, role: Role): Promise<Found> {
     return null;
   });
   const pid = await listenerOf(socket).catch(() => null);
-  return { role, status, reason, pid: status?.pid ?? pid };
+  // Not the one that it says: in another PID namespace that is the number of somebody else.
+  return { role, status, reason, pid };
 }
 
 export function stepsFor(runDir: string, found: readonly Found[], flows: bigint): readonly Step[] {

@@ -66,7 +66,7 @@ t.test('planted secrets are not in it', async (t) => {
   writeFileSync(config, 'node-name: node-b\n');
   const planted = 'PLANTED-7f3a91';
   await daemon(t, 'agent', runDir, {
-    TANDEM_CONFIG: config, TANDEM_API_TOKEN: planted, DATABASE_PASSWORD: planted, SOME_VARIABLE: planted, NODE_EXTRA_NOTE: `https://me:${planted}@registry.example/`,
+    TANDEM_CONFIG: config, TANDEM_API_TOKEN: planted, DATABASE_PASSWORD: planted, SOME_VARIABLE: planted, PWD: '/', NODE_EXTRA_NOTE: `https://me:${planted}@registry.example/`,
   });
   // Written once it runs: a daemon refuses keys that it does not know.
   writeFileSync(config, `node-name: node-b\nvault:\n  client-secret: ${planted}\n  private_key: |\n    -----BEGIN PRIVATE KEY-----\n    ${planted}\n    -----END PRIVATE KEY-----\n`);
@@ -79,7 +79,8 @@ t.test('planted secrets are not in it', async (t) => {
   const content = contentOf(dir);
   t.notMatch(content, planted);
   t.match(content, 'TANDEM_API_TOKEN=[redacted]');
-  t.match(content, 'SOME_VARIABLE=(not shown)');
+  t.match(content, 'SOME_VARIABLE (not shown)');
+  t.match(content, /^PWD \(not shown\)$/m);
   t.match(readFileSync(join(dir, 'agent/config.yaml'), 'utf8'), 'node-name: node-b\nvault:\n  client-secret: "[redacted]"');
   t.match(content, 'client-secret');
 });
@@ -112,7 +113,18 @@ t.test('a member that hangs is found by its socket', async (t) => {
   t.match(readFileSync(join(dir, 'dns-proxy/proc/status.txt'), 'utf8'), /State:\s+T \(stopped\)/);
 });
 
-t.test('it overwrites nothing, and shows where it is on a terminal alone', async (t) => {
+t.test('what a member says of its number is not believed: in another PID namespace somebody else has it', async (t) => {
+  const { runDir, views: [agent] } = await pair(t);
+  const other = spawn('sleep', ['60']);
+  t.teardown(() => { other.kill('SIGKILL'); });
+  agent.change = (status) => ({ ...status, pid: other.pid! });
+  const dir = join(folder(t), 'out');
+  t.match(await tandem(runDir, ['bugtool', '--dir', dir]), { code: 0 });
+  t.match(indexOf(dir).members, [{ role: 'agent', pid: process.pid, answers: true }, { role: 'dns-proxy' }]);
+  t.match(readFileSync(join(dir, 'agent/proc/status.txt'), 'utf8'), new RegExp(`^Pid:\\s+${process.pid}$`, 'm'));
+});
+
+t.test('it writes into no folder that is there, and shows where it is on a terminal alone', async (t) => {
   const { runDir } = await pair(t);
   const dir = folder(t);
   t.match(await tandem(runDir, ['bugtool', '--dir', dir]), { code: 69, err: /is there already/ });

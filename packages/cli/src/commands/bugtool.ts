@@ -34,7 +34,7 @@ export function bugtoolCommand(io: Io): Command {
   return memberCommand('bugtool', 'Collect status, settings, policies, cache, flows, metrics and kernel facts of both members into one archive, secrets redacted.', [
     'tandem bugtool', 'tandem bugtool /tmp/tandem.tar.gz --flows 10000', 'tandem bugtool --dir ./findings -o json',
   ])
-    .argument('[FILE]', 'the archive to write (default: tandem-bugtool-TIME.tar.gz here)')
+    .argument('[FILE]', 'the archive to write, replaced if it is there (default: tandem-bugtool-TIME.tar.gz here)')
     .option('--dir <DIR>', 'write a folder, which must not be there yet, instead of an archive')
     .option('--flows <N>', `the last N flows (default: ${FLOWS_DEFAULT})`, parseCount)
     .addOption(new Option('--clean-datapath').hideHelp())

@@ -41,6 +41,7 @@ t.test('a process that is not the one behind the socket is left alone', async (t
 
 t.test('it has to be said who, and how long at most', async (t) => {
   const { runDir } = await pair(t);
+  t.match((await tandem(runDir, ['drain', '--help'])).out, /--timeout <DURATION> [^-]*\(default: 30s\)/);
   t.match(await tandem(runDir, ['drain']), { code: 64, err: /say which one/ });
   for (const timeout of ['0', 'x', '11m']) t.match(await tandem(runDir, ['drain', '--member', 'agent', '--timeout', timeout]), { code: 64, err: /up to 10m/ }, timeout);
   t.match(await tandem(folder(t), ['drain', '--member', 'agent']), { code: 69, err: /agent: not running/ });

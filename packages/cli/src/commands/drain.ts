@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { AppError, parseDurationMs, type Role } from '@tandem/core';
 import { apiSocketPath, type StatusView } from '@tandem/host';
 import { ask, askBoth, type Heard } from '../client.js';
@@ -41,7 +41,7 @@ export function drainCommand(io: Io): Command {
     'tandem drain --member agent', 'tandem drain --member dns-proxy --timeout 1m -o json',
   ])
     .option('-f, --force', 'also where nobody is left who answers')
-    .option('--timeout <DURATION>', 'how long to wait for its end', parseTimeout, parseTimeout(TIMEOUT))
+    .addOption(new Option('--timeout <DURATION>', 'how long to wait for its end').argParser(parseTimeout).default(parseTimeout(TIMEOUT), TIMEOUT))
     .action(async (options: Options) => {
       const { runDir, member } = targetOf(options, io.env);
       if (member === null) throw new AppError('USAGE', 'say which one: --member agent or --member dns-proxy');
@@ -84,6 +84,7 @@ async function drain(io: Io, target: Target, timeoutMs: number): Promise<Drained
   const startMs = performance.now();
   try {
     signal(target);
+    progress.show(`${member} ${PHASES.no}`);
     while (isThere(target)) {
       if (performance.now() - startMs > timeoutMs) throw new AppError('UNAVAILABLE', `${member} (process ${pid}) was told to end and is still there after ${timeoutMs / 1_000} s; its log says why`);
       const phase = await ask<StatusView>({ runDir, member }, QUESTION).then((now) => whole(now).dataPlane.draining, () => null);

@@ -213,7 +213,7 @@ t.test('whoever follows waits for a member to come back', async (t) => {
 
 t.test('nobody there, a named server that breaks off, and a refused filter are errors', async (t) => {
   const runDir = folder(t);
-  t.match(await tandem(runDir, ['observe']), { code: 69, out: '', err: /^tandem: no flows are to be had \(agent: not running; dns-proxy: not running\); start the pair/ });
+  t.match(await tandem(runDir, ['observe']), { code: 69, out: '', err: /^tandem: no flows are to be had \(agent: not running, or its --hubble-listen is elsewhere; dns-proxy: not running, or its --hubble-listen is elsewhere\); start the pair/ });
   const observer = new FakeObserver(failing(status.INVALID_ARGUMENT, 'dns_query "(": missing parenthesis'));
   const port = await observer.listen(t, '127.0.0.1:0');
   const server = ['--server', `127.0.0.1:${port}`];

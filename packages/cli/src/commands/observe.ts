@@ -35,7 +35,7 @@ const UINT64_MAX = 18_446_744_073_709_551_615n;
 
 export function observeCommand(io: Io): Command {
   const command = memberCommand('observe', 'Show who asked what, what was decided, and what was answered: the flows of both members.', [
-    'tandem observe', 'tandem observe -f --pod shop/web', 'tandem observe --verdict DROPPED --since 10m', "tandem observe --protocol dns --fqdn '*.shop.example' -o json",
+    'tandem observe', 'tandem observe -f --pod shop/web', 'tandem observe --verdict DROPPED --since 10m', "tandem observe --dns-query '[.]shop[.]example[.]$' -o json",
     'tandem observe --from-pod shop/web --not --port 53 --last 100', 'tandem observe --server 192.0.2.7:4245 --tls --tls-ca-cert-files ca.pem',
     'tandem observe --all -o jsonpb > flows.json && tandem observe --input-file flows.json -o dict',
   ], FLOW_FORMATS);

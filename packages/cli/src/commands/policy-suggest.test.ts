@@ -76,6 +76,10 @@ t.test('what no policy can allow is left out, and said', async (t) => {
   ]);
 });
 
+t.test('one is one query, and more are queries', async (t) => {
+  t.match((await suggest([dnsFlow({ verdict: Verdict.DROPPED })])).err, /1 policy for 1 query;/);
+});
+
 t.test('a policy that selects another workload\'s pods, too, is pointed out', async (t) => {
   const narrow = dnsFlow({ verdict: Verdict.DROPPED });
   narrow.source!.labels.push('k8s:tier=front');

@@ -99,7 +99,7 @@ function notes(seen: Seen, { verdict }: Options, lost: bigint): string[] {
   const workloads = seen.workloads();
   const found = workloads.length === 0
     ? `no query with verdict ${verdict.join(' or ')} was seen that a policy could allow`
-    : `${workloads.length} ${workloads.length === 1 ? 'policy' : 'policies'} for ${seen.queries} queries; each closes all other egress of the pods that it selects`;
+    : `${workloads.length} ${workloads.length === 1 ? 'policy' : 'policies'} for ${seen.queries} ${seen.queries === 1 ? 'query' : 'queries'}; each closes all other egress of the pods that it selects`;
   return [
     found,
     ...overlaps(workloads).map(([wide, narrow]) => `the policy for ${labelsText(wide)} selects the pods of ${labelsText(narrow)}, too`),

@@ -53,16 +53,33 @@ t.test('what is not as it should be is said in words', async (t) => {
   const { runDir, views: [agent, dnsProxy] } = await pair(t);
   agent.isReady = false;
   dnsProxy.change = (status) => ({
-    ...status, version: '0.2.0', policy: { ...status.policy, hash: 'ffff', revision: 5 }, cache: { ...status.cache, mappings: 3 },
-    dataPlane: { ...status.dataPlane, redundant: false, adopted: 1, heartbeatAgeSeconds: 7 }, state: { dir: '/var', written: false },
+    ...status, version: '0.2.0', policy: { ...status.policy, hash: 'ffff', revision: 5 }, cache: { ...status.cache, valid: 3 },
+    dataPlane: { ...status.dataPlane, redundant: false, heartbeatAgeSeconds: 7 }, state: { dir: '/var', written: false },
     peer: { ...status.peer, connected: false },
   });
   const { attention } = JSON.parse((await tandem(runDir, ['status', '-o', 'json'])).out) as PairStatusView;
   t.strictSame(attention, [
-    'agent is not ready: no policy snapshot yet', 'dns-proxy could not answer for its peer, or the peer not for it', 'dns-proxy answers for its peer',
+    'agent is not ready: no policy snapshot yet', 'dns-proxy could not answer for its peer, or the peer not for it',
     'dns-proxy had no heartbeat for 7.0 s', 'dns-proxy has no link to its peer', 'dns-proxy cannot write its state to /var',
-    'the versions differ: 0.1.0 and 0.2.0', 'the policies differ: revisions 4 and 5', 'the caches differ: 2 and 3 mappings, with nothing left to send',
+    'the versions differ: 0.1.0 and 0.2.0', 'the policies differ: revisions 4 and 5', 'the caches differ: 2 and 3 valid mappings, with nothing left to send',
   ]);
+});
+
+t.test('who answers for its peer cannot have it answer for itself, which needs no saying', async (t) => {
+  const { runDir, views: [, dnsProxy], close } = await pair(t);
+  dnsProxy.change = (status) => ({ ...status, dataPlane: { ...status.dataPlane, redundant: false, adopted: 1 } });
+  await close(0);
+  const { attention } = JSON.parse((await tandem(runDir, ['status', '-o', 'json'])).out) as PairStatusView;
+  t.strictSame(attention, ['agent does not answer: not running', 'dns-proxy answers for its peer']);
+});
+
+t.test('expired mappings that one member has collected and the other not yet are no difference', async (t) => {
+  const { runDir, views: [agent, dnsProxy] } = await pair(t);
+  const attention = async (): Promise<readonly string[]> => (JSON.parse((await tandem(runDir, ['status', '-o', 'json'])).out) as PairStatusView).attention;
+  dnsProxy.change = (status) => ({ ...status, cache: { ...status.cache, names: 3, mappings: 9 } });
+  t.strictSame(await attention(), []);
+  agent.change = (status) => ({ ...status, cache: { names: 1, mappings: 2 } as StatusView['cache'] });
+  t.strictSame(await attention(), [], 'nor is what a member of an earlier version does not tell');
 });
 
 t.test('a member of an earlier version tells less, and that is said', async (t) => {

@@ -42,7 +42,7 @@ const PORT_MAX = 65_535;
 export const FILTER_FLAGS: readonly FilterFlag[] = [
   ...ends('pod', '[NAMESPACE/]PREFIX', 'a pod whose name begins so', (end, text) => (end === 'source' ? { sourcePod: text } : { destinationPod: text })),
   ...ends('ip', 'ADDRESS|CIDR', 'an IP address or network', (end, text) => (end === 'source' ? { sourceIp: text } : { destinationIp: text })),
-  ...ends('fqdn', 'PATTERN', 'a DNS name, such as *.shop.example', (end, text) => (
+  ...ends('fqdn', 'PATTERN', 'an address of this name (names asked for: --dns-query)', (end, text) => (
     end === 'source' ? { sourceFqdn: text } : { destinationFqdn: text })),
   ...ends('label', 'SELECTOR', 'labels, such as key=value or reserved:world', (end, text) => (
     end === 'source' ? { sourceLabel: text } : { destinationLabel: text }), 'l'),

@@ -113,7 +113,7 @@ function connected(client: ObserverClient, timeoutMs: number, signal: AbortSigna
 
 function absence({ path }: FlowServer): string {
   if (path === null) return 'cannot be reached';
-  return existsSync(path) ? 'its process is gone' : 'not running';
+  return existsSync(path) ? 'its process is gone' : 'not running, or its --hubble-listen is elsewhere';
 }
 
 /** One at a time: while the consumer is busy, the transport holds the server back. */

@@ -78,7 +78,7 @@ function ofOne({ role, version, readiness, dataPlane, peer, state }: StatusView)
     ...(readiness.ready ? [] : [`${role} is not ready: ${readiness.reason}`]),
     ...(dataPlane === UNTOLD ? [`${role} is of a version (${version}) that does not tell whether it is redundant`] : []),
     ...(dataPlane.draining === 'no' ? [] : [`${role} is leaving`]),
-    ...(readiness.ready && dataPlane !== UNTOLD && !dataPlane.redundant ? [`${role} could not answer for its peer, or the peer not for it`] : []),
+    ...(readiness.ready && dataPlane !== UNTOLD && !dataPlane.redundant && dataPlane.adopted === 0 ? [`${role} could not answer for its peer, or the peer not for it`] : []),
     ...(dataPlane.adopted > 0 ? [`${role} answers for its peer`] : []),
     ...(heartbeatAgeSeconds !== null && heartbeatAgeSeconds > HEARTBEAT_LATE_SECONDS ? [`${role} had no heartbeat for ${heartbeatAgeSeconds.toFixed(1)} s`] : []),
     ...(peer.connected ? [] : [`${role} has no link to its peer`]),
@@ -88,9 +88,11 @@ function ofOne({ role, version, readiness, dataPlane, peer, state }: StatusView)
 
 function ofBoth(a: StatusView, b: StatusView): string[] {
   const isInStep = a.peer.lag === 0 && b.peer.lag === 0;
+  // A member of an earlier version does not tell. What has expired is compared with nothing: each collects it at a time of its own.
+  const [ours, theirs] = [a, b].map(({ cache }): number | undefined => cache.valid);
   return [
     ...(a.version === b.version ? [] : [`the versions differ: ${a.version} and ${b.version}`]),
     ...(a.policy.hash === b.policy.hash ? [] : [`the policies differ: revisions ${a.policy.revision ?? 'none'} and ${b.policy.revision ?? 'none'}`]),
-    ...(a.cache.mappings === b.cache.mappings || !isInStep ? [] : [`the caches differ: ${a.cache.mappings} and ${b.cache.mappings} mappings, with nothing left to send`]),
+    ...(!isInStep || ours === undefined || theirs === undefined || ours === theirs ? [] : [`the caches differ: ${ours} and ${theirs} valid mappings, with nothing left to send`]),
   ];
 }

@@ -41,8 +41,8 @@ export class FakeView implements DaemonView {
         problems: ['web.yaml:12:9: spec.egress[0]: error: x'],
       },
       peer: { connected: true, since: '2026-11-05T10:00:00.000Z', incarnation: 'b1', revision: 4, lag: 0 },
-      counters: { queries: 9, allowed: 6, refused: 3, failed: 0, answered: 6, takeovers: 0, taken: 0 }, cache: { names: 1, mappings: 2, zombies: 0 },
-      dataPlane: { redundant: true, adopted: 0, held: true, draining: 'no', heartbeatAgeSeconds: 0.004, underWay: 2, slots: 8_192, slotsFree: 16_382, tcpConnections: 1 },
+      counters: { queries: 9, allowed: 6, refused: 3, failed: 0, answered: 6, takeovers: 0, taken: 0 }, cache: { names: 1, mappings: 2, valid: 2, zombies: 0 },
+      dataPlane: { redundant: true, adopted: 0, held: true, draining: 'no', heartbeatAgeSeconds: 0.004, underWay: 2, slots: 8_192, slotsFree: 8_126, tcpConnections: 1 },
       latency: { boundsMs: [1, 10], buckets: [5, 3, 1], sumMs: 42.5 },
       state: { dir: this.stateDir, written: true }, datapath: { kind: 'none', reason: 'explicit mode' },
     });

@@ -148,6 +148,8 @@ export interface CacheStatus {
   readonly names: number;
   /** (endpoint, name, address) triples. */
   readonly mappings: number;
+  /** Of these, those whose look-up has not expired: each member collects the others at a time of its own. */
+  readonly valid: number;
   /** Addresses without a valid look-up that connections may use. */
   readonly zombies: number;
 }

@@ -70,7 +70,7 @@ const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
 export async function answer(exchange: Exchange): Promise<void> {
   const { request } = exchange;
   try {
-    const url = new URL(request.url ?? '/', 'http://localhost');
+    const url = targetOf(request);
     if (!exchange.mayMutate && isPrivate(url.pathname) && !isMeantForUs(request)) {
       sendError(exchange, 421, 'USAGE', 'on a loopback address this is served for an IP address or localhost in the Host header, and for no other name');
       return;
@@ -93,6 +93,13 @@ export async function answer(exchange: Exchange): Promise<void> {
       throw error;
     }
   }
+}
+
+/** A target that begins with two slashes is a path, too, not a host and a path. */
+function targetOf({ url = '' }: IncomingMessage): URL {
+  const target = URL.parse(url.startsWith('/') ? `http://localhost${url}` : url);
+  if (target === null) throw new AppError('USAGE', 'the request names no path');
+  return target;
 }
 
 /** What a stranger's page must not read. Probes and scrapes come by whatever name. */

@@ -229,6 +229,8 @@ t.test('unknown paths, methods and our own faults are told apart', async (t) => 
   const { tcp } = await served(t);
   t.match(await ask(tcp, 'GET', '/api/v2'), { status: 404, text: /there are \// });
   t.match(await ask(tcp, 'GET', '/constructor'), { status: 404 });
+  for (const path of ['//', '//[', '//elsewhere/healthz', '/%']) t.match(await ask(tcp, 'GET', path), { status: 404 }, path);
+  for (const target of ['*', 'http://[']) t.match(await ask(tcp, 'OPTIONS', target), { status: 400, text: /names no path/ }, target);
   t.match(await ask(tcp, 'PUT', '/healthz'), { status: 405, headers: { allow: 'GET' } });
   t.match(await ask(tcp, 'GET', '/api/v1/policies'), { status: 500, text: /INTERNAL/ });
   t.match(await ask(tcp, 'GET', '/healthz'), { status: 200 }, 'and it goes on');

@@ -12,6 +12,7 @@ export function settingsView(settings: Settings, role: Role): Readonly<Record<st
 function valueOf({ kind }: SettingRow, value: Settings[keyof Settings]): SettingValue {
   if (Array.isArray(value)) return (value as readonly (string | SocketAddress)[]).map(textOf);
   if (typeof value === 'number' && kind === 'duration') return `${value}ms`;
+  if (typeof value === 'string' && kind === 'address or socket') return `unix:${value}`;
   return typeof value === 'object' && value !== null ? textOf(value as SocketAddress) : value;
 }
 

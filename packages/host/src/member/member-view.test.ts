@@ -2,6 +2,7 @@ import t, { type Test } from 'tap';
 import { AppError, monoMs, PROTOCOL } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
 import { Node, snapshotOf } from '../pair/testing/members.js';
+import { settingsView } from '../control/settings-view.js';
 import type { Member } from './member.js';
 import { MemberView } from './member-view.js';
 
@@ -56,6 +57,13 @@ t.test('a row is a look-up with all its addresses; rows are sorted and filtered'
   t.strictSame(view.cacheClean(null), { removed: 2 });
 });
 
+t.test('mappings that have expired and were not collected yet are told apart', (t) => {
+  const { member, view } = viewed(t);
+  merge(member, [{ name: 'a.example.', address: '192.0.2.1' }, { name: 'b.example.', address: '192.0.2.1', lookupMs: bootTimeMs() - 60_000 }]);
+  t.match(view.status().cache, { names: 2, mappings: 2, valid: 1 });
+  t.end();
+});
+
 t.test('a member without addresses and policy says what is missing', async (t) => {
   const { member, view } = viewed(t);
   t.match(view.ready(), { ready: false, reason: /not bound/ });
@@ -72,6 +80,7 @@ t.test('settings are shown by their names, as flags would have them', (t) => {
   const { member, view } = viewed(t);
   const settings = view.settings();
   t.match(settings, { 'node-name': member.settings.nodeName, 'slots': member.settings.slots, 'policy-audit-mode': false, 'tofqdns-endpoint-max-ip-per-hostname': member.settings.maxIpsPerHostname });
+  t.equal(settingsView({ ...member.settings, hubbleListen: '/run/a.sock' }, 'agent')['hubble-listen'], 'unix:/run/a.sock');
   t.match(settings.listen, [/^127\.[0-9.]+:[0-9]+$/]);
   t.match(settings['tofqdns-idle-connection-grace-period'], /^[0-9]+ms$/);
   t.end();

@@ -41,7 +41,12 @@ export class MemberView implements DaemonView {
     const { member } = this;
     const { settings, snapshot, enforced, peer } = member;
     const names = new Set<string>();
-    for (const mapping of member.cache.mappings()) names.add(mapping.name);
+    const nowMs = bootTimeMs();
+    let valid = 0;
+    for (const mapping of member.cache.mappings()) {
+      names.add(mapping.name);
+      if (mapping.expiryMs > nowMs) valid++;
+    }
     return {
       role: this.role,
       version: member.version,
@@ -71,7 +76,7 @@ export class MemberView implements DaemonView {
         lag: member.lag,
       },
       counters: this.counters(),
-      cache: { names: names.size, mappings: member.cache.size, zombies: member.cache.zombieCount },
+      cache: { names: names.size, mappings: member.cache.size, valid, zombies: member.cache.zombieCount },
       dataPlane: this.dataPlaneStatus(),
       latency: this.latency(),
       state: { dir: settings.stateDir, written: !member.isStateBehind },
