@@ -1,9 +1,9 @@
 /**
  * A record of the flow ring as Hubble's flows: the request, and its answer unless the request was turned away.
  *
- * Verdicts: FORWARDED what policy let pass; AUDIT what it would have refused but for audit mode; DROPPED what policy, or a limit in it,
- * refused; ERROR what failed for another reason. `policy_log` says in a word why, where no field of Hubble's does. Shape and summary
- * lines as Hubble's DNS parser has them.
+ * Verdicts: FORWARDED what policy let pass; AUDIT what no rule allows, or one denies, and audit mode let pass (what is over a limit that is
+ * only counted is FORWARDED); DROPPED what policy, or a limit in it, refused; ERROR what failed for another reason. `policy_log` says in a
+ * word why, where no field of Hubble's does. Shape and summary lines as Hubble's DNS parser has them.
  * Does not know where records come from. Bytes from the wire are read by scanners that no bytes can harm.
  */
 import { DENY, formatAddress, OUTCOME, type Outcome, type Role } from '@tandem/core';

@@ -41,12 +41,16 @@ t.test('the flows of both are one, in the order of time, forward and back alike'
   fc.assert(fc.property(fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 0, max: 3 })), { maxLength: 60 }), (writes) => {
     const { log, agent, proxy } = pair();
     let endedAtMs = 2000;
-    const expected: string[] = [];
+    const records: { readonly name: string; readonly endedAtMs: number; readonly isAgent: boolean }[] = [];
     writes.forEach(([isAgent, passedMs], i) => {
-      endedAtMs += passedMs + 0.001;
-      (isAgent ? agent : proxy).write({ name: `q${i}.`, endedAtMs });
-      expected.push(`q${i}.>`, `q${i}.<`);
+      endedAtMs += passedMs;
+      const name = `q${i}.`;
+      (isAgent ? agent : proxy).write({ name, endedAtMs });
+      records.push({ name, endedAtMs, isAgent });
     });
+    // Own ones first where both ended in the same moment.
+    records.sort((one, other) => one.endedAtMs - other.endedAtMs || Number(other.isAgent) - Number(one.isAgent));
+    const expected = records.flatMap(({ name }) => [`${name}>`, `${name}<`]);
     t.same(rest(log.read('oldest')), expected);
     const reader = log.read('newest');
     t.same(rest(reader), []);

@@ -163,7 +163,8 @@ class MergedReader implements FlowReader {
     let latest: { cursor: Cursor; record: DecodedRecord } | null = null;
     for (const cursor of this.cursors.values()) {
       const record = cursor.behind();
-      if (record !== null && (latest === null || record.endedAtMs > latest.record.endedAtMs)) latest = { cursor, record };
+      // Of those that ended in the same moment the last one, as they are first to last on the way forth.
+      if (record !== null && (latest === null || record.endedAtMs >= latest.record.endedAtMs)) latest = { cursor, record };
     }
     return latest === null ? null : latest.cursor.takeBack(latest.record);
   }
