@@ -40,7 +40,7 @@ export const RECORD_CELLS_MAX = 80;
 export type CellNumber = number;
 /** There is no record (yet). */
 export const NO_RECORD = -1;
-/** What was there is overwritten, or makes no sense; go on with `FlowRingReader.resume`. */
+/** What was there is overwritten, or makes no sense; go on with `FlowRingReader.resume` or `begin`. */
 export const OVERWRITTEN = -2;
 
 export function ringBytes(cells: number): number {
@@ -114,6 +114,11 @@ export class FlowRingReader {
   /** A place to go on at after OVERWRITTEN: half a ring behind the end, so that the writer is not there at once. */
   resume(): CellNumber {
     return this.walkBack(this.cells >>> 1);
+  }
+
+  /** The same for one that had not begun to read on: an eighth of a ring before the writer, so that most of what is there is read. */
+  begin(): CellNumber {
+    return this.walkBack(this.cells - (this.cells >>> 3));
   }
 
   /** The oldest record that is there, for the moment. */

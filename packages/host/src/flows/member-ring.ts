@@ -104,8 +104,9 @@ export class MemberRing {
     }
   }
 
-  resume(): CellNumber {
-    return this.reader.resume();
+  /** Where a reader goes on that was overtaken; `isBeginning`: it came from the oldest record, or from further on, and has not read on. */
+  resume(isBeginning: boolean): CellNumber {
+    return isBeginning ? this.reader.begin() : this.reader.resume();
   }
 
   after(place: CellNumber): DecodedRecord | typeof NO_RECORD | typeof OVERWRITTEN {

@@ -104,6 +104,28 @@ t.test('one that is overtaken learns how many flows it missed, exactly', (t) => 
   t.end();
 });
 
+t.test('one that is overtaken before it goes forth misses little', (t) => {
+  const { log, agent } = pair();
+  let written = 0;
+  const write = (count: number): void => {
+    for (let i = 0; i < count; i++) agent.write({ name: `q${written}.`, endedAtMs: 10 + written++ });
+  };
+  write(2000);
+  const first = log.read('oldest');
+  const back = log.read('newest');
+  const kept = behind(back).length;
+  const more = Math.floor(kept / 20);
+  write(more);
+  const all = rest(first);
+  t.equal(all.filter((one) => typeof one === 'number').length, 0, 'what it never came to is no loss');
+  const forth = rest(back);
+  const lost = forth.filter((one) => typeof one === 'number').reduce((sum, count) => sum + count, 0);
+  t.ok(lost > 0);
+  t.equal(lost + forth.filter((one) => typeof one === 'string').length, kept + 2 * more, 'all that it had gone back over, and what came since');
+  for (const { length } of [all, forth]) t.ok(length > kept * 0.8, `${length} of ${kept}`);
+  t.end();
+});
+
 t.test('flows of an outage are at the member that comes back, each once', (t) => {
   const proxyRing = new RingStage(2);
   for (let i = 0; i < 50; i++) proxyRing.write({ name: `q${i}.`, endedAtMs: 3000 + i });

@@ -97,6 +97,8 @@ class Cursor {
   half = 0;
   /** Number of the flow that comes next; null before the first. */
   expected: number | null;
+  /** It has not gone forth since it began, or since it went back. */
+  private isBeginning = true;
 
   constructor(ring: MemberRing, { place, flow }: RingPlace) {
     this.ring = ring;
@@ -117,6 +119,7 @@ class Cursor {
   }
 
   take(record: DecodedRecord): ObservedFlow {
+    this.isBeginning = false;
     const flow = record.flows[this.half++];
     this.expected = (record.firstFlow + this.half) >>> 0;
     this.at = record.place;
@@ -127,6 +130,7 @@ class Cursor {
   }
 
   takeBack(record: DecodedRecord): ObservedFlow {
+    this.isBeginning = true;
     const half = this.half === 0 ? record.flows.length : this.half;
     this.at = record.place;
     this.half = half - 1;
@@ -137,7 +141,7 @@ class Cursor {
   /** Goes on behind what was overwritten; how many flows that were. */
   skip(): number {
     const before = this.expected;
-    this.at = this.ring.resume();
+    this.at = this.ring.resume(this.isBeginning);
     this.half = 0;
     const record = this.ahead();
     const isThere = record !== NO_RECORD && record !== OVERWRITTEN;
