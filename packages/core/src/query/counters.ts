@@ -11,7 +11,7 @@ export const COUNTERS = {
   unanswerable: 'Datagrams too short, or answers, sent to the listening port; dropped.',
   allowed: 'Queries that policy allowed.',
   denied: 'Queries that policy refused.',
-  audited: 'Queries that policy would have refused, let through by audit mode.',
+  audited: 'Queries that would have been refused, by policy or as a stranger\'s, let through by audit mode.',
   search_expansions: 'Of the refused ones, allowed names with a search domain behind them, answered NXDOMAIN.',
   query_rate_refused: "Of the refused ones, those over a policy's query rate.",
   query_rate_audited: "Queries over a policy's query rate that were let through.",

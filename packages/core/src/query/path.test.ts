@@ -77,6 +77,12 @@ t.test('audit mode lets refused questions through and counts them', (t) => {
   rig.query('127.0.1.1', queryPacket('bbc.co.uk.'));
   t.equal(rig.asks.length, 1);
   t.equal(rig.count('audited'), 1);
+  rig.query('127.0.1.99', queryPacket('echo.k8s.intra.'));
+  t.equal(rig.asks.length, 2);
+  t.equal(rig.count('audited'), 2, 'a stranger\'s, too');
+  const open = new Rig({ auditMode: true, unknownEndpoint: 'allow' });
+  open.query('127.0.1.99', queryPacket('echo.k8s.intra.'));
+  t.equal(open.count('audited'), 0, 'but not where strangers may ask');
   t.end();
 });
 

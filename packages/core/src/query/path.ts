@@ -308,8 +308,10 @@ export class QueryPath {
       this.replier.small(slot, this.view, RCODE.refused, EDE.prohibited);
       return;
     }
+    const isAudited = this.settings.unknownEndpoint === 'refuse';
+    if (isAudited) this.counters.add(COUNTER.audited);
     this.counters.add(COUNTER.allowed);
-    this.flows.decided(slot, STRANGER_ID, this.settings.unknownEndpoint === 'refuse' ? DENY : ALLOW_NO_POLICY);
+    this.flows.decided(slot, STRANGER_ID, isAudited ? DENY : ALLOW_NO_POLICY);
     this.endpointIdOfSlot[slot] = STRANGER_ID;
     this.privateNamesOfSlot[slot] = null;
     this.forward(slot, this.decider.anyway(slot));
