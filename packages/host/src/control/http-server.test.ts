@@ -15,6 +15,8 @@ const row: CacheRow = {
   'expiration-time': '2026-11-05T10:00:30.000Z', 'endpoint-id': 7, 'source': 'lookup',
 };
 
+const STALL_MS = 50;
+
 /** Records what it was asked; `rows` and readiness can be set. */
 class RecordingView implements DaemonView {
   readonly role = 'agent';
@@ -93,10 +95,10 @@ function ask(at: { port: number } | { socketPath: string }, method: string, path
   });
 }
 
-async function served(t: Test, view: DaemonView = new RecordingView()): Promise<{ servers: HttpServers; tcp: { port: number }; unix: { socketPath: string } }> {
+async function served(t: Test, view: DaemonView = new RecordingView(), stallMs = 10_000): Promise<{ servers: HttpServers; tcp: { port: number }; unix: { socketPath: string } }> {
   const dir = mkdtempSync(join(tmpdir(), 'tandem-http-'));
   const servers = await startHttpServers({
-    listen: { address: '127.0.0.1', port: 0, family: 4 }, unixPath: join(dir, 'agent.sock'), log: quiet,
+    listen: { address: '127.0.0.1', port: 0, family: 4 }, unixPath: join(dir, 'agent.sock'), log: quiet, stallMs,
   }, view);
   t.teardown(async () => {
     await servers.close();
@@ -255,6 +257,23 @@ t.test('a header that is too large and bytes that are no HTTP end their connecti
     const socket = connect(tcp.port, '127.0.0.1', () => { socket.end('\x00\x01\x02\r\n\r\n'); });
     socket.on('close', () => { resolve(); }).on('error', () => undefined).resume();
   });
+  t.match(await ask(tcp, 'GET', '/healthz'), { status: 200 });
+});
+
+t.test('a client that does not read its answer is let go of', async (t) => {
+  const view = new RecordingView();
+  view.rows = Array.from({ length: 100_000 }, () => row);
+  const { tcp } = await served(t, view, STALL_MS);
+  const error = await new Promise<NodeJS.ErrnoException>((resolve) => {
+    const socket = connect(tcp.port, '127.0.0.1', () => { socket.write('GET /api/v1/fqdn/cache HTTP/1.1\r\nhost: localhost\r\n\r\n'); });
+    // Who reads nothing is told of the end by the failure of what it writes.
+    const nudge = setInterval(() => { socket.write('\r\n'); }, 10 * STALL_MS);
+    socket.pause().on('error', (reason) => {
+      clearInterval(nudge);
+      resolve(reason);
+    });
+  });
+  t.match(error.code, /^(?:EPIPE|ECONNRESET)$/);
   t.match(await ask(tcp, 'GET', '/healthz'), { status: 200 });
 });
 

@@ -30,6 +30,8 @@ export interface HttpOptions {
   readonly page?: readonly PageFile[];
   /** Default: there are none. */
   readonly flows?: FlowLog | null;
+  /** After how long a connection on which nothing moves is ended; default: `STALL_MS`. */
+  readonly stallMs?: number;
 }
 
 export interface HttpServers {
@@ -47,6 +49,8 @@ const CONNECTIONS_MAX = 64;
 const HEADERS_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 5_000;
+/** A connection on which nothing moves, such as that of a client that does not read its answer, whose rows wait in memory. */
+const STALL_MS = 10_000;
 const CLOSE_GRACE_MS = 500;
 const PROBE_TIMEOUT_MS = 1_000;
 /** Owner may read and write, nobody else anything. */
@@ -59,8 +63,8 @@ export async function startHttpServers(options: HttpOptions, view: DaemonView): 
     view, page: new PageFiles(options.page ?? []), flows: new FlowSearches(options.flows ?? null),
     pair: new PairReader(view, peer, apiSocketPath(dirname(options.unixPath), peer)),
   };
-  const unix = serverFor({ ...site, mayMutate: true }, options.log);
-  const tcp = serverFor({ ...site, mayMutate: false }, options.log);
+  const unix = serverFor({ ...site, mayMutate: true }, options);
+  const tcp = serverFor({ ...site, mayMutate: false }, options);
   await removeStaleSocket(options.unixPath);
   await listenUnix(unix, options.unixPath);
   try {
@@ -80,7 +84,7 @@ export async function startHttpServers(options: HttpOptions, view: DaemonView): 
   };
 }
 
-function serverFor(site: Omit<Exchange, 'request' | 'response'>, log: Log): Server {
+function serverFor(site: Omit<Exchange, 'request' | 'response'>, { log, stallMs = STALL_MS }: HttpOptions): Server {
   const server = createServer(
     { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS },
@@ -95,6 +99,7 @@ function serverFor(site: Omit<Exchange, 'request' | 'response'>, log: Log): Serv
     },
   );
   server.maxConnections = CONNECTIONS_MAX;
+  server.timeout = stallMs;
   return server;
 }
 
