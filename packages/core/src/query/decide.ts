@@ -72,7 +72,7 @@ export class Decider {
     return this.upstreamOfSlot[slot];
   }
 
-  /** What policy said last: the rule that allows, or how it is refused, as `PolicyIndex.decide` gives it. */
+  /** What policy said last: the rule that allows, or how the first upstream is refused, as `PolicyIndex.decide` gives it. */
   get rule(): number {
     return this.lastRule;
   }
@@ -91,17 +91,21 @@ export class Decider {
     }
     let allowed = REFUSED;
     let allowing = DENY;
+    let refusing = DENY;
     for (let step = 0; step < count; step++) {
       const i = (first + step) % count;
       this.lastRule = index.decide(endpointRow, this.serverRows[i], this.policyPort, protocol, bytes, view);
-      if (this.lastRule <= DENY) continue;
+      if (this.lastRule <= DENY) {
+        if (step === 0) refusing = this.lastRule;
+        continue;
+      }
       if (this.reachable[i]) return this.use(slot, i);
       if (allowed === REFUSED) {
         allowed = i;
         allowing = this.lastRule;
       }
     }
-    if (allowed !== REFUSED) this.lastRule = allowing;
+    this.lastRule = allowed === REFUSED ? refusing : allowing;
     return allowed === REFUSED ? REFUSED : this.use(slot, allowed);
   }
 

@@ -1,10 +1,11 @@
 /** What the query path tells of each query: one record, whatever became of it. */
 import t from 'tap';
 import { RCODE } from '@tandem/dns';
-import { ALLOW_NO_POLICY, DENY } from '../policy/decide.js';
+import { parseAddress } from '../base/socket-address.js';
+import { ALLOW_NO_POLICY, deniedBy, DENY } from '../policy/decide.js';
 import { OUTCOME } from './flow-sink.js';
 import { A1, answerPacket, queryPacket } from './testing/packets.js';
-import { type FlowNote, limitedSnapshot, Rig } from './testing/rig.js';
+import { type FlowNote, limitedSnapshot, Rig, SNAPSHOT } from './testing/rig.js';
 
 const POD_A = '127.0.1.1';
 const POD_B = '127.0.1.2';
@@ -36,6 +37,16 @@ t.test('a refused one: the rule says why', (t) => {
   rig.query(POD_A, queryPacket('bbc.co.uk.'));
   t.match(last(rig), { outcome: OUTCOME.refused, endpointId: 7, rule: DENY });
   t.equal(rcodeIn(last(rig)), RCODE.refused);
+  t.end();
+});
+
+t.test('of several upstreams that are all refused, the first one\'s rule', (t) => {
+  const rig = new Rig({ upstreams: ['192.0.2.1', '192.0.2.2'].map((text) => ({ address: parseAddress(text)!, port: 53 })) });
+  const [{ rules: [rule] }] = SNAPSHOT.ruleSets;
+  const identities = [{ identity: 300, labels: [], addresses: ['192.0.2.1'] }];
+  rig.enforce({ ...SNAPSHOT, identities, ruleSets: [{ key: 'x', rules: [{ ...rule, deny: true, identities: [300], dnsPatterns: null }] }] });
+  rig.query(POD_A, queryPacket('echo.k8s.intra.'));
+  t.match(last(rig), { outcome: OUTCOME.refused, rule: deniedBy(0) });
   t.end();
 });
 
