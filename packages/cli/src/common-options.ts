@@ -22,6 +22,12 @@ export function memberCommand(name: string, summary: string, examples: readonly 
     .addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}\n`).join('')}`);
 }
 
+/** Says what `--member` means where it is not the one that answers. */
+export function memberMeans(command: Command, text: string): Command {
+  for (const option of command.options) if (option.name() === 'member') option.description = text;
+  return command;
+}
+
 /** One that needs no running member: the options about whom to ask are taken, so that they can stand in every call. */
 export function offlineCommand(name: string, summary: string, examples: readonly string[]): Command {
   const command = memberCommand(name, summary, examples);

@@ -102,6 +102,17 @@ t.test('a dead half, or both, is noted, and the rest is there', async (t) => {
   t.ok(existsSync(join(other, 'kernel/uname.txt')));
 });
 
+t.test('one member alone is collected where that is asked', async (t) => {
+  const { runDir } = await pair(t);
+  const dir = join(folder(t), 'out');
+  t.match(await tandem(runDir, ['bugtool', '--dir', dir, '--member', 'dns-proxy']), { code: 0 });
+  t.strictSame(indexOf(dir).members.map(({ role }) => role), ['dns-proxy']);
+  t.strictSame([existsSync(join(dir, 'dns-proxy/status.json')), existsSync(join(dir, 'agent'))], [true, false]);
+  for (const [command, text] of [['status', /in detail \(default: both\)/], ['drain', /it has to be said/], ['bugtool', /\(default: both\)/], ['observe', /whichever answers/]] as const) {
+    t.match((await tandem(runDir, [command, '--help'])).out.replaceAll(/\s+/g, ' '), text, command);
+  }
+});
+
 t.test('a member that hangs is found by its socket', async (t) => {
   const runDir = folder(t);
   const pid = await daemon(t, 'dns-proxy', runDir, {});

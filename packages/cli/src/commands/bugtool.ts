@@ -8,7 +8,7 @@ import { Archive, type Entry } from '../bugtool/archive.js';
 import { pack } from '../bugtool/pack.js';
 import { find, stepsFor } from '../bugtool/steps.js';
 import { ROLES } from '../client.js';
-import { memberCommand, targetOf, type CommonOptions } from '../common-options.js';
+import { memberCommand, memberMeans, targetOf, type CommonOptions } from '../common-options.js';
 import type { Io } from '../io.js';
 import { columns, printable, render } from '../output.js';
 import { Progress } from '../progress.js';
@@ -31,9 +31,9 @@ const FLOWS_DEFAULT = 2_000n;
 const PRIVATE_DIR = 0o700;
 
 export function bugtoolCommand(io: Io): Command {
-  return memberCommand('bugtool', 'Collect status, settings, policies, cache, flows, metrics and kernel facts of both members into one archive, secrets redacted.', [
+  return memberMeans(memberCommand('bugtool', 'Collect status, settings, policies, cache, flows, metrics and kernel facts of both members into one archive, secrets redacted.', [
     'tandem bugtool', 'tandem bugtool /tmp/tandem.tar.gz --flows 10000', 'tandem bugtool --dir ./findings -o json',
-  ])
+  ]), 'what that one says of itself, and its process, only (default: both)')
     .argument('[FILE]', 'the archive to write, replaced if it is there (default: tandem-bugtool-TIME.tar.gz here)')
     .option('--dir <DIR>', 'write a folder, which must not be there yet, instead of an archive')
     .option('--flows <N>', `the last N flows (default: ${FLOWS_DEFAULT})`, parseCount)
@@ -62,12 +62,12 @@ async function inArchive(io: Io, options: Options, name: string, file: string): 
 }
 
 async function collect(io: Io, options: Options, folder: string): Promise<readonly Entry[]> {
-  const { runDir } = targetOf(options, io.env);
+  const { runDir, member } = targetOf(options, io.env);
   const archive = new Archive(folder);
   const progress = new Progress(io);
   try {
     progress.show('looking for the members');
-    const found = await Promise.all(ROLES.map((role) => find(runDir, role)));
+    const found = await Promise.all((member === null ? ROLES : [member]).map((role) => find(runDir, role)));
     const steps = stepsFor(runDir, found, options.flows ?? FLOWS_DEFAULT);
     for (const [i, step] of steps.entries()) {
       progress.show(`[${i + 1}/${steps.length}] ${step.path}`);

@@ -9,7 +9,7 @@ import { AppError, parseDurationMs, type Role } from '@tandem/core';
 import { apiSocketPath, type StatusView } from '@tandem/host';
 import { ask, askBoth, type Heard } from '../client.js';
 import { listenerOf } from '../bugtool/find-process.js';
-import { memberCommand, targetOf, type CommonOptions } from '../common-options.js';
+import { memberCommand, memberMeans, targetOf, type CommonOptions } from '../common-options.js';
 import type { Io } from '../io.js';
 import { render } from '../output.js';
 import { Progress } from '../progress.js';
@@ -37,9 +37,9 @@ const LOOK_MS = 50;
 const PHASES = { no: 'was told', asking: 'waits for its peer to read its sockets', leaving: 'finishes what it has' } as const;
 
 export function drainCommand(io: Io): Command {
-  return memberCommand('drain', 'Have one member hand its work to the other and end; nothing is lost on the way.', [
+  return memberMeans(memberCommand('drain', 'Have one member hand its work to the other and end; nothing is lost on the way.', [
     'tandem drain --member agent', 'tandem drain --member dns-proxy --timeout 1m -o json',
-  ])
+  ]), 'which one; it has to be said')
     .option('-f, --force', 'also where nobody is left who answers')
     .addOption(new Option('--timeout <DURATION>', 'how long to wait for its end').argParser(parseTimeout).default(parseTimeout(TIMEOUT), TIMEOUT))
     .action(async (options: Options) => {

@@ -5,7 +5,7 @@ import { AppError } from '@tandem/core';
 import type { StatusView } from '@tandem/host';
 import { ask, askBoth, type Target } from '../client.js';
 import { type Colours, coloursFor } from '../colours.js';
-import { memberCommand, targetOf, type CommonOptions } from '../common-options.js';
+import { memberCommand, memberMeans, targetOf, type CommonOptions } from '../common-options.js';
 import type { Io } from '../io.js';
 import { render } from '../output.js';
 import { memberText } from '../status/member-text.js';
@@ -28,9 +28,9 @@ const ERASE_LINE = '\x1b[K';
 const ERASE_BELOW = '\x1b[J';
 
 export function statusCommand(io: Io): Command {
-  return memberCommand('status', 'Show both members: who answers, whether each could for the other, and what is wrong.', [
+  return memberMeans(memberCommand('status', 'Show both members: who answers, whether each could for the other, and what is wrong.', [
     'tandem status', 'tandem status --watch 2', 'tandem status -o json', 'tandem status --member dns-proxy -o json',
-  ])
+  ]), 'that one alone, in detail (default: both)')
     .option('-w, --watch [SECONDS]', `show it again every so often (default: ${WATCH_SECONDS}) until Ctrl-C`, parseSeconds)
     .action(async (options: Options) => {
       const target = targetOf(options, io.env);
