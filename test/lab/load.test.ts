@@ -51,10 +51,13 @@ for (const [protocol, clients, rounds, flags] of [['UDP', 8, 5, []], ['UDP', 200
 
 t.test('of 100,000 checked answers at full speed none is wrong, and both daemons gave them', async (t) => {
   const before = await pair.counters('answered');
+  const takenBefore = await pair.counters('taken');
   const load = await generate(['--server', formatServer(pair.server), '--bind', `${CLIENT_A},${CLIENT_B}`, '--clients', '200', '--window', '400', '--count', String(QUERIES)]);
   t.match(load, { sent: QUERIES, answered: QUERIES, lost: 0, wrong: 0, refused: 0, failed: 0, unexpected: 0 });
   const [agent, proxy] = (await pair.counters('answered')).map((count, index) => count - before[index]);
-  t.equal(agent + proxy, QUERIES);
+  const [byAgent, byProxy] = (await pair.counters('taken')).map((count, index) => count - takenBefore[index]);
+  // A member that a busy machine held up may have a query answered by its peer, and count the answer that it did not send, too.
+  t.ok(agent + proxy >= QUERIES && agent + proxy <= QUERIES + byAgent + byProxy, `${String(agent + proxy)} answers counted, ${String(byAgent + byProxy)} queries taken over`);
   t.ok(agent > QUERIES / 5 && proxy > QUERIES / 5, `agent ${String(agent)}, dns-proxy ${String(proxy)}`);
   t.comment(`${load.qps.toFixed(0)} queries/s, p50 ${String(load.p50Us)} µs, p99 ${String(load.p99Us)} µs, longest ${String(load.maxUs)} µs; agent ${String(agent)}, dns-proxy ${String(proxy)}`);
 });

@@ -106,6 +106,24 @@ t.test('a limit and a private address have reasons of their own', (t) => {
   t.end();
 });
 
+t.test('a limit that only counts, and audit mode: the query goes on, and says what it would have been refused for', (t) => {
+  const rig = new Rig();
+  rig.enforce(limitedSnapshot({ labelEntropyBits: 1, auditEntropy: true }));
+  rig.query(POD_A, queryPacket('echo.k8s.intra.'));
+  rig.answer(answerPacket('echo.k8s.intra.', [A1]));
+  t.match(last(rig), { outcome: OUTCOME.answered, audited: OUTCOME.labelEntropy });
+  const audit = new Rig({ auditMode: true });
+  audit.enforce(limitedSnapshot({ privateNames: [] }));
+  audit.query(POD_A, queryPacket('echo.k8s.intra.'));
+  audit.answer(answerPacket('echo.k8s.intra.', [A1]));
+  t.match(last(audit), { outcome: OUTCOME.answered, audited: OUTCOME.privateAddress });
+  audit.enforce(limitedSnapshot({ queryRate: 1_000 }));
+  audit.query(POD_A, queryPacket('echo.k8s.intra.'));
+  audit.answer(answerPacket('echo.k8s.intra.', [A1]));
+  t.match(last(audit), { outcome: OUTCOME.answered, audited: OUTCOME.answered });
+  t.end();
+});
+
 t.test('a query that may have ended its owner: unread', (t) => {
   const rig = new Rig();
   rig.path.onTaken(rig.place(POD_A, queryPacket('echo.k8s.intra.')), { isGone: true, wasReading: true });

@@ -37,11 +37,13 @@ export interface FlowSink {
   decided(slot: number, endpointId: number, rule: number): void;
   /** After `decided`: the query ends for this reason, not by an upstream's answer. */
   end(slot: number, outcome: Outcome): void;
+  /** After `decided`: for this reason it would have been refused, but it goes on: only counted, or in audit mode. */
+  audited(slot: number, outcome: Outcome): void;
   /** The answer leaves, and the query is over. */
   answer(slot: number, bytes: Uint8Array, offset: number, length: number): void;
 }
 
 /** For a path whose flows nobody wants. */
 export const NO_FLOWS: FlowSink = {
-  startBatch: () => undefined, setRevision: () => undefined, decided: () => undefined, end: () => undefined, answer: () => undefined,
+  startBatch: () => undefined, setRevision: () => undefined, decided: () => undefined, end: () => undefined, audited: () => undefined, answer: () => undefined,
 };

@@ -15,6 +15,7 @@ import { NameTable } from '../policy/name-table.js';
 import { patternsOf } from '../policy/pattern.js';
 import type { FqdnSelector, QueryLimits } from '../policy/snapshot.js';
 import { COUNTER, type Counters } from './counters.js';
+import { OUTCOME, type Outcome } from './flow-sink.js';
 import { hasLabelAbove } from './label-entropy.js';
 
 /** Queries at once that any rate lets pass: what a page or a start-up script asks in one go. */
@@ -43,6 +44,8 @@ export interface EndpointLimits {
 }
 
 export class QueryLimiter {
+  /** What the query that `overrun` was asked about last would have been refused for, but was only counted; `answered`: nothing. */
+  audited: Outcome = OUTCOME.answered;
   private readonly counters: Counters;
   private readonly auditMode: boolean;
   private limits: readonly (EndpointLimits | null)[] = [];
@@ -87,17 +90,20 @@ export class QueryLimiter {
    * `nowMs`: null where another member may have let it pass already; then it is not held to the rate.
    */
   overrun(endpointRow: number, bytes: Uint8Array, view: QueryView, nowMs: MonoMs | null): Uint8Array | null {
+    this.audited = OUTCOME.answered;
     const limits = this.limits[endpointRow];
     if (limits === null) return null;
     if (hasLabelAbove(bytes, view, limits.labelEntropyBits)) {
       const isCountedOnly = limits.auditEntropy || this.auditMode;
       this.counters.add(isCountedOnly ? COUNTER.label_entropy_audited : COUNTER.label_entropy_refused);
       if (!isCountedOnly) return EDE_TEXT.labelEntropy;
+      this.audited = OUTCOME.labelEntropy;
     }
     if (nowMs !== null && limits.queryRate !== Infinity && !this.take(endpointRow, limits.queryRate, nowMs)) {
       const isCountedOnly = limits.auditRate || this.auditMode;
       this.counters.add(isCountedOnly ? COUNTER.query_rate_audited : COUNTER.query_rate_refused);
       if (!isCountedOnly) return EDE_TEXT.queryRate;
+      this.audited = OUTCOME.queryRate;
     }
     return null;
   }

@@ -178,6 +178,7 @@ export class QueryPath {
         this.replier.small(slot, view, RCODE.refused, EDE.blocked, overrun);
         return;
       }
+      if (this.limiter.audited !== OUTCOME.answered) this.flows.audited(slot, this.limiter.audited);
     }
     counters.add(COUNTER.allowed);
     this.endpointIdOfSlot[slot] = id;
@@ -292,7 +293,10 @@ export class QueryPath {
     this.scanAgain(slot);
     if (privateNames.match(this.memory.bytes, this.view) >= 0) return true;
     this.counters.add(this.settings.auditMode ? COUNTER.private_address_audited : COUNTER.private_address_refused);
-    if (this.settings.auditMode) return true;
+    if (this.settings.auditMode) {
+      this.flows.audited(slot, OUTCOME.privateAddress);
+      return true;
+    }
     this.shares.leave(slot);
     this.flows.end(slot, OUTCOME.privateAddress);
     this.replier.failure(slot, this.settings.rejectRcode, EDE.blocked, EDE_TEXT.privateAddress);

@@ -41,6 +41,8 @@ export interface InheritedSockets {
   readonly legacy: readonly Listener[] | null;
   /** The HTTP socket, to be left to a successor. */
   readonly httpFd: number | null;
+  /** This program's version, for who reads its flows. */
+  readonly release?: string;
 }
 
 const NO_SOCKETS: InheritedSockets = { legacy: null, httpFd: null };
@@ -107,6 +109,7 @@ export class DataPlane {
       mappingRing: createMappingRing(),
       gauges: new SharedArrayBuffer(GAUGE_WORDS * Float64Array.BYTES_PER_ELEMENT),
       faults,
+      release: '',
       ...sockets,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data, execArgv: [] });

@@ -103,7 +103,7 @@ export class DataPlaneLoop {
       sink,
       random,
       counters: this.counters,
-      flows: settings.enableHubble ? new FlowWriter(newRing(region.flows), this.memory, { ...paths, bootedAtMs: () => wallTimes().bootedAtMs, isStolen: isStolenIn(this.journal) }) : NO_FLOWS,
+      flows: settings.enableHubble ? new FlowWriter(newRing(region.flows, data.release), this.memory, { ...paths, bootedAtMs: () => wallTimes().bootedAtMs, isStolen: isStolenIn(this.journal) }) : NO_FLOWS,
     });
     this.lastMappings = new MappingJournalWriter(region.mappings.buffer, region.mappings.offset);
     const streams = {
@@ -356,9 +356,9 @@ function flowBytesOf({ enableHubble, flowCapacity }: Settings): number {
   return enableHubble ? ringBytes(2 ** Math.ceil(Math.log2(flowCapacity * CELLS_PER_FLOW))) : 0;
 }
 
-function newRing(words: Uint32Array): Uint32Array {
+function newRing(words: Uint32Array, release: string): Uint32Array {
   const [high, low] = randomFillSync(new Uint32Array(2));
-  initRing(words, 2 ** Math.floor(Math.log2(words.byteLength / CELL_BYTES)), [high, low]);
+  initRing(words, 2 ** Math.floor(Math.log2(words.byteLength / CELL_BYTES)), [high, low], release);
   return words;
 }
 

@@ -15,6 +15,7 @@ export interface WorkerData {
   /** Sockets of a predecessor of our role, bound. */
   readonly legacy: readonly Listener[] | null;
   readonly httpFd: number | null;
+  readonly release: string;
 }
 
 /** Float64 words of `WorkerData.gauges`. */

@@ -16,7 +16,7 @@ function flowsOf(shape: QueryShape, snapshot: Snapshot | null = SNAPSHOT): reado
   stage.write(shape);
   const reader = new FlowRingReader(stage.words, RING_CELLS_MIN);
   reader.readAt(0);
-  return decodeRecord(new FlowRecord(reader.record), { role: 'agent', ringId: reader.id }, contextOf(snapshot));
+  return decodeRecord(new FlowRecord(reader.record), { role: 'agent', ringId: reader.id, release: reader.release }, contextOf(snapshot));
 }
 
 function dnsOf(flow: Flow): unknown {
@@ -60,6 +60,7 @@ const TURNS: readonly (readonly [string, Partial<QueryShape>, Verdict, Verdict |
   ['no rule allows it', { outcome: OUTCOME.refused, rule: DENY }, Verdict.DROPPED, null, DropReason.POLICY_DENIED, [], ['echo']],
   ['a rule denies it', { outcome: OUTCOME.refused, rule: deniedBy(1) }, Verdict.DROPPED, null, DropReason.POLICY_DENY, [], ['no-ads']],
   ['audit mode', { rule: DENY }, Verdict.AUDIT, Verdict.FORWARDED, DropReason.UNKNOWN, [], ['echo']],
+  ['a limit that only counts', { audited: OUTCOME.queryRate }, Verdict.AUDIT, Verdict.FORWARDED, DropReason.UNKNOWN, [], []],
   ['a stranger', { outcome: OUTCOME.stranger, endpointId: 0, rule: ALLOW_NO_POLICY, from: '192.0.2.9' }, Verdict.DROPPED, null, DropReason.UNKNOWN_SENDER, ['unknown-endpoint'], []],
   ['no policy yet', { outcome: OUTCOME.noSnapshot, endpointId: 0, rule: ALLOW_NO_POLICY }, Verdict.DROPPED, null, DropReason.NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION, ['no-snapshot'], []],
   ['over the rate', { outcome: OUTCOME.queryRate }, Verdict.DROPPED, null, DropReason.POLICY_DENIED, ['query-rate'], []],
@@ -79,6 +80,7 @@ for (const [what, shape, request, answer, reason, why, denied] of TURNS) {
     t.equal(last.dropReasonDesc, reason);
     t.equal(last.dropReason, reason);
     t.same(last.policyLog, why);
+    t.same(flows[0].policyLog, shape.audited === undefined ? (answer === null ? why : []) : ['query-rate']);
     t.same(flows[0].egressDeniedBy.map(({ name }) => name), denied);
     t.end();
   });
@@ -120,7 +122,7 @@ t.test('bytes that are no answer make flows without one', (t) => {
     stage.writeBytes(new Uint8Array(length).fill(0xff), {});
     const reader = new FlowRingReader(stage.words, RING_CELLS_MIN);
     reader.readAt(0);
-    const flows = decodeRecord(new FlowRecord(reader.record), { role: 'agent', ringId: reader.id }, contextOf());
+    const flows = decodeRecord(new FlowRecord(reader.record), { role: 'agent', ringId: reader.id, release: reader.release }, contextOf());
     t.equal(flows.length, 2);
     t.match(dnsOf(flows[1].flow), { query: '', ips: [], qtypes: [] }, `${length} bytes`);
   }
@@ -138,7 +140,7 @@ t.test('no record of a peer, whatever it holds, ends its reader', (t) => {
     times.set([booted], FLOW.bootedAtMs / 2);
     for (const outcome of [OUTCOME.answered, noise[9]]) {
       record[FLOW.kind] = (record[FLOW.kind] & 0xffff_00ff) | (outcome << 8);
-      for (const { flow, bytes, timeMs } of decodeRecord(new FlowRecord(record), { role: 'agent', ringId: '0123456789abcdef' }, contextOf())) {
+      for (const { flow, bytes, timeMs } of decodeRecord(new FlowRecord(record), { role: 'agent', ringId: '0123456789abcdef', release: '' }, contextOf())) {
         t.ok(Number.isFinite(new Date(timeMs).getTime()));
         t.same(FlowCodec.decode(bytes), flow);
       }

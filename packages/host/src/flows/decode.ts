@@ -59,6 +59,8 @@ export interface DecodeContext {
 export interface RingOwner {
   readonly role: Role;
   readonly ringId: string;
+  /** Its version; '' where it does not say. */
+  readonly release: string;
 }
 
 const view = new AnswerView();
@@ -73,9 +75,11 @@ export function decodeRecord(record: FlowRecord, owner: RingOwner, context: Deco
   const base = baseOf(record, owner, context);
   scanAnswer(record.bytes, MESSAGE_AT, record.keptBytes, view);
   const asked = questionOf(record);
-  const requestVerdict = record.isAudited ? Verdict.AUDIT : turn.request;
+  const isAudited = record.isAudited || record.audited !== OUTCOME.answered;
+  const requestVerdict = isAudited ? Verdict.AUDIT : turn.request;
+  const asAnswered = { ...TURNS[OUTCOME.answered], why: (TURNS[record.audited] as Turn | undefined)?.why ?? null };
   const isResponse = turn.response !== null && record.flows === 2;
-  const request = finished({ ...base, ...directed(base, false) }, { verdict: requestVerdict, turn: isResponse ? TURNS[OUTCOME.answered] : turn, dns: asked, latencyMs: null }, record);
+  const request = finished({ ...base, ...directed(base, false) }, { verdict: requestVerdict, turn: isResponse ? asAnswered : turn, dns: asked, latencyMs: null }, record);
   const flows = [observed(request, record.bootedAtMs + record.receivedAtMs, uuidOf(owner.ringId, record, 0))];
   if (isResponse) {
     const response = finished({ ...base, ...directed(base, true) }, { verdict: turn.response, turn, dns: { ...asked, ...answerOf(record) }, latencyMs: Math.max(0, record.endedAtMs - record.receivedAtMs) }, record);
@@ -84,7 +88,7 @@ export function decodeRecord(record: FlowRecord, owner: RingOwner, context: Deco
   return flows;
 }
 
-function baseOf(record: FlowRecord, owner: RingOwner, { directory, nodeName, version }: DecodeContext): Flow {
+function baseOf(record: FlowRecord, owner: RingOwner, { directory, nodeName }: DecodeContext): Flow {
   const client = formatAddress(record.bytes, record.clientAddressAt);
   const server = formatAddress(record.bytes, record.serverAddressAt);
   const from = directory.at(client);
@@ -103,7 +107,7 @@ function baseOf(record: FlowRecord, owner: RingOwner, { directory, nodeName, ver
     sourceService: from.service,
     destinationService: to.service,
     trafficDirection: TrafficDirection.EGRESS,
-    emitter: { name: `tandem-${owner.role}`, version },
+    emitter: { name: `tandem-${owner.role}`, version: owner.release },
     egressAllowedBy: isDenied ? [] : policies,
     egressDeniedBy: isDenied ? policies : [],
   };

@@ -6,11 +6,11 @@
  * it, once, with the time at which it came.
  */
 import { DENY, LAST_ASKED, OUTCOME, type Outcome } from '@tandem/core';
-import { CELL_BYTES, RECORD, RECORD_CELLS_MAX } from './flow-ring.js';
+import { CELL_BYTES, RECORD, RECORD_CELLS_MAX, RECORD_KIND } from './flow-ring.js';
 
 /** Beyond a record's common words (RECORD). */
 export const FLOW = {
-  /** Outcome in the second byte, FLOW_FLAG in the third. */
+  /** Outcome in the second byte, FLOW_FLAG in the third, in the fourth the outcome that audit let pass. */
   kind: RECORD.kind,
   /** Endpoint ID (0: none) in the low half, bytes of the message that follow in the high one. */
   endpoint: 3,
@@ -38,12 +38,13 @@ export const FLOW_FLAG = { tcp: 1 } as const;
 const TIME_MAX_MS = 2 ** 43;
 const OUTCOME_SHIFT = 8;
 const FLAGS_SHIFT = 16;
+const AUDITED_SHIFT = 24;
 
 export const MESSAGE_AT = FLOW.message * 4;
 export const MESSAGE_BYTES_MAX = RECORD_CELLS_MAX * CELL_BYTES - MESSAGE_AT;
 
-export function kindWord(kind: number, outcome: Outcome, flags: number): number {
-  return kind | (outcome << OUTCOME_SHIFT) | (flags << FLAGS_SHIFT);
+export function kindWord(outcome: Outcome, flags: number, audited: Outcome): number {
+  return RECORD_KIND.query | (outcome << OUTCOME_SHIFT) | (flags << FLAGS_SHIFT) | (audited << AUDITED_SHIFT);
 }
 
 /** A request, and its answer unless the request itself was turned away. */
@@ -101,6 +102,11 @@ export class FlowRecord {
 
   get rule(): number {
     return this.signed[FLOW.rule];
+  }
+
+  /** What it would have been refused for by a limit, but was only counted; `answered`: nothing. */
+  get audited(): Outcome {
+    return (this.words[FLOW.kind] >>> AUDITED_SHIFT) as Outcome;
   }
 
   /** Policy refused it, and audit mode let it pass. */

@@ -16,7 +16,9 @@ export const HEADER_WORDS = CELL_WORDS;
 const RING_VERSION = 1;
 
 /** Words of the header. `lap` is what `flows` was when the writer last came to the ring's first cell, `lapBefore` the time before that. */
-export const RING = { version: 0, cells: 1, reserved: 2, published: 3, flows: 4, idHigh: 5, idLow: 6, lap: 7, lapBefore: 8 } as const;
+export const RING = { version: 0, cells: 1, reserved: 2, published: 3, flows: 4, idHigh: 5, idLow: 6, lap: 7, lapBefore: 8, release: 9 } as const;
+/** ASCII of the writer's release, zeros behind it: the rest of the header. */
+const RELEASE_BYTES = (HEADER_WORDS - RING.release) * 4;
 
 /** Words that every record begins with. */
 export const RECORD = {
@@ -47,8 +49,10 @@ export function ringBytes(cells: number): number {
   return (HEADER_WORDS + cells * CELL_WORDS) * 4;
 }
 
-/** Writes the header of an empty ring into zeroed memory. `id`: two random words that tell rings apart. */
-export function initRing(words: Uint32Array, cells: number, id: readonly [number, number]): void {
+/** Writes the header of an empty ring into zeroed memory. `id`: two random words that tell rings apart; `release`: the writer's version. */
+export function initRing(words: Uint32Array, cells: number, id: readonly [number, number], release = ''): void {
+  const text = releaseBytes(words);
+  for (let i = 0; i < Math.min(release.length, text.length); i++) text[i] = release.charCodeAt(i);
   words[RING.cells] = cells;
   words[RING.idHigh] = id[0];
   words[RING.idLow] = id[1];
@@ -63,6 +67,10 @@ export function ringCells(words: Uint32Array): number {
   return fits && words.length * 4 >= ringBytes(cells) ? cells : 0;
 }
 
+function releaseBytes(words: Uint32Array): Uint8Array {
+  return new Uint8Array(words.buffer, words.byteOffset + RING.release * 4, RELEASE_BYTES);
+}
+
 /** Reads a ring, one record at a time into `record`. Keeps no place: its callers do. */
 export class FlowRingReader {
   /** The record that was read last, whole. */
@@ -70,12 +78,15 @@ export class FlowRingReader {
   /** Tells this ring from all others: 16 hexadecimal digits. */
   readonly id: string;
   readonly cells: number;
+  /** The writer's version, as it says; visible ASCII alone. */
+  readonly release: string;
   private readonly words: Uint32Array;
 
   /** `cells`: from `ringCells`, and not 0. */
   constructor(words: Uint32Array, cells: number) {
     this.words = words;
     this.cells = cells;
+    this.release = String.fromCharCode(...releaseBytes(words).filter((byte) => byte > 0x20 && byte < 0x7f));
     this.id = hex(words[RING.idHigh]) + hex(words[RING.idLow]);
   }
 

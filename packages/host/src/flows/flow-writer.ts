@@ -36,6 +36,7 @@ export class FlowWriter implements FlowSink {
   private readonly ruleOfSlot: Int32Array;
   private readonly revisionOfSlot: Uint32Array;
   private readonly outcomeOfSlot: Uint8Array;
+  private readonly auditedOfSlot: Uint8Array;
   private at = 0;
   private reserved = 0;
   private cellsBefore = 0;
@@ -63,6 +64,7 @@ export class FlowWriter implements FlowSink {
     this.ruleOfSlot = new Int32Array(memory.slotCount);
     this.revisionOfSlot = new Uint32Array(memory.slotCount);
     this.outcomeOfSlot = new Uint8Array(memory.slotCount);
+    this.auditedOfSlot = new Uint8Array(memory.slotCount);
   }
 
   startBatch(nowMs: number): void {
@@ -81,6 +83,11 @@ export class FlowWriter implements FlowSink {
     this.ruleOfSlot[slot] = rule;
     this.revisionOfSlot[slot] = this.revision;
     this.outcomeOfSlot[slot] = OUTCOME.answered;
+    this.auditedOfSlot[slot] = OUTCOME.answered;
+  }
+
+  audited(slot: number, outcome: Outcome): void {
+    this.auditedOfSlot[slot] = outcome;
   }
 
   end(slot: number, outcome: Outcome): void {
@@ -99,7 +106,7 @@ export class FlowWriter implements FlowSink {
     const isTcp = (memory.words[from + SLOT.flags] & SLOT_FLAG.tcp) !== 0;
     words[word + RECORD.firstFlow] = this.flows;
     words[word + RECORD.cells] = cells | (this.cellsBefore << PREVIOUS_SHIFT);
-    words[word + RECORD.kind] = kindWord(RECORD_KIND.query, outcome, isTcp ? FLOW_FLAG.tcp : 0);
+    words[word + RECORD.kind] = kindWord(outcome, isTcp ? FLOW_FLAG.tcp : 0, this.auditedOfSlot[slot] as Outcome);
     words[word + FLOW.endpoint] = this.endpointOfSlot[slot] | (kept << 16);
     this.times[(word + FLOW.endedAtMs) >>> 1] = this.nowMs;
     words[word + FLOW.receivedAtMs] = memory.words[from + SLOT.receivedAtMs];

@@ -135,7 +135,7 @@ export class MemberRing {
 
   private decode(place: CellNumber, next: CellNumber): DecodedRecord {
     const { record } = this;
-    const flows = decodeRecord(record, { role: this.role, ringId: this.id }, this.context);
+    const flows = decodeRecord(record, { role: this.role, ringId: this.id, release: this.reader.release }, this.context);
     const decoded = { place, next, endedAtMs: record.endedAtMs, firstFlow: record.firstFlow, flows };
     this.decoded.set(place, decoded);
     return decoded;

@@ -305,7 +305,7 @@ export class Member {
       onFlowsEnded: (key) => this.flows.ended(key),
       onSucceeded: this.onSucceeded,
       onCrash: (error) => this.fail(error),
-    }, sockets);
+    }, { legacy: null, httpFd: null, ...sockets, release: this.version });
     const plane = await this.starting;
     if (this.isStopping) throw draining();
     this.plane = plane;

@@ -61,6 +61,8 @@ interface Reply {
 export interface FlowNote {
   readonly slot: number;
   readonly outcome: Outcome;
+  /** `answered`: nothing. */
+  readonly audited: Outcome;
   readonly endpointId: number;
   readonly rule: number;
   readonly revision: number;
@@ -71,7 +73,7 @@ export interface FlowNote {
 /** Writes down what the path tells. */
 class FlowNotes implements FlowSink {
   readonly all: FlowNote[] = [];
-  private readonly open = new Map<number, Pick<FlowNote, 'endpointId' | 'rule' | 'revision' | 'outcome'>>();
+  private readonly open = new Map<number, Pick<FlowNote, 'endpointId' | 'rule' | 'revision' | 'outcome' | 'audited'>>();
   private nowMs = 0;
   private revision = 0;
 
@@ -84,7 +86,11 @@ class FlowNotes implements FlowSink {
   }
 
   decided(slot: number, endpointId: number, rule: number): void {
-    this.open.set(slot, { endpointId, rule, revision: this.revision, outcome: OUTCOME.answered });
+    this.open.set(slot, { endpointId, rule, revision: this.revision, outcome: OUTCOME.answered, audited: OUTCOME.answered });
+  }
+
+  audited(slot: number, audited: Outcome): void {
+    this.open.set(slot, { ...this.open.get(slot)!, audited });
   }
 
   end(slot: number, outcome: Outcome): void {

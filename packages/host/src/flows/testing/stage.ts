@@ -41,6 +41,7 @@ export interface QueryShape {
   readonly type?: string;
   readonly rule?: number;
   readonly outcome?: Outcome;
+  readonly audited?: Outcome;
   readonly endpointId?: number;
   readonly from?: string;
   readonly server?: string;
@@ -66,7 +67,7 @@ export class RingStage {
 
   constructor(id: number, cells = RING_CELLS_MIN) {
     this.words = new Uint32Array(ringBytes(cells) / 4);
-    initRing(this.words, cells, [id, id]);
+    initRing(this.words, cells, [id, id], '1.2.3');
     const bytes = new Uint8Array(80_000);
     this.memory = { bytes, words: new Uint32Array(bytes.buffer), slotCount: 1, firstSlotOffset: 0, slotStride: 1024, payloadOffset: 320 };
     this.writer = new FlowWriter(this.words, this.memory, { upstreams: [], policyPort: 53, bootedAtMs: () => BOOTED_AT_MS, isStolen: () => false });
@@ -95,6 +96,7 @@ export class RingStage {
     writer.setRevision(shape.revision ?? SNAPSHOT.revision);
     writer.startBatch(shape.endedAtMs ?? (shape.receivedAtMs ?? 1000) + 2.5);
     writer.decided(0, shape.endpointId ?? 7, shape.rule ?? 0);
+    if (shape.audited !== undefined) writer.audited(0, shape.audited);
     if (shape.outcome !== undefined) writer.end(0, shape.outcome);
     writer.answer(0, memory.bytes, at, message.length);
   }
