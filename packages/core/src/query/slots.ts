@@ -40,6 +40,8 @@ export const SLOT = {
   streamEnd: 27,
   /** Owners that died while they had the query. */
   deaths: 28,
+  /** Its flow was written, by this member or by the one that it was taken from; 0 when it comes. */
+  told: 29,
 } as const;
 
 export const SLOT_FLAG = { truncated: 1, tcp: 2 } as const;

@@ -30,6 +30,7 @@ class Stage {
   write(length: number, isAligned = true): void {
     const at = 8192 + (isAligned ? 0 : 1);
     this.memory.bytes.fill(this.written & 0xff, at, at + length);
+    this.memory.words[slotWord(this.memory, 1) + SLOT.told] = 0;
     setReceivedAtMs(this.memory, 1, this.written);
     this.writer.startBatch(this.written + 0.5);
     this.writer.decided(1, 7, ALLOW_NO_POLICY);
@@ -156,6 +157,7 @@ t.test('a record says who asked whom, by which transport, and how it ended', (t)
   writer.setRevision(2 ** 32 + 9);
   writer.decided(2, 65_535, -2);
   writer.answer(2, memory.bytes, 0, 12);
+  memory.words[word + SLOT.told] = 0;
   writer.decided(2, 8, -3);
   writer.end(2, OUTCOME.refused);
   writer.answer(2, memory.bytes, 0, 65_535);
@@ -167,6 +169,22 @@ t.test('a record says who asked whom, by which transport, and how it ended', (t)
   reader.readAt(second);
   t.match(asked, { outcome: OUTCOME.refused, endpointId: 8, rule: -3, isAudited: false, keptBytes: MESSAGE_BYTES_MAX, isCut: true, flows: 1, firstFlow: 2 });
   t.same([...asked.bytes.subarray(asked.serverAddressAt, asked.serverAddressAt + 16)], Array.from({ length: 16 }, (_, i) => i), 'the first upstream');
+  t.end();
+});
+
+t.test('a query whose flow its former owner has written is not told again', (t) => {
+  const { words, memory } = new Stage();
+  initRing(words.fill(0), CELLS, [0, 0]);
+  const writer = new FlowWriter(words, memory, SETTINGS);
+  const told = slotWord(memory, 1) + SLOT.told;
+  writer.decided(1, 1, ALLOW_NO_POLICY);
+  writer.answer(1, memory.bytes, 0, 12);
+  t.equal(memory.words[told], 1, 'the slot says so, and who takes the query over has its copy');
+  writer.answer(1, memory.bytes, 0, 12);
+  t.equal(new FlowRingReader(words, CELLS).flows(), 2);
+  memory.words[told] = 0;
+  writer.answer(1, memory.bytes, 0, 12);
+  t.equal(new FlowRingReader(words, CELLS).flows(), 4, 'another query in the same slot');
   t.end();
 });
 

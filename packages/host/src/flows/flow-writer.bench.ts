@@ -25,6 +25,7 @@ function run(length: number): number {
   for (let i = 0; i < RECORDS; i++) {
     if (i % BATCH === 0) writer.startBatch(i);
     const slot = i % SLOTS;
+    memory.words[slotWord(memory, slot) + SLOT.told] = 0;
     writer.decided(slot, 7, 0);
     writer.answer(slot, bytes, ANSWERS_AT + (i % BATCH) * ANSWER_STRIDE, length);
   }

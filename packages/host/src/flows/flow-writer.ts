@@ -95,14 +95,14 @@ export class FlowWriter implements FlowSink {
   }
 
   answer(slot: number, bytes: Uint8Array, offset: number, length: number): void {
-    if (this.isStolen(slot)) return;
+    const { words, memory } = this;
+    const from = slotWord(memory, slot);
+    if (memory.words[from + SLOT.told] !== 0 || this.isStolen(slot)) return;
     const kept = length < MESSAGE_BYTES_MAX ? length : MESSAGE_BYTES_MAX;
     const cells = (MESSAGE_AT + kept + CELL_BYTES - 1) >>> 6;
     this.makeRoom(cells);
-    const { words, memory } = this;
     const word = HEADER_WORDS + (this.at & this.mask) * CELL_WORDS;
     const outcome = this.outcomeOfSlot[slot] as Outcome;
-    const from = slotWord(memory, slot);
     const isTcp = (memory.words[from + SLOT.flags] & SLOT_FLAG.tcp) !== 0;
     words[word + RECORD.firstFlow] = this.flows;
     words[word + RECORD.cells] = cells | (this.cellsBefore << PREVIOUS_SHIFT);
@@ -119,6 +119,8 @@ export class FlowWriter implements FlowSink {
     this.writeServer(word, from, outcome);
     this.copyMessage((word + FLOW.message) * 4, bytes, offset, kept);
     this.publish(cells, flowsOf(outcome));
+    // Who takes the query from here on, as its answer has not left, takes this along.
+    memory.words[from + SLOT.told] = 1;
   }
 
   /** Whom policy was asked about: the upstream under the policy port, or, in transparent mode, the client's own choice. */

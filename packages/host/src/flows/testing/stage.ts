@@ -92,6 +92,7 @@ export class RingStage {
     memory.words[word + SLOT.serverPort] = 53;
     memory.bytes.set(parseAddress(shape.from ?? '10.0.0.7')!, (word + SLOT.clientAddress) * 4);
     memory.bytes.set(parseAddress(shape.server ?? '10.96.0.10')!, (word + SLOT.serverAddress) * 4);
+    memory.words[word + SLOT.told] = 0;
     setReceivedAtMs(memory, 0, shape.receivedAtMs ?? 1000);
     writer.setRevision(shape.revision ?? SNAPSHOT.revision);
     writer.startBatch(shape.endedAtMs ?? (shape.receivedAtMs ?? 1000) + 2.5);
