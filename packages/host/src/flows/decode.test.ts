@@ -116,6 +116,15 @@ t.test('an endpoint that is gone keeps its name', (t) => {
   t.end();
 });
 
+t.test('an answer that is longer than what is kept of it says so', (t) => {
+  const answers = Array.from({ length: 400 }, (): DnsRecord => A);
+  const [request, answer] = flowsOf({ name: 'echo.k8s.intra.', answers });
+  t.same([request.flow.policyLog, answer.flow.policyLog], [[], ['answer-cut']]);
+  t.match(dnsOf(answer.flow), { query: 'echo.k8s.intra.', ips: [] });
+  t.same(flowsOf({ name: 'echo.k8s.intra.', answers: [A] })[1].flow.policyLog, []);
+  t.end();
+});
+
 t.test('bytes that are no answer make flows without one', (t) => {
   for (const length of [0, 3, 11, 12, 20, 40]) {
     const stage = new RingStage(5);

@@ -138,7 +138,11 @@ function finished(flow: Flow, end: { verdict: Verdict; turn: Turn; dns: DNS; lat
     verdict,
     dropReason: reason,
     dropReasonDesc: reason,
-    policyLog: turn.why === null || verdict === Verdict.FORWARDED ? [] : [turn.why],
+    policyLog: [
+      ...(turn.why === null || verdict === Verdict.FORWARDED ? [] : [turn.why]),
+      // What is kept of it gives no records: not to be taken for an answer without any.
+      ...(latencyMs !== null && record.isCut ? ['answer-cut'] : []),
+    ],
     l7: {
       type: latencyMs === null ? L7FlowType.REQUEST : L7FlowType.RESPONSE,
       latencyNs: latencyMs === null ? 0n : BigInt(Math.round(latencyMs * NS_PER_MS)),
