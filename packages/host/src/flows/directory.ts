@@ -13,7 +13,8 @@ import { LRUCache } from 'lru-cache';
 import { workloadOf } from './workload.js';
 
 const ENDPOINTS_MAX = 4096;
-const REVISIONS_MAX = 16;
+/** Each keeps where its rules were written: a few MB with ten thousand of them. */
+const REVISIONS_MAX = 4;
 const ADDRESSES_MAX = 4096;
 /** Of those that close a pod's egress; a flow is no list of policies. */
 const DENYING_MAX = 20;
