@@ -1,0 +1,3 @@
+/** Who may connect where, in the kernel. */
+export { DEFAULT_MARK_BASE, marksFrom, type Marks } from './names.js';
+export { type FqdnGroup, fqdnGroups, fqdnSetName, type GrantScope } from './fqdn-groups.js';

@@ -1,0 +1,32 @@
+/**
+ * What is Tandem's in the kernel, by name and number, so that both members mean the same by it and nothing of others is touched.
+ *
+ * Marks: four bits of the packet mark, and one of the connection mark, from `markBase` on (a power of two, `--packet-mark`).
+ */
+
+/** The nftables tables: policy and redirect, the guard that holds if that one is deleted, bridged frames, bridge ports. */
+export const TABLE = { family: 'inet', name: 'tandem' } as const;
+export const GUARD_TABLE = { family: 'inet', name: 'tandem-guard' } as const;
+export const BRIDGE_TABLE = { family: 'bridge', name: 'tandem' } as const;
+export const PORT_TABLE = { family: 'netdev', name: 'tandem' } as const;
+
+/** The veth pair that bridged pods' packets are pulled out by: they are sent to `inner` and arrive at `outer`. */
+export const DIVERT = { outer: 'tandem0', inner: 'tandem1' } as const;
+
+export interface Marks {
+  /** DNS that goes to the proxy: routed by the redirect table. */
+  readonly redirect: number;
+  /** Port, MAC and address of a bridged pod were checked. */
+  readonly attested: number;
+  /** They were checked, and it is another's. */
+  readonly stranger: number;
+  /** All bits that are ours. */
+  readonly mask: number;
+}
+
+export const DEFAULT_MARK_BASE = 0x0100_0000;
+
+/** `base`: a power of two up to 2^27. */
+export function marksFrom(base: number): Marks {
+  return { redirect: base, attested: base * 2, stranger: base * 4, mask: base * 15 };
+}
