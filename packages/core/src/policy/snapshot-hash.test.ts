@@ -21,7 +21,9 @@ const ruleSet: fc.Arbitrary<RuleSet> = fc.record({
   limits: fc.record({ queryRate: fc.nat(), privateNames: fc.array(selector, { maxLength: 1 }), auditRate: fc.constant(true as const) }, { requiredKeys: [] }),
 }, { requiredKeys: ['rules', 'key'] });
 
+const location = fc.record({ mac: text, interface: fc.nat(), bridge: fc.nat(), address: text }, { requiredKeys: ['interface', 'address'] });
 const endpoint = fc.record({
+  at: fc.array(location, { maxLength: 2 }),
   uid: text, ruleSet: fc.option(fc.nat()), pod: text, namespace: text, identity: fc.nat(), id: fc.nat(), addresses: fc.array(text, { maxLength: 2 }), ingressRuleSet: fc.nat(),
 }, { requiredKeys: ['uid', 'ruleSet', 'pod', 'namespace', 'identity', 'id', 'addresses'] });
 const direction = fc.record({ rules: fc.nat(), defaultDeny: fc.boolean() });
@@ -39,9 +41,9 @@ t.test('hashes are those of the canonical JSON, whoever computes them', (t) => {
       return hash.digest('hex');
     },
   };
-  fc.assert(fc.property(fc.array(ruleSet, { maxLength: 3 }), fc.array(selector, { maxLength: 3 }), fc.boolean(), fc.array(endpoint, { maxLength: 2 }), fc.array(policy, { maxLength: 2 }), (ruleSets, fqdnSelectors, hasCidrs, endpoints, policies) => {
+  fc.assert(fc.property(fc.array(ruleSet, { maxLength: 3 }), fc.array(selector, { maxLength: 3 }), fc.boolean(), fc.boolean(), fc.array(endpoint, { maxLength: 2 }), fc.array(policy, { maxLength: 2 }), (ruleSets, fqdnSelectors, hasCidrs, hasBoot, endpoints, policies) => {
     const content = {
-      nodeName: 'n\u00e9', endpoints, identities: [], ...(hasCidrs ? { cidrs: [{ identity: 0x1000000, cidr: '10.0.0.0/8' }], contested: [{ identities: [256, 257], address: '10.0.0.1' }] } : {}), services: [], ruleSets,
+      nodeName: 'n\u00e9', ...(hasBoot ? { boot: 'b"' } : {}), endpoints, identities: [], ...(hasCidrs ? { cidrs: [{ identity: 0x1000000, cidr: '10.0.0.0/8' }], contested: [{ identities: [256, 257], address: '10.0.0.1' }] } : {}), services: [], ruleSets,
       fqdnSelectors, policies,
     };
     const expected = sha256OfTexts([canonicalJson(content)]);

@@ -5,7 +5,7 @@
  * own JSON, which is many times faster (`snapshot-hash.test.ts` holds them against `canonicalJson`).
  */
 import { canonicalJson, sha256Hex, utf8 } from './content-hash.js';
-import type { EndpointRecord, FqdnSelector, PolicyRecord, PolicyRule, RuleSet, Snapshot } from './snapshot.js';
+import type { EndpointLocation, EndpointRecord, FqdnSelector, PolicyRecord, PolicyRule, RuleSet, Snapshot } from './snapshot.js';
 
 /** SHA-256 of these texts in a row, as UTF-8: 64 lower-case hex digits. The host has a fast one. */
 export type Sha256 = (texts: Iterable<string>) => string;
@@ -38,8 +38,9 @@ export function ruleSetKey(set: Omit<RuleSet, 'key'>, tools: HashTools = plainTo
 }
 
 function* contentTexts(content: Omit<Snapshot, 'revision' | 'hash'>, selectorTexts: Iterable<string>, tools: HashTools): Generator<string> {
-  const { nodeName, endpoints, identities, cidrs, contested, services, ruleSets, policies } = content;
-  yield cidrs === undefined ? '{' : `{"cidrs":${textOf(cidrs, tools, null)},`;
+  const { nodeName, boot, endpoints, identities, cidrs, contested, services, ruleSets, policies } = content;
+  yield boot === undefined ? '{' : `{"boot":${JSON.stringify(boot)},`;
+  if (cidrs !== undefined) yield `"cidrs":${textOf(cidrs, tools, null)},`;
   if (contested !== undefined) yield `"contested":${textOf(contested, tools, null)},`;
   yield `"endpoints":${JSON.stringify(endpoints.map(endpointInOrder))},"fqdnSelectors":`;
   yield* selectorTexts;
@@ -70,8 +71,12 @@ function textOf<T>(list: readonly T[], { texts }: HashTools, inOrder: ((item: T)
   return text;
 }
 
-function endpointInOrder({ addresses, id, identity, ingressRuleSet, namespace, pod, ruleSet, uid }: EndpointRecord): object {
-  return { addresses, id, identity, ingressRuleSet, namespace, pod, ruleSet, uid };
+function endpointInOrder({ addresses, at, id, identity, ingressRuleSet, namespace, pod, ruleSet, uid }: EndpointRecord): object {
+  return { addresses, at: at?.map(locationInOrder), id, identity, ingressRuleSet, namespace, pod, ruleSet, uid };
+}
+
+function locationInOrder({ address, bridge, interface: index, mac }: EndpointLocation): object {
+  return { address, bridge, interface: index, mac };
 }
 
 function policyInOrder({ kind, name, namespace, specs }: PolicyRecord): object {

@@ -28,6 +28,8 @@ export interface Snapshot {
   readonly hash: string;
   /** Node whose pods are the local endpoints. */
   readonly nodeName: string;
+  /** Boot id of the node's kernel, for which the interface indexes in `endpoints[].at` hold; absent where there are none. */
+  readonly boot?: string;
   readonly endpoints: readonly EndpointRecord[];
   readonly identities: readonly IdentityRecord[];
   /** Addresses that pods of unlike labels claim, by address. */
@@ -75,10 +77,23 @@ export interface EndpointRecord {
   readonly identity: number;
   /** Presentation form, canonical (RFC 5952 for v6). */
   readonly addresses: readonly string[];
+  /** Where its addresses must come from, in the order of `addresses`; absent where none has been seen: nobody speaks for those. */
+  readonly at?: readonly EndpointLocation[];
   /** Index into `ruleSets` for egress; null when no egress policy selects the pod: it may ask anything. */
   readonly ruleSet: number | null;
   /** The same for ingress; absent when everybody may connect to it. */
   readonly ingressRuleSet?: number;
+}
+
+/** Where an address of a local pod was first seen, and must come from (attestation.ts). */
+export interface EndpointLocation {
+  readonly address: string;
+  /** Index of the veth's host end, or of the bridge port: 1 to 2^31 - 1. */
+  readonly interface: number;
+  /** Bridged: the pod's MAC, lower case with colons. Absent for a pod with a veth of its own. */
+  readonly mac?: string;
+  /** Bridged: index of the bridge. Beside `mac` always. */
+  readonly bridge?: number;
 }
 
 /**

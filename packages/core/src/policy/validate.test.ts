@@ -1,7 +1,7 @@
 import t from 'tap';
 import { AppError } from '../base/app-error.js';
 import { ruleSetKey, snapshotHash } from './snapshot-hash.js';
-import type { PolicyRule, Snapshot } from './snapshot.js';
+import type { EndpointLocation, PolicyRule, Snapshot } from './snapshot.js';
 import { validateSnapshot } from './validate.js';
 
 type Draft = { -readonly [K in keyof Snapshot]: Snapshot[K] } & Record<string, unknown>;
@@ -10,6 +10,12 @@ const RULE: PolicyRule = {
   identities: [256, 300], fqdns: [], ports: [{ first: 53, last: 53, protocol: 17 }], dnsPatterns: [{ matchName: null, matchPattern: '*' }],
   origin: { kind: 'CiliumNetworkPolicy', namespace: 'default', name: 'p', path: 'spec.egress[0]' },
 };
+
+const VETH = { address: '10.0.0.1', interface: 7 };
+const BRIDGED = { ...VETH, mac: '02:00:00:00:00:0a', bridge: 3 };
+
+/** Of `draft()`, by the release before places of endpoints. */
+const HASH_BEFORE_PLACES = '94153718167e91ec22a3b7b4dec1dde4634b67d6cd850574e0a817b9a314f11f';
 
 const SPEC = { path: 'spec', rules: 1, defaultDeny: true, endpoints: [1] };
 
@@ -38,6 +44,21 @@ t.test('a sound snapshot comes back as a fresh copy', (t) => {
   t.end();
 });
 
+t.test('places of endpoints come back, and are part of the hash', (t) => {
+  for (const place of [VETH, BRIDGED]) {
+    const given = withPlaces([place]);
+    t.same(validateSnapshot(given), given);
+    t.not(given.hash, sealed(draft()).hash);
+    t.throws(() => validateSnapshot({ ...given, endpoints: [{ ...given.endpoints[0], at: [{ ...place, interface: 8 }] }] }), /hash is/);
+  }
+  t.end();
+});
+
+t.test('a snapshot without places has the hash that it had before there were any', (t) => {
+  t.equal(sealed(draft()).hash, HASH_BEFORE_PLACES);
+  t.end();
+});
+
 /** What is wrong, and the complaint. */
 const REFUSED: readonly (readonly [string, unknown, string])[] = [
   ['nothing', null, 'snapshot is not an object'],
@@ -50,6 +71,18 @@ const REFUSED: readonly (readonly [string, unknown, string])[] = [
   ['an index out of range', withEndpoint({ ruleSet: 1 }), 'endpoints[0].ruleSet is 1; allowed are 0 to 0'],
   ['an endpoint id out of range', withEndpoint({ id: 65536 }), 'endpoints[0].id is 65536; allowed are 1 to 65535'],
   ['an odd address', withEndpoint({ addresses: ['010.0.0.1'] }), 'endpoints[0].addresses[0] "010.0.0.1" is not a canonical address'],
+  ['a place for an address of nobody', withPlaces([{ ...VETH, address: '10.0.0.2' }]), 'endpoints[0].at[0].address 10.0.0.2 is no address of the endpoint'],
+  ['two places of one address', withPlaces([VETH, VETH]), 'endpoints[0].at has 2 entries; the limit is 1'],
+  ['an empty list of places', withPlaces([]), 'endpoints[0].at is empty'],
+  ['no interface', withPlaces([{ ...VETH, interface: 0 }]), 'at[0].interface is 0; allowed are 1 to 2147483647'],
+  ['an interface beyond an int', withPlaces([{ ...VETH, interface: 2 ** 31 }]), 'at[0].interface is 2147483648'],
+  ['a MAC without its bridge', withPlaces([{ ...VETH, mac: BRIDGED.mac }]), 'at[0] has one of mac and bridge without the other'],
+  ['a bridge without a MAC', withPlaces([{ ...VETH, bridge: 3 }]), 'at[0] has one of mac and bridge without the other'],
+  ['a MAC in upper case', withPlaces([{ ...BRIDGED, mac: '02:00:00:00:00:0A' }]), 'is not the MAC of a station'],
+  ['a MAC of a group', withPlaces([{ ...BRIDGED, mac: '33:33:00:00:00:01' }]), 'is not the MAC of a station'],
+  ['no MAC at all', withPlaces([{ ...BRIDGED, mac: '00:00:00:00:00:00' }]), 'is not the MAC of a station'],
+  ['places of no known boot', withEndpoint({ at: [VETH] }), 'boot is missing'],
+  ['a boot without places', sealed({ ...draft(), boot: 'b' }), 'boot stands without any location'],
   ['two owners of one address', twoEndpoints(), 'endpoints has the address 10.0.0.1 twice'],
   ['a long text', sealed({ ...draft(), nodeName: 'x'.repeat(1025) }), 'nodeName has more than 1024 characters'],
   ['a key that is not the hash of its rules', sealed({ ...draft(), ruleSets: [{ key: 'k', rules: [] }] }), 'ruleSets[0].key is not the hash of its content'],
@@ -91,6 +124,11 @@ t.test('what is not a snapshot is refused with the field that is wrong', (t) => 
 function withEndpoint(change: Record<string, unknown>): Draft {
   const value = draft();
   return sealed({ ...value, endpoints: [{ ...value.endpoints[0], ...change }] });
+}
+
+function withPlaces(at: unknown): Draft {
+  const value = draft();
+  return sealed({ ...value, boot: 'b', endpoints: [{ ...value.endpoints[0], at: at as EndpointLocation[] }] });
 }
 
 function withSpec(spec: unknown, change: Record<string, unknown> = {}): Draft {

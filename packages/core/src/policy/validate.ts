@@ -18,6 +18,7 @@ import {
   PROTOCOL,
   type CidrRecord,
   type ContestedAddress,
+  type EndpointLocation,
   type EndpointRecord,
   type FqdnSelector,
   type IdentityRecord,
@@ -38,6 +39,8 @@ import {
 import { ruleSetKey, sha256OfTexts, snapshotHash, type HashTools, type Sha256 } from './snapshot-hash.js';
 
 const NUMBER_MAX = 65535;
+/** Linux's ifindex is a positive int. */
+const INTERFACE_MAX = 2 ** 31 - 1;
 const IDENTITY_MAX = FIRST_CIDR_IDENTITY + NUMBER_MAX;
 
 type Content = Omit<Snapshot, 'revision' | 'hash'>;
@@ -46,7 +49,7 @@ const CONTENT_KEYS = ['nodeName', 'endpoints', 'identities', 'services', 'ruleSe
 /** Throws AppError SNAPSHOT_REFUSED; its message names the field, its detail `field` holds the path. */
 export function validateSnapshot(value: unknown, sha256: Sha256 = sha256OfTexts): Snapshot {
   const tools: HashTools = { sha256, texts: new WeakMap() };
-  const root = record(value, 'snapshot', ['revision', 'hash', ...CONTENT_KEYS], ['cidrs', 'contested']);
+  const root = record(value, 'snapshot', ['revision', 'hash', ...CONTENT_KEYS], ['boot', 'cidrs', 'contested']);
   const content = contentOf(root, (item, at) => ruleSet(item, at, tools));
   const revision = integer(root.revision, 'revision', 0, Number.MAX_SAFE_INTEGER);
   const hash = text(root.hash, 'hash');
@@ -76,6 +79,7 @@ function contentOf(root: Readonly<Record<string, unknown>>, ruleSetOf: (value: u
   const ruleSets = list(root.ruleSets, 'ruleSets', LIMITS.ruleSets, ruleSetOf);
   const content = {
     nodeName: text(root.nodeName, 'nodeName'),
+    ...(root.boot === undefined ? {} : { boot: text(root.boot, 'boot') }),
     endpoints: list(root.endpoints, 'endpoints', LIMITS.endpoints, (item, at) => endpoint(item, at, ruleSets.length)),
     identities: list(root.identities, 'identities', LIMITS.identities, identity),
     ...(root.cidrs === undefined ? {} : { cidrs: list(root.cidrs, 'cidrs', LIMITS.cidrs, cidr) }),
@@ -85,6 +89,9 @@ function contentOf(root: Readonly<Record<string, unknown>>, ruleSetOf: (value: u
     fqdnSelectors: list(root.fqdnSelectors, 'fqdnSelectors', LIMITS.fqdnSelectors, selector),
     policies: list(root.policies, 'policies', LIMITS.policies, policy),
   };
+  if ((content.boot === undefined) === content.endpoints.some(({ at }) => at !== undefined)) {
+    refuse('boot', content.boot === undefined ? 'is missing beside locations of endpoints' : 'stands without any location of an endpoint');
+  }
   distinct(content.endpoints.map(({ id }) => String(id)), 'endpoints', 'id');
   distinct(content.endpoints.map(({ uid }) => uid), 'endpoints', 'uid');
   distinct(content.endpoints.flatMap(({ addresses }) => addresses), 'endpoints', 'address');
@@ -99,17 +106,48 @@ function contentOf(root: Readonly<Record<string, unknown>>, ruleSetOf: (value: u
 }
 
 function endpoint(value: unknown, at: string, ruleSets: number): EndpointRecord {
-  const item = record(value, at, ['id', 'uid', 'namespace', 'pod', 'identity', 'addresses', 'ruleSet'], ['ingressRuleSet']);
+  const item = record(value, at, ['id', 'uid', 'namespace', 'pod', 'identity', 'addresses', 'ruleSet'], ['at', 'ingressRuleSet']);
+  const addresses = list(item.addresses, `${at}.addresses`, LIMITS.addressesPerRecord, address);
   return {
     id: integer(item.id, `${at}.id`, 1, NUMBER_MAX),
     uid: text(item.uid, `${at}.uid`),
     namespace: text(item.namespace, `${at}.namespace`),
     pod: text(item.pod, `${at}.pod`),
     identity: integer(item.identity, `${at}.identity`, FIRST_POD_IDENTITY, NUMBER_MAX),
-    addresses: list(item.addresses, `${at}.addresses`, LIMITS.addressesPerRecord, address),
+    addresses,
+    ...(item.at === undefined ? {} : { at: locations(item.at, `${at}.at`, addresses) }),
     ruleSet: item.ruleSet === null ? null : integer(item.ruleSet, `${at}.ruleSet`, 0, ruleSets - 1),
     ...(item.ingressRuleSet === undefined ? {} : { ingressRuleSet: integer(item.ingressRuleSet, `${at}.ingressRuleSet`, 0, ruleSets - 1) }),
   };
+}
+
+function locations(value: unknown, at: string, addresses: readonly string[]): EndpointLocation[] {
+  const places = list(value, at, addresses.length, location);
+  if (places.length === 0) refuse(at, 'is empty; where nothing is known, it is left out');
+  let next = 0;
+  places.forEach((place, i) => {
+    const found = addresses.indexOf(place.address, next);
+    if (found < 0) refuse(`${at}[${i}].address`, `${place.address} is no address of the endpoint, or out of their order`);
+    next = found + 1;
+  });
+  return places;
+}
+
+function location(value: unknown, at: string): EndpointLocation {
+  const item = record(value, at, ['address', 'interface'], ['mac', 'bridge']);
+  if ((item.mac === undefined) !== (item.bridge === undefined)) refuse(at, 'has one of mac and bridge without the other');
+  return {
+    address: address(item.address, `${at}.address`),
+    interface: integer(item.interface, `${at}.interface`, 1, INTERFACE_MAX),
+    ...(item.mac === undefined ? {} : { mac: mac(item.mac, `${at}.mac`), bridge: integer(item.bridge, `${at}.bridge`, 1, INTERFACE_MAX) }),
+  };
+}
+
+/** Of one station (IEEE 802-2014 §8.2: the group bit is zero). */
+function mac(value: unknown, at: string): string {
+  const given = text(value, at);
+  if (!/^[0-9a-f][02468ace](?::[0-9a-f]{2}){5}$/.test(given) || given === '00:00:00:00:00:00') refuse(at, `"${given}" is not the MAC of a station, in lower case with colons`);
+  return given;
 }
 
 function identity(value: unknown, at: string): IdentityRecord {
