@@ -12,6 +12,7 @@ export {
 export { canonicalJson, contentHash, sha256Hex, utf8 } from './content-hash.js';
 export { ALLOW_NO_POLICY, deniedBy, DENY, denyingRule, PolicyIndex, WORLD_ROW, type QuestionView, type ServerRow } from './decide.js';
 export { SNAPSHOT_LIMITS } from './limits.js';
+export * from './logged-packet.js';
 export type { Target } from './covering.js';
 export { parsePrefix, type Prefix, PrefixTable } from './cidr.js';
 export { nameMatcher } from './name-matcher.js';
