@@ -3,8 +3,12 @@
 // then is counted as blocked and dropped.
 #include <algorithm>
 #include <errno.h>
+#include <linux/in6.h>
 #include <linux/udp.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -21,6 +25,8 @@ constexpr uint32_t kPoisonRetriesMax = 8;
 constexpr uint32_t kAskRow = 0;
 constexpr uint32_t kReplyRow = 1;
 constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+// Ports of policies, per family: one more takes the place of the one opened first.
+constexpr size_t kReplySocketsMax = 128;
 constexpr uint32_t kSegmentsMax = 64;
 constexpr uint32_t kSegmentedBytesMax = 65000;
 
@@ -48,6 +54,8 @@ void Reactor::flushReplies(uint32_t count) {
   uint32_t runStart = 0;
   uint32_t entries = 0;
   uint32_t runListener = kUnset;
+  uint32_t runPort = 0;
+  int runFd = -1;
   for (uint32_t i = 0; i < count; i++) {
     const uint32_t* row = views_.transmit + i * kTransmitWords;
     if (row[0] != kReplyRow) {
@@ -64,14 +72,69 @@ void Reactor::flushReplies(uint32_t count) {
       freeSlot(row[1]);
       continue;
     }
-    if (listener != runListener) {
-      if (entries > runStart) sendReplies(runListener, runStart, entries);
+    const uint32_t port = journal_.meta(row[1])[kServerPort];
+    if (listener != runListener || port != runPort) {
+      if (entries > runStart) sendReplies(runFd, runStart, entries);
       runStart = entries;
       runListener = listener;
+      runPort = port;
+      runFd = replyFd(listener, port);
     }
-    if (prepareReply(entries, row)) entries++;
+    if (runFd < 0) {
+      views_.control[kLastErrno] = -runFd;
+      this->count(kReplyErrors);
+      freeSlot(row[1]);
+    } else if (prepareReply(entries, row)) {
+      entries++;
+    }
   }
-  if (entries > runStart) sendReplies(runListener, runStart, entries);
+  if (entries > runStart) sendReplies(runFd, runStart, entries);
+}
+
+// The socket that an answer from this port leaves by, or −errno. Bound beside the listener, where nobody sends anything: it is never read.
+int Reactor::replyFd(uint32_t listener, uint32_t port) {
+  Listener& l = listeners_[listener];
+  if (!l.transparent || port == 0) return l.fd;
+  if (l.bound.port == 0) {  // a peer's: it was handed over before it was bound
+    sockaddr_storage name = {};
+    socklen_t nameBytes = sizeof name;
+    if (getsockname(l.fd, reinterpret_cast<sockaddr*>(&name), &nameBytes) != 0) return -errno;
+    l.bound = addressOf(name);
+  }
+  if (port == l.bound.port) return l.fd;
+  for (const ReplySocket& one : replySockets_) {
+    if (one.listener == listener && one.port == port) return one.fd;
+  }
+  const int fd = socket(l.family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  const int on = 1;
+  sockaddr_in6 name;
+  const socklen_t bytes = toSockaddr(l.bound.bytes, static_cast<uint16_t>(port), l.family, &name);
+  const bool six = l.family == AF_INET6;
+  const bool bound = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
+                     setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on, sizeof on) == 0 &&
+                     (!six || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
+                     bind(fd, reinterpret_cast<const sockaddr*>(&name), bytes) == 0;
+  if (!bound) {
+    const int error = errno;
+    ::close(fd);
+    return -error;
+  }
+  if (replySockets_.size() == kReplySocketsMax) {
+    ::close(replySockets_.front().fd);
+    replySockets_.erase(replySockets_.begin());
+  }
+  replySockets_.push_back({fd, listener, static_cast<uint16_t>(port)});
+  return fd;
+}
+
+void Reactor::closeReplySockets(uint32_t listener) {
+  for (size_t i = replySockets_.size(); i-- > 0;) {
+    if (replySockets_[i].listener != listener) continue;
+    ::close(replySockets_[i].fd);
+    replySockets_.erase(replySockets_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
 }
 
 bool Reactor::validReply(const uint32_t* row) const {
@@ -121,8 +184,7 @@ void Reactor::fillReplyHeader(uint32_t entry) {
   }
 }
 
-void Reactor::sendReplies(uint32_t listener, uint32_t from, uint32_t to) {
-  const int fd = listeners_[listener].fd;
+void Reactor::sendReplies(int fd, uint32_t from, uint32_t to) {
   uint32_t waits = 0;
   uint32_t poisonRetries = 0;
   points_.hit(Point::BeforeSend);

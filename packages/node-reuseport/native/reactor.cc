@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/in6.h>
+#include <netinet/in.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -77,6 +80,8 @@ void Reactor::close() {
   if (epollFd_ < 0) return;
   if (wakeFd_ >= 0) ::close(wakeFd_);
   ::close(epollFd_);
+  for (const ReplySocket& one : replySockets_) ::close(one.fd);
+  replySockets_.clear();
   epollFd_ = wakeFd_ = -1;
   if (expected_.empty()) return;
   journal_.users--;
@@ -100,7 +105,11 @@ int Reactor::addListener(int fd, uint32_t index, bool replyFromServer) {
   if (family < 0) return family;
   l.family = family;
   l.bound = bound;
-  l.replyFromServer = replyFromServer;
+  int transparent = 0;
+  socklen_t bytes = sizeof transparent;
+  l.transparent = (family == AF_INET ? getsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &transparent, &bytes)
+                                     : getsockopt(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, &transparent, &bytes)) == 0 && transparent != 0;
+  l.replyFromServer = replyFromServer || l.transparent;
   l.fd = fd;
   int result = setReceiving(index, true);
   if (result != 0) l = Listener();
@@ -126,6 +135,7 @@ int Reactor::removeListener(uint32_t index) {
   if (result == -ENOENT && (index >= listeners_.size() || listeners_[index].fd < 0)) return result;
   readyListeners_.remove(index);
   listeners_[index] = Listener();
+  closeReplySockets(index);
   return 0;
 }
 

@@ -86,9 +86,16 @@ class Reactor {
     int fd = -1;
     int family = 0;
     bool replyFromServer = false;
+    bool transparent = false;  // TPROXY gives it packets of any destination address and port
     bool receiving = false;
     bool polled = false;
     Address bound;
+  };
+  // PKTINFO sets an answer's source address, never its port: what was redirected from another port leaves by one of these.
+  struct ReplySocket {
+    int fd;
+    uint32_t listener;
+    uint16_t port;
   };
   struct Upstream {
     int fd = -1;
@@ -112,7 +119,9 @@ class Reactor {
   bool validReply(const uint32_t* row) const;
   bool prepareReply(uint32_t entry, const uint32_t* row);
   void fillReplyHeader(uint32_t entry);
-  void sendReplies(uint32_t listener, uint32_t from, uint32_t to);
+  int replyFd(uint32_t listener, uint32_t port);
+  void closeReplySockets(uint32_t listener);
+  void sendReplies(int fd, uint32_t from, uint32_t to);
   bool replyFailed(uint32_t entry, int error);
   void settleReply(uint32_t entry);
   void flushAsks(uint32_t count);
@@ -158,6 +167,7 @@ class Reactor {
   bool pollRefused_ = false;  // epoll did not do what it was asked for some listener
 
   std::vector<Listener> listeners_;
+  std::vector<ReplySocket> replySockets_;  // the one opened last comes last
   std::vector<Upstream> upstreams_;
   ReadySet readyListeners_, readyUpstreams_;
   std::vector<epoll_event> events_;

@@ -142,13 +142,17 @@ export interface ConnectOptions {
   readonly port: number;
   readonly mark?: number;
   readonly localAddress?: string;
+  /** `localAddress` need not be assigned to this host (IP_TRANSPARENT). */
+  readonly transparent?: boolean;
 }
 
 /** A non-blocking TCP connection under way: writable when done, then `socketError` says 0 or why not. */
 export function connectTcp(o: ConnectOptions): number {
   checkAddress(o.address, o.port);
   const family = isIP(o.address) === 6 ? 6 : 4;
-  const fd = openSocket({ type: 'tcp', family, ...(o.mark === undefined ? {} : { mark: o.mark }) });
+  const fd = openSocket({
+    type: 'tcp', family, ...(o.mark === undefined ? {} : { mark: o.mark }), ...(o.transparent === undefined ? {} : { transparent: o.transparent }),
+  });
   try {
     if (o.localAddress !== undefined) bindSocket(fd, o.localAddress, 0);
     connectSocket(fd, o.address, o.port);

@@ -2,10 +2,11 @@
  * Text → `Settings`. Collects every complaint before it refuses, so that one start shows them all. The order of the
  * sources (argv before environment before file) is the caller's: it hands over at most one raw value per setting.
  */
+import { parsePrefix } from '../policy/cidr.js';
 import { AppError, type AppErrorCode } from './app-error.js';
 import type { Role } from './seams.js';
 import {
-  FILES_MAX, flagOf, LISTEN_ADDRESSES_MAX, rangeTextOf, SEARCH_DOMAINS_CHARACTERS_MAX, SEARCH_DOMAINS_MAX, SETTINGS, UPSTREAM_SOCKETS_MAX,
+  FILES_MAX, flagOf, LISTEN_ADDRESSES_MAX, PACKET_MARK_MAX, POD_CIDRS_MAX, rangeTextOf, SEARCH_DOMAINS_CHARACTERS_MAX, SEARCH_DOMAINS_MAX, SETTINGS, UPSTREAM_SOCKETS_MAX,
   type SettingFacts, type SettingRow, type Settings,
 } from './settings.js';
 import { formatSocketAddress, parseSocketAddress, type SocketAddress } from './socket-address.js';
@@ -75,7 +76,7 @@ export function parseSettings(raws: readonly RawSetting[], facts: SettingFacts, 
       continue;
     }
     // Other defaults may lie in the run-dir.
-    const value = valueOf(row, raw, typeof fields.runDir === 'string' ? { ...facts, runDir: fields.runDir } : facts);
+    const value = valueOf(row, raw, known(facts, fields));
     if (!isComplaint(value)) fields[row.field] = value.value;
     // Where a file could not be read, what is missing may stand in it.
     else if (raw !== undefined || earlier.length === 0) complaints.push(value);
@@ -90,6 +91,15 @@ export function parseSettings(raws: readonly RawSetting[], facts: SettingFacts, 
     throw new AppError(code, complaints.map((complaint) => complaint.message).join('\n'));
   }
   return { settings: Object.freeze(settings), notices };
+}
+
+/** Later defaults may depend on earlier settings. */
+function known(facts: SettingFacts, { runDir, mode }: Readonly<Record<string, Value>>): SettingFacts {
+  return {
+    ...facts,
+    ...(typeof runDir === 'string' ? { runDir } : {}),
+    ...(mode === 'explicit' || mode === 'transparent' ? { mode } : {}),
+  };
 }
 
 export function settingByName(name: string): SettingRow | null {
@@ -116,7 +126,8 @@ function valueOf(row: SettingRow, raw: RawSetting | undefined, facts: SettingFac
   if (raw === undefined) {
     const text = typeof row.default === 'function' ? row.default(facts) : row.default;
     if (text !== null) return readValue(row, { name: row.name, texts: [text], where: `default of ${flagOf(row)}`, from: 'file' });
-    if (row.kind === 'names' || row.kind === 'files') return { value: [] };
+    if (row.kind === 'names' || row.kind === 'files' || row.kind === 'cidrs') return { value: [] };
+    if (row.name === 'upstream' && facts.mode === 'transparent') return { value: [] };
     if (row.kind !== 'addresses') return { value: null };
     return { code: 'CONFIGURATION', message: `${flagOf(row)} is missing, and there is no ${row.defaultText ?? 'default'}` };
   }
@@ -127,6 +138,7 @@ function readValue(row: SettingRow, raw: RawSetting): { value: Value } | Complai
   if (row.kind === 'addresses') return readAddresses(row, raw);
   if (row.kind === 'names') return readNames(row, raw);
   if (row.kind === 'files') return readFiles(row, raw);
+  if (row.kind === 'cidrs') return readCidrs(row, raw);
   if (raw.texts.length !== 1) return bad(row, raw, raw.texts.join(','), 'one value');
   const text = raw.texts[0];
   if (row.kind === 'address or socket' && text === '') return { value: null };
@@ -154,6 +166,12 @@ function readOne(row: SettingRow, text: string): Value {
     }
     case 'prefix':
       return inRange(row, text.length) && /^(?![0-9])[0-9A-Za-z_]*$/.test(text) ? text : null;
+    case 'cidrs':
+      return text.includes('/') ? (parsePrefix(text)?.cidr ?? null) : null;
+    case 'mark': {
+      const mark = /^(0x[0-9a-f]{1,8}|[0-9]{1,10})$/i.test(text) ? Number(text) : 0;
+      return mark > 0 && mark <= PACKET_MARK_MAX && Number.isInteger(Math.log2(mark)) ? mark : null;
+    }
     case 'text':
     case 'files':
       return inRange(row, text.length) && !/\p{Cc}/u.test(text) ? text : null;
@@ -195,6 +213,16 @@ function readNames(row: SettingRow, raw: RawSetting): { value: Value } | Complai
   return { value: [...names] };
 }
 
+function readCidrs(row: SettingRow, raw: RawSetting): { value: Value } | Complaint {
+  const cidrs = new Set<string>();
+  for (const text of raw.texts.flatMap((item) => item.split(','))) {
+    const cidr = readOne(row, text.trim()) as string | null;
+    if (cidr === null) return bad(row, raw, text);
+    cidrs.add(cidr);
+  }
+  return cidrs.size <= POD_CIDRS_MAX ? { value: [...cidrs] } : bad(row, raw, raw.texts.join(','));
+}
+
 function readFiles(row: SettingRow, raw: RawSetting): { value: Value } | Complaint {
   const paths: string[] = [];
   for (const text of raw.texts.flatMap((item) => item.split(','))) {
@@ -234,7 +262,27 @@ function contradictions(settings: Settings): Complaint[] {
     const message = `${settings.upstreams.length} upstreams with ${settings.upstreamPorts} ports each (--upstream-ports) need ${sockets} sockets; allowed: at most ${UPSTREAM_SOCKETS_MAX}`;
     complaints.push({ code: 'CONFIGURATION', message });
   }
-  return [...complaints, ...pairTlsGaps(settings), ...hubbleTlsGaps(settings)];
+  return [...complaints, ...modeGaps(settings), ...pairTlsGaps(settings), ...hubbleTlsGaps(settings)];
+}
+
+/** What needs redirected DNS, and what redirected DNS needs. */
+function modeGaps(settings: Settings): Complaint[] {
+  const complain = (message: string): Complaint => ({ code: 'CONFIGURATION', message });
+  const { mode, upstreams, datapath, listen } = settings;
+  if (mode === 'explicit') {
+    return [
+      ...(datapath === 'none' ? [] : [complain('--datapath nftables without --mode transparent: what the datapath opens is learned from redirected DNS; give both, or --datapath none')]),
+      ...(settings.clientAddressUpstream ? [complain('--dnsproxy-enable-transparent-mode without --mode transparent: the address is that of the pod whose DNS is redirected')] : []),
+      ...(settings.podCidrs.length === 0 ? [] : [complain('--pod-cidr without --mode transparent: there is nothing that would refuse them')]),
+    ];
+  }
+  const families = new Set(listen.map(({ family }) => family));
+  return [
+    ...(upstreams.length === 0 ? [] : [complain('--upstream with --mode transparent: each pod\'s query goes to the server that the pod chose; leave it out')]),
+    ...(datapath === 'none' ? [complain('--datapath none with --mode transparent: there would be no redirect; leave it out')] : []),
+    ...(families.size === listen.length ? [] : [complain('--listen with --mode transparent: one address of each family is what DNS is redirected to')]),
+    ...listen.filter(({ address }) => WILDCARDS.includes(address)).map((at) => complain(`--listen ${formatSocketAddress(at)} with --mode transparent: redirected DNS needs an address of its own, such as 127.0.0.153:53 and [fd53::1]:53`)),
+  ];
 }
 
 /** Over TCP the members know each other by certificates alone. */

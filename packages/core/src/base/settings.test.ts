@@ -31,9 +31,10 @@ function refusal(raws: readonly RawSetting[], with_: Partial<SettingFacts> = {})
 t.test('without any raw value every setting has its documented default', (t) => {
   const { settings, notices } = parseSettings([], facts);
   t.strictSame(settings, {
-    role: 'agent',
+    role: 'agent', mode: 'explicit',
     listen: [{ address: '127.0.0.1', port: 10053, family: 4 }],
     upstreams: [{ address: '192.0.2.53', port: 53, family: 4 }],
+    datapath: 'none', grantScope: 'node', clientAddressUpstream: false, podCidrs: [], packetMark: 0x100_0000, routeTable: 10_053,
     policyPort: 53, manifestsDir: null, nodeName: 'node-a', runDir: '/run/tandem', stateDir: '/var/lib/tandem/agent',
     httpListen: { address: '127.0.0.1', port: 9964, family: 4 },
     unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false, enableHubble: true, flowCapacity: 8191, slots: 8192, upstreamPorts: 64,
@@ -48,6 +49,26 @@ t.test('without any raw value every setting has its documented default', (t) => 
   t.ok(Object.isFrozen(settings));
   t.strictSame(notices, []);
   t.equal(parseSettings([], { ...facts, role: 'dns-proxy' }).settings.httpListen.port, 9965);
+  t.end();
+});
+
+t.test('in transparent mode other defaults hold, and what contradicts it is told with the remedy', (t) => {
+  const { settings } = parseSettings([flag('mode', 'transparent')], { ...facts, resolver: null });
+  t.match(settings, { listen: [{ address: '127.0.0.153', port: 53 }, { address: 'fd53::1', port: 53 }], upstreams: [], datapath: 'nftables' });
+  const wanted = [flag('mode', 'transparent'), flag('dnsproxy-enable-transparent-mode', 'true'), flag('pod-cidr', '10.244.1.7/24', 'fd00::1/64'), flag('packet-mark', '0x10')];
+  t.match(parseSettings(wanted, facts).settings, { clientAddressUpstream: true, podCidrs: ['10.244.1.0/24', 'fd00::/64'], packetMark: 16 });
+  const table: readonly [RawSetting[], RegExp][] = [
+    [[flag('datapath', 'nftables')], /^--datapath nftables without --mode transparent/],
+    [[flag('dnsproxy-enable-transparent-mode', 'true')], /without --mode transparent/],
+    [[flag('pod-cidr', '10.0.0.0/8')], /--pod-cidr without --mode transparent/],
+    [[flag('mode', 'transparent'), flag('upstream', '192.0.2.1:53')], /--upstream with --mode transparent/],
+    [[flag('mode', 'transparent'), flag('datapath', 'none')], /--datapath none with --mode transparent/],
+    [[flag('mode', 'transparent'), flag('listen', '0.0.0.0:53')], /needs an address of its own/],
+    [[flag('mode', 'transparent'), flag('listen', '127.0.0.1:53', '127.0.0.2:53')], /one address of each family/],
+  ];
+  for (const [raws, message] of table) t.match(refusal(raws), { code: 'CONFIGURATION', message });
+  for (const mark of ['3', '0', '0x10000000', 'x']) t.match(refusal([flag('packet-mark', mark)]), { code: 'USAGE', message: /a power of two from 0x1 to 0x8000000/ });
+  for (const cidr of ['10.0.0.0', '10.0.0.0/33', 'x/8']) t.match(refusal([flag('pod-cidr', cidr)]), { code: 'USAGE', message: /a prefix such as/ });
   t.end();
 });
 
@@ -109,7 +130,7 @@ t.test('what was wrong before there were values is told with the rest, and the g
   const earlier = [{ code: 'CONFIGURATION', message: 'tandem.yaml:1: unknown' }] as const;
   const attempt = (raws: readonly RawSetting[], with_: Partial<SettingFacts> = {}) => () => parseSettings(raws, { ...facts, ...with_ }, earlier);
   t.throws(attempt([flag('slots', 'x')]), { code: 'USAGE', message: /^tandem\.yaml:1: unknown\n--slots: "x"/ });
-  t.throws(attempt([flag('mode', 'transparent')]), { code: 'CONFIGURATION', message: /not in this version/ });
+  t.throws(attempt([flag('kubernetes', 'true')]), { code: 'CONFIGURATION', message: /not in this version/ });
   t.throws(attempt([], { resolver: null }), { message: /^tandem\.yaml:1: unknown$/ }, 'the upstream may stand in what could not be read');
   t.end();
 });
@@ -179,8 +200,7 @@ t.test('a --listen address that also stands for the upstream is a circle', (t) =
 });
 
 t.test('settings of later versions are refused unless at their default', (t) => {
-  t.match(refusal([flag('mode', 'transparent')]), { code: 'UNAVAILABLE', message: /--mode: "transparent" is not in this version/ });
-  t.match(refusal([flag('kubernetes', 'true')]), { code: 'UNAVAILABLE' });
+  t.match(refusal([flag('kubernetes', 'true')]), { code: 'UNAVAILABLE', message: /--kubernetes: "true" is not in this version/ });
   t.match(refusal([flag('cilium-agent', '127.0.0.1:4245')], { role: 'dns-proxy' }), { code: 'UNAVAILABLE', message: /leave it out/ });
   t.match(refusal([flag('stale-source-limit', '60')]), { code: 'UNAVAILABLE', message: /only 0 is/ });
   parseSettings([flag('mode', 'explicit'), flag('kubernetes', 'false'), flag('datapath', 'none'), flag('grant-scope', 'node'),
@@ -248,6 +268,6 @@ t.test('the reference table has a row of five cells per setting', (t) => {
   const lines = referenceTable().trimEnd().split('\n');
   t.equal(lines.length, SETTINGS.length + 2);
   for (const line of lines) t.equal(line.split(/(?<!\\)\|/).length, 7, line);
-  t.match(lines, [/Flag/, /---/, /^\| `--listen ADDR:PORT` \| `TANDEM_LISTEN` \| 127\.0\.0\.1:10053 \|/]);
+  t.match(lines, [/Flag/, /---/, /^\| `--mode MODE` \| `TANDEM_MODE` \| explicit \|/, /^\| `--listen ADDR:PORT` \| `TANDEM_LISTEN` \| 127\.0\.0\.1:10053; transparent: /]);
   t.end();
 });

@@ -9,10 +9,23 @@ import type { SocketAddress } from './socket-address.js';
 /** What a daemon runs with. Immutable; one object from start to exit (SIGHUP builds a new one). */
 export interface Settings {
   readonly role: Role;
+  /** transparent: clients' DNS comes by TPROXY, its original destination is kept and asked. */
+  readonly mode: 'explicit' | 'transparent';
   /** Shared addresses, UDP and TCP; at least one. */
   readonly listen: readonly SocketAddress[];
-  /** Resolvers of explicit mode, in order of preference; at least one. */
+  /** Resolvers of explicit mode, in order of preference; at least one. Empty in transparent mode. */
   readonly upstreams: readonly SocketAddress[];
+  /** nftables: who may connect where is enforced in the kernel. */
+  readonly datapath: 'none' | 'nftables';
+  /** For whom a learned address opens, where no policy says it: every pod that may reach the name, or the one that asked. */
+  readonly grantScope: 'node' | 'endpoint';
+  /** Transparent mode: questions leave with the client's own address. */
+  readonly clientAddressUpstream: boolean;
+  /** Prefixes of this node's pods: an address in one of them that is no endpoint's is a stranger's. */
+  readonly podCidrs: readonly string[];
+  /** The lowest of the four bits of the packet mark that are used, and the routing table for redirected DNS. */
+  readonly packetMark: number;
+  readonly routeTable: number;
   /** The port under which policy sees the upstream's address. */
   readonly policyPort: number;
   /** Folder of manifests; null: none (always null on dns-proxy). */
@@ -93,11 +106,13 @@ export interface SettingFacts {
   readonly resolver: string | null;
   /** Canonical texts of the addresses of this host's interfaces; 127.0.0.0/8 and ::1 need not be among them. */
   readonly localAddresses: readonly string[];
+  /** `--mode`, once it has been read. */
+  readonly mode?: 'explicit' | 'transparent';
 }
 
-/** How the text of a value is read. `addresses`, `names` and `files` are lists (the flag may be repeated), all others are single. */
+/** How the text of a value is read. `addresses`, `names`, `cidrs` and `files` are lists (the flag may be repeated), all others are single. */
 export type SettingKind =
-  | 'addresses' | 'address' | 'address or socket' | 'names' | 'files' | 'name' | 'prefix' | 'integer' | 'duration' | 'boolean' | 'choice' | 'text';
+  | 'addresses' | 'address' | 'address or socket' | 'names' | 'cidrs' | 'mark' | 'files' | 'name' | 'prefix' | 'integer' | 'duration' | 'boolean' | 'choice' | 'text';
 
 export interface SettingRow {
   /** Without dashes in front; the key in a `--config` file. */
@@ -142,6 +157,9 @@ const SLOTS_MAX = 32_767;
 export const LISTEN_ADDRESSES_MAX = 16;
 export const SEARCH_DOMAINS_MAX = 16;
 export const FILES_MAX = 16;
+export const POD_CIDRS_MAX = 64;
+/** Four bits are used from it on, and the highest stays free: marks are signed in some tools. */
+export const PACKET_MARK_MAX = 0x0800_0000;
 /** With a comma between two: what Kubernetes allows a pod's search list, and the pair link a setting. */
 export const SEARCH_DOMAINS_CHARACTERS_MAX = 2_048;
 /** RFC 1035 §2.3.4, without the final dot. */
@@ -151,13 +169,43 @@ export const UPSTREAM_SOCKETS_MAX = 768;
 
 const honoured = [
   {
-    name: 'listen', field: 'listen', kind: 'addresses', unit: 'ADDR:PORT', default: '127.0.0.1:10053',
-    min: 1, max: PORT_MAX, status: 'honoured', why: 'the shared address, UDP and TCP, v4 or v6; may be repeated',
+    name: 'mode', field: 'mode', kind: 'choice', unit: 'MODE', default: 'explicit', choices: ['explicit', 'transparent'], status: 'honoured',
+    why: "explicit: clients send to --listen; transparent: pods' DNS is redirected here (TPROXY), its destination is kept and asked; needs CAP_NET_ADMIN",
   },
   {
-    name: 'upstream', field: 'upstreams', kind: 'addresses', unit: 'ADDR:PORT', default: (facts) => facts.resolver,
+    name: 'listen', field: 'listen', kind: 'addresses', unit: 'ADDR:PORT',
+    default: ({ mode }) => (mode === 'transparent' ? '127.0.0.153:53,[fd53::1]:53' : '127.0.0.1:10053'),
+    defaultText: '127.0.0.1:10053; transparent: 127.0.0.153:53 and [fd53::1]:53', min: 1, max: PORT_MAX, status: 'honoured', why: 'the shared address, UDP and TCP, v4 or v6; may be repeated',
+  },
+  {
+    name: 'upstream', field: 'upstreams', kind: 'addresses', unit: 'ADDR:PORT', default: ({ mode, resolver }) => (mode === 'transparent' ? null : resolver),
     defaultText: 'first server of /etc/resolv.conf', min: 1, max: PORT_MAX, status: 'honoured',
-    why: 'the resolver that queries go to; may be repeated: the second try goes to the next one',
+    why: 'the resolver that queries go to; may be repeated: the second try goes to the next one; explicit mode only',
+  },
+  {
+    name: 'datapath', field: 'datapath', kind: 'choice', unit: 'KIND', default: ({ mode }) => (mode === 'transparent' ? 'nftables' : 'none'),
+    defaultText: 'none; transparent: nftables', choices: ['none', 'nftables'], status: 'honoured',
+    why: 'nftables: who may connect where is enforced, with addresses opened as they are learned; transparent mode only',
+  },
+  {
+    name: 'grant-scope', field: 'grantScope', kind: 'choice', unit: 'SCOPE', default: 'node', choices: ['node', 'endpoint'], status: 'honoured',
+    why: 'node: a learned address opens for every pod that may reach the name, as with Cilium; endpoint: for the pod that asked alone',
+  },
+  {
+    name: 'dnsproxy-enable-transparent-mode', field: 'clientAddressUpstream', kind: 'boolean', unit: '', default: 'false', status: 'honoured',
+    why: "queries leave with the pod's own address instead of the node's; transparent mode only",
+  },
+  {
+    name: 'pod-cidr', field: 'podCidrs', kind: 'cidrs', unit: 'CIDR', default: null, status: 'honoured',
+    why: "the addresses of this node's pods: one of them that is no known pod's is refused everything, instead of being left alone; may be repeated; transparent mode only",
+  },
+  {
+    name: 'packet-mark', field: 'packetMark', kind: 'mark', unit: 'BIT', default: '0x1000000', status: 'honoured',
+    why: 'the lowest of four bits of the packet mark, and of the connection mark, that no other software on the node uses',
+  },
+  {
+    name: 'route-table', field: 'routeTable', kind: 'integer', unit: 'TABLE', default: '10053', min: 1, max: 2_147_483_647, status: 'honoured',
+    why: 'the routing table of redirected DNS, which no other software on the node uses',
   },
   {
     name: 'policy-port', field: 'policyPort', kind: 'integer', unit: 'PORT', default: '53', min: 1, max: PORT_MAX,
@@ -355,10 +403,6 @@ function integer(unit: string, max: number): Values {
   return { kind: 'integer', unit, min: 0, max };
 }
 
-function choice(unit: string, ...choices: readonly string[]): Values {
-  return { kind: 'choice', unit, choices };
-}
-
 function later(name: string, values: Values, atDefault: string | null, why: string): SettingRow {
   return { name, ...values, default: atDefault, status: 'later', why };
 }
@@ -368,13 +412,9 @@ function notice(name: string, values: Values, atDefault: string, why: string): S
 }
 
 const others: readonly SettingRow[] = [
-  later('mode', choice('MODE', 'explicit', 'transparent'), 'explicit', 'transparent: TPROXY, the original destination is kept'),
   later('kubernetes', { ...BOOLEAN, roles: ['agent'] }, 'false', 'objects from the API server'),
-  later('datapath', choice('KIND', 'none', 'nftables'), 'none', 'nftables: who may connect where'),
-  later('grant-scope', choice('SCOPE', 'node', 'endpoint'), 'node', 'endpoint: a learned address opens for the pod that learned it alone'),
   later('stale-source-limit', integer('SECONDS', YEAR_SECONDS), '0', 'how long label grants for remote pods outlive their source'),
   later('cilium-agent', { ...ADDRESS, roles: ['dns-proxy'] }, null, 'take policy from a Cilium agent'),
-  later('dnsproxy-enable-transparent-mode', BOOLEAN, 'false', "queries leave with the pod's own address"),
   notice('tofqdns-preallocate-identities', BOOLEAN, 'true', 'there are no identities per address here'),
   notice('tofqdns-proxy-port', integer('PORT', PORT_MAX), '0', 'the port is that of --listen'),
   notice('dnsproxy-lock-count', integer('N', 1_000_000), '131', 'there are no locks here'),
@@ -404,6 +444,8 @@ export function defaultTextOf(row: SettingRow): string {
 export function rangeTextOf(row: SettingRow): string {
   if (row.kind === 'choice') return row.choices!.join(', ');
   if (row.kind === 'boolean') return 'true, false';
+  if (row.kind === 'cidrs') return `a prefix such as 10.244.1.0/24 or fd00:10:244:1::/64, up to ${POD_CIDRS_MAX} of them`;
+  if (row.kind === 'mark') return `a power of two from 0x1 to 0x${PACKET_MARK_MAX.toString(16)}`;
   if (row.min === undefined || row.max === undefined) return '';
   switch (row.kind) {
     case 'integer':

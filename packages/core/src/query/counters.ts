@@ -20,6 +20,7 @@ export const COUNTERS = {
   private_address_refused: 'Answers kept back because they give a private address to a name that may have none.',
   private_address_audited: 'Such answers passed on by audit mode.',
   unknown_endpoint: 'Queries from addresses that are no known endpoint.',
+  identity_stale: "Queries from a known endpoint's address that came in elsewhere than that endpoint is.",
   no_snapshot: 'Queries refused because no policy snapshot is enforced yet.',
   semaphore_rejected: 'Queries over the concurrency limit, answered SERVFAIL.',
   shed: 'Queries answered SERVFAIL because slots were short.',

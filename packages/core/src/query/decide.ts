@@ -13,7 +13,12 @@ import { SLOT, SLOT_FLAG, slotWord, type SlotMemory } from './slots.js';
 /** No upstream that the endpoint may ask for this. */
 export const REFUSED = -1;
 
+/** Upstreams of transparent mode, by the family of the server that the client chose. */
+export const OWN_CHOICE = { v4: 0, v6: 1 } as const;
+
 const ADDRESS_WORDS = 4;
+/** The third word of an IPv4-mapped address as it lies in memory on a little-endian machine. */
+const V4_MAPPED_WORD = 0xffff_0000;
 
 export class Decider {
   private readonly memory: SlotMemory;
@@ -51,7 +56,7 @@ export class Decider {
     this.reachable = reachable;
   }
 
-  /** Writes the slot's upstream and returns its index (transparent mode: 0), or REFUSED. */
+  /** Writes the slot's upstream and returns its index (transparent mode: by its family), or REFUSED. */
   decide(slot: number, endpointRow: number, bytes: Uint8Array, view: QueryView): number {
     return this.choose(slot, endpointRow, bytes, view, 0);
   }
@@ -125,6 +130,8 @@ export class Decider {
     const { words } = this.memory;
     const word = slotWord(this.memory, slot);
     words.copyWithin(word + SLOT.upstreamAddress, word + SLOT.serverAddress, word + SLOT.serverPort + 1);
-    return 0;
+    const isV4 = words[word + SLOT.serverAddress + 2] === V4_MAPPED_WORD && words[word + SLOT.serverAddress] === 0 && words[word + SLOT.serverAddress + 1] === 0;
+    this.upstreamOfSlot[slot] = isV4 ? OWN_CHOICE.v4 : OWN_CHOICE.v6;
+    return this.upstreamOfSlot[slot];
   }
 }

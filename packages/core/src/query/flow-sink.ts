@@ -23,6 +23,8 @@ export const OUTCOME = {
   malformed: 9,
   /** SERVFAIL, unread: it may be what ended its owner. */
   unparsed: 10,
+  /** The address is an endpoint's, but the query came in elsewhere than that endpoint is. */
+  identityStale: 11,
 } as const;
 export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
 export const LAST_ASKED: Outcome = OUTCOME.overload;

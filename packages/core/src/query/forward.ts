@@ -37,6 +37,7 @@ export class Forwarder {
   private readonly memory: SlotMemory;
   private readonly wire: Wire;
   private readonly random: Random;
+  private readonly clientPorts: boolean;
   private readonly slotOfId = new Int32Array(IDS).fill(NO_SLOT);
   private readonly idOfSlot: Uint16Array;
   private readonly portOfSlot: Uint16Array;
@@ -55,7 +56,9 @@ export class Forwarder {
   private port = 0;
   private asksOnPort = ASKS_PER_PORT;
 
-  constructor(memory: SlotMemory, wire: Wire, random: Random) {
+  /** `clientPorts`: questions leave with their clients' addresses, by sockets that the wire has for each. */
+  constructor(memory: SlotMemory, wire: Wire, random: Random, clientPorts = false) {
+    this.clientPorts = clientPorts;
     this.memory = memory;
     this.wire = wire;
     this.random = random;
@@ -186,24 +189,33 @@ export class Forwarder {
   }
 
   private ask(slot: number, upstream: number, nowMs: MonoMs): void {
-    if (this.asksOnPort >= ASKS_PER_PORT || this.upstream !== upstream) {
-      this.port = this.choosePort(this.ports[upstream], slot);
-      this.upstream = upstream;
-      this.asksOnPort = 0;
-    }
-    this.asksOnPort++;
     let id = this.random.int(IDS);
     while (this.slotOfId[id] !== NO_SLOT) id = this.random.int(IDS);
     this.slotOfId[id] = slot;
     this.idOfSlot[slot] = id;
     const tcp = (this.memory.words[slotWord(this.memory, slot) + SLOT.flags] & SLOT_FLAG.tcp) !== 0;
-    this.portOfSlot[slot] = tcp ? STREAM_PORT : this.port;
+    this.portOfSlot[slot] = tcp ? STREAM_PORT : this.clientPorts ? this.clientPort(slot) : this.poolPort(slot, upstream);
     this.triesOfSlot[slot]++;
     const payload = slotPayload(this.memory, slot);
     this.memory.bytes[payload] = id >>> 8;
     this.memory.bytes[payload + 1] = id & 0xff;
     this.waiting.append(slot, nowMs + TRY_TIMEOUT_MS);
     if (this.portOfSlot[slot] !== NO_PORT) this.wire.ask(slot, this.portOfSlot[slot]);
+  }
+
+  private clientPort(slot: number): number {
+    const port = this.wire.clientPort(slot, this.earlierId[slot] === NO_ID ? -1 : this.earlierPort[slot]);
+    return port < 0 ? NO_PORT : port;
+  }
+
+  private poolPort(slot: number, upstream: number): number {
+    if (this.asksOnPort >= ASKS_PER_PORT || this.upstream !== upstream) {
+      this.port = this.choosePort(this.ports[upstream], slot);
+      this.upstream = upstream;
+      this.asksOnPort = 0;
+    }
+    this.asksOnPort++;
+    return this.port;
   }
 
   /** At random; for a second try not the port of the first. */

@@ -54,6 +54,7 @@ class Case {
     const wire: Wire = {
       // The ID goes where the answer to this question is put.
       ask: (slot) => bytes.copyWithin(ANSWER_AT, slot * STRIDE + PAYLOAD, slot * STRIDE + PAYLOAD + 2),
+      clientPort: () => -1,
       reply: () => this.replies++,
       drop: () => undefined,
       scratch: () => SCRATCH_AT,

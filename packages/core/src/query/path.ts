@@ -15,6 +15,7 @@ import { Decider, REFUSED } from './decide.js';
 import { type FlowSink, OUTCOME, type Outcome } from './flow-sink.js';
 import { Forwarder, type AnswerSource } from './forward.js';
 import { HeldAnswers } from './hold.js';
+import { Identifier, STALE } from './identify.js';
 import { Learner, type MappingSink } from './learn.js';
 import { EDE_TEXT, QueryLimiter } from './limits.js';
 import { givesPrivateAddress } from './private-addresses.js';
@@ -33,8 +34,7 @@ export interface PathSeams {
   readonly flows: FlowSink;
 }
 
-/** Rows and IDs of a client that is no endpoint but may ask. */
-const STRANGER_ROW = -1;
+/** ID of a client that is no endpoint but may ask. */
 const STRANGER_ID = 0;
 const NOTHING: readonly number[] = [];
 
@@ -47,6 +47,7 @@ export class QueryPath {
   private readonly view = new QueryView();
   private readonly answer = new AnswerView();
   private readonly shares: ClientShares;
+  private readonly identifier: Identifier;
   private readonly limiter: QueryLimiter;
   private readonly decider: Decider;
   /** null: a refused expansion is refused like any name. */
@@ -74,9 +75,10 @@ export class QueryPath {
     this.flows = seams.flows;
     this.shares = new ClientShares(memory.slotCount, random);
     this.limiter = new QueryLimiter(counters, settings.auditMode);
+    this.identifier = new Identifier(memory, settings.attestedMark ?? null);
     this.decider = new Decider(memory, settings);
     this.expansions = settings.searchDomains === null ? null : new SearchExpansions(this.decider, settings.searchDomains);
-    this.forwarder = new Forwarder(memory, wire, random);
+    this.forwarder = new Forwarder(memory, wire, random, settings.clientPorts ?? false);
     this.learner = new Learner(seams.sink, counters, random, settings);
     this.replier = new Replier(seams, settings.dnsCompression);
     this.held = new HeldAnswers(memory, wire, settings.responseMaxDelayMs);
@@ -91,12 +93,18 @@ export class QueryPath {
   setPolicy(index: PolicyIndex): void {
     this.index = index;
     this.flows.setRevision(index.snapshot.revision);
+    this.identifier.setIndex(index);
     this.decider.setIndex(index);
     this.limiter.setIndex(index);
     this.expansions?.setIndex(index);
   }
 
-  /** Source port numbers that new questions may use, per upstream (transparent mode: one list). */
+  /** The interface that bridged pods' packets come in by (transparent mode). */
+  setDiverted(interfaceIndex: number): void {
+    this.identifier.setDiverted(interfaceIndex);
+  }
+
+  /** Source port numbers that new questions may use, per upstream (transparent mode: for IPv4 and for IPv6 servers). */
   setPorts(ports: readonly (readonly number[])[]): void {
     this.forwarder.setPorts(ports);
     this.decider.setReachable(ports.map((numbers) => numbers.length > 0));
@@ -154,9 +162,9 @@ export class QueryPath {
       this.replier.small(slot, view, RCODE.refused, EDE.notReady);
       return;
     }
-    const row = index.endpointAt(memory.words, word + SLOT.clientAddress);
+    const row = this.identifier.identify(slot);
     if (row < 0) {
-      this.onStranger(slot);
+      this.onStranger(slot, row === STALE);
       return;
     }
     const limits = this.limiter.of(row);
@@ -304,15 +312,17 @@ export class QueryPath {
     return false;
   }
 
-  private onStranger(slot: number): void {
-    this.counters.add(COUNTER.unknown_endpoint);
-    if (this.settings.unknownEndpoint === 'refuse' && !this.settings.auditMode) {
+  /** `isStale`: the address is an endpoint's, which is elsewhere. */
+  private onStranger(slot: number, isStale: boolean): void {
+    this.counters.add(isStale ? COUNTER.identity_stale : COUNTER.unknown_endpoint);
+    const isRefused = isStale || this.settings.unknownEndpoint === 'refuse';
+    if (isRefused && !this.settings.auditMode) {
       this.countDenied();
-      this.undecided(slot, OUTCOME.stranger);
+      this.undecided(slot, isStale ? OUTCOME.identityStale : OUTCOME.stranger);
       this.replier.small(slot, this.view, RCODE.refused, EDE.prohibited);
       return;
     }
-    const isAudited = this.settings.unknownEndpoint === 'refuse';
+    const isAudited = isRefused;
     if (isAudited) this.counters.add(COUNTER.audited);
     this.counters.add(COUNTER.allowed);
     this.flows.decided(slot, STRANGER_ID, isAudited ? DENY : ALLOW_NO_POLICY);
@@ -377,7 +387,7 @@ export class QueryPath {
     this.scanAgain(slot);
     this.forwarder.keepTry(slot);
     const row = this.rowOf(slot);
-    let upstream = row === STRANGER_ROW ? REFUSED : this.decider.elsewhere(slot, row, this.memory.bytes, this.view);
+    let upstream = row < 0 ? REFUSED : this.decider.elsewhere(slot, row, this.memory.bytes, this.view);
     // Policy may have changed since; a question under way keeps the verdict that it got.
     if (upstream === REFUSED) upstream = this.decider.current(slot);
     this.forwarder.again(slot, upstream, this.nowMs);
@@ -427,7 +437,6 @@ export class QueryPath {
   }
 
   private rowOf(slot: number): number {
-    if (this.index === null) return STRANGER_ROW;
-    return this.index.endpointAt(this.memory.words, slotWord(this.memory, slot) + SLOT.clientAddress);
+    return this.identifier.identify(slot);
   }
 }

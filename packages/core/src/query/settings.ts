@@ -22,6 +22,10 @@ export interface PathSettings {
   /** The port that policy sees instead of the upstream's own (explicit mode). */
   readonly policyPort: number;
   readonly unknownEndpoint: 'refuse' | 'allow';
+  /** Transparent mode: the bit of the packet mark that says a bridged pod's place was checked. Without it the source address alone counts. */
+  readonly attestedMark?: number;
+  /** Questions leave with their clients' addresses, from sockets of each client's own. */
+  readonly clientPorts?: boolean;
   readonly auditMode: boolean;
   /** RCODE of a policy refusal: 5 (REFUSED) or 3 (NXDOMAIN). */
   readonly rejectRcode: number;

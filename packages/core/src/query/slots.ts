@@ -95,6 +95,11 @@ export function setReceivedAtMs(memory: SlotMemory, slot: number, ms: number): v
 export interface Wire {
   /** Sends the slot's packet to its upstream from source port number `port` of the pool (by TCP when the query came so). */
   ask(slot: number, port: number): void;
+  /**
+   * Where questions leave with their clients' addresses: the number of a socket of the slot's client towards the slot's upstream,
+   * another than `except` where it was tried before; negative: none is to be had now.
+   */
+  clientPort(slot: number, except: number): number;
   /** Answers the slot's client and gives the slot back. For UDP `bytes` is the slot memory, for TCP any buffer. */
   reply(slot: number, bytes: Uint8Array, offset: number, length: number): void;
   /** Gives the slot back without an answer. */

@@ -43,6 +43,8 @@ export interface InheritedSockets {
   readonly httpFd: number | null;
   /** This program's version, for who reads its flows. */
   readonly release?: string;
+  /** URL of a module that is an `OpenerModule`: it opens learned addresses in the kernel. */
+  readonly opener?: string | null;
 }
 
 const NO_SOCKETS: InheritedSockets = { legacy: null, httpFd: null };
@@ -62,6 +64,8 @@ export interface Gauges {
   readonly draining: number;
   /** When the peer's data plane was seen to turn last, as `heartbeatMs`; 0: there is no peer. */
   readonly peerHeartbeatMs: number;
+  /** Learned addresses that the kernel refused to open. */
+  readonly openFailures: number;
 }
 
 export class DataPlane {
@@ -110,6 +114,7 @@ export class DataPlane {
       gauges: new SharedArrayBuffer(GAUGE_WORDS * Float64Array.BYTES_PER_ELEMENT),
       faults,
       release: '',
+      opener: null,
       ...sockets,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data, execArgv: [] });
@@ -136,6 +141,11 @@ export class DataPlane {
     this.tell({ kind: 'policy', snapshot });
   }
 
+  /** The interface that bridged pods' packets come in by. */
+  setDiverted(interfaceIndex: number): void {
+    this.tell({ kind: 'diverted', interfaceIndex });
+  }
+
   forgetMappings(): void {
     this.tell({ kind: 'forget-mappings' });
   }
@@ -152,6 +162,7 @@ export class DataPlane {
       held: words[GAUGE.held],
       draining: words[GAUGE.draining],
       peerHeartbeatMs: words[GAUGE.peerHeartbeatMs],
+      openFailures: words[GAUGE.openFailures],
     };
   }
 

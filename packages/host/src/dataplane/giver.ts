@@ -86,7 +86,7 @@ export class Giver {
         canHold = this.canHold(welcome.message.layout);
       }
     }
-    this.own = inherited ?? addresses.map(createListener);
+    this.own = inherited ?? addresses.map((address) => createListener(address, this.options.isTransparent));
     if (fd !== null && !canHold) {
       closeFd(fd);
       this.redialAtMs = bootTimeMs() + REDIAL_OTHER_LAYOUT_MS;

@@ -22,6 +22,8 @@ const PEER_BACK_MS = 10_000;
 export interface HandoverOptions {
   readonly role: Role;
   readonly runDir: string;
+  /** New sockets take redirected packets. */
+  readonly isTransparent: boolean;
   readonly journal: Journal;
   /** A planted fault: nothing is taken from a dead peer. */
   readonly noSteal: boolean;

@@ -20,16 +20,18 @@ export function isWildcard(address: SocketAddress): boolean {
   return address.address === '0.0.0.0' || address.address === '::';
 }
 
-/** Sockets for the address, not bound yet. */
-export function createListener(address: SocketAddress): Listener {
+/** Sockets for the address, not bound yet. `isTransparent`: redirected packets of any destination come to them. */
+export function createListener(address: SocketAddress, isTransparent = false): Listener {
   const shared = {
     family: address.family,
     reusePort: true,
     // Where a query came in is only asked for where the address alone does not say it.
-    packetInfo: isWildcard(address),
+    packetInfo: isTransparent || isWildcard(address),
+    ...(isTransparent ? { transparent: true } : {}),
     ...(address.family === 6 ? { v6Only: true } : {}),
   };
-  const udp = openSocket({ type: 'udp', ...shared, receiveBufferBytes: RECEIVE_BUFFER_BYTES });
+  const redirected = isTransparent ? { originalDestination: true, receiveMark: true } : {};
+  const udp = openSocket({ type: 'udp', ...shared, ...redirected, receiveBufferBytes: RECEIVE_BUFFER_BYTES });
   // A restart must not wait for the former owner's connections to leave TIME_WAIT.
   const tcp = openSocket({ type: 'tcp', ...shared, reuseAddress: true });
   return { udp, tcp, address };

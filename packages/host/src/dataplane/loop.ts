@@ -5,16 +5,17 @@
  */
 import { randomFillSync } from 'node:crypto';
 import {
-  type AnswerSource, AppError, COUNTER, Counters, formatSocketAddress, type MappingSink, monoMs, type MonoMs, NO_FLOWS,
-  OPENING, parseAddress, PEER_TICK_MS, type PathSettings, PolicyIndex, QueryPath, type Settings, type SlotMemory, type Snapshot, type SocketAddress,
+  type AnswerSource, AppError, COUNTER, Counters, formatSocketAddress, type LearnedMapping, type MappingSink, monoMs, type MonoMs, NO_FLOWS,
+  OPENING, type Opening, parseAddress, PEER_TICK_MS, type PathSettings, PolicyIndex, QueryPath, type Settings, type SlotMemory, type Snapshot, type SocketAddress,
 } from '@tandem/core';
 import { RCODE } from '@tandem/dns';
 import {
-  answerRowStride, bootTimeMs, Control, Journal, Reactor, readyStride,
+  answerRowStride, bootTimeMs, Control, Journal, Reactor, ReadyEvent, readyStride,
 } from 'node-reuseport';
 import { CELL_BYTES, initRing, ringBytes } from '../flows/flow-ring.js';
 import { FlowWriter } from '../flows/flow-writer.js';
 import { wallTimes } from '../state/wall-times.js';
+import { ClientPorts } from './client-ports.js';
 import { ConnectionRecords } from './connection-records.js';
 import { plantFaults } from './faults.js';
 import { Handover, peerLayout } from './handover.js';
@@ -29,7 +30,8 @@ import { UnsentBudget } from './stream.js';
 import { TcpClients } from './tcp-clients.js';
 import { TcpUpstreams } from './tcp-upstreams.js';
 import { Tokens } from './tokens.js';
-import { UpstreamPorts } from './upstream-ports.js';
+import type { Opener } from './opener.js';
+import { ANY_SERVER, UpstreamPorts } from './upstream-ports.js';
 import { ReactorWire } from './wire.js';
 
 /** Datagrams per receive call: enough that the system call's own cost does not count (reference: 63 per call under load). */
@@ -44,18 +46,23 @@ const NOTIFY_EVERY_MS = 5;
 const SPARE_SHARE = 0.5;
 const REFUSAL_SHARE = 0.1;
 
+/** The second of our four bits of the packet mark says that a bridged pod's place was checked. */
+const ATTESTED_BIT = 2;
 const ADDRESS_WORDS_AT = 4;
 /** Of the flow ring: an ordinary query takes three, and makes two flows. */
 const CELLS_PER_FLOW = 2;
 
 export class DataPlaneLoop {
   private readonly say: (message: FromWorker) => void;
+  private readonly opener: Opener | null;
   private readonly journal: Journal;
   private readonly reactor: Reactor;
   private readonly memory: SlotMemory;
   private readonly wire: ReactorWire;
   private readonly path: QueryPath;
   private readonly ports: UpstreamPorts;
+  /** Null: questions leave with the node's address. */
+  private readonly clientPorts: ClientPorts | null;
   private readonly tokens = new Tokens();
   private readonly clients: TcpClients;
   private readonly upstreams: TcpUpstreams;
@@ -79,9 +86,10 @@ export class DataPlaneLoop {
   private isQuiet = false;
 
   /** Binds everything; throws the system's error when an address is not to be had. */
-  constructor(data: WorkerData, say: (message: FromWorker) => void) {
+  constructor(data: WorkerData, say: (message: FromWorker) => void, opener: Opener | null) {
     const { settings } = data;
     this.say = say;
+    this.opener = opener;
     this.gauges = new Float64Array(data.gauges);
     this.counters = new Counters(new Float64Array(data.counters));
     this.ring = new MappingRingWriter(data.mappingRing);
@@ -120,16 +128,21 @@ export class DataPlaneLoop {
       connectionsPerClient: settings.tcpConnectionsPerClient,
       idleTimeoutMs: settings.tcpIdleTimeoutMs,
     });
-    this.upstreams = new TcpUpstreams(streams, this.path);
+    this.upstreams = new TcpUpstreams(streams, this.path, settings.clientAddressUpstream);
     this.wire.setStreams(this.clients, this.upstreams);
     plantFaults(data.faults, this.path, this.memory);
-    this.ports = new UpstreamPorts(this.reactor, settings.upstreams, settings.upstreamPorts);
+    this.clientPorts = settings.clientAddressUpstream ? new ClientPorts(this.reactor, this.memory, random) : null;
+    if (this.clientPorts !== null) this.wire.setClientPorts((slot, except) => this.clientPorts!.numberFor(slot, except, this.nowMs));
+    const upstreams = this.clientPorts !== null ? [] : settings.mode === 'transparent' ? ANY_SERVER : settings.upstreams;
+    this.ports = new UpstreamPorts(this.reactor, upstreams, settings.upstreamPorts);
     this.path.setPorts(this.ports.numbers());
+    if (opener !== null) this.watchOpener(opener);
     this.source = { words: this.reactor.answers, addressAt: 0, fromPort: 0, port: 0 };
     if (data.snapshot !== null) this.enforce(data.snapshot);
     this.handover = new Handover({
       role: settings.role,
       runDir: settings.runDir,
+      isTransparent: settings.mode === 'transparent',
       journal: this.journal,
       seams: {
         ...streams,
@@ -180,7 +193,14 @@ export class DataPlaneLoop {
       if (control[Control.WOKEN] > 0) this.readMessages(nextMessage);
       this.takeBatch(control[Control.RECEIVED], control[Control.ANSWERS], control[Control.READY]);
       this.tick();
+      this.opener?.flush(this.nowMs);
     }
+  }
+
+  /** Answers that wait for their addresses to be open go out as soon as these are. */
+  private watchOpener(opener: Opener): void {
+    const opened = (slot: number, answer: number): void => this.path.onOpened(slot, answer);
+    this.reactor.watch(opener.fd, this.tokens.add({ onReady: () => opener.take(opened) }), ReadyEvent.IN);
   }
 
   private takeBatch(received: number, answers: number, ready: number): void {
@@ -212,6 +232,7 @@ export class DataPlaneLoop {
     this.upstreams.tick();
     this.handover.tick();
     this.leave();
+    this.clientPorts?.tick(this.nowMs);
     if (this.ports.tick(this.nowMs, this.isSilent())) path.setPorts(this.ports.numbers());
     if (this.wroteMappings && this.nowMs >= this.notifyAtMs) {
       this.wroteMappings = false;
@@ -227,6 +248,7 @@ export class DataPlaneLoop {
     gauges[GAUGE.held] = this.handover.isHeld ? 1 : 0;
     gauges[GAUGE.draining] = this.stopping ? (this.isQuiet ? 2 : 1) : 0;
     gauges[GAUGE.peerHeartbeatMs] = this.handover.peerBeatAtMs;
+    if (this.opener !== null) gauges[GAUGE.openFailures] = this.opener.failures;
   }
 
   /** Queries have timed out since an upstream last answered. */
@@ -246,6 +268,7 @@ export class DataPlaneLoop {
       this.clients.nextDeadlineMs(),
       this.upstreams.nextDeadlineMs(),
       this.handover.nextDeadlineMs(),
+      this.opener?.nextDeadlineMs() ?? Infinity,
       this.wroteMappings ? this.notifyAtMs : Infinity,
     );
     return Math.max(0, Math.min(PEER_TICK_MS, Math.ceil(deadline - this.nowMs)));
@@ -257,6 +280,9 @@ export class DataPlaneLoop {
         case 'policy':
           this.enforce(message.snapshot);
           this.say({ kind: 'policy-applied', revision: message.snapshot.revision });
+          break;
+        case 'diverted':
+          this.path.setDiverted(message.interfaceIndex);
           break;
         case 'forget-mappings':
           this.path.forgetMappings();
@@ -288,13 +314,14 @@ export class DataPlaneLoop {
   private enforce(snapshot: Snapshot): void {
     this.index = PolicyIndex.build(snapshot, this.index);
     this.path.setPolicy(this.index);
+    this.opener?.setPolicy(snapshot);
   }
 
-  private passOn(mapping: Parameters<MappingSink['learned']>[0]): typeof OPENING.open | typeof OPENING.full {
+  private passOn(mapping: LearnedMapping): Opening {
     this.lastMappings.append(mapping);
     if (!this.ring.write(mapping)) return OPENING.full;
     this.wroteMappings = true;
-    return OPENING.open;
+    return this.opener?.learned(mapping) ?? OPENING.open;
   }
 
   private passOnRecord(record: Uint8Array): void {
@@ -322,6 +349,11 @@ export class DataPlaneLoop {
     this.handover.close();
     this.upstreams.closeAll();
     this.ports.closeAll();
+    this.clientPorts?.closeAll();
+    if (this.opener !== null) {
+      this.reactor.unwatch(this.opener.fd);
+      this.opener.close();
+    }
     this.listeners.forEach((listener, index) => {
       this.reactor.removeListener(index);
       closeListener(listener);
@@ -379,6 +411,8 @@ function pathSettings(settings: Settings): PathSettings {
       return { address, port: upstream.port };
     }),
     policyPort: settings.policyPort,
+    ...(settings.mode === 'transparent' ? { attestedMark: settings.packetMark * ATTESTED_BIT } : {}),
+    clientPorts: settings.clientAddressUpstream,
     unknownEndpoint: settings.unknownEndpoint,
     auditMode: settings.auditMode,
     rejectRcode: settings.rejectResponseCode === 'refused' ? RCODE.refused : RCODE.nxDomain,

@@ -16,17 +16,21 @@ export interface WorkerData {
   readonly legacy: readonly Listener[] | null;
   readonly httpFd: number | null;
   readonly release: string;
+  /** URL of a module that is an `OpenerModule`; null: nothing is opened. */
+  readonly opener: string | null;
 }
 
 /** Float64 words of `WorkerData.gauges`. */
-export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3, redundant: 4, adopted: 5, held: 6, draining: 7, peerHeartbeatMs: 8 } as const;
-export const GAUGE_WORDS = 9;
+export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3, redundant: 4, adopted: 5, held: 6, draining: 7, peerHeartbeatMs: 8, openFailures: 9 } as const;
+export const GAUGE_WORDS = 10;
 
 /** Where a flow ring lies: in a journal, to be mapped again by its descriptor, or in memory that is shared between threads alone. */
 export type FlowsAt = { readonly journalFd: number } | { readonly memory: SharedArrayBuffer };
 
 export type ToWorker =
   | { readonly kind: 'policy'; readonly snapshot: Snapshot }
+  /** The interface that bridged pods' packets come in by. */
+  | { readonly kind: 'diverted'; readonly interfaceIndex: number }
   /** The cache was cleaned: pass every mapping on again. */
   | { readonly kind: 'forget-mappings' }
   | { readonly kind: 'stop'; readonly awaitsPeer: boolean };

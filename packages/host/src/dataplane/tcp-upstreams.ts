@@ -36,12 +36,15 @@ interface Question {
 export class TcpUpstreams {
   private readonly seams: TcpSeams;
   private readonly path: QueryPath;
+  private readonly fromClients: boolean;
   private readonly servers = new Map<string, Set<UpstreamConnection>>();
   private failed: Question[] = [];
 
-  constructor(seams: TcpSeams, path: QueryPath) {
+  /** `fromClients`: questions leave with their clients' addresses, on connections of each client's own. */
+  constructor(seams: TcpSeams, path: QueryPath, fromClients = false) {
     this.seams = seams;
     this.path = path;
+    this.fromClients = fromClients;
   }
 
   /** Sends the slot's packet, whose ID is set, to the slot's upstream. */
@@ -85,7 +88,8 @@ export class TcpUpstreams {
     const { bytes, words } = this.seams.memory;
     const address = formatAddress(bytes, (word + SLOT.upstreamAddress) * 4);
     const port = words[word + SLOT.upstreamPort];
-    const key = `${address} ${port}`;
+    const client = this.fromClients ? formatAddress(bytes, (word + SLOT.clientAddress) * 4) : null;
+    const key = `${address} ${port} ${client ?? ''}`;
     const connections = this.servers.get(key) ?? new Set<UpstreamConnection>();
     let best: UpstreamConnection | null = null;
     for (const connection of connections) {
@@ -93,7 +97,7 @@ export class TcpUpstreams {
     }
     const questions = best?.questions ?? Infinity;
     if (questions < QUESTIONS_BEFORE_NEXT || connections.size >= CONNECTIONS_PER_SERVER_MAX) return best;
-    const connection = this.connect(word, address, connections, key);
+    const connection = this.connect(word, { address, client, key }, connections);
     if (connection === null) return best;
     this.servers.set(key, connections);
     connections.add(connection);
@@ -101,11 +105,12 @@ export class TcpUpstreams {
   }
 
   /** Null where the kernel refuses at once. */
-  private connect(word: number, address: string, connections: Set<UpstreamConnection>, key: string): UpstreamConnection | null {
+  private connect(word: number, to: { address: string; client: string | null; key: string }, connections: Set<UpstreamConnection>): UpstreamConnection | null {
+    const { address, client, key } = to;
     const port = this.seams.memory.words[word + SLOT.upstreamPort];
     let fd = -1;
     try {
-      fd = connectTcp({ address, port });
+      fd = connectTcp({ address, port, ...(client === null ? {} : { localAddress: client, transparent: true }) });
       const connection: UpstreamConnection = new UpstreamConnection(this.seams, this.path, {
         fd,
         addressAt: word + SLOT.upstreamAddress,

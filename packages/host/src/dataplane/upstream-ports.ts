@@ -3,7 +3,8 @@
  * is replaced by a fresh socket on a new port, so that a port is worth guessing for a minute at most and conntrack
  * pins none to a dead backend. A replaced socket still receives for as long as a question from it may be under way.
  *
- * Each is connected to one upstream: the kernel then drops what others send, and routes once instead of per packet.
+ * Each is connected to one upstream: the kernel then drops what others send, and routes once instead of per packet. Transparent mode's
+ * are not, as each question goes to the server that its client chose: there they are for all servers of a family.
  */
 import { type MonoMs, type SocketAddress } from '@tandem/core';
 import { bindSocket, closeFd, connectSocket, openSocket, type Reactor, upstreamsMax } from 'node-reuseport';
@@ -15,6 +16,11 @@ const RETIRED_FOR_MS = 3000;
 const ORDINARY_RETIRED = Math.ceil(RETIRED_FOR_MS / REPLACE_EVERY_MS) + 1;
 const RECEIVE_BUFFER_BYTES = 1024 * 1024;
 
+/** Whom a socket is for: one server, or every server of a family. */
+export type Upstream = SocketAddress | { readonly address: null; readonly family: 4 | 6 };
+
+export const ANY_SERVER: readonly Upstream[] = [{ address: null, family: 4 }, { address: null, family: 6 }];
+
 interface Port {
   readonly number: number;
   readonly fd: number;
@@ -22,7 +28,7 @@ interface Port {
 
 export class UpstreamPorts {
   private readonly reactor: Reactor;
-  private readonly upstreams: readonly SocketAddress[];
+  private readonly upstreams: readonly Upstream[];
   /** Per upstream. */
   private readonly active: Port[][];
   private readonly retired: { readonly port: Port; readonly untilMs: number }[] = [];
@@ -33,13 +39,13 @@ export class UpstreamPorts {
   private replaceAtMs = 0;
 
   /** `count` sockets per upstream. @throws the system's error when no upstream can be reached; later ones are tried again. */
-  constructor(reactor: Reactor, upstreams: readonly SocketAddress[], count: number) {
+  constructor(reactor: Reactor, upstreams: readonly Upstream[], count: number) {
     this.reactor = reactor;
     this.upstreams = upstreams;
     for (let number = upstreamsMax - 1; number >= 0; number--) this.free.push(number);
     this.count = count;
     this.active = upstreams.map((upstream) => this.openAll(upstream));
-    if (this.active.every((ports) => ports.length === 0)) throw this.firstError;
+    if (upstreams.length > 0 && this.active.every((ports) => ports.length === 0)) throw this.firstError;
   }
 
   /** Per upstream, as `QueryPath.setPorts` takes them. */
@@ -86,7 +92,7 @@ export class UpstreamPorts {
   }
 
   /** As many as can be had: all or, where the upstream cannot be reached now, none. */
-  private openAll(upstream: SocketAddress): Port[] {
+  private openAll(upstream: Upstream): Port[] {
     const ports: Port[] = [];
     for (let n = 0; n < this.count; n++) {
       const port = this.tryOpen(upstream);
@@ -96,7 +102,7 @@ export class UpstreamPorts {
     return ports;
   }
 
-  private tryOpen(upstream: SocketAddress): Port | null {
+  private tryOpen(upstream: Upstream): Port | null {
     if (this.free.length === 0) return null;
     try {
       return this.open(upstream);
@@ -106,14 +112,14 @@ export class UpstreamPorts {
     }
   }
 
-  private open(upstream: SocketAddress): Port {
+  private open(upstream: Upstream): Port {
     const { family } = upstream;
     const fd = openSocket({ type: 'udp', family, receiveBufferBytes: RECEIVE_BUFFER_BYTES });
     try {
       bindSocket(fd, family === 6 ? '::' : '0.0.0.0', 0);
-      connectSocket(fd, upstream.address, upstream.port);
+      if (upstream.address !== null) connectSocket(fd, upstream.address, upstream.port);
       const number = this.free[this.free.length - 1];
-      this.reactor.addUpstream(fd, number, { connected: true, segment: true });
+      this.reactor.addUpstream(fd, number, { connected: upstream.address !== null, segment: true });
       this.free.pop();
       return { number, fd };
     } catch (error) {

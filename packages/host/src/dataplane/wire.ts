@@ -15,6 +15,7 @@ export class ReactorWire implements Wire {
   private readonly capacity: number;
   private clients: TcpClients | null = null;
   private upstreams: TcpUpstreams | null = null;
+  private clientPorts: ((slot: number, except: number) => number) | null = null;
   private rows = 0;
   private scratchUsed = 0;
   private largeUsed = 0;
@@ -30,6 +31,11 @@ export class ReactorWire implements Wire {
   setStreams(clients: TcpClients, upstreams: TcpUpstreams): void {
     this.clients = clients;
     this.upstreams = upstreams;
+  }
+
+  /** For questions that leave with their clients' addresses. */
+  setClientPorts(numberFor: (slot: number, except: number) => number): void {
+    this.clientPorts = numberFor;
   }
 
   /** Rows listed for the next step, which the caller passes on; the list is empty afterwards. */
@@ -48,6 +54,10 @@ export class ReactorWire implements Wire {
     }
     const length = this.memory.words[slotWord(this.memory, slot) + SLOT.length];
     this.list(TransmitKind.ASK, slot, slotPayload(this.memory, slot), length, port);
+  }
+
+  clientPort(slot: number, except: number): number {
+    return this.clientPorts!(slot, except);
   }
 
   reply(slot: number, bytes: Uint8Array, offset: number, length: number): void {

@@ -7,14 +7,16 @@
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 import { DataPlaneLoop } from './loop.js';
 import type { FromWorker, ToWorker, WorkerData } from './messages.js';
+import type { OpenerModule } from './opener.js';
 
-function main(port: MessagePort, data: WorkerData): void {
+async function main(port: MessagePort, data: WorkerData): Promise<void> {
   const say = (message: FromWorker): void => {
     port.postMessage(message);
   };
   let loop: DataPlaneLoop;
   try {
-    loop = new DataPlaneLoop(data, say);
+    const opener = data.opener === null ? null : (await import(data.opener) as OpenerModule).createOpener(data.settings);
+    loop = new DataPlaneLoop(data, say, opener);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
     say({ kind: 'failed', code, message: error instanceof Error ? error.message : String(error) });
@@ -25,4 +27,4 @@ function main(port: MessagePort, data: WorkerData): void {
   port.close();
 }
 
-main(parentPort!, workerData as WorkerData);
+void main(parentPort!, workerData as WorkerData);

@@ -46,6 +46,7 @@ const TURNS: Readonly<Record<Outcome, Turn>> = {
   [OUTCOME.queryRate]: { request: Verdict.DROPPED, response: null, reason: DropReason.POLICY_DENIED, why: 'query-rate' },
   [OUTCOME.labelEntropy]: { request: Verdict.DROPPED, response: null, reason: DropReason.POLICY_DENIED, why: 'label-entropy' },
   [OUTCOME.malformed]: { request: Verdict.ERROR, response: null, reason: NOT_DROPPED, why: 'malformed' },
+  [OUTCOME.identityStale]: { request: Verdict.DROPPED, response: null, reason: DropReason.INVALID_SOURCE_IP, why: 'IDENTITY_STALE' },
   [OUTCOME.unparsed]: { request: Verdict.ERROR, response: null, reason: NOT_DROPPED, why: 'query-of-death' },
 };
 

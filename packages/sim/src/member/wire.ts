@@ -25,6 +25,10 @@ export class SimWire implements Wire {
     this.list(ROW.ask, slot, slotPayload(journal, slot), journal.words[slotWord(journal, slot) + SLOT.length], port);
   }
 
+  clientPort(): number {
+    return -1;
+  }
+
   reply(slot: number, _bytes: Uint8Array, offset: number, length: number): void {
     this.watch.released(slot, offset, length);
     this.list(ROW.reply, slot, offset, length, 0);

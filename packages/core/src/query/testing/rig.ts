@@ -164,6 +164,10 @@ export class Rig implements Wire {
     this.asks.push({ slot, port, bytes, upstream: `${upstream}:${this.memory.words[word + SLOT.upstreamPort]}` });
   }
 
+  clientPort(): number {
+    return -1;
+  }
+
   reply(slot: number, bytes: Uint8Array, offset: number, length: number): void {
     this.replies.push({ slot, bytes: bytes.slice(offset, offset + length) });
     this.free.push(slot);
