@@ -68,6 +68,13 @@ export interface RawMessage {
   readonly end: boolean;
 }
 
+export interface RawReply {
+  readonly errno: number;
+  readonly sequence: number;
+  readonly message: string;
+  readonly messages: Uint8Array;
+}
+
 interface Binding {
   journalCreate(version: number, slots: number, batch: number, transmit: number, extraBytes: number): RawJournal | RawFailure;
   journalOpen(fd: number): RawJournal | RawFailure;
@@ -103,6 +110,16 @@ interface Binding {
   sendWithFds(fd: number, data: Uint8Array, fds: readonly number[]): number;
   receiveWithFds(fd: number, maxBytes: number, maxFds: number): RawMessage | null | number;
   peerCredentials(fd: number): { readonly pid: number; readonly uid: number; readonly gid: number } | number;
+
+  openNetlink(protocol: number, groups: Uint32Array, receiveBufferBytes: number): number;
+  receiveNetlink(fd: number, into: Uint8Array): number;
+  netlinkExchange(protocol: number, request: Uint8Array, deadlineMs: number, bytesMax: number): Promise<RawReply> | number;
+  pollStart(fd: number, onReadable: () => void): Handle | number;
+  pollClose(poller: Handle): void;
+  writerCreate(protocol: number, capacity: number, bytesMax: number): { readonly handle: Handle; readonly fd: number } | number;
+  writerSubmit(writer: Handle, request: Uint8Array, ticket: number): number;
+  writerCompletions(writer: Handle, into: Int32Array): number;
+  writerClose(writer: Handle): void;
 
   reactorCreate(journal: Handle, readyCapacity: number): RawReactor | number;
   reactorClose(reactor: Handle): number;

@@ -24,6 +24,21 @@ export {
   transmitMax,
 } from './journal.js';
 export {
+  completionStride,
+  NETLINK,
+  netlinkExchange,
+  type NetlinkOptions,
+  type NetlinkReply,
+  netlinkReplyBytesMax,
+  type NetlinkRequest,
+  netlinkRequestBytesMax,
+  NetlinkWriter,
+  type NetlinkWriterOptions,
+  openNetlink,
+  Readable,
+  receiveNetlink,
+} from './netlink.js';
+export {
   answerRowStride,
   bootTimeMs,
   Control,
