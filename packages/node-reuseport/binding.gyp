@@ -7,6 +7,7 @@
         "native/binding.cc",
         "native/code-points.cc",
         "native/journal.cc",
+        "native/lock.cc",
         "native/metadata.cc",
         "native/netlink.cc",
         "native/netlink-writer.cc",

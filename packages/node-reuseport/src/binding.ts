@@ -111,6 +111,8 @@ interface Binding {
   receiveWithFds(fd: number, maxBytes: number, maxFds: number): RawMessage | null | number;
   peerCredentials(fd: number): { readonly pid: number; readonly uid: number; readonly gid: number } | number;
 
+  lockFile(path: string): number;
+
   openNetlink(protocol: number, groups: Uint32Array, receiveBufferBytes: number): number;
   receiveNetlink(fd: number, into: Uint8Array): number;
   netlinkExchange(protocol: number, request: Uint8Array, deadlineMs: number, bytesMax: number): Promise<RawReply> | number;

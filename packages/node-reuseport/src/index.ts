@@ -23,6 +23,7 @@ export {
   SlotState,
   transmitMax,
 } from './journal.js';
+export { lockFile } from './lock.js';
 export {
   completionStride,
   NETLINK,
