@@ -129,6 +129,11 @@ export class FqdnCache {
     for (const endpoint of this.endpoints.values()) for (const ofName of endpoint.holding()) yield* ofName;
   }
 
+  /** The same of one endpoint, its zombies among them: an address that is still in use has its names. */
+  *mappingsOf(uid: string): Generator<Mapping> {
+    for (const ofName of this.endpoints.get(uid)?.everything() ?? []) yield* ofName;
+  }
+
   /**
    * Everything that a peer must be told to hold the same cache, and a file to bring it back: zombies too, as the mappings that
    * they were. The objects are the cache's own and may change later. It may be read in parts while the cache changes: what

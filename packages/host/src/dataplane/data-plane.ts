@@ -17,8 +17,8 @@ const MAPPINGS_PER_TURN = 1000;
 
 /** May come before the addresses are bound. */
 const EARLY: ReadonlySet<FromWorker['kind']> = new Set(['warning', 'peer-flows', 'peer-flows-ended'] as const);
-/** No peer's key. */
-const OWN_FLOWS = 0;
+/** No peer's key: it names this member's own flow rings. */
+export const OWN_FLOWS = 0;
 
 export interface DataPlaneEvents {
   readonly onMappings: (records: readonly MappingRecord[]) => void;
@@ -26,7 +26,7 @@ export interface DataPlaneEvents {
   readonly onPolicyApplied: (revision: number) => void;
   /** Something that an operator should know. */
   readonly onWarning?: (message: string) => void;
-  /** A member's flow ring, our own first. The ring is to be mapped at once. */
+  /** A member's flow rings, our own (OWN_FLOWS) first. They are to be mapped at once. */
   readonly onFlows?: (key: number, role: Role, flows: FlowsAt) => void;
   readonly onFlowsEnded?: (key: number) => void;
   /** A successor of our role has our sockets and waits for our end. */

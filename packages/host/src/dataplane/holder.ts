@@ -124,7 +124,8 @@ export class Holder {
 
   /** What a member shares besides: its flows. `key` names it until `flowsEnded`. */
   flows(key: number, role: Role, journal: Journal): void {
-    if ((openRegion(journal)?.flows.length ?? 0) > 0) this.options.onFlows(key, role, journal.fd);
+    const region = openRegion(journal);
+    if (region !== null && region.flows.length + region.packetFlows.length > 0) this.options.onFlows(key, role, journal.fd);
   }
 
   flowsEnded(key: number): void {

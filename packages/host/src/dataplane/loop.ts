@@ -12,7 +12,7 @@ import { RCODE } from '@tandem/dns';
 import {
   answerRowStride, bootTimeMs, Control, Journal, Reactor, ReadyEvent, readyStride,
 } from 'node-reuseport';
-import { CELL_BYTES, initRing, ringBytes } from '../flows/flow-ring.js';
+import { CELL_BYTES, initRing, RING_CELLS_MIN, ringBytes } from '../flows/flow-ring.js';
 import { FlowWriter } from '../flows/flow-writer.js';
 import { wallTimes } from '../state/wall-times.js';
 import { ClientPorts } from './client-ports.js';
@@ -23,7 +23,7 @@ import { bindListener, closeListener, isWildcard, type Listener } from './listen
 import { MappingJournalWriter } from './mapping-journal.js';
 import { MappingRingWriter } from './mapping-ring.js';
 import { type FlowsAt, type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
-import { createRegion, privateRegion, regionBytes, type SharedRegion } from './shared-region.js';
+import { createRegion, privateRegion, regionBytes, type RingBytes, type SharedRegion } from './shared-region.js';
 import { isStolenIn, slotMemory } from './slot-memory.js';
 import { SecureRandom } from './random.js';
 import { UnsentBudget } from './stream.js';
@@ -51,6 +51,8 @@ const ATTESTED_BIT = 2;
 const ADDRESS_WORDS_AT = 4;
 /** Of the flow ring: an ordinary query takes three, and makes two flows. */
 const CELLS_PER_FLOW = 2;
+/** The ring of packets has so much less room: the kernel's log is limited to far fewer than there are queries. */
+const PACKETS_SHARE = 4;
 
 export class DataPlaneLoop {
   private readonly say: (message: FromWorker) => void;
@@ -113,6 +115,8 @@ export class DataPlaneLoop {
       counters: this.counters,
       flows: settings.enableHubble ? new FlowWriter(newRing(region.flows, data.release), this.memory, { ...paths, bootedAtMs: () => wallTimes().bootedAtMs, isStolen: isStolenIn(this.journal) }) : NO_FLOWS,
     });
+    // Written by the control thread, which is told of it with the addresses.
+    if (settings.enableHubble) newRing(region.packetFlows, data.release);
     this.lastMappings = new MappingJournalWriter(region.mappings.buffer, region.mappings.offset);
     const streams = {
       reactor: this.reactor,
@@ -373,19 +377,21 @@ function legacyFor(addresses: readonly SocketAddress[], legacy: readonly Listene
 }
 
 function createJournal(settings: Settings, version: number): Journal {
-  const extraBytes = version >= LAYOUT_WITH_REGION ? regionBytes(recordsOf(settings), flowBytesOf(settings)) : 0;
+  const extraBytes = version >= LAYOUT_WITH_REGION ? regionBytes(recordsOf(settings), ringBytesOf(settings)) : 0;
   return Journal.create({ slots: settings.slots, batch: BATCH, version, extraBytes });
 }
 
 /** In the journal, so that the peer has it, too; or, with a layout that has no room for it, for ourselves. */
 function regionOf(journal: Journal, settings: Settings): SharedRegion {
   const make = journal.layout.extraBytes > 0 ? createRegion.bind(null, journal) : privateRegion;
-  return make(recordsOf(settings), flowBytesOf(settings));
+  return make(recordsOf(settings), ringBytesOf(settings));
 }
 
-/** A power of two of cells, so that the flows wanted fit. */
-function flowBytesOf({ enableHubble, flowCapacity }: Settings): number {
-  return enableHubble ? ringBytes(2 ** Math.ceil(Math.log2(flowCapacity * CELLS_PER_FLOW))) : 0;
+/** Powers of two of cells, so that the flows wanted fit; a quarter as many again for those of packets. */
+function ringBytesOf({ enableHubble, flowCapacity }: Settings): RingBytes {
+  if (!enableHubble) return { queries: 0, packets: 0 };
+  const cells = 2 ** Math.ceil(Math.log2(flowCapacity * CELLS_PER_FLOW));
+  return { queries: ringBytes(cells), packets: ringBytes(Math.max(RING_CELLS_MIN, cells / PACKETS_SHARE)) };
 }
 
 function newRing(words: Uint32Array, release: string): Uint32Array {
@@ -394,8 +400,8 @@ function newRing(words: Uint32Array, release: string): Uint32Array {
   return words;
 }
 
-function flowsAt(journal: Journal, { flows }: SharedRegion): FlowsAt {
-  return flows.buffer instanceof SharedArrayBuffer ? { memory: flows.buffer } : { journalFd: journal.fd };
+function flowsAt(journal: Journal, { flows, packetFlows }: SharedRegion): FlowsAt {
+  return flows.buffer instanceof SharedArrayBuffer ? { queries: flows, packets: packetFlows } : { journalFd: journal.fd };
 }
 
 /** As many again as clients may open: those of a peer that is answered for. */

@@ -24,8 +24,8 @@ export interface WorkerData {
 export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3, redundant: 4, adopted: 5, held: 6, draining: 7, peerHeartbeatMs: 8, openFailures: 9 } as const;
 export const GAUGE_WORDS = 10;
 
-/** Where a flow ring lies: in a journal, to be mapped again by its descriptor, or in memory that is shared between threads alone. */
-export type FlowsAt = { readonly journalFd: number } | { readonly memory: SharedArrayBuffer };
+/** Where a member's flow rings lie: in a journal, to be mapped again by its descriptor, or in memory that is shared between threads alone. */
+export type FlowsAt = { readonly journalFd: number } | { readonly queries: Uint32Array; readonly packets: Uint32Array };
 
 export type ToWorker =
   | { readonly kind: 'policy'; readonly snapshot: Snapshot }

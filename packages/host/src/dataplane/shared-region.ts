@@ -1,6 +1,6 @@
 /**
  * What a member lays into its journal's extra region for its peer: the mappings that it learned last, a record per client
- * connection, buffers for the TCP answers that are being written, and its flow ring. Where each part lies stands in the header page's application area.
+ * connection, buffers for the TCP answers that are being written, and its flow rings. Where each part lies stands in the header page's application area.
  *
  * Invariant: a region is opened only if its parts lie within it, whatever the other side wrote there.
  */
@@ -21,9 +21,9 @@ const CONNECTIONS_MAX = 65_536;
 const ROWS_MAX = 1024;
 /**
  * Words at the application area: version, connections, offset of their records, rows, offset of their bytes, offset of the mappings;
- * offset and bytes of the flow ring (0 in a member of before there were flows).
+ * offset and bytes of the queries' flow ring (0 in a member of before there were flows), and of the packets' (the same).
  */
-const WORDS = 8;
+const WORDS = 10;
 const RING_ALIGNMENT = 64;
 
 export interface SharedRegion {
@@ -33,35 +33,47 @@ export interface SharedRegion {
   readonly records: Int32Array;
   /** Buffers of ROW_BYTES. */
   readonly rows: readonly Uint8Array[];
-  /** Memory of the flow ring; empty where there is none. */
+  /** Memory of the queries' flow ring, which the data plane writes; empty where there is none. */
   readonly flows: Uint32Array;
+  /** The same of the packets', which the control thread writes. */
+  readonly packetFlows: Uint32Array;
 }
 
-/** `flowBytes`: of the flow ring, a multiple of 4; 0: none. */
-export function regionBytes(connections: number, flowBytes = 0): number {
-  return MAPPING_JOURNAL_BYTES + recordBytes(connections) + ROWS * ROW_STRIDE + (flowBytes === 0 ? 0 : RING_ALIGNMENT + flowBytes);
+/** Of the flow rings, multiples of 4; 0: none. */
+export interface RingBytes {
+  readonly queries: number;
+  readonly packets: number;
+}
+
+const NO_RINGS: RingBytes = { queries: 0, packets: 0 };
+
+export function regionBytes(connections: number, { queries, packets }: RingBytes = NO_RINGS): number {
+  const withGap = (bytes: number): number => (bytes === 0 ? 0 : RING_ALIGNMENT + bytes);
+  return MAPPING_JOURNAL_BYTES + recordBytes(connections) + ROWS * ROW_STRIDE + withGap(queries) + withGap(packets);
 }
 
 /** In a new journal with `regionBytes` extra bytes for the same. */
-export function createRegion(journal: Journal, connections: number, flowBytes = 0): SharedRegion {
+export function createRegion(journal: Journal, connections: number, rings: RingBytes = NO_RINGS): SharedRegion {
   const { extraOffset, applicationOffset } = journal.layout;
   const recordsOffset = extraOffset + MAPPING_JOURNAL_BYTES;
   const rowsOffset = recordsOffset + recordBytes(connections);
-  const flowsOffset = Math.ceil((rowsOffset + ROWS * ROW_STRIDE) / RING_ALIGNMENT) * RING_ALIGNMENT;
-  const parts = { connections, recordsOffset, rows: ROWS, rowsOffset, mappingsOffset: extraOffset, flowsOffset, flowBytes };
+  const flowsOffset = ringAligned(rowsOffset + ROWS * ROW_STRIDE);
+  const packetsOffset = ringAligned(flowsOffset + rings.queries);
   new Uint32Array(journal.buffer, applicationOffset, WORDS).set([
-    REGION_VERSION, connections, recordsOffset, ROWS, rowsOffset, extraOffset, flowsOffset, flowBytes,
+    REGION_VERSION, connections, recordsOffset, ROWS, rowsOffset, extraOffset, flowsOffset, rings.queries, packetsOffset, rings.packets,
   ]);
-  return regionAt(journal, parts);
+  const flows = { offset: flowsOffset, bytes: rings.queries };
+  return regionAt(journal, { connections, recordsOffset, rows: ROWS, rowsOffset, mappingsOffset: extraOffset, flows, packetFlows: { offset: packetsOffset, bytes: rings.packets } });
 }
 
 /** For a member whose journal has no room for it: nobody else can see it. */
-export function privateRegion(connections: number, flowBytes = 0): SharedRegion {
+export function privateRegion(connections: number, rings: RingBytes = NO_RINGS): SharedRegion {
   return {
     records: new Int32Array(connections * RECORD_WORDS),
     rows: Array.from({ length: ROWS }, () => new Uint8Array(ROW_BYTES)),
     mappings: { buffer: new ArrayBuffer(MAPPING_JOURNAL_BYTES), offset: 0 },
-    flows: new Uint32Array(new SharedArrayBuffer(flowBytes)),
+    flows: new Uint32Array(new SharedArrayBuffer(rings.queries)),
+    packetFlows: new Uint32Array(new SharedArrayBuffer(rings.packets)),
   };
 }
 
@@ -69,16 +81,22 @@ export function privateRegion(connections: number, flowBytes = 0): SharedRegion 
 export function openRegion(journal: Journal): SharedRegion | null {
   const { extraOffset, extraBytes, applicationOffset } = journal.layout;
   if (extraBytes === 0) return null;
-  const [version, connections, recordsOffset, rows, rowsOffset, mappingsOffset, flowsOffset, flowBytes] = new Uint32Array(journal.buffer, applicationOffset, WORDS);
+  const [version, connections, recordsOffset, rows, rowsOffset, mappingsOffset, flowsOffset, flowBytes, packetsOffset, packetBytes] = new Uint32Array(journal.buffer, applicationOffset, WORDS);
+  const rings = { flows: { offset: flowsOffset, bytes: flowBytes }, packetFlows: { offset: packetsOffset, bytes: packetBytes } };
   const end = extraOffset + extraBytes;
   const fits =
     version === REGION_VERSION && connections <= CONNECTIONS_MAX && rows <= ROWS_MAX && recordsOffset % 4 === 0 &&
     recordsOffset >= extraOffset && recordsOffset + recordBytes(connections) <= end &&
     rowsOffset >= extraOffset && rowsOffset + rows * ROW_STRIDE <= end &&
     mappingsOffset % 8 === 0 && mappingsOffset >= extraOffset && mappingsOffset + MAPPING_JOURNAL_BYTES <= end &&
-    (flowBytes === 0 || (flowsOffset % 8 === 0 && flowBytes % 4 === 0 && flowsOffset >= extraOffset && flowsOffset + flowBytes <= end));
+    [rings.flows, rings.packetFlows].every(({ offset, bytes }) => bytes === 0 || (offset % 8 === 0 && bytes % 4 === 0 && offset >= extraOffset && offset + bytes <= end));
   if (!fits) throw new AppError('LINK', `the region beside the peer's journal has version ${version}, or parts outside of it`);
-  return regionAt(journal, { connections, recordsOffset, rows, rowsOffset, mappingsOffset, flowsOffset, flowBytes });
+  return regionAt(journal, { connections, recordsOffset, rows, rowsOffset, mappingsOffset, ...rings });
+}
+
+interface RingPart {
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 interface Parts {
@@ -87,18 +105,24 @@ interface Parts {
   readonly rows: number;
   readonly rowsOffset: number;
   readonly mappingsOffset: number;
-  readonly flowsOffset: number;
-  readonly flowBytes: number;
+  readonly flows: RingPart;
+  readonly packetFlows: RingPart;
 }
 
 function regionAt({ buffer }: Journal, parts: Parts): SharedRegion {
-  const { connections, recordsOffset, rows, rowsOffset, mappingsOffset, flowsOffset, flowBytes } = parts;
+  const { connections, recordsOffset, rows, rowsOffset, mappingsOffset, flows, packetFlows } = parts;
+  const ring = ({ offset, bytes }: RingPart): Uint32Array => (bytes === 0 ? new Uint32Array(0) : new Uint32Array(buffer, offset, bytes / 4));
   return {
     records: new Int32Array(buffer, recordsOffset, connections * RECORD_WORDS),
     rows: Array.from({ length: rows }, (_, i) => new Uint8Array(buffer, rowsOffset + i * ROW_STRIDE, ROW_BYTES)),
     mappings: { buffer, offset: mappingsOffset },
-    flows: flowBytes === 0 ? new Uint32Array(0) : new Uint32Array(buffer, flowsOffset, flowBytes / 4),
+    flows: ring(flows),
+    packetFlows: ring(packetFlows),
   };
+}
+
+function ringAligned(offset: number): number {
+  return Math.ceil(offset / RING_ALIGNMENT) * RING_ALIGNMENT;
 }
 
 function recordBytes(connections: number): number {

@@ -112,7 +112,7 @@ t.test('an endpoint that is gone keeps its name', (t) => {
   const context = contextOf();
   context.directory.setSnapshot({ ...SNAPSHOT, revision: 4, endpoints: [] });
   t.equal(context.directory.endpoint(7)?.podName, 'net1-5d8c-x2x');
-  t.same(context.directory.policies(3, 7, 0).map(({ name }) => name), ['echo'], 'and the revision that decided its policies');
+  t.same(context.directory.policies({ revision: 3, endpointId: 7, rule: 0, direction: 'egress' }).map(({ name }) => name), ['echo'], 'and the revision that decided its policies');
   t.end();
 });
 

@@ -8,10 +8,11 @@
  */
 import { DENY, formatAddress, OUTCOME, type Outcome, type Role } from '@tandem/core';
 import { AnswerView, nameToString, scanAnswer, TYPE } from '@tandem/dns';
-import { BinaryWriter, type DNS, DropReason, Flow, FlowType, IPVersion, L7FlowType, type Layer4, TrafficDirection, Verdict } from '@tandem/proto';
+import { type DNS, DropReason, type Flow, FlowType, IPVersion, L7FlowType, type Layer4, TrafficDirection, Verdict } from '@tandem/proto';
 import type { FlowDirectory } from './directory.js';
 import type { ObservedFlow } from './flow-log.js';
 import { type FlowRecord, MESSAGE_AT } from './flow-record.js';
+import { BLANK_FLOW, observed, uuidOf } from './observed-flow.js';
 import { summaryOf, typeText } from './summary.js';
 
 /** An access-log record, as opposed to a packet (Cilium's monitor API). */
@@ -20,7 +21,6 @@ const OBSERVATION_SOURCE = 'proxy';
 /** Hubble's TTL of an answer without records. */
 const NO_TTL = 0xffff_ffff;
 const NS_PER_MS = 1_000_000;
-const MS_PER_SECOND = 1000;
 const V4_MAPPED_AT = 10;
 
 interface Turn {
@@ -65,10 +65,6 @@ export interface RingOwner {
 }
 
 const view = new AnswerView();
-/** What a flow has where nothing is said. */
-const BLANK = Flow.create();
-/** Kept, as it keeps its buffer. */
-const writer = new BinaryWriter();
 
 /** One or two flows, as the record says. An outcome that is not known here (a newer peer's) is an ERROR. */
 export function decodeRecord(record: FlowRecord, owner: RingOwner, context: DecodeContext): readonly ObservedFlow[] {
@@ -81,10 +77,10 @@ export function decodeRecord(record: FlowRecord, owner: RingOwner, context: Deco
   const asAnswered = { ...TURNS[OUTCOME.answered], why: (TURNS[record.audited] as Turn | undefined)?.why ?? null };
   const isResponse = turn.response !== null && record.flows === 2;
   const request = finished({ ...base, ...directed(base, false) }, { verdict: requestVerdict, turn: isResponse ? asAnswered : turn, dns: asked, latencyMs: null }, record);
-  const flows = [observed(request, record.bootedAtMs + record.receivedAtMs, uuidOf(owner.ringId, record, 0))];
+  const flows = [observed(request, record.bootedAtMs + record.receivedAtMs, uuidOf(owner.ringId, record.firstFlow, record.endedAtMs))];
   if (isResponse) {
     const response = finished({ ...base, ...directed(base, true) }, { verdict: turn.response, turn, dns: { ...asked, ...answerOf(record) }, latencyMs: Math.max(0, record.endedAtMs - record.receivedAtMs) }, record);
-    flows.push(observed(response, record.bootedAtMs + record.endedAtMs, uuidOf(owner.ringId, record, 1)));
+    flows.push(observed(response, record.bootedAtMs + record.endedAtMs, uuidOf(owner.ringId, record.firstFlow + 1, record.endedAtMs)));
   }
   return flows;
 }
@@ -94,10 +90,10 @@ function baseOf(record: FlowRecord, owner: RingOwner, { directory, nodeName }: D
   const server = formatAddress(record.bytes, record.serverAddressAt);
   const from = directory.at(client);
   const to = directory.at(server);
-  const policies = [...directory.policies(record.revision, record.endpointId, record.rule)];
+  const policies = [...directory.policies({ revision: record.revision, endpointId: record.endpointId, rule: record.rule, direction: 'egress' })];
   const isDenied = record.rule <= DENY;
   return {
-    ...BLANK,
+    ...BLANK_FLOW,
     IP: { source: client, destination: server, ipVersion: isV4(record) ? IPVersion.IPv4 : IPVersion.IPv6, encrypted: false, sourceXlated: '' },
     l4: layer4(record.isTcp, record.clientPort, record.serverPort),
     source: directory.endpoint(record.endpointId) ?? from.endpoint,
@@ -153,16 +149,6 @@ function finished(flow: Flow, end: { verdict: Verdict; turn: Turn; dns: DNS; lat
   };
 }
 
-function observed(flow: Flow, timeMs: number, uuid: string): ObservedFlow {
-  const seconds = Math.floor(timeMs / MS_PER_SECOND);
-  const whole: Flow = {
-    ...flow,
-    uuid,
-    time: { seconds: BigInt(seconds), nanos: Math.min(999_999_999, Math.round((timeMs - seconds * MS_PER_SECOND) * NS_PER_MS)) },
-  };
-  return { flow: whole, bytes: Flow.encode(whole, writer).finish(), timeMs, response: null };
-}
-
 /** The name in lower case with its final dot, '' where the query could not be read. */
 function questionOf(record: FlowRecord): DNS {
   const hasQuestion = view.questionEnd > 0;
@@ -212,11 +198,3 @@ function reversed(l4: Layer4 | undefined): Layer4 | undefined {
   if (protocol?.$case !== 'TCP' && protocol?.$case !== 'UDP') return l4;
   return layer4(protocol.$case === 'TCP', protocol.value.destinationPort, protocol.value.sourcePort);
 }
-
-/** Version 8 of RFC 9562: the ring's random ID, the second (for numbers that have run over) and the flow's number in its ring. */
-function uuidOf(ringId: string, record: FlowRecord, half: number): string {
-  const number = ((record.firstFlow + half) >>> 0).toString(16).padStart(8, '0');
-  const second = (Math.floor(record.endedAtMs / MS_PER_SECOND) & 0xffff).toString(16).padStart(4, '0');
-  return `${ringId.slice(0, 8)}-${ringId.slice(8, 12)}-8${ringId.slice(12, 15)}-80${ringId.slice(15)}0-${second}${number}`;
-}
-

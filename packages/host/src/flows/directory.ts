@@ -6,10 +6,12 @@
  * a walk over its rules.
  */
 import {
-  DENY, denyingRule, FIRST_CIDR_IDENTITY, parsePrefix, PrefixTable, RESERVED_IDENTITY, type RuleOrigin, type Snapshot, wordsOfAddress,
+  DENY, denyingRule, type EndpointRecord, FIRST_CIDR_IDENTITY, type PacketDirection, parsePrefix, type PolicyRule, PrefixTable, RESERVED_IDENTITY,
+  type RuleOrigin, type RuleSet, type Snapshot, wordsOfAddress,
 } from '@tandem/core';
 import type { Endpoint, Policy, Service } from '@tandem/proto';
 import { LRUCache } from 'lru-cache';
+import { MATCH, type Match } from './packet-record.js';
 import { workloadOf } from './workload.js';
 
 const ENDPOINTS_MAX = 4096;
@@ -20,6 +22,7 @@ const ADDRESSES_MAX = 4096;
 const DENYING_MAX = 20;
 const CLUSTER_NAME = 'default';
 const REVISION_MODULUS = 2 ** 32;
+const PORT_MAX = 65535;
 
 /** What an address is, as a flow shows it. */
 export interface AddressInfo {
@@ -27,11 +30,29 @@ export interface AddressInfo {
   readonly service: Service | undefined;
 }
 
+/** Which rule, of which policy, judged what an endpoint does or is done to. */
+export interface Judgement {
+  /** Modulo 2^32. */
+  readonly revision: number;
+  readonly endpointId: number;
+  /** As `PolicyIndex.decide` says it. */
+  readonly rule: number;
+  readonly direction: PacketDirection;
+}
+
+/** The rules of one direction of an endpoint. */
+export interface KnownRules {
+  readonly key: string;
+  /** Of each rule where it was written, and how much of a connection it looks at. */
+  readonly origins: readonly RuleOrigin[];
+  readonly matches: readonly Match[];
+}
+
 /** What one revision said, as far as flows tell of it. */
 interface Revision {
   readonly revision: number;
-  /** By endpoint ID: where its rules were written, by index. */
-  readonly origins: ReadonlyMap<number, readonly RuleOrigin[]>;
+  /** By endpoint ID. */
+  readonly rules: Readonly<Record<PacketDirection, ReadonlyMap<number, KnownRules>>>;
   readonly policies: Snapshot['policies'];
 }
 
@@ -51,12 +72,35 @@ export class FlowDirectory {
     for (const { id, identity, namespace, pod } of snapshot.endpoints) {
       this.#endpoints.set(id, endpointOf({ ID: id, identity, namespace, podName: pod }, labels.get(identity) ?? []));
     }
-    const origins = snapshot.ruleSets.map(({ rules }) => rules.map(({ origin }) => origin));
+    const known = snapshot.ruleSets.map(knownRules);
     this.#revisions.set(snapshot.revision % REVISION_MODULUS, {
       revision: snapshot.revision,
-      origins: new Map(snapshot.endpoints.flatMap(({ id, ruleSet }) => (ruleSet === null ? [] : [[id, origins[ruleSet]] as const]))),
+      rules: {
+        egress: new Map(snapshot.endpoints.flatMap(({ id, ruleSet }) => (ruleSet === null ? [] : [[id, known[ruleSet]] as const]))),
+        ingress: new Map(snapshot.endpoints.flatMap(({ id, ingressRuleSet }) => (ingressRuleSet === undefined ? [] : [[id, known[ingressRuleSet]] as const]))),
+      },
       policies: snapshot.policies,
     });
+  }
+
+  /** The local pod of a canonical address, as of now. */
+  podAt(address: string): EndpointRecord | null {
+    return this.#bookNow()?.podAt(address) ?? null;
+  }
+
+  /** The newest revision in which the endpoint had these rules; null where none is known any more. `key`: the first characters of theirs. */
+  rulesOf(endpointId: number, direction: PacketDirection, key: string): { readonly revision: number; readonly rules: KnownRules } | null {
+    let found: { readonly revision: number; readonly rules: KnownRules } | null = null;
+    for (const { revision, rules } of this.#revisions.values()) {
+      const known = rules[direction].get(endpointId);
+      if (known?.key.startsWith(key) === true && (found === null || revision > found.revision)) found = { revision, rules: known };
+    }
+    return found;
+  }
+
+  /** Of the policy in force; 0 before there is any. */
+  get revision(): number {
+    return this.#snapshot?.revision ?? 0;
   }
 
   /** Null for one that was never known here. */
@@ -68,20 +112,24 @@ export class FlowDirectory {
   at(address: string): AddressInfo {
     let info = this.#addresses.get(address);
     if (info === undefined) {
-      if (this.#snapshot !== null) this.#book ??= new Book(this.#snapshot);
-      info = this.#book?.find(address, (id) => this.endpoint(id)) ?? { endpoint: worldEndpoint(), service: undefined };
+      info = this.#bookNow()?.find(address, (id) => this.endpoint(id)) ?? { endpoint: worldEndpoint(), service: undefined };
       this.#addresses.set(address, info);
     }
     return info;
   }
 
-  /** The policy whose rule decided, and the ones that close the endpoint's egress where no rule did. `revision` modulo 2^32. */
-  policies(revision: number, endpointId: number, rule: number): readonly Policy[] {
+  /** The policy whose rule decided, and the ones that close the direction to the endpoint where no rule did. */
+  policies({ revision, endpointId, rule, direction }: Judgement): readonly Policy[] {
     const known = this.#revisions.get(revision);
     if (known === undefined) return [];
-    if (rule === DENY) return closing(known, endpointId);
-    const origin = known.origins.get(endpointId)?.[rule >= 0 ? rule : denyingRule(rule)];
+    if (rule === DENY) return closing(known, endpointId, direction);
+    const origin = known.rules[direction].get(endpointId)?.origins[rule >= 0 ? rule : denyingRule(rule)];
     return origin === undefined ? [] : [policyOf(origin, known.revision)];
+  }
+
+  #bookNow(): Book | null {
+    if (this.#snapshot !== null) this.#book ??= new Book(this.#snapshot);
+    return this.#book;
   }
 }
 
@@ -89,7 +137,7 @@ export class FlowDirectory {
 class Book {
   readonly #snapshot: Snapshot;
   readonly #identityAt = new Map<string, number>();
-  readonly #endpointAt = new Map<string, number>();
+  readonly #endpointAt = new Map<string, EndpointRecord>();
   readonly #serviceAt = new Map<string, { readonly service: Service; readonly backends: readonly string[] }>();
   readonly #labels: ReadonlyMap<number, readonly string[]>;
   readonly #prefixes: PrefixTable;
@@ -97,7 +145,7 @@ class Book {
   constructor(snapshot: Snapshot) {
     this.#snapshot = snapshot;
     for (const { identity, addresses } of snapshot.identities) for (const address of addresses) this.#identityAt.set(address, identity);
-    for (const { id, addresses } of snapshot.endpoints) for (const address of addresses) this.#endpointAt.set(address, id);
+    for (const endpoint of snapshot.endpoints) for (const address of endpoint.addresses) this.#endpointAt.set(address, endpoint);
     for (const { namespace, name, addresses, ports } of snapshot.services) {
       const backends = ports.flatMap((port) => port.backends.map(({ address }) => address));
       for (const address of addresses) this.#serviceAt.set(address, { service: { namespace, name }, backends });
@@ -106,10 +154,14 @@ class Book {
     this.#prefixes = new PrefixTable((snapshot.cidrs ?? []).map(({ cidr }, row) => ({ prefix: parsePrefix(cidr)!, row })));
   }
 
+  podAt(address: string): EndpointRecord | undefined {
+    return this.#endpointAt.get(address);
+  }
+
   find(address: string, endpointById: (id: number) => Endpoint | null): AddressInfo {
     const at = this.#serviceAt.get(address);
     const local = this.#endpointAt.get(address);
-    const endpoint = (local === undefined ? null : endpointById(local)) ?? this.#elsewhere(this.#standsFor(address, at?.backends ?? []));
+    const endpoint = (local === undefined ? null : endpointById(local.id)) ?? this.#elsewhere(this.#standsFor(address, at?.backends ?? []));
     return { endpoint, service: at?.service };
   }
 
@@ -149,12 +201,23 @@ function namespaceIn(labels: readonly string[]): string {
   return labels.find((label) => label.startsWith(NAMESPACE_LABEL))?.slice(NAMESPACE_LABEL.length) ?? '';
 }
 
-/** Policies with a spec that closes the egress of this endpoint. */
-function closing({ policies, revision }: Revision, endpointId: number): readonly Policy[] {
+function knownRules({ key, rules }: RuleSet): KnownRules {
+  return { key, origins: rules.map(({ origin }) => origin), matches: rules.map(matchOf) };
+}
+
+function matchOf({ identities, fqdns, ports }: PolicyRule): Match {
+  const isAnyPeer = identities === null && fqdns.length === 0;
+  if (ports.length === 0) return isAnyPeer ? MATCH.all : MATCH.l3;
+  if (ports.every(({ first, last }) => first === 0 && last === PORT_MAX)) return isAnyPeer ? MATCH.protocol : MATCH.l3protocol;
+  return isAnyPeer ? MATCH.l4 : MATCH.l3l4;
+}
+
+/** Policies with a spec that closes this direction of the endpoint. */
+function closing({ policies, revision }: Revision, endpointId: number, direction: PacketDirection): readonly Policy[] {
   const found: Policy[] = [];
   for (const policy of policies) {
     if (found.length === DENYING_MAX) break;
-    if (policy.specs.some(({ defaultDeny, endpoints }) => defaultDeny && endpoints.includes(endpointId))) found.push(policyOf(policy, revision));
+    if (policy.specs.some((spec) => (direction === 'egress' ? spec : spec.ingress)?.defaultDeny === true && spec.endpoints.includes(endpointId))) found.push(policyOf(policy, revision));
   }
   return found;
 }

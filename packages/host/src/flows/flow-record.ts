@@ -145,9 +145,13 @@ export class FlowRecord {
     return this.words[FLOW.messageBytes] > this.keptBytes;
   }
 
-  /** 0 for what is no time: a peer's memory may hold anything. */
   private time(word: number): number {
-    const ms = this.times[word / 2];
-    return ms >= 0 && ms <= TIME_MAX_MS ? ms : 0;
+    return recordTime(this.times, word);
   }
+}
+
+/** Of the float64 at a word of a record; 0 for what is no time: a peer's memory may hold anything. */
+export function recordTime(times: Float64Array, word: number): number {
+  const ms = times[word / 2];
+  return ms >= 0 && ms <= TIME_MAX_MS ? ms : 0;
 }

@@ -29,7 +29,8 @@ export const RECORD = {
   /** RECORD_KIND in the low byte; the rest is the record's own. */
   kind: 2,
 } as const;
-export const RECORD_KIND = { pad: 1, query: 2 } as const;
+/** A kind that a reader does not know is passed over like a pad. */
+export const RECORD_KIND = { pad: 1, query: 2, packet: 3 } as const;
 const KIND_MASK = 0xff;
 const CELLS_MASK = 0xffff;
 
@@ -137,9 +138,14 @@ export class FlowRingReader {
     return this.walkBack(this.cells);
   }
 
+  /** Of the record that was read last. */
+  get kind(): number {
+    return this.record[RECORD.kind] & KIND_MASK;
+  }
+
   /** The record that was read last fills the ring up to its end, and says nothing. */
   get isPad(): boolean {
-    return (this.record[RECORD.kind] & KIND_MASK) !== RECORD_KIND.query;
+    return this.kind !== RECORD_KIND.query && this.kind !== RECORD_KIND.packet;
   }
 
   private walkBack(cellsMax: number): CellNumber {

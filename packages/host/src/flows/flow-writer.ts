@@ -4,15 +4,13 @@
  * Invariant: exactly one record per answer that leaves; `decided` was called for its slot before. A query that a peer has taken over
  * while this member hung is the peer's to tell.
  */
-import { assert, type FlowSink, LAST_ASKED, OUTCOME, type Outcome, type PathSettings, SLOT, SLOT_FLAG, type SlotMemory, slotWord } from '@tandem/core';
+import { type FlowSink, LAST_ASKED, OUTCOME, type Outcome, type PathSettings, SLOT, SLOT_FLAG, type SlotMemory, slotWord } from '@tandem/core';
 import { FLOW, FLOW_FLAG, flowsOf, kindWord, MESSAGE_AT, MESSAGE_BYTES_MAX } from './flow-record.js';
-import { CELL_BYTES, CELL_WORDS, HEADER_WORDS, RECORD, RECORD_KIND, RING, ringCells } from './flow-ring.js';
+import { CELL_BYTES, RECORD } from './flow-ring.js';
+import { RingAppender } from './ring-appender.js';
 
 const ADDRESS_WORDS = 4;
 const LOOK_AT_CLOCK_EVERY_MS = 1000;
-const PREVIOUS_SHIFT = 16;
-/** Reserved at once, as it costs as much as a tenth of a record. */
-const RESERVE_CELLS = 128;
 
 export interface FlowWriterSettings extends Pick<PathSettings, 'upstreams' | 'policyPort'> {
   /** Time of day at boot, milliseconds since 1970; asked about once a second. */
@@ -22,10 +20,10 @@ export interface FlowWriterSettings extends Pick<PathSettings, 'upstreams' | 'po
 }
 
 export class FlowWriter implements FlowSink {
+  private readonly appender: RingAppender;
   private readonly words: Uint32Array;
   private readonly bytes: Uint8Array;
   private readonly times: Float64Array;
-  private readonly mask: number;
   private readonly memory: SlotMemory;
   /** The first upstream, as policy sees it; null in transparent mode, where the client chooses. */
   private readonly upstream: Uint32Array | null;
@@ -37,10 +35,6 @@ export class FlowWriter implements FlowSink {
   private readonly revisionOfSlot: Uint32Array;
   private readonly outcomeOfSlot: Uint8Array;
   private readonly auditedOfSlot: Uint8Array;
-  private at = 0;
-  private reserved = 0;
-  private cellsBefore = 0;
-  private flows = 0;
   private revision = 0;
   private nowMs = 0;
   private bootedAtMs = 0;
@@ -48,12 +42,10 @@ export class FlowWriter implements FlowSink {
 
   /** `ring`: a ring that `initRing` made, at an offset that is a multiple of 8. */
   constructor(ring: Uint32Array, memory: SlotMemory, settings: FlowWriterSettings) {
-    const cells = ringCells(ring);
-    assert(cells > 0, 'a ring of our own making');
+    this.appender = new RingAppender(ring);
     this.words = ring;
     this.bytes = new Uint8Array(ring.buffer, ring.byteOffset, ring.byteLength);
     this.times = new Float64Array(ring.buffer, ring.byteOffset, ring.length / 2);
-    this.mask = cells - 1;
     this.memory = memory;
     const [first] = settings.upstreams;
     this.upstream = first === undefined ? null : new Uint32Array(first.address.slice().buffer);
@@ -100,12 +92,9 @@ export class FlowWriter implements FlowSink {
     if (memory.words[from + SLOT.told] !== 0 || this.isStolen(slot)) return;
     const kept = length < MESSAGE_BYTES_MAX ? length : MESSAGE_BYTES_MAX;
     const cells = (MESSAGE_AT + kept + CELL_BYTES - 1) >>> 6;
-    this.makeRoom(cells);
-    const word = HEADER_WORDS + (this.at & this.mask) * CELL_WORDS;
+    const word = this.appender.begin(cells);
     const outcome = this.outcomeOfSlot[slot] as Outcome;
     const isTcp = (memory.words[from + SLOT.flags] & SLOT_FLAG.tcp) !== 0;
-    words[word + RECORD.firstFlow] = this.flows;
-    words[word + RECORD.cells] = cells | (this.cellsBefore << PREVIOUS_SHIFT);
     words[word + RECORD.kind] = kindWord(outcome, isTcp ? FLOW_FLAG.tcp : 0, this.auditedOfSlot[slot] as Outcome);
     words[word + FLOW.endpoint] = this.endpointOfSlot[slot] | (kept << 16);
     this.times[(word + FLOW.endedAtMs) >>> 1] = this.nowMs;
@@ -118,7 +107,7 @@ export class FlowWriter implements FlowSink {
     for (let i = 0; i < ADDRESS_WORDS; i++) words[word + FLOW.clientAddress + i] = memory.words[from + SLOT.clientAddress + i];
     this.writeServer(word, from, outcome);
     this.copyMessage((word + FLOW.message) * 4, bytes, offset, kept);
-    this.publish(cells, flowsOf(outcome));
+    this.appender.end(flowsOf(outcome));
     // Who takes the query from here on, as its answer has not left, takes this along.
     memory.words[from + SLOT.told] = 1;
   }
@@ -146,37 +135,5 @@ export class FlowWriter implements FlowSink {
     } else {
       for (let i = 0; i < length; i++) this.bytes[target + i] = bytes[offset + i];
     }
-  }
-
-  /** So that a record of this length can be written at `at`. One cell more is reserved: that which will say how long it was. */
-  private makeRoom(cells: number): void {
-    const { words } = this;
-    const left = this.mask + 1 - (this.at & this.mask);
-    const pad = cells <= left ? 0 : left;
-    const needed = (this.at + pad + cells + 1) >>> 0;
-    if (((this.reserved - needed) | 0) < 0) {
-      this.reserved = (needed + RESERVE_CELLS) >>> 0;
-      Atomics.store(words, RING.reserved, this.reserved);
-    }
-    if (pad === 0) return;
-    const word = HEADER_WORDS + (this.at & this.mask) * CELL_WORDS;
-    words[word + RECORD.firstFlow] = this.flows;
-    words[word + RECORD.cells] = pad | (this.cellsBefore << PREVIOUS_SHIFT);
-    words[word + RECORD.kind] = RECORD_KIND.pad;
-    this.publish(pad, 0);
-  }
-
-  private publish(cells: number, flows: number): void {
-    const { words } = this;
-    this.at = (this.at + cells) >>> 0;
-    this.flows = (this.flows + flows) >>> 0;
-    this.cellsBefore = cells;
-    words[HEADER_WORDS + (this.at & this.mask) * CELL_WORDS + RECORD.cells] = cells << PREVIOUS_SHIFT;
-    words[RING.flows] = this.flows;
-    if ((this.at & this.mask) === 0) {
-      words[RING.lapBefore] = words[RING.lap];
-      words[RING.lap] = this.flows;
-    }
-    Atomics.store(words, RING.published, this.at);
   }
 }

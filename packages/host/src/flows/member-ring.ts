@@ -7,7 +7,9 @@ import { LRUCache } from 'lru-cache';
 import { type DecodeContext, decodeRecord } from './decode.js';
 import type { ObservedFlow } from './flow-log.js';
 import { FlowRecord } from './flow-record.js';
-import { CELL_BYTES, type CellNumber, FlowRingReader, NO_RECORD, OVERWRITTEN, ringCells } from './flow-ring.js';
+import { CELL_BYTES, type CellNumber, FlowRingReader, NO_RECORD, OVERWRITTEN, RECORD_KIND, ringCells } from './flow-ring.js';
+import { decodePacket } from './packet-decode.js';
+import { PacketRecord } from './packet-record.js';
 
 const DECODED_MAX = 256;
 /** Bytes of an ordinary record: so many flows are said to fit. */
@@ -31,6 +33,8 @@ export interface RingPlace {
 
 export interface RingMemory {
   readonly words: Uint32Array;
+  /** What is written there, and by which thread: one ring each. */
+  readonly kind: 'queries' | 'packets';
   /** Lets go of the memory; it is not read any more then. */
   readonly release: () => void;
 }
@@ -44,6 +48,7 @@ export class MemberRing {
   private readonly memory: RingMemory;
   private readonly reader: FlowRingReader;
   private readonly record: FlowRecord;
+  private readonly packet: PacketRecord;
   private readonly context: DecodeContext;
   private readonly decoded = new LRUCache<CellNumber, DecodedRecord>({ max: DECODED_MAX });
 
@@ -52,6 +57,7 @@ export class MemberRing {
     this.memory = memory;
     this.reader = reader;
     this.record = new FlowRecord(reader.record);
+    this.packet = new PacketRecord(reader.record);
     this.id = reader.id;
     this.context = context;
     this.sinceMs = Date.now();
@@ -63,6 +69,10 @@ export class MemberRing {
     if (cells > 0) return new MemberRing(role, memory, new FlowRingReader(memory.words, cells), context);
     memory.release();
     return null;
+  }
+
+  get kind(): RingMemory['kind'] {
+    return this.memory.kind;
   }
 
   get seen(): number {
@@ -135,7 +145,8 @@ export class MemberRing {
 
   private decode(place: CellNumber, next: CellNumber): DecodedRecord {
     const { record } = this;
-    const flows = decodeRecord(record, { role: this.role, ringId: this.id, release: this.reader.release }, this.context);
+    const owner = { role: this.role, ringId: this.id, release: this.reader.release };
+    const flows = this.reader.kind === RECORD_KIND.packet ? decodePacket(this.packet, owner, this.context) : decodeRecord(record, owner, this.context);
     const decoded = { place, next, endedAtMs: record.endedAtMs, firstFlow: record.firstFlow, flows };
     this.decoded.set(place, decoded);
     return decoded;

@@ -170,7 +170,7 @@ t.test('a dead member\'s flows stay; of many that died, the newest two', (t) => 
 t.test('a member that shares its ring again is there, whichever is told first: the end of the old share or the new one', (t) => {
   for (const isEndFirst of [true, false]) {
     const { log, proxy } = pair();
-    const again = { words: proxy.words, release: () => undefined };
+    const again = [{ words: proxy.words, kind: 'queries' as const, release: () => undefined }];
     if (isEndFirst) log.ended(1);
     log.add('dns-proxy', 2, again);
     if (!isEndFirst) log.ended(1);

@@ -2,7 +2,8 @@
  * The flows of both members: this member's ring and those that peers have shared, merged by time. A peer's ring is read in the memory
  * that both have mapped, so its flows are here as they are written, also with the pair link cut, and stay when the peer dies.
  *
- * Invariant: a flow is in one ring, so no merge shows it twice. At most ENDED_MAX rings of members that are gone are kept, the newest.
+ * A member has two rings: of queries, which its data plane writes, and of packets, which its control thread does.
+ * Invariant: a flow is in one ring, so no merge shows it twice. At most ENDED_MAX rings of each kind of members that are gone are kept, the newest.
  */
 import type { Role } from '@tandem/core';
 import type { DecodeContext } from './decode.js';
@@ -21,7 +22,7 @@ export class RingLog implements FlowLog {
   lostCount = 0;
   private readonly role: Role;
   private readonly context: DecodeContext;
-  private readonly keys = new Map<number, MemberRing>();
+  private readonly keys = new Map<number, readonly MemberRing[]>();
   /** Flows ever written into rings that are let go of. */
   private readonly seenBefore = new Map<Role, number>();
 
@@ -32,36 +33,17 @@ export class RingLog implements FlowLog {
     this.version = context.version;
   }
 
-  /** Takes the memory; that of a ring that cannot be read, or is known already, is let go of. `key` is the giver's name for it. */
-  add(role: Role, key: number, memory: RingMemory): void {
-    const ring = MemberRing.open(role, memory, this.context);
-    if (ring === null) return;
-    const known = this.rings.find(({ id }) => id === ring.id);
-    if (known !== undefined) {
-      // Its member lives, and shares it again: the end of its earlier share may have been told, or may come yet.
-      ring.release();
-      known.isEnded = false;
-      this.keys.set(key, known);
-      return;
-    }
-    this.keys.set(key, ring);
-    if (role === this.role) this.rings.unshift(ring);
-    else this.rings.push(ring);
+  /** Takes a member's memory; that of a ring that cannot be read, or is known already, is let go of. `key` is the giver's name for it. */
+  add(role: Role, key: number, memories: readonly RingMemory[]): void {
+    this.keys.set(key, memories.flatMap((memory) => this.addRing(role, memory) ?? []));
   }
 
-  /** The member that shared the ring is gone. */
+  /** The member that shared the rings is gone. */
   ended(key: number): void {
-    const ring = this.keys.get(key);
-    if (ring === undefined) return;
+    const rings = this.keys.get(key) ?? [];
     this.keys.delete(key);
-    if ([...this.keys.values()].includes(ring)) return;
-    ring.isEnded = true;
-    const ended = this.rings.filter(({ isEnded }) => isEnded);
-    for (const old of ended.slice(0, Math.max(0, ended.length - ENDED_MAX))) {
-      this.rings.splice(this.rings.indexOf(old), 1);
-      this.seenBefore.set(old.role, (this.seenBefore.get(old.role) ?? 0) + old.seen);
-      old.release();
-    }
+    const shared = new Set([...this.keys.values()].flat());
+    for (const ring of rings) if (!shared.has(ring)) this.endRing(ring);
   }
 
   read(from: 'oldest' | 'newest'): FlowReader {
@@ -87,6 +69,31 @@ export class RingLog implements FlowLog {
 
   close(): void {
     for (const ring of this.rings.splice(0)) ring.release();
+  }
+
+  private addRing(role: Role, memory: RingMemory): MemberRing | null {
+    const ring = MemberRing.open(role, memory, this.context);
+    if (ring === null) return null;
+    const known = this.rings.find(({ id }) => id === ring.id);
+    if (known !== undefined) {
+      // Its member lives, and shares it again: the end of its earlier share may have been told, or may come yet.
+      ring.release();
+      known.isEnded = false;
+      return known;
+    }
+    if (role === this.role) this.rings.unshift(ring);
+    else this.rings.push(ring);
+    return ring;
+  }
+
+  private endRing(ring: MemberRing): void {
+    ring.isEnded = true;
+    const ended = this.rings.filter(({ isEnded, kind }) => isEnded && kind === ring.kind);
+    for (const old of ended.slice(0, Math.max(0, ended.length - ENDED_MAX))) {
+      this.rings.splice(this.rings.indexOf(old), 1);
+      this.seenBefore.set(old.role, (this.seenBefore.get(old.role) ?? 0) + old.seen);
+      old.release();
+    }
   }
 }
 

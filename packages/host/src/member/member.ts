@@ -12,12 +12,15 @@ import {
   type SocketAddress, validateSnapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
-import { DataPlane, type InheritedSockets } from '../dataplane/index.js';
+import { DataPlane, type InheritedSockets, OWN_FLOWS } from '../dataplane/index.js';
 import { KeptState } from '../state/kept-state.js';
 import { StateFile } from '../state/state-file.js';
 import { sha256 } from '../state/sha256.js';
+import { wallTimes } from '../state/wall-times.js';
 import { FlowDirectory } from '../flows/directory.js';
+import { LearnedNames } from '../flows/learned-names.js';
 import { openRingMemory } from '../flows/open-ring.js';
+import { PacketFlows } from '../flows/packet-flows.js';
 import { RingLog } from '../flows/ring-log.js';
 import { Collection, noConnections } from './collection.js';
 import { Mappings } from './mappings.js';
@@ -93,6 +96,8 @@ export class Member {
   readonly mappings: Mappings;
   /** The flows of this member and its peers. */
   readonly flows: RingLog;
+  /** What the kernel logged, where this member reads it. */
+  readonly packets: PacketFlows;
   /** As bound, once it is. */
   httpListen: SocketAddress;
   /** Complaints of the policy source, one line each. */
@@ -143,6 +148,12 @@ export class Member {
       version: options.version,
     });
     this.httpListen = options.settings.httpListen;
+    const { cache, replica } = this;
+    this.packets = new PacketFlows({
+      directory: this.directory,
+      names: new LearnedNames({ get revision() { return replica.log.revision; }, ofEndpoint: (uid) => cache.mappingsOf(uid) }, bootTimeMs),
+      bootedAtMs: () => wallTimes().bootedAtMs,
+    });
     this.store = this.keeps(new KeptState(
       // With the role in its name: both members may have one state-dir.
       new StateFile(join(options.settings.stateDir, `${options.settings.role}-snapshot.json`), {
@@ -299,8 +310,10 @@ export class Member {
       onPolicyApplied: () => this.applied(),
       onWarning: (message) => this.log.warn(message),
       onFlows: (key, role, at) => {
-        const memory = openRingMemory(at);
-        if (memory !== null) this.flows.add(role, key, memory);
+        const rings = openRingMemory(at);
+        this.flows.add(role, key, rings);
+        const own = key === OWN_FLOWS ? rings.find(({ kind }) => kind === 'packets') : undefined;
+        if (own !== undefined) this.packets.useRing(own.words);
       },
       onFlowsEnded: (key) => this.flows.ended(key),
       onSucceeded: this.onSucceeded,

@@ -73,8 +73,8 @@ export class RingStage {
     this.writer = new FlowWriter(this.words, this.memory, { upstreams: [], policyPort: 53, bootedAtMs: () => BOOTED_AT_MS, isStolen: () => false });
   }
 
-  get shared(): RingMemory {
-    return { words: this.words, release: () => { this.isReleased = true; } };
+  get shared(): readonly RingMemory[] {
+    return [{ words: this.words, kind: 'queries', release: () => { this.isReleased = true; } }];
   }
 
   write(shape: QueryShape): void {
