@@ -34,6 +34,15 @@ Napi::Value openNetlink(const Napi::CallbackInfo& info) {
 }
 
 // (fd, Uint8Array)
+Napi::Value sendNetlink(const Napi::CallbackInfo& info) {
+  if (!info[1].IsTypedArray()) return number(info, -EFAULT);
+  const size_t length = info[1].As<Napi::TypedArray>().ByteLength();
+  const uint8_t* request = bytesArgument(info, 1, 0, static_cast<int64_t>(length));
+  if (request == nullptr) return number(info, -EFAULT);
+  return number(info, sendToKernel(intArgument(info, 0), request, length));
+}
+
+// (fd, Uint8Array)
 Napi::Value receiveNetlink(const Napi::CallbackInfo& info) {
   if (!info[1].IsTypedArray()) return number(info, -EFAULT);
   const size_t length = info[1].As<Napi::TypedArray>().ByteLength();
@@ -256,6 +265,7 @@ Napi::Value writerClose(const Napi::CallbackInfo& info) {
 
 void exportNetlink(Napi::Env env, Napi::Object exports) {
   exports.Set("openNetlink", Napi::Function::New(env, openNetlink));
+  exports.Set("sendNetlink", Napi::Function::New(env, sendNetlink));
   exports.Set("receiveNetlink", Napi::Function::New(env, receiveNetlink));
   exports.Set("netlinkExchange", Napi::Function::New(env, netlinkExchange));
   exports.Set("pollStart", Napi::Function::New(env, pollStart));

@@ -80,6 +80,16 @@ int openNetlinkSocket(int protocol, size_t receiveBytes, size_t sendBytes) {
   return fd;
 }
 
+int sendToKernel(int fd, const uint8_t* request, size_t length) {
+  sockaddr_nl kernel = {};
+  kernel.nl_family = AF_NETLINK;
+  ssize_t sent;
+  do {
+    sent = sendto(fd, request, length, MSG_DONTWAIT | MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel);
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -errno : 0;
+}
+
 int64_t receiveFromKernel(int fd, uint8_t* into, size_t length) {
   for (;;) {
     sockaddr_nl from = {};
@@ -165,13 +175,8 @@ uint32_t NetlinkExchange::readDatagram(size_t length) {
 }
 
 void NetlinkExchange::run(const uint8_t* part, size_t length, uint32_t awaited, int64_t deadlineNs) {
-  sockaddr_nl kernel = {};
-  kernel.nl_family = AF_NETLINK;
-  ssize_t sent;
-  do {
-    sent = sendto(fd_, part, length, MSG_DONTWAIT | MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel);
-  } while (sent < 0 && errno == EINTR);
-  if (sent < 0) return refuse(errno, 0, "the kernel did not take the request");
+  const int refused = sendToKernel(fd_, part, length);
+  if (refused != 0) return refuse(-refused, 0, "the kernel did not take the request");
   uint32_t answers = 0;
   for (;;) {
     const int64_t received = receiveFromKernel(fd_, buffer_, kNetlinkBufferBytes);

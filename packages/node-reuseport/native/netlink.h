@@ -27,6 +27,9 @@ size_t receiveBytesFor(size_t awaited);
 // One datagram from the kernel; bytes, or −errno: −EAGAIN, −EMSGSIZE when it was cut.
 int64_t receiveFromKernel(int fd, uint8_t* into, size_t length);
 
+// One request to the kernel; 0, or −errno. What it answers waits at the socket when this returns.
+int sendToKernel(int fd, const uint8_t* request, size_t length);
+
 // What a request consists of.
 struct NetlinkParts {
   // Ends of the parts that are sent one after another: a socket has room for one dump at a time.

@@ -114,6 +114,7 @@ interface Binding {
   lockFile(path: string): number;
 
   openNetlink(protocol: number, groups: Uint32Array, receiveBufferBytes: number): number;
+  sendNetlink(fd: number, request: Uint8Array): number;
   receiveNetlink(fd: number, into: Uint8Array): number;
   netlinkExchange(protocol: number, request: Uint8Array, deadlineMs: number, bytesMax: number): Promise<RawReply> | number;
   pollStart(fd: number, onReadable: () => void): Handle | number;

@@ -38,6 +38,7 @@ export {
   openNetlink,
   Readable,
   receiveNetlink,
+  sendNetlink,
 } from './netlink.js';
 export {
   answerRowStride,

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import t from 'tap';
-import { closeFd, NETLINK, netlinkExchange, openNetlink, Readable, receiveNetlink } from './index.js';
+import { closeFd, NETLINK, netlinkExchange, openNetlink, Readable, receiveNetlink, sendNetlink } from './index.js';
 import { enterOwnNamespace } from './testing/namespace.js';
 import { attribute, batch, concat, Flag, linkInfo, message, messagesIn, newTable, setElements, text } from './testing/netlink-messages.js';
 
@@ -28,6 +28,18 @@ t.test('one message is answered and acknowledged', async (t) => {
   const reply = await netlinkExchange({ ...route, request: message(RTM_GETLINK, Flag.ACK, 7, linkInfo(), attribute(IFLA_IFNAME, text('lo'))) });
   t.match(reply, { errno: 0, sequence: 0, message: '' });
   t.match(messagesIn(reply.messages), [{ type: RTM_NEWLINK, sequence: 7 }]);
+});
+
+t.test('what is asked by a socket that stays is answered there', (t) => {
+  const fd = openNetlink({ protocol: NETLINK.route });
+  t.teardown(() => closeFd(fd));
+  const into = new Uint8Array(65_536);
+  t.equal(sendNetlink(fd, message(RTM_GETLINK, 0, 11, linkInfo(), attribute(IFLA_IFNAME, text('lo')))), 0);
+  t.match(messagesIn(into.subarray(0, receiveNetlink(fd, into))), [{ type: RTM_NEWLINK, sequence: 11 }]);
+  t.equal(receiveNetlink(fd, into), -EAGAIN, 'and nothing else is');
+  t.equal(sendNetlink(fd, new Uint8Array(8 << 20)), -EMSGSIZE);
+  t.throws(() => sendNetlink(-1, new Uint8Array(1)), RangeError);
+  t.end();
 });
 
 t.test('a dump of many parts is whole, and one request may hold several', async (t) => {

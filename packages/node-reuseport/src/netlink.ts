@@ -54,6 +54,15 @@ export function receiveNetlink(fd: number, into: Uint8Array): number {
   return binding.receiveNetlink(fd, into);
 }
 
+/**
+ * One request by a socket that stays: for what the kernel binds to it, such as a group of its packet log. 0, or −errno: −1 (EPERM)
+ * not privileged, −90 (EMSGSIZE) too long. What the kernel answers, refusals among it, waits to be received when this returns.
+ */
+export function sendNetlink(fd: number, request: Uint8Array): number {
+  checkFd('fd', fd);
+  return binding.sendNetlink(fd, request);
+}
+
 export interface NetlinkRequest {
   /** One of `NETLINK`. */
   readonly protocol: number;
