@@ -2,3 +2,5 @@
 export { DEFAULT_MARK_BASE, marksFrom, type Marks } from './names.js';
 export { type FqdnGroup, fqdnGroups, fqdnSetName, type GrantScope } from './fqdn-groups.js';
 export { logPrefix, type Logged } from './packet-log/prefix.js';
+export { LinkWatch, type LinkWatchOptions } from './links/link-watch.js';
+export type { KnownLink } from './links/link-table.js';

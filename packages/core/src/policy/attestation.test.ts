@@ -44,6 +44,14 @@ t.test('the same behind one bridge port holds by MAC address', (t) => {
   t.end();
 });
 
+t.test('a link that has the index of one before it is another place', (t) => {
+  const first = attest([endpoint('a', '10.0.0.1')], locations({ '10.0.0.1': [{ ...VETH, link: '17' }] })).endpoints;
+  const frozen = attest([endpoint('a', '10.0.0.1')], locations({ '10.0.0.1': [{ ...VETH, link: '18' }] }, first));
+  t.strictSame(frozen.endpoints, first);
+  t.strictSame(frozen.doubtful.map(({ doubt }) => doubt), ['moved']);
+  t.end();
+});
+
 t.test('a place outlives its link, but not its boot', (t) => {
   const first = attest([endpoint('a', '10.0.0.1')], locations({ '10.0.0.1': [VETH] })).endpoints;
   const gone = attest([endpoint('a', '10.0.0.1')], locations({}, first));

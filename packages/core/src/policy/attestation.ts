@@ -19,7 +19,7 @@ export interface Locations {
   /** Of the running kernel; interface indexes mean nothing beyond it. */
   readonly boot: string;
   /** By address in canonical text: all the places at which it is seen. Two are one too many. */
-  readonly seen: ReadonlyMap<string, readonly Place[]>;
+  readonly seen: Pick<ReadonlyMap<string, readonly Place[]>, 'get'>;
   /** The snapshot in force, whose places stay; null without one. */
   readonly before: Pick<Snapshot, 'boot' | 'endpoints'> | null;
 }
@@ -145,8 +145,8 @@ function withPlaces(endpoint: EndpointRecord, at: readonly EndpointLocation[]): 
 }
 
 /** Its known fields alone: this goes into a snapshot. */
-function located(address: string, { interface: index, mac, bridge }: Place): EndpointLocation {
-  return { address, interface: index, ...(mac === undefined || bridge === undefined ? {} : { mac, bridge }) };
+function located(address: string, { interface: index, link, mac, bridge }: Place): EndpointLocation {
+  return { address, interface: index, ...(link === undefined ? {} : { link }), ...(mac === undefined || bridge === undefined ? {} : { mac, bridge }) };
 }
 
 function isSameAt(a: readonly EndpointLocation[] = [], b: readonly EndpointLocation[] = []): boolean {
@@ -157,6 +157,6 @@ function pinKey(uid: string, address: string): string {
   return `${address} ${uid}`;
 }
 
-function placeKey({ interface: index, mac, bridge }: Place): string {
-  return mac === undefined ? String(index) : `${index} ${mac} ${bridge}`;
+function placeKey({ interface: index, link = '', mac, bridge }: Place): string {
+  return mac === undefined ? `${index} ${link}` : `${index} ${link} ${mac} ${bridge}`;
 }

@@ -21,7 +21,7 @@ const ruleSet: fc.Arbitrary<RuleSet> = fc.record({
   limits: fc.record({ queryRate: fc.nat(), privateNames: fc.array(selector, { maxLength: 1 }), auditRate: fc.constant(true as const) }, { requiredKeys: [] }),
 }, { requiredKeys: ['rules', 'key'] });
 
-const location = fc.record({ mac: text, interface: fc.nat(), bridge: fc.nat(), address: text }, { requiredKeys: ['interface', 'address'] });
+const location = fc.record({ mac: text, link: text, interface: fc.nat(), bridge: fc.nat(), address: text }, { requiredKeys: ['interface', 'address'] });
 const endpoint = fc.record({
   at: fc.array(location, { maxLength: 2 }),
   uid: text, ruleSet: fc.option(fc.nat()), pod: text, namespace: text, identity: fc.nat(), id: fc.nat(), addresses: fc.array(text, { maxLength: 2 }), ingressRuleSet: fc.nat(),

@@ -75,8 +75,8 @@ function endpointInOrder({ addresses, at, id, identity, ingressRuleSet, namespac
   return { addresses, at: at?.map(locationInOrder), id, identity, ingressRuleSet, namespace, pod, ruleSet, uid };
 }
 
-function locationInOrder({ address, bridge, interface: index, mac }: EndpointLocation): object {
-  return { address, bridge, interface: index, mac };
+function locationInOrder({ address, bridge, interface: index, link, mac }: EndpointLocation): object {
+  return { address, bridge, interface: index, link, mac };
 }
 
 function policyInOrder({ kind, name, namespace, specs }: PolicyRecord): object {

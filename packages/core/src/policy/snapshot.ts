@@ -90,6 +90,8 @@ export interface EndpointLocation {
   readonly address: string;
   /** Index of the veth's host end, or of the bridge port: 1 to 2^31 - 1. */
   readonly interface: number;
+  /** Tells the link from a later one with the same index, in the same boot; absent where the watcher cannot. */
+  readonly link?: string;
   /** Bridged: the pod's MAC, lower case with colons. Absent for a pod with a veth of its own. */
   readonly mac?: string;
   /** Bridged: index of the bridge. Beside `mac` always. */

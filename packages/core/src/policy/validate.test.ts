@@ -45,7 +45,7 @@ t.test('a sound snapshot comes back as a fresh copy', (t) => {
 });
 
 t.test('places of endpoints come back, and are part of the hash', (t) => {
-  for (const place of [VETH, BRIDGED]) {
+  for (const place of [VETH, BRIDGED, { ...BRIDGED, link: '17' }]) {
     const given = withPlaces([place]);
     t.same(validateSnapshot(given), given);
     t.not(given.hash, sealed(draft()).hash);

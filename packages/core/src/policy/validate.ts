@@ -134,11 +134,12 @@ function locations(value: unknown, at: string, addresses: readonly string[]): En
 }
 
 function location(value: unknown, at: string): EndpointLocation {
-  const item = record(value, at, ['address', 'interface'], ['mac', 'bridge']);
+  const item = record(value, at, ['address', 'interface'], ['link', 'mac', 'bridge']);
   if ((item.mac === undefined) !== (item.bridge === undefined)) refuse(at, 'has one of mac and bridge without the other');
   return {
     address: address(item.address, `${at}.address`),
     interface: integer(item.interface, `${at}.interface`, 1, INTERFACE_MAX),
+    ...(item.link === undefined ? {} : { link: text(item.link, `${at}.link`) }),
     ...(item.mac === undefined ? {} : { mac: mac(item.mac, `${at}.mac`), bridge: integer(item.bridge, `${at}.bridge`, 1, INTERFACE_MAX) }),
   };
 }
