@@ -97,6 +97,12 @@ export class Lab {
     return remove(name);
   }
 
+  /** It stays when this process ends. */
+  letGo(): void {
+    guards.get(this.options.name)?.();
+    guards.delete(this.options.name);
+  }
+
   static #load(name: string): Lab | null {
     const path = join(LABS_DIR, name, 'lab.json');
     if (!LAB_NAME.test(name) || !existsSync(path)) return null;

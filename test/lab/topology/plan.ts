@@ -74,7 +74,11 @@ function pod(name: string, host: number, more: Partial<PodPlan> & Pick<PodPlan, 
   return { name, namespace: LAB, uid: `5eed0000-0000-4000-8000-${host.toString(16).padStart(12, '0')}`, node: 1, host, runs: 'nothing', ...more };
 }
 
-const dns = { namespace: 'kube-system', labels: { 'k8s-app': 'kube-dns' }, runs: 'dns' } as const;
+const AT_ONCE = { 'k8s-app': 'kube-dns', answers: 'at-once' };
+const SLOWLY = { 'k8s-app': 'kube-dns', answers: 'slowly' };
+/** For drills: a kill loses next to nothing, whatever it does, where the server answers at once. The drill starts the server in it. */
+export const SLOW_DNS_POD = 'slow-dns';
+const dns = { namespace: 'kube-system', labels: AT_ONCE, runs: 'dns' } as const;
 
 /** Of scenario 4, created while the lab runs: by its own name and UID, at the address of client-v1. */
 export const CLIENT_V2 = pod('client-v2', 41, { labels: { app: 'client', version: 'v2' }, uid: '5eed0000-0000-4000-8000-0000000000c2' });
@@ -95,7 +99,10 @@ export const PODS_OF: Readonly<Record<string, readonly PodPlan[]>> = {
     pod('ratings', 26, { labels: { app: 'ratings' }, runs: 'web' }),
     pod('internal-client', 27, { labels: { app: 'internal-client' } }),
   ],
-  3: [pod('crawler', 31, { labels: { app: 'crawler' } })],
+  3: [
+    pod('crawler', 31, { labels: { app: 'crawler' } }),
+    pod(SLOW_DNS_POD, 32, { namespace: 'kube-system', labels: SLOWLY, node: 2 }),
+  ],
   4: [
     pod('client-v1', 41, { labels: { app: 'client', version: 'v1' } }),
     pod('server-v1', 42, { labels: { app: 'server', version: 'v1' }, runs: 'web' }),
@@ -114,16 +121,21 @@ function web(name: string, host: number, selector: Readonly<Record<string, strin
   };
 }
 
-export const KUBE_DNS: ServicePlan = {
-  name: 'kube-dns', namespace: 'kube-system', selector: { 'k8s-app': 'kube-dns' }, address: { v4: '10.96.0.10', v6: 'fd00:96::a' },
-  ports: [
-    { name: 'dns', protocol: 'UDP', port: DNS_PORT, targetPort: DNS_TARGET_PORT },
-    { name: 'dns-tcp', protocol: 'TCP', port: DNS_PORT, targetPort: DNS_TARGET_PORT },
-  ],
-};
+function dnsService(name: string, selector: Readonly<Record<string, string>>, address: Both): ServicePlan {
+  return {
+    name, namespace: 'kube-system', selector, address,
+    ports: [
+      { name: 'dns', protocol: 'UDP', port: DNS_PORT, targetPort: DNS_TARGET_PORT },
+      { name: 'dns-tcp', protocol: 'TCP', port: DNS_PORT, targetPort: DNS_TARGET_PORT },
+    ],
+  };
+}
+
+export const KUBE_DNS: ServicePlan = dnsService('kube-dns', AT_ONCE, { v4: '10.96.0.10', v6: 'fd00:96::a' });
+export const SLOW_DNS: ServicePlan = dnsService(SLOW_DNS_POD, SLOWLY, { v4: '10.96.0.11', v6: 'fd00:96::b' });
 
 export const SERVICES: readonly ServicePlan[] = [
-  KUBE_DNS,
+  KUBE_DNS, SLOW_DNS,
   web('productpage', 21, { app: 'productpage' }), web('reviews', 22, { app: 'reviews' }), web('details', 25, { app: 'details' }), web('ratings', 26, { app: 'ratings' }),
   web('server-v1', 42, { app: 'server', version: 'v1' }), web('server-v2', 43, { app: 'server', version: 'v2' }),
 ];

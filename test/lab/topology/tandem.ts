@@ -18,6 +18,7 @@ import type { NodeNumber } from './plan.js';
 const READY_DEADLINE_MS = 30_000;
 const HTTP_DEADLINE_MS = 5_000;
 const CLI_DEADLINE_MS = 20_000;
+const END_DEADLINE_MS = 20_000;
 const OUTPUT_SHOWN = 6_000;
 const HTTP_PORTS: Readonly<Record<Role, number>> = { agent: 9964, 'dns-proxy': 9965 };
 
@@ -138,11 +139,37 @@ export class Tandem {
     return JSON.parse(standardOutput) as T;
   }
 
+  /** One signal to the process of a member. */
+  async kill(role: Role, signal: NodeJS.Signals): Promise<void> {
+    process.kill(await this.pid(role), signal);
+  }
+
+  /** In order: SIGINT to both, which waits for nobody, until their processes are gone. */
+  async stop(): Promise<void> {
+    await Promise.all(ROLES.map((role) => this.end(role, 'SIGINT')));
+  }
+
+  /** Sends the signal and waits for the end of the process. */
+  async end(role: Role, signal: NodeJS.Signals): Promise<void> {
+    const pid = await this.pid(role);
+    process.kill(pid, signal);
+    await until(`the end of ${role} after ${signal}`, END_DEADLINE_MS, () => (isRunning(pid) ? null : true));
+  }
+
   /** The end of what both have said. */
   output(): string {
     return ROLES.map((role) => {
       const path = join(this.#lab.folderOf(`node${String(this.node)}`), `${role}.log`);
       return `--- ${role}\n${existsSync(path) ? readFileSync(path, 'utf8').slice(-OUTPUT_SHOWN) : '(not started)'}`;
     }).join('\n');
+  }
+}
+
+/** One that has ended and was not waited for counts as gone. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) [ZX] /s.test(readFileSync(`/proc/${String(pid)}/stat`, 'utf8'));
+  } catch {
+    return false;
   }
 }
