@@ -6,6 +6,8 @@
       "sources": [
         "native/binding.cc",
         "native/code-points.cc",
+        "native/conntrack.cc",
+        "native/conntrack-binding.cc",
         "native/journal.cc",
         "native/lock.cc",
         "native/metadata.cc",

@@ -117,6 +117,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("disarmPoints", Napi::Function::New(env, disarmPoints));
   exportSocket(env, exports);
   exportTcp(env, exports);
+  exportConntrack(env, exports);
   exportLock(env, exports);
   exportNetlink(env, exports);
   exportUnix(env, exports);

@@ -13,6 +13,7 @@ namespace reuseport {
 
 void exportSocket(Napi::Env env, Napi::Object exports);
 void exportTcp(Napi::Env env, Napi::Object exports);
+void exportConntrack(Napi::Env env, Napi::Object exports);
 void exportLock(Napi::Env env, Napi::Object exports);
 void exportNetlink(Napi::Env env, Napi::Object exports);
 void exportUnix(Napi::Env env, Napi::Object exports);

@@ -138,7 +138,15 @@ void NetlinkExchange::readVerdict(const nlmsghdr* message) {
   int error = 0;
   if (message->nlmsg_len < NLMSG_LENGTH(sizeof error)) return;
   memcpy(&error, NLMSG_DATA(message), sizeof error);
-  if (error >= 0 || outcome.error != 0) return;
+  if (error >= 0) {
+    agreed++;
+    return;
+  }
+  if (-error == tolerable_) {
+    tolerated++;
+    return;
+  }
+  if (outcome.error != 0) return;
   outcome.error = -error;
   outcome.sequence = message->nlmsg_seq;
   if (!keepWords_ || (message->nlmsg_flags & NLM_F_ACK_TLVS) == 0) return;

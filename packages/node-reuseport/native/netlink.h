@@ -81,7 +81,12 @@ class NetlinkExchange {
     sequences_ = sequences;
   }
 
+  // A refusal that is no failure; counted.
+  void tolerate(int error) { tolerable_ = error; }
+
   NetlinkOutcome outcome;
+  uint32_t agreed = 0;
+  uint32_t tolerated = 0;
 
  private:
   void refuse(int error, uint32_t sequence, const char* words);
@@ -94,6 +99,7 @@ class NetlinkExchange {
   bool keepWords_;
   uint32_t firstSequence_ = 0;
   uint32_t sequences_ = 0;
+  int tolerable_ = 0;
 };
 
 int64_t netlinkDeadline(int64_t afterMs);

@@ -75,6 +75,19 @@ export interface RawReply {
   readonly messages: Uint8Array;
 }
 
+export interface RawDump {
+  readonly errno: number;
+  readonly message: string;
+  readonly rows: Uint32Array;
+}
+
+export interface RawDeletion {
+  readonly errno: number;
+  readonly message: string;
+  readonly deleted: number;
+  readonly absent: number;
+}
+
 interface Binding {
   journalCreate(version: number, slots: number, batch: number, transmit: number, extraBytes: number): RawJournal | RawFailure;
   journalOpen(fd: number): RawJournal | RawFailure;
@@ -119,6 +132,8 @@ interface Binding {
   netlinkExchange(protocol: number, request: Uint8Array, deadlineMs: number, bytesMax: number): Promise<RawReply> | number;
   pollStart(fd: number, onReadable: () => void): Handle | number;
   pollClose(poller: Handle): void;
+  dumpConnections(mark: number, mask: number, deadlineMs: number, connectionsMax: number): Promise<RawDump> | number;
+  deleteConnections(rows: Uint32Array, deadlineMs: number): Promise<RawDeletion> | number;
   writerCreate(protocol: number, capacity: number, bytesMax: number): { readonly handle: Handle; readonly fd: number } | number;
   writerSubmit(writer: Handle, request: Uint8Array, ticket: number): number;
   writerCompletions(writer: Handle, into: Int32Array): number;

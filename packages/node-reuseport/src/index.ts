@@ -7,6 +7,16 @@ export {
   disarmCodePoints,
   onCodePoint,
 } from './code-points.js';
+export {
+  type ConnectionDeletion,
+  type ConnectionDump,
+  type ConnectionFilter,
+  connectionsMaxMost,
+  connectionStride,
+  ConnectionWord,
+  deleteConnections,
+  dumpConnections,
+} from './conntrack.js';
 export type { SystemError } from './errors.js';
 export {
   batchMax,
