@@ -177,7 +177,7 @@ std::vector<uint8_t> dumpRequest(uint32_t mark, uint32_t mask) {
 
 void appendDelete(const uint32_t* row, uint32_t sequence, std::vector<uint8_t>* into) {
   const bool v4 = isV4(row + kOriginalSource) && isV4(row + kOriginalDestination);
-  const bool icmp = row[kProtocol] == (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+  const bool icmp = row[kProtocol] == (v4 ? uint32_t{IPPROTO_ICMP} : uint32_t{IPPROTO_ICMPV6});
   Writer writer(IPCTNL_MSG_CT_DELETE, NLM_F_ACK, sequence, v4 ? AF_INET : AF_INET6, into);
   const size_t tuple = writer.open(CTA_TUPLE_ORIG);
   const size_t addresses = writer.open(CTA_TUPLE_IP);

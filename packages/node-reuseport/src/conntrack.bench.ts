@@ -34,7 +34,7 @@ async function put(count: number, mark: number, network: number): Promise<void> 
 function report(what: string, timesMs: readonly number[]): void {
   const sorted = [...timesMs].sort((a, b) => a - b);
   const at = (share: number): string => sorted[Math.floor((sorted.length - 1) * share)].toFixed(1);
-  console.log(`${what}: least ${at(0)}, median ${at(0.5)}, most ${at(1)} ms`);
+  process.stdout.write(`${what}: least ${at(0)}, median ${at(0.5)}, most ${at(1)} ms\n`);
 }
 
 const [oursCount, othersCount] = [Number(process.argv[2] ?? 100_000), Number(process.argv[3] ?? 0)];
