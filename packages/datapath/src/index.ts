@@ -4,3 +4,4 @@ export { type FqdnGroup, fqdnGroups, fqdnSetName, type GrantScope } from './fqdn
 export { logPrefix, type Logged } from './packet-log/prefix.js';
 export { LinkWatch, type LinkWatchOptions } from './links/link-watch.js';
 export type { KnownLink } from './links/link-table.js';
+export { PacketLog, type PacketLogOptions } from './packet-log/packet-log.js';
