@@ -7,6 +7,7 @@
  */
 import { statSync } from 'node:fs';
 import { AppError } from '@tandem/core';
+import { NodeDatapath } from '@tandem/datapath';
 import {
   apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startHttpServers, startPairServer, succeed,
 } from '@tandem/host';
@@ -19,7 +20,10 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
   checkManifests(manifestsDir);
   const legacy = await succeed(settings);
   if (legacy !== null) log.info('this process succeeds another of its role');
-  const member = new Member({ settings, version, log, fail, onSucceeded });
+  let relocated = (): void => undefined;
+  const datapath = settings.datapath === 'none' ? null : await NodeDatapath.start({ settings, log, onSeen: () => { relocated(); } });
+  if (datapath !== null) onStop(() => datapath.close());
+  const member = new Member({ settings, version, log, fail, onSucceeded, enforcement: datapath });
   member.mappings.restore();
   const http = await startHttpServers(
     {
@@ -37,11 +41,12 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
     await member.enforce(stored);
     log.info('stored policy in force', { revision: stored.revision, hash: stored.hash });
   }
-  const publisher = new Publisher(member);
+  const publisher = new Publisher(member, datapath?.places ?? null);
   const publishing = (work: Promise<void>): Promise<void> => work.catch((error: unknown) => {
     if (error instanceof AppError) log.warn('a newer policy was not applied', { reason: error.message });
     else fail(error instanceof Error ? error : new Error(String(error)));
   });
+  relocated = () => void publishing(publisher.relocated());
   const folder = manifestsDir === null ? null : await watched(manifestsDir, (loaded) => publishing(publisher.publish(loaded)));
   if (folder !== null) onStop(() => folder.close());
 

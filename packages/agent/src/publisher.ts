@@ -8,16 +8,32 @@
  */
 import { join } from 'node:path';
 import {
-  type Allotment, allotmentOf, AppError, type Log, parseAllotment, type PolicyObjects, type Settings, type Snapshot, SnapshotCompiler,
+  type Allotment, allotmentOf, AppError, type Doubt, type Locations, type Log, parseAllotment, type PolicyObjects, type Settings, type Snapshot,
+  SnapshotCompiler, withLocations,
 } from '@tandem/core';
 import { KeptState, type Member, sha256, SNAPSHOT_BYTES_MAX, StateFile } from '@tandem/host';
 import { formatProblem } from '@tandem/manifests';
 import type { LoadedManifests } from './manifest-folder.js';
 
+/** Where pods' addresses are seen on this node: what endpoints are pinned to. */
+export type Places = Pick<Locations, 'boot' | 'seen'>;
+
+const DOUBTS: Readonly<Record<Doubt, string>> = {
+  unseen: 'seen nowhere yet',
+  gone: 'seen nowhere any more',
+  ambiguous: 'seen at several places: it is a stranger until it is at one',
+  shared: 'seen where another pod is: it is a stranger',
+  moved: 'seen elsewhere than where this pod is: a stranger there (IDENTITY_STALE) until the policy source names the new pod',
+};
+
+/** Addresses that are not at their place, shown one by one up to here. */
+const DOUBTS_MAX = 20;
+
 const ALLOTMENT_FILE_BYTES_MAX = 32 * 1024 * 1024;
 
 export class Publisher {
   private readonly member: Member;
+  private readonly places: Places | null;
   private readonly settings: Settings;
   private readonly log: Log;
   private readonly store: KeptState<Allotment>;
@@ -30,8 +46,9 @@ export class Publisher {
   private hasErrors = false;
   private notices: readonly string[] = [];
 
-  constructor(member: Member) {
+  constructor(member: Member, places: Places | null = null) {
     this.member = member;
+    this.places = places;
     this.settings = member.settings;
     this.log = member.log;
     const file = new StateFile<Allotment>(join(member.settings.stateDir, 'allotment.json'), {
@@ -71,6 +88,15 @@ export class Publisher {
     if (this.isOwn && snapshot !== null && snapshot.revision <= revision) await this.member.enforce({ ...snapshot, revision: revision + 1 });
   }
 
+  /** Addresses are seen elsewhere than before: endpoints that have no place yet may have one now. */
+  async relocated(): Promise<void> {
+    const { snapshot } = this.member;
+    if (snapshot === null) return;
+    const located = this.located(snapshot);
+    if (located === snapshot) return;
+    await this.member.enforce({ ...located, revision: Math.max(snapshot.revision, this.revisionSeen) + 1 });
+  }
+
   /** The peer's policy, for as long as there is none of our own, or an older one. @throws AppError SNAPSHOT_REFUSED else. */
   async adopt(snapshot: Snapshot): Promise<void> {
     const { snapshot: before } = this.member;
@@ -102,7 +128,7 @@ export class Publisher {
       return;
     }
     this.notice(problems, result.notices);
-    const { snapshot } = result;
+    const snapshot = this.located(result.snapshot);
     this.isOwn = true;
     if (snapshot.hash === before?.hash && before.revision > this.revisionSeen) return;
     this.allotment = result.allotment;
@@ -115,6 +141,18 @@ export class Publisher {
       ruleSets: snapshot.ruleSets.length,
       tookMs: Math.round(performance.now() - startedAtMs),
     });
+  }
+
+  /** With each endpoint at the place where it was first seen. */
+  private located(snapshot: Snapshot): Snapshot {
+    if (this.places === null) return snapshot;
+    const { boot, seen } = this.places;
+    const { snapshot: located, doubtful } = withLocations(snapshot, { boot, seen, before: this.member.snapshot }, sha256);
+    const stale = doubtful.filter(({ doubt }) => doubt !== 'unseen' && doubt !== 'gone')
+      .map(({ endpoint, address, doubt }) => `pod ${endpoint.namespace}/${endpoint.pod}: ${address} is ${DOUBTS[doubt]}`);
+    for (const text of stale) if (!this.member.locationProblems.includes(text)) this.log.warn(text);
+    this.member.locationProblems = stale.length <= DOUBTS_MAX ? stale : [...stale.slice(0, DOUBTS_MAX), `${stale.length - DOUBTS_MAX} more addresses are not at their pod's place`];
+    return located;
   }
 
   /** Shown for as long as they hold, logged once. */

@@ -19,7 +19,7 @@ export * from './query/counters.js';
 export * from './query/dns-counts.js';
 export { type FlowSink, LAST_ASKED, NO_FLOWS, OUTCOME, type Outcome } from './query/flow-sink.js';
 export { type AnswerSource, STREAM_PORT } from './query/forward.js';
-export { type LearnedMapping, type MappingSink, OPENING, type Opening } from './query/learn.js';
+export { learnedName, type LearnedMapping, type MappingSink, OPENING, type Opening } from './query/learn.js';
 export { QueryPath, type PathSeams } from './query/path.js';
 export { EXTENSION_MAX_MS } from './query/recent-mappings.js';
 export type { PathSettings, UpstreamServer } from './query/settings.js';

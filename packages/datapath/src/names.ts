@@ -13,6 +13,9 @@ export const PORT_TABLE = { family: 'netdev', name: 'tandem' } as const;
 /** The veth pair that bridged pods' packets are pulled out by: they are sent to `inner` and arrive at `outer`. */
 export const DIVERT = { outer: 'tandem0', inner: 'tandem1' } as const;
 
+/** Of NFLOG: denied and first allowed packets. */
+export const LOG_GROUP = 1053;
+
 export interface Marks {
   /** DNS that goes to the proxy: routed by the redirect table. */
   readonly redirect: number;
@@ -20,6 +23,8 @@ export interface Marks {
   readonly attested: number;
   /** They were checked, and it is another's. */
   readonly stranger: number;
+  /** On connections of pods; a bit of its own, for others copy connection marks to packets. */
+  readonly connection: number;
   /** All bits that are ours. */
   readonly mask: number;
 }
@@ -28,5 +33,5 @@ export const DEFAULT_MARK_BASE = 0x0100_0000;
 
 /** `base`: a power of two up to 2^27. */
 export function marksFrom(base: number): Marks {
-  return { redirect: base, attested: base * 2, stranger: base * 4, mask: base * 15 };
+  return { redirect: base, attested: base * 2, stranger: base * 4, connection: base * 8, mask: base * 15 };
 }

@@ -4,6 +4,7 @@
  * Order matters: policy first, then the shared addresses. A member that joins the group without policy would refuse
  * what its peer allows.
  */
+import { NodeDatapath } from '@tandem/datapath';
 import {
   apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startHttpServers, startPairClient, succeed,
 } from '@tandem/host';
@@ -15,7 +16,9 @@ const POLICY_FROM_AGENT_MS = 500;
 export async function startDnsProxy({ settings, version, log, fail, onStop, onSucceeded }: DaemonContext): Promise<Running> {
   const legacy = await succeed(settings);
   if (legacy !== null) log.info('this process succeeds another of its role');
-  const member = new Member({ settings, version, log, fail, onSucceeded });
+  const datapath = settings.datapath === 'none' ? null : await NodeDatapath.start({ settings, log });
+  if (datapath !== null) onStop(() => datapath.close());
+  const member = new Member({ settings, version, log, fail, onSucceeded, enforcement: datapath });
   member.mappings.restore();
   const http = await startHttpServers(
     {

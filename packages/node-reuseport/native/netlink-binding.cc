@@ -98,8 +98,13 @@ class ExchangeWorker : public Napi::AsyncWorker {
   void OnOK() override {
     Napi::Env env = Env();
     std::vector<uint8_t>* bytes = collector_.bytes.release();
-    auto buffer = Napi::ArrayBuffer::New(
-        env, bytes->data(), bytes->size(), [](Napi::Env, void*, std::vector<uint8_t>* kept) { delete kept; }, bytes);
+    // Nothing at all would be a detached buffer.
+    auto buffer = bytes->empty() ? Napi::ArrayBuffer::New(env, 0)
+                                 : Napi::ArrayBuffer::New(
+                                       env, bytes->data(), bytes->size(),
+                                       [](Napi::Env, void*, std::vector<uint8_t>* kept) { delete kept; }, bytes);
+    const bool isEmpty = buffer.ByteLength() == 0;
+    if (isEmpty) delete bytes;
     Napi::Object o = Napi::Object::New(env);
     o.Set("errno", Napi::Number::New(env, outcome_.error));
     o.Set("sequence", Napi::Number::New(env, outcome_.sequence));

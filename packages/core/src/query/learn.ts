@@ -5,7 +5,7 @@
  * the address hints of its SVCB and HTTPS records. Whatever else an answer carries is not learned; addresses among it
  * are counted. Names of links in between are not learned: policy speaks of the name that was asked (as in Cilium).
  */
-import { CLASS, nameEquals, RCODE, SCAN, scanServiceBinding, ServiceBindingHints, TYPE, type AnswerView } from '@tandem/dns';
+import { CLASS, nameEquals, nameToString, RCODE, SCAN, scanServiceBinding, ServiceBindingHints, TYPE, type AnswerView } from '@tandem/dns';
 import type { MonoMs, Random } from '../base/seams.js';
 import { COUNTER, type Counters } from './counters.js';
 import { RecentMappings } from './recent-mappings.js';
@@ -36,6 +36,11 @@ export interface LearnedMapping {
   readonly address: Uint32Array;
   readonly ttlSeconds: number;
   readonly lookupMs: MonoMs;
+}
+
+/** The name in presentation form, lower case, with its final dot. */
+export function learnedName({ bytes, nameOffset, nameLength }: LearnedMapping): string {
+  return nameToString(bytes, nameOffset, nameOffset, nameOffset + nameLength);
 }
 
 /** Where mappings go: to the FQDN cache and the datapath. */

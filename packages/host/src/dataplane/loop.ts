@@ -290,6 +290,7 @@ export class DataPlaneLoop {
           break;
         case 'forget-mappings':
           this.path.forgetMappings();
+          this.opener?.forget();
           break;
         case 'stop':
           this.stopping = true;

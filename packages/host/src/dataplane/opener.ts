@@ -9,6 +9,8 @@ export interface Opener {
   readonly fd: number;
   /** For the names that this policy's rules speak of. */
   setPolicy(snapshot: Snapshot): void;
+  /** What it takes for open may not be. */
+  forget(): void;
   /** Lists the mapping for the next `flush`. Pending: `take` tells when it is open; open: no rule speaks of the name. */
   learned(mapping: LearnedMapping): Opening;
   /** Passes on what was listed; never waits. */

@@ -19,6 +19,10 @@ export interface MappingsOptions {
   readonly replica: Replica;
   /** There may be something to send to a peer. */
   readonly onNews: () => void;
+  /** These were learned here (and opened, where something opens), or came to be known otherwise. */
+  readonly onKnown?: (mappings: readonly Mapping[], isLearned: boolean) => void;
+  /** The cache may hold less than before. */
+  readonly onShrunk?: () => void;
   /** Something was cleaned: what the data plane has passed on lately it is to pass on again. */
   readonly onCleaned: () => void;
 }
@@ -66,12 +70,13 @@ export class Mappings {
         expiryMs: monoMs(record.lookupMs + ttlSeconds * 1000),
       });
     }
-    this.teach(mappings);
+    this.teach(mappings, true);
   }
 
-  /** What came to be known here, by the data plane or from a file. Returns how many are news. */
-  teach(mappings: readonly Mapping[]): number {
+  /** What came to be known here, by the data plane (`isLearned`) or from a file. Returns how many are news. */
+  teach(mappings: readonly Mapping[], isLearned = false): number {
     const news = this.options.replica.merge(mappings, null);
+    this.options.onKnown?.(mappings, isLearned);
     for (const mapping of news) this.store.put(mapping);
     this.options.onNews();
     return news.length;
@@ -83,6 +88,7 @@ export class Mappings {
    */
   merge(mappings: readonly Mapping[], from: string | null = null): Promise<void> {
     const news = this.options.replica.merge(mappings, from);
+    if (news.length > 0) this.options.onKnown?.(news, false);
     for (const mapping of news) this.store.put(mapping);
     // Another peer is taught what is new, too.
     if (news.length > 0) this.options.onNews();
@@ -100,6 +106,7 @@ export class Mappings {
     const { news, removed } = this.options.replica.clean(cleans, from);
     for (const clean of news) this.store.putClean(clean);
     if (news.length > 0) {
+      this.options.onShrunk?.();
       this.options.onCleaned();
       this.options.onNews();
     }
@@ -110,6 +117,7 @@ export class Mappings {
   collect(nowMs: MonoMs): void {
     const { cache, settings } = this.options;
     this.collected += cache.collect(nowMs);
+    this.options.onShrunk?.();
     // The member with the source of policy says who is gone: the other's snapshot may be older than a mapping that comes.
     if (this.endpoints === null || settings.role !== 'agent') return;
     const present = new Set([...this.endpoints.values()].map(({ uid }) => uid));

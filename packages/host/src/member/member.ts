@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import {
-  AppError, type ConnectionSource, type EndpointRecord, type Exchange, FqdnCache, type Log, nameMatcher, PolicyIndex, Replica, type Settings, type Snapshot,
+  AppError, type EndpointRecord, type Exchange, FqdnCache, type Log, nameMatcher, PolicyIndex, Replica, type Settings, type Snapshot,
   type SocketAddress, validateSnapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
@@ -23,6 +23,7 @@ import { openRingMemory } from '../flows/open-ring.js';
 import { PacketFlows } from '../flows/packet-flows.js';
 import { RingLog } from '../flows/ring-log.js';
 import { Collection, noConnections } from './collection.js';
+import type { Enforcement } from './enforcement.js';
 import { Mappings } from './mappings.js';
 import { takePreCache } from './pre-cache.js';
 import type { SettingMismatch } from './verdict-settings.js';
@@ -75,8 +76,8 @@ export interface MemberOptions {
   readonly fail: (error: Error) => void;
   /** A successor of this role has the sockets, and waits for this member's end. */
   readonly onSucceeded?: () => void;
-  /** Who knows the node's connections; absent: nobody, and zombies die as if there were none. */
-  readonly connections?: ConnectionSource;
+  /** Who enforces in the kernel; absent: nobody, and zombies die as if there were no connections. */
+  readonly enforcement?: Enforcement | null;
 }
 
 const NO_PEER: PeerState = { connected: false, sinceMs: null, incarnation: null, revision: null, hash: null, version: null };
@@ -94,6 +95,8 @@ export class Member {
   readonly replica: Replica;
   /** The ways into the cache. */
   readonly mappings: Mappings;
+  /** Null: nothing is enforced in the kernel. */
+  readonly enforcement: Enforcement | null;
   /** The flows of this member and its peers. */
   readonly flows: RingLog;
   /** What the kernel logged, where this member reads it. */
@@ -102,6 +105,8 @@ export class Member {
   httpListen: SocketAddress;
   /** Complaints of the policy source, one line each. */
   sourceProblems: readonly string[] = [];
+  /** Addresses that are not where their pods are, one line each. */
+  locationProblems: readonly string[] = [];
   /** Times that a link to a peer came up, and went down. */
   readonly linkChanges = { up: 0, down: 0 };
   /** Called when there may be something to send to a peer: mappings, cleans, or another policy. */
@@ -121,6 +126,8 @@ export class Member {
   private currentIndex: PolicyIndex | null = null;
   private inForce: Enforced | null = null;
   private plane: DataPlane | null = null;
+  /** The interface that bridged pods' packets come in by; 0: there is none. */
+  private diverted = 0;
   private starting: Promise<DataPlane> | null = null;
   private isStopping = false;
   private preCacheProblems: readonly string[] = [];
@@ -140,6 +147,15 @@ export class Member {
       maxZombies: options.settings.maxDeferredDeletes,
       idleGraceMs: options.settings.idleConnectionGraceMs,
       matcher: nameMatcher,
+    });
+    this.enforcement = options.enforcement ?? null;
+    this.enforcement?.attach({
+      cache: this.cache,
+      onDiverted: (interfaceIndex) => {
+        this.diverted = interfaceIndex;
+        this.plane?.setDiverted(interfaceIndex);
+      },
+      onReopened: () => this.plane?.forgetMappings(),
     });
     this.replica = new Replica(this.cache, this.incarnation);
     this.flows = new RingLog(options.settings.role, {
@@ -169,11 +185,16 @@ export class Member {
       cache: this.cache,
       replica: this.replica,
       onNews: () => { this.onExchange(); },
+      onKnown: (mappings, isLearned) => {
+        if (isLearned) this.enforcement?.learned(mappings);
+        else this.enforcement?.taught(mappings);
+      },
+      onShrunk: () => this.enforcement?.shrunk(),
       onCleaned: () => this.plane?.forgetMappings(),
     });
     this.kept.push(this.mappings.store);
     this.collection = new Collection(options.settings, {
-      source: options.connections ?? noConnections,
+      source: this.enforcement?.connections ?? noConnections,
       collect: (nowMs) => { this.mappings.collect(nowMs); },
       connectionsSeen: (run) => { this.cache.connectionsSeen(run); },
     });
@@ -212,7 +233,7 @@ export class Member {
     const contradictions = this.mismatches.map(({ name, own, peers }) => (
       `--${name}: error: this member has ${own}, its peer ${peers}: clients get one verdict or the other; give both the same`
     ));
-    return [...this.sourceProblems, ...this.preCacheProblems, ...behind, ...contradictions];
+    return [...this.sourceProblems, ...this.locationProblems.map((text) => `warning: ${text}`), ...this.preCacheProblems, ...behind, ...contradictions, ...(this.enforcement?.problems ?? [])];
   }
 
   /** Settings in which the peer contradicts this member. */
@@ -293,6 +314,7 @@ export class Member {
     this.currentIndex = null;
     this.mappings.setEndpoints(snapshot.endpoints);
     this.directory.setSnapshot(snapshot);
+    this.enforcement?.enforce(snapshot);
     this.store.keep(snapshot);
     this.firstPolicy();
     if (this.plane !== null) await this.apply(this.plane, snapshot);
@@ -318,10 +340,11 @@ export class Member {
       onFlowsEnded: (key) => this.flows.ended(key),
       onSucceeded: this.onSucceeded,
       onCrash: (error) => this.fail(error),
-    }, { legacy: null, httpFd: null, ...sockets, release: this.version });
+    }, { legacy: null, httpFd: null, ...sockets, release: this.version, opener: this.enforcement?.opener ?? null });
     const plane = await this.starting;
     if (this.isStopping) throw draining();
     this.plane = plane;
+    if (this.diverted > 0) plane.setDiverted(this.diverted);
     if (snapshot !== null) this.inForce = inForceNow(snapshot);
     // A snapshot that came while the sockets were being bound.
     if (this.current !== null && this.current !== snapshot) await this.apply(plane, this.current);

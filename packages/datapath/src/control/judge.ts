@@ -1,0 +1,95 @@
+/**
+ * Is a connection that was allowed once still allowed? For connections of before a change of policy or of places: the rules in the
+ * kernel only look at first packets.
+ *
+ * The reading of rules is that of core's covering.ts; names count by the addresses that are open for them.
+ * Invariant: what is neither endpoint's to decide is left alone. A flow's other end is taken as it is after DNAT; the port that was
+ * asked for counts as well, as in the tables.
+ */
+import {
+  coversPort, FIRST_CIDR_IDENTITY, L4_PROTOCOL, parseAddress, type PolicyIndex, type PolicyRule, RESERVED_IDENTITY, selectsIdentity, wordsOfAddress,
+} from '@tandem/core';
+import { fqdnGroup, fqdnSetName, type GrantScope } from '../fqdn-groups.js';
+import type { OpenElement } from '../opener/open-elements.js';
+
+export interface Flow {
+  /** Canonical texts. */
+  readonly source: string;
+  /** After DNAT. */
+  readonly destination: string;
+  readonly protocol: number;
+  /** After DNAT, then as asked for; with ICMP both are the type. */
+  readonly port: number;
+  readonly askedPort: number;
+}
+
+export interface JudgeOptions {
+  readonly index: PolicyIndex;
+  readonly scope: GrantScope;
+  readonly isOpen: (element: OpenElement) => boolean;
+}
+
+const V4_AT = 12;
+
+export class Judge {
+  private readonly options: JudgeOptions;
+
+  constructor(options: JudgeOptions) {
+    this.options = options;
+  }
+
+  allows(flow: Flow): boolean {
+    const from = this.rowOf(flow.source);
+    const to = this.rowOf(flow.destination);
+    if (from >= 0 && from === to) return true;
+    const { index } = this.options;
+    const ingress = to < 0 ? null : (index.endpoint(to).ingressRuleSet ?? null);
+    const egress = from < 0 ? null : index.endpoint(from).ruleSet;
+    return (egress === null || this.isAllowed(egress, flow, flow.destination)) && (ingress === null || this.isAllowed(ingress, flow, null));
+  }
+
+  /** `opened`: the address that names may have opened, for egress; null for ingress. */
+  private isAllowed(ruleSet: number, flow: Flow, opened: string | null): boolean {
+    const { index } = this.options;
+    const peer = opened ?? flow.source;
+    const identities = index.identitiesOf(peer);
+    const { rules, openByDefault, limits } = index.snapshot.ruleSets[ruleSet];
+    const ports = [flow.port, flow.askedPort];
+    const covering = rules.filter((rule) => rule.dnsPatterns === null && coversPort(rule.ports, ports, flow.protocol));
+    if (covering.some((rule) => rule.deny === true && identities.some((identity) => selectsIdentity(rule, identity)))) return false;
+    if (opened === null && identities.every((identity) => identity === RESERVED_IDENTITY.host)) return true;
+    const scope = limits?.grantScope ?? this.options.scope;
+    const isByName = (rule: PolicyRule): boolean => opened !== null && rule.fqdns.length > 0 && this.isOpenFor(rule, scope, flow);
+    const allowing = covering.filter((rule) => rule.deny !== true);
+    const isOutside = identities.every((identity) => identity === RESERVED_IDENTITY.world || identity >= FIRST_CIDR_IDENTITY);
+    const isAllowed = identities.every((identity) => allowing.some((rule) => selectsIdentity(rule, identity))) || (isOutside && allowing.some(isByName));
+    return isAllowed || openByDefault === true;
+  }
+
+  private isOpenFor(rule: PolicyRule, scope: GrantScope, { source, destination }: Flow): boolean {
+    const group = fqdnGroup(rule.fqdns, scope);
+    const to = fieldOf(destination);
+    const set = fqdnSetName(group, to.length === 4 ? 4 : 6);
+    if (scope === 'node') return this.options.isOpen({ set, key: to });
+    const from = fieldOf(source);
+    const key = new Uint8Array(from.length + to.length);
+    key.set(from);
+    key.set(to, from.length);
+    return this.options.isOpen({ set, key });
+  }
+
+  private rowOf(address: string): number {
+    return this.options.index.endpointAt(wordsOfAddress(address), 0);
+  }
+}
+
+/** As a set's field: 4 or 16 bytes. */
+function fieldOf(address: string): Uint8Array {
+  const bytes = parseAddress(address)!;
+  return address.includes(':') ? bytes : bytes.slice(V4_AT);
+}
+
+/** ICMP has a type where others have a port. */
+export function isTyped(protocol: number): boolean {
+  return protocol === L4_PROTOCOL.icmp || protocol === L4_PROTOCOL.icmpv6;
+}

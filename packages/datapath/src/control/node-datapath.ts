@@ -1,0 +1,214 @@
+/**
+ * The datapath of one node, as a member has it: who may connect where, in the kernel.
+ *
+ * Both members follow links and keep what is open; the one that leads writes the tables, the redirect and what only one may write.
+ * Invariant: what is enforced is a function of the snapshot in force, of the links that are there, and of the cache; so a leader
+ * needs nothing from the one before it, and replaces what that left as a whole, in one transaction.
+ */
+import {
+  type ConnectionSource, type FqdnCache, type Log, type Mapping, PolicyIndex, type Place, type Settings, type Snapshot,
+} from '@tandem/core';
+import { ConntrackSource } from '../conntrack/index.js';
+import { LinkWatch } from '../links/index.js';
+import { LOG_GROUP, type Marks, marksFrom } from '../names.js';
+import { compileProgram, type Program } from '../program/index.js';
+import { Redirect } from '../redirect/index.js';
+import { dnsPorts } from './dns-ports.js';
+import { Judge } from './judge.js';
+import { Leadership } from './leadership.js';
+import { OpenAddresses } from './open-addresses.js';
+import { Programmer } from './programmer.js';
+
+export interface NodeDatapathOptions {
+  readonly settings: Settings;
+  readonly log: Log;
+  /** Where pods' addresses are seen has changed. */
+  readonly onSeen?: () => void;
+}
+
+export interface NodeDatapathSeams {
+  readonly cache: FqdnCache;
+  readonly onDiverted: (interfaceIndex: number) => void;
+  readonly onReopened: () => void;
+}
+
+/** Problems of one kind that are shown; the rest are counted. */
+const PROBLEMS_MAX = 20;
+
+export class NodeDatapath {
+  readonly opener = import.meta.resolve('../opener/index.js');
+  private readonly settings: Settings;
+  private readonly log: Log;
+  private readonly marks: Marks;
+  private readonly watch: LinkWatch;
+  private readonly redirect: Redirect;
+  private readonly programmer: Programmer;
+  private readonly conntrack = new ConntrackSource();
+  private leadership: Leadership | null = null;
+  private seams: NodeDatapathSeams | null = null;
+  private open: OpenAddresses | null = null;
+  private snapshot: Snapshot | null = null;
+  private index: PolicyIndex | null = null;
+  private openFailures = 0;
+  private cutCount = 0;
+  private isReprogramming = false;
+
+  /** @throws AppError UNAVAILABLE naming the privilege or kernel feature that is missing, and the remedy. */
+  static async start(options: NodeDatapathOptions): Promise<NodeDatapath> {
+    const marks = marksFrom(options.settings.packetMark);
+    const changed = { links: (): void => undefined, rules: (): void => undefined };
+    const watch = await LinkWatch.start({ log: options.log, onChange: () => { changed.links(); }, onRules: () => { changed.rules(); } });
+    try {
+      const redirect = await Redirect.prepare({ log: options.log, watch, marks, table: options.settings.routeTable, isTransparentUpstream: options.settings.clientAddressUpstream });
+      const datapath = new NodeDatapath(options, { marks, watch, redirect });
+      changed.links = () => {
+        options.onSeen?.();
+        datapath.reprogramSoon();
+      };
+      changed.rules = () => { datapath.reprogramSoon(); };
+      return datapath;
+    } catch (error) {
+      watch.close();
+      throw error;
+    }
+  }
+
+  private constructor({ settings, log }: NodeDatapathOptions, { marks, watch, redirect }: { marks: Marks; watch: LinkWatch; redirect: Redirect }) {
+    this.settings = settings;
+    this.log = log;
+    this.marks = marks;
+    this.watch = watch;
+    this.redirect = redirect;
+    this.programmer = new Programmer({
+      log,
+      open: () => this.open?.bySet() ?? new Map(),
+      onWritten: (program, isWhole) => { this.written(program, isWhole); },
+    });
+  }
+
+  get connections(): ConnectionSource {
+    return this.conntrack;
+  }
+
+  /** Where addresses are seen, for whoever pins endpoints to places. */
+  get places(): { readonly boot: string; readonly seen: { get(address: string): readonly Place[] | undefined } } {
+    return this.watch;
+  }
+
+  get problems(): readonly string[] {
+    const own = [
+      ...(this.programmer.problem === null ? [] : [`the tables of the datapath are behind the policy: ${this.programmer.problem}`]),
+      ...this.watch.problems(), ...this.redirect.problems(), ...this.conntrack.problems(),
+    ];
+    const shown = own.slice(0, PROBLEMS_MAX).map((problem) => `datapath: error: ${problem}`);
+    return own.length > PROBLEMS_MAX ? [...shown, `datapath: error: ${own.length - PROBLEMS_MAX} more`] : shown;
+  }
+
+  get counts() {
+    const { changes, failures, repairs } = this.programmer;
+    const ruleSets = new Set(this.snapshot?.ruleSets.flatMap(({ rules }, i) => (rules.some(({ dnsPatterns }) => dnsPatterns !== null) ? [i] : [])));
+    const redirected = this.snapshot?.endpoints.filter(({ ruleSet }) => ruleSet !== null && ruleSets.has(ruleSet)).length ?? 0;
+    return {
+      isLeader: this.leadership?.leads ?? false, changes, failures: failures + this.openFailures, repairs, open: this.open?.size ?? 0, cut: this.cutCount,
+      redirects: { udp: redirected, tcp: redirected },
+    };
+  }
+
+  attach(seams: NodeDatapathSeams): void {
+    this.seams = seams;
+    this.open = new OpenAddresses(this.settings, seams.cache, (errno, message) => {
+      this.openFailures++;
+      this.log.warn('addresses could not be opened or closed', { errno, reason: message });
+    });
+    this.leadership = new Leadership(this.settings.runDir, (leads) => { this.led(leads); });
+    this.leadership.look();
+  }
+
+  enforce(snapshot: Snapshot): void {
+    this.snapshot = snapshot;
+    this.index = null;
+    this.watch.setAddresses(snapshot.endpoints.flatMap(({ addresses }) => addresses));
+    this.conntrack.setEndpoints(snapshot.endpoints);
+    this.open?.setPolicy(snapshot);
+    this.reprogramSoon();
+  }
+
+  learned(mappings: readonly Mapping[]): void {
+    this.open?.learned(mappings);
+  }
+
+  taught(mappings: readonly Mapping[]): void {
+    this.open?.taught(mappings);
+  }
+
+  shrunk(): void {
+    void this.open?.refresh();
+  }
+
+  close(): void {
+    this.leadership?.close();
+    this.programmer.follow();
+    this.open?.close();
+    this.redirect.close();
+    this.watch.close();
+  }
+
+  private led(leads: boolean): void {
+    this.log.info(leads ? 'this member writes the datapath' : 'the other member writes the datapath');
+    if (leads) {
+      this.programmer.lead();
+      this.reprogramSoon();
+    } else {
+      this.programmer.follow();
+    }
+  }
+
+  /** Once for all that changes in one turn of the event loop. */
+  private reprogramSoon(): void {
+    if (this.isReprogramming) return;
+    this.isReprogramming = true;
+    setImmediate(() => {
+      this.reprogram().catch((error: unknown) => {
+        this.log.error('the datapath could not be brought up to date; it is tried again with the next change', { reason: String(error) });
+      });
+    });
+  }
+
+  private async reprogram(): Promise<void> {
+    const { snapshot } = this;
+    if (snapshot === null) {
+      this.isReprogramming = false;
+      return;
+    }
+    const standing = this.watch.standing(snapshot);
+    const isBridged = standing.endpoints.some(({ at }) => at?.some(({ mac }) => mac !== undefined) === true);
+    if (this.leadership?.leads === true) await this.redirect.want({ ports: dnsPorts(standing), isBridged });
+    const divert = this.redirect.divert();
+    if (divert !== null) this.seams?.onDiverted(divert.outer);
+    // What changed until now is in what is written; what changes from here on is written after it.
+    this.isReprogramming = false;
+    if (this.leadership?.leads !== true) return;
+    const { listen, grantScope, auditMode, podCidrs, clientAddressUpstream } = this.settings;
+    const at = (family: 4 | 6) => listen.find((one) => one.family === family) ?? null;
+    await this.programmer.want(compileProgram({
+      snapshot: standing, divert, nameOf: (index) => this.watch.nameOf(index), marks: this.marks, redirectTo: { v4: at(4), v6: at(6) },
+      grantScope, auditMode, logGroup: this.settings.enableHubble ? LOG_GROUP : null, podCidrs, isTransparentUpstream: clientAddressUpstream,
+    }));
+  }
+
+  private written(_program: Program, isWhole: boolean): void {
+    // Its sets came filled from here; what the data planes opened meanwhile may be missing.
+    if (isWhole) this.seams?.onReopened();
+    void this.open?.refresh();
+    void this.cut();
+  }
+
+  /** Connections that policy allows no more end. */
+  private async cut(): Promise<void> {
+    const { snapshot, open } = this;
+    if (snapshot === null || open === null) return;
+    this.index ??= PolicyIndex.build(snapshot, null);
+    const judge = new Judge({ index: this.index, scope: this.settings.grantScope, isOpen: (element) => open.has(element) });
+    this.cutCount += await this.conntrack.cut((flow) => judge.allows(flow), this.marks);
+  }
+}

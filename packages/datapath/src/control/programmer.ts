@@ -1,0 +1,112 @@
+/**
+ * Writes programs into the kernel, one transaction after another, and finds out when somebody else has changed them.
+ *
+ * Invariant: what is in the kernel is a whole program, the last one wanted or one before it; the first write of a leader, the one
+ * after a failure, and a repair replace everything, all others only what differs. A want that comes while one is written waits, and
+ * only the latest of them is written.
+ */
+import type { Log } from '@tandem/core';
+import { applyNft } from '../nft.js';
+import { changeText, wholeText } from '../program/index.js';
+import type { OpenElement, Program } from '../program/program.js';
+import { type Fingerprint, fingerprint, generation } from './table-watch.js';
+
+/** Between two looks at whether the tables are as they were written. */
+export const LOOK_MS = 100;
+const AGAIN_MS = 1000;
+
+export interface ProgrammerOptions {
+  readonly log: Log;
+  /** What is open now, by set. */
+  readonly open: () => ReadonlyMap<string, readonly OpenElement[]>;
+  /** The program is in the kernel; `isWhole`: its sets were made anew. */
+  readonly onWritten: (program: Program, isWhole: boolean) => void;
+}
+
+export class Programmer {
+  changes = 0;
+  failures = 0;
+  repairs = 0;
+  /** Why the last write failed; null: it did not. */
+  problem: string | null = null;
+  private readonly options: ProgrammerOptions;
+  private wanted: Program | null = null;
+  /** What the kernel has; null: that is not known. */
+  private written: Program | null = null;
+  private seen: { generation: number | null; fingerprint: Fingerprint } = { generation: null, fingerprint: null };
+  private isWriting = false;
+  private isLooking = false;
+  private timer: NodeJS.Timeout | null = null;
+
+  constructor(options: ProgrammerOptions) {
+    this.options = options;
+  }
+
+  /** From now on this member writes, and looks. */
+  lead(): void {
+    this.written = null;
+    this.timer ??= setInterval(() => void this.look(), LOOK_MS).unref();
+  }
+
+  /** Another writes. */
+  follow(): void {
+    this.wanted = null;
+    this.written = null;
+    if (this.timer !== null) clearInterval(this.timer);
+    this.timer = null;
+  }
+
+  /** Resolves when it is in the kernel, or was refused, or another was wanted before its turn came. */
+  async want(program: Program): Promise<void> {
+    this.wanted = program;
+    if (this.isWriting) return;
+    this.isWriting = true;
+    try {
+      while (this.wanted !== null && this.wanted !== this.written) await this.write(this.wanted);
+    } finally {
+      this.isWriting = false;
+    }
+  }
+
+  private async write(program: Program): Promise<void> {
+    const isWhole = this.written === null;
+    const text = this.written === null ? wholeText(program, this.options.open()) : changeText(this.written, program, this.options.open());
+    try {
+      await applyNft(text);
+    } catch (error) {
+      this.failures++;
+      this.problem = error instanceof Error ? error.message : String(error);
+      this.options.log.error('the datapath could not be written; it is tried again', { reason: this.problem });
+      this.written = null;
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS).unref());
+      return;
+    }
+    this.problem = null;
+    this.changes++;
+    this.written = program;
+    this.seen = { generation: await generation(), fingerprint: await fingerprint() };
+    this.options.onWritten(program, isWhole);
+  }
+
+  /** Has somebody else been here? */
+  private async look(): Promise<void> {
+    if (this.isWriting || this.isLooking || this.written === null) return;
+    this.isLooking = true;
+    try {
+      const now = await generation();
+      if (now === null || now === this.seen.generation) return;
+      const print = await fingerprint();
+      if (this.isWriting || print === null) return;
+      const isSame = print === this.seen.fingerprint;
+      this.seen = { generation: now, fingerprint: print };
+      if (isSame) return;
+      this.repairs++;
+      this.options.log.warn('somebody else changed the tables of the datapath: they are written anew');
+      const program = this.written;
+      this.written = null;
+      if (program !== null) await this.want(program);
+    } finally {
+      this.isLooking = false;
+    }
+  }
+}

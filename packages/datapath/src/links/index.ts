@@ -1,0 +1,1 @@
+export { LinkWatch } from './link-watch.js';

@@ -1,0 +1,63 @@
+/**
+ * Bridged pods. `table netdev tandem`: at its port, each packet's MAC and address are checked, and it is pulled out of the bridge: sent
+ * through a veth pair it arrives as routed traffic, where `table inet tandem` sees it, to whomever it goes and whatever
+ * bridge-nf-call-iptables says. `table bridge tandem`: what crosses the bridge from or to a pod of ours all the same is dropped.
+ *
+ * Invariant: no IP packet of a pinned port stays on the bridge, but for multicast and discovery.
+ * Trusted: the port can't be spoofed; MAC and address can, which is why both are held against the port.
+ */
+import { BRIDGE_TABLE, DIVERT, PORT_TABLE } from '../names.js';
+import { FAMILIES, WORDS, type Family } from './family.js';
+import { localSets, type NodePods } from './node.js';
+import type { PodPlace } from './pods.js';
+import { ChainStore, type SetSpec, type TableSpec } from './program.js';
+import { hex } from './rule-chains.js';
+
+const MULTICAST: Readonly<Record<Family, string>> = { 4: 'ip daddr { 224.0.0.0/4, 255.255.255.255 }', 6: 'ip6 daddr ff00::/8' };
+/** Neighbour and router discovery. */
+const DISCOVERY = 'icmpv6 type { 133-136 }';
+
+/** Both; none where no pod is bridged. */
+export function bridgeTables(pods: NodePods): readonly TableSpec[] {
+  const { divert } = pods.input;
+  const ports = new Map<number, PodPlace[]>();
+  for (const place of pods.places) if (place.port !== null) ports.set(place.port.interface, [...(ports.get(place.port.interface) ?? []), place]);
+  return divert === null || ports.size === 0 ? [] : [portTable(pods, ports, divert.outerMac), crossingTable(pods)];
+}
+
+function portTable(pods: NodePods, ports: ReadonlyMap<number, readonly PodPlace[]>, outerMac: string): TableSpec {
+  const { marks, nameOf } = pods.input;
+  const store = new ChainStore();
+  const own = hex(~marks.mask);
+  const pull = (mark: number): string => `meta mark set meta mark & ${own} | ${hex(mark)} ether daddr set ${outerMac} fwd to "${DIVERT.inner}"`;
+  const sets = new Map<string, SetSpec>(localSets(pods).filter(([name]) => name === 'local4'));
+  for (const [index, places] of ports) {
+    const device = nameOf(index);
+    // A link that is gone has no packets.
+    if (device === null) continue;
+    const known = (family: Family): string[] => places.filter((one) => one.family === family).map(({ port, address }) => `${port!.mac} . ${address}`);
+    const own4 = known(4);
+    store.hook(`port-${index}`, `ingress device "${device}" priority filter`, [
+      // Who says that he has another pod's address would get its packets.
+      ...(own4.length === 0 ? [] : [`arp saddr ether . arp saddr ip { ${own4.join(', ')} } accept`]),
+      'arp saddr ip @local4 drop',
+      ...FAMILIES.map((family) => `${MULTICAST[family]} accept`),
+      `${DISCOVERY} accept`,
+      ...FAMILIES.filter((family) => known(family).length > 0).map(
+        (family) => `ether saddr . ${WORDS[family].header} saddr { ${known(family).join(', ')} } ${pull(marks.attested)}`,
+      ),
+      `meta protocol { ip, ip6 } ${pull(marks.stranger)}`,
+    ]);
+  }
+  return { ...PORT_TABLE, limits: new Map(), sets, maps: new Map(), chains: store.chains };
+}
+
+function crossingTable(pods: NodePods): TableSpec {
+  const store = new ChainStore();
+  store.hook('crossing', 'forward priority filter - 1', [
+    ...FAMILIES.map((family) => `${MULTICAST[family]} accept`),
+    `${DISCOVERY} accept`,
+    ...FAMILIES.flatMap((family) => ['saddr', 'daddr'].map((field) => `${WORDS[family].header} ${field} @local${family} drop`)),
+  ]);
+  return { ...BRIDGE_TABLE, limits: new Map(), sets: new Map(localSets(pods)), maps: new Map(), chains: store.chains };
+}

@@ -1,0 +1,45 @@
+/** What enforces in the kernel who may connect where, as a member sees it. Host knows no datapath: the wire-up brings one. */
+import type { ConnectionSource, FqdnCache, Mapping, Snapshot } from '@tandem/core';
+
+/** What a member has for the one that enforces. */
+export interface EnforcementSeams {
+  readonly cache: FqdnCache;
+  /** Bridged pods' packets come in by this interface. */
+  readonly onDiverted: (interfaceIndex: number) => void;
+  /** Sets were made anew: what the data plane takes for open may not be. */
+  readonly onReopened: () => void;
+}
+
+export interface Enforcement {
+  readonly connections: ConnectionSource;
+  /** URL of the module that opens what the data plane learns (`OpenerModule`). */
+  readonly opener: string;
+  /** One line each, for `status`. */
+  readonly problems: readonly string[];
+  /** For metrics: this member writes the tables (1) or its peer does (0), and how often each thing happened. */
+  readonly counts: EnforcementCounts;
+  /** Called once, before all else. */
+  attach(seams: EnforcementSeams): void;
+  enforce(snapshot: Snapshot): void;
+  /** Our data plane learned these, and has opened them. */
+  learned(mappings: readonly Mapping[]): void;
+  /** These came to be known otherwise: from a peer, or a file. */
+  taught(mappings: readonly Mapping[]): void;
+  /** The cache was collected or cleaned: what it lets go of is to be closed. */
+  shrunk(): void;
+}
+
+export interface EnforcementCounts {
+  readonly isLeader: boolean;
+  /** Changes of the tables that were written, and those that the kernel refused. */
+  readonly changes: number;
+  readonly failures: number;
+  /** Times that somebody else's change was repaired. */
+  readonly repairs: number;
+  /** Elements of FQDN sets, as this member knows them. */
+  readonly open: number;
+  /** Connections that were ended because policy allows them no more. */
+  readonly cut: number;
+  /** Pods whose DNS is redirected, by protocol. */
+  readonly redirects: { readonly udp: number; readonly tcp: number };
+}
