@@ -6,11 +6,13 @@
  * needs nothing from the one before it, and replaces what that left as a whole, in one transaction.
  */
 import {
-  type ConnectionSource, type FqdnCache, type Log, type Mapping, PolicyIndex, type Place, type Settings, type Snapshot,
+  type ConnectionSource, type FqdnCache, type Log, type LoggedPacket, type Mapping, monoMs, PolicyIndex, type Place, type Settings, type Snapshot,
 } from '@tandem/core';
+import { bootTimeMs } from 'node-reuseport';
 import { ConntrackSource } from '../conntrack/index.js';
 import { LinkWatch } from '../links/index.js';
 import { LOG_GROUP, type Marks, marksFrom } from '../names.js';
+import { PacketLog } from '../packet-log/packet-log.js';
 import { compileProgram, type Program } from '../program/index.js';
 import { Redirect } from '../redirect/index.js';
 import { dnsPorts } from './dns-ports.js';
@@ -30,6 +32,8 @@ export interface NodeDatapathSeams {
   readonly cache: FqdnCache;
   readonly onDiverted: (interfaceIndex: number) => void;
   readonly onReopened: () => void;
+  readonly onPackets: (packets: readonly LoggedPacket[]) => void;
+  readonly onPacketsLost: (packets: number) => void;
 }
 
 /** Problems of one kind that are shown; the rest are counted. */
@@ -44,6 +48,8 @@ export class NodeDatapath {
   private readonly redirect: Redirect;
   private readonly programmer: Programmer;
   private readonly conntrack = new ConntrackSource();
+  /** Null: flows are off. */
+  private readonly packetLog: PacketLog | null;
   private leadership: Leadership | null = null;
   private seams: NodeDatapathSeams | null = null;
   private open: OpenAddresses | null = null;
@@ -79,6 +85,13 @@ export class NodeDatapath {
     this.marks = marks;
     this.watch = watch;
     this.redirect = redirect;
+    this.packetLog = !settings.enableHubble ? null : new PacketLog({
+      group: LOG_GROUP,
+      log,
+      nowMs: () => monoMs(bootTimeMs()),
+      onPackets: (packets) => this.seams?.onPackets(packets),
+      onLost: (packets) => this.seams?.onPacketsLost(packets),
+    });
     this.programmer = new Programmer({
       log,
       open: () => this.open?.bySet() ?? new Map(),
@@ -98,7 +111,7 @@ export class NodeDatapath {
   get problems(): readonly string[] {
     const own = [
       ...(this.programmer.problem === null ? [] : [`the tables of the datapath are behind the policy: ${this.programmer.problem}`]),
-      ...this.watch.problems(), ...this.redirect.problems(), ...this.conntrack.problems(),
+      ...[this.packetLog?.problem ?? []].flat(), ...this.watch.problems(), ...this.redirect.problems(), ...this.conntrack.problems(),
     ];
     const shown = own.slice(0, PROBLEMS_MAX).map((problem) => `datapath: error: ${problem}`);
     return own.length > PROBLEMS_MAX ? [...shown, `datapath: error: ${own.length - PROBLEMS_MAX} more`] : shown;
@@ -147,6 +160,7 @@ export class NodeDatapath {
 
   close(): void {
     this.leadership?.close();
+    this.packetLog?.stop();
     this.programmer.follow();
     this.open?.close();
     this.redirect.close();
@@ -156,9 +170,11 @@ export class NodeDatapath {
   private led(leads: boolean): void {
     this.log.info(leads ? 'this member writes the datapath' : 'the other member writes the datapath');
     if (leads) {
+      this.packetLog?.start();
       this.programmer.lead();
       this.reprogramSoon();
     } else {
+      this.packetLog?.stop();
       this.programmer.follow();
     }
   }

@@ -1,5 +1,5 @@
 /** What enforces in the kernel who may connect where, as a member sees it. Host knows no datapath: the wire-up brings one. */
-import type { ConnectionSource, FqdnCache, Mapping, Snapshot } from '@tandem/core';
+import type { ConnectionSource, FqdnCache, LoggedPacket, Mapping, Snapshot } from '@tandem/core';
 
 /** What a member has for the one that enforces. */
 export interface EnforcementSeams {
@@ -8,6 +8,9 @@ export interface EnforcementSeams {
   readonly onDiverted: (interfaceIndex: number) => void;
   /** Sets were made anew: what the data plane takes for open may not be. */
   readonly onReopened: () => void;
+  /** Denied and first allowed packets, and how many of them were lost. */
+  readonly onPackets: (packets: readonly LoggedPacket[]) => void;
+  readonly onPacketsLost: (packets: number) => void;
 }
 
 export interface Enforcement {

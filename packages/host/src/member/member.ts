@@ -156,6 +156,8 @@ export class Member {
         this.plane?.setDiverted(interfaceIndex);
       },
       onReopened: () => this.plane?.forgetMappings(),
+      onPackets: (packets) => { this.packets.logged(packets); },
+      onPacketsLost: (packets) => { this.packets.lost(packets); },
     });
     this.replica = new Replica(this.cache, this.incarnation);
     this.flows = new RingLog(options.settings.role, {
