@@ -4,7 +4,7 @@
  */
 import type { MonoMs } from '../base/seams.js';
 
-/** An endpoint has at least one connection with the address, whoever began it. */
+/** An endpoint has begun at least one connection with the address, which is not yet forgotten. */
 export interface LiveConnection {
   readonly endpointUid: string;
   /** Canonical presentation form. */
