@@ -4,6 +4,8 @@
  * Marks: four bits of the packet mark, and one of the connection mark, from `markBase` on (a power of two, `--packet-mark`).
  */
 
+import type { Role } from '@tandem/core';
+
 /** The nftables tables: policy and redirect, the guard that holds if that one is deleted, bridged frames, bridge ports. */
 export const TABLE = { family: 'inet', name: 'tandem' } as const;
 export const GUARD_TABLE = { family: 'inet', name: 'tandem-guard' } as const;
@@ -13,8 +15,8 @@ export const PORT_TABLE = { family: 'netdev', name: 'tandem' } as const;
 /** The veth pair that bridged pods' packets are pulled out by: they are sent to `inner` and arrive at `outer`. */
 export const DIVERT = { outer: 'tandem0', inner: 'tandem1' } as const;
 
-/** Of NFLOG: denied and first allowed packets. */
-export const LOG_GROUP = 1053;
+/** Of NFLOG: denied and first allowed packets. Each member's own, for the rules that it writes: one that hangs, and led before, keeps nothing from the other. */
+export const LOG_GROUP: Readonly<Record<Role, number>> = { 'agent': 1053, 'dns-proxy': 1054 };
 
 export interface Marks {
   /** DNS that goes to the proxy: routed by the redirect table. */

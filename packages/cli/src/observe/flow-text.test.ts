@@ -29,6 +29,10 @@ t.test('connections have the lines of Hubble\'s client', (t) => {
   t.equal(line({ ...syn, eventType: { type: 5 }, policyMatchType: 4, verdict: Verdict.AUDIT }), `${start} policy-verdict:all EGRESS AUDITED (TCP Flags: SYN)\n`);
   t.equal(line({ ...syn, eventType: { type: 4, subType: 3 }, verdict: Verdict.FORWARDED }), `${start} to-stack FORWARDED (TCP Flags: SYN)\n`);
   t.equal(line({ ...syn, eventType: { type: 1, subType: 181 }, verdict: Verdict.DROPPED }), `${start} Policy denied by denylist DROPPED (TCP Flags: SYN)\n`);
+  t.equal(
+    line({ ...syn, source: { identity: 0 }, eventType: { type: 1, subType: 132 }, verdict: Verdict.DROPPED, Summary: 'TCP Flags: SYN; IDENTITY_STALE' }),
+    'Nov  5 10:00:00.000: 10.0.0.7:41000 (unknown) -> cnn.example,www.cnn.example:443 (world) Invalid source ip DROPPED (TCP Flags: SYN; IDENTITY_STALE)\n',
+  );
   t.match(line({ ...syn, isReply: undefined, eventType: { type: 4 } }), ' (ID:300) <> ');
   t.match(line({}), 'N/A:  (unknown) <>  (unknown) UNKNOWN VERDICT_UNKNOWN ()\n');
   t.end();

@@ -10,8 +10,8 @@ export const PACKET_DIRECTIONS = ['egress', 'ingress'] as const;
 /** Seen from the local pod that was judged. */
 export type PacketDirection = (typeof PACKET_DIRECTIONS)[number];
 
-export const PACKET_VERDICTS = ['allowed', 'denied', 'stranger', 'audited'] as const;
-/** `stranger`: the address is a local pod's, and the packet came from elsewhere (IDENTITY_STALE). `audited`: denied, and audit mode let it pass. */
+export const PACKET_VERDICTS = ['allowed', 'denied', 'stranger', 'audited', 'audited-stranger'] as const;
+/** `stranger`: the address is a local pod's, and the packet came from elsewhere (IDENTITY_STALE). Both that are audited would have been refused, and audit mode let them pass. */
 export type PacketVerdict = (typeof PACKET_VERDICTS)[number];
 
 /** Characters of a rule set's key that the kernel's log repeats: its first ones. */

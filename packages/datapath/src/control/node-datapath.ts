@@ -86,7 +86,7 @@ export class NodeDatapath {
     this.watch = watch;
     this.redirect = redirect;
     this.packetLog = !settings.enableHubble ? null : new PacketLog({
-      group: LOG_GROUP,
+      group: LOG_GROUP[settings.role],
       log,
       nowMs: () => monoMs(bootTimeMs()),
       onPackets: (packets) => this.seams?.onPackets(packets),
@@ -208,7 +208,7 @@ export class NodeDatapath {
     const at = (family: 4 | 6) => listen.find((one) => one.family === family) ?? null;
     await this.programmer.want(compileProgram({
       snapshot: standing, divert, nameOf: (index) => this.watch.nameOf(index), marks: this.marks, redirectTo: { v4: at(4), v6: at(6) },
-      grantScope, auditMode, logGroup: this.settings.enableHubble ? LOG_GROUP : null, podCidrs, isTransparentUpstream: clientAddressUpstream,
+      grantScope, auditMode, logGroup: this.settings.enableHubble ? LOG_GROUP[this.settings.role] : null, podCidrs, isTransparentUpstream: clientAddressUpstream,
     }));
   }
 

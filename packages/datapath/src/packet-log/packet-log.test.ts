@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import t from 'tap';
 import { formatAddress, type Log, LOGGED_KEY_LENGTH, type LoggedPacket, monoMs } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
-import { enterOwnNamespace } from '../testing/namespace.js';
+import { enterOwnNamespace, ip, otherNamespace } from '../testing/namespace.js';
 import { PacketLog } from './packet-log.js';
 import { logPrefix } from './prefix.js';
 
@@ -99,6 +100,44 @@ t.test('packets come with what their rule says, and what is in them', async (t) 
   t.equal(v6.direction, 'egress');
   t.ok(reading.packets.every(({ atMs }) => atMs >= startedMs && atMs <= bootTimeMs()));
   t.equal(reading.lost, 0);
+});
+
+t.test('a forwarded packet says by which interface the pod is reached: where it came in, or where it leaves', async (t) => {
+  const reading = new Reading();
+  t.teardown(() => reading.log.stop());
+  const [client, server] = [await otherNamespace(), await otherNamespace()];
+  t.teardown(() => { client.close(); server.close(); });
+  for (const [name, pod, address, v6] of [['toclient', client, '10.9.1', 'fd09:1'], ['toserver', server, '10.9.2', 'fd09:2']] as const) {
+    ip(`link add ${name} type veth peer name eth0 netns ${String(pod.pid)}`);
+    ip(`addr add ${address}.1/24 dev ${name}`);
+    ip(`-6 addr add ${v6}::1/64 dev ${name} nodad`);
+    ip(`link set ${name} up`);
+    pod.ip(`addr add ${address}.2/24 dev eth0`);
+    pod.ip(`-6 addr add ${v6}::2/64 dev eth0 nodad`);
+    pod.ip('link set eth0 up');
+    pod.ip(`route add default via ${address}.1`);
+    pod.ip(`-6 route add default via ${v6}::1`);
+  }
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+  writeFileSync('/proc/sys/net/ipv6/conf/all/forwarding', '1');
+  nft(`table inet try {
+    chain through {
+      type filter hook forward priority 0
+      udp dport 7006 ${prefix({ direction: 'egress', verdict: 'allowed', ruleSet: KEY, rule: 1 })}
+      udp dport 7006 ${prefix({ direction: 'ingress', verdict: 'denied', ruleSet: KEY, rule: null })} drop
+    }
+  }
+  `);
+  const indexOf = (name: string): number => Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8'));
+  for (const to of ['10.9.2.2', 'fd09:2::2']) {
+    const script = `const s=require('dgram').createSocket('udp${to.includes(':') ? '6' : '4'}');s.send('x',7006,'${to}',()=>s.close())`;
+    client.exec(process.execPath, '-e', script);
+  }
+  await until('both, twice', () => reading.packets.length === 4);
+  t.same(reading.packets.map(({ direction, interfaceIndex, destination }) => [direction, interfaceIndex, formatAddress(destination)]), [
+    ['egress', indexOf('toclient'), '10.9.2.2'], ['ingress', indexOf('toserver'), '10.9.2.2'],
+    ['egress', indexOf('toclient'), 'fd09:2::2'], ['ingress', indexOf('toserver'), 'fd09:2::2'],
+  ]);
 });
 
 t.test('what comes faster than it is read is counted, packet by packet', async (t) => {

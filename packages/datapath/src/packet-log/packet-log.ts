@@ -2,8 +2,8 @@
  * Reads the kernel's packet log: the group that the datapath's rules log to, bound by one socket in a network namespace.
  *
  * Invariant: a bounded number of packets is handed over per turn of the event loop. What the kernel could not hand over is counted, by
- * the gap in its numbers: so late by one packet. Nothing is read unless it is bound; where another process has the group (a member that
- * hangs and led before), it is asked for again until that one is gone.
+ * the gap in its numbers: so late by one packet. Nothing is read unless it is bound; where another process has the group (a predecessor of
+ * this role, which is about to end), it is asked for again until that one is gone.
  * Does not know who should read it: who leads starts it.
  */
 import { type Log, type LoggedPacket, monoMs, type MonoMs } from '@tandem/core';

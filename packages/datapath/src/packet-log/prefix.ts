@@ -11,11 +11,11 @@ import { assert, LOGGED_KEY_LENGTH, type LoggedPacket, type PacketDirection, typ
 export type Logged = Pick<LoggedPacket, 'direction' | 'verdict' | 'ruleSet' | 'rule'>;
 
 const DIRECTION_LETTERS: Readonly<Record<PacketDirection, string>> = { egress: 'e', ingress: 'i' };
-const VERDICT_LETTERS: Readonly<Record<PacketVerdict, string>> = { allowed: 'a', denied: 'd', stranger: 's', audited: 'u' };
+const VERDICT_LETTERS: Readonly<Record<PacketVerdict, string>> = { allowed: 'a', denied: 'd', stranger: 's', audited: 'u', 'audited-stranger': 't' };
 const DIRECTIONS = byLetter(DIRECTION_LETTERS);
 const VERDICTS = byLetter(VERDICT_LETTERS);
 const KEY = new RegExp(`^[0-9a-f]{${LOGGED_KEY_LENGTH}}$`);
-const SHAPE = new RegExp(`^td ([ei]) ([adsu]) ([0-9a-f]{${LOGGED_KEY_LENGTH}}|-) ([0-9]{1,6}|-)$`);
+const SHAPE = new RegExp(`^td ([ei]) ([adsut]) ([0-9a-f]{${LOGGED_KEY_LENGTH}}|-) ([0-9]{1,6}|-)$`);
 
 /** For `log prefix`. `ruleSet`: a whole key will do. */
 export function logPrefix({ direction, verdict, ruleSet, rule }: Logged): string {

@@ -104,7 +104,7 @@ export class RuleChains {
   }
 
   #refuse(place: Place, verdict: PacketVerdict): string {
-    if (this.#settings.auditMode) return this.#store.add('audit', [this.#markText(), ...this.#logText(place, verdict === 'stranger' ? verdict : 'audited'), 'accept']);
+    if (this.#settings.auditMode) return this.#store.add('audit', [this.#markText(), ...this.#logText(place, verdict === 'stranger' ? 'audited-stranger' : 'audited'), 'accept']);
     return this.#store.add('deny', [...this.#logText(place, verdict), 'goto refuse']);
   }
 

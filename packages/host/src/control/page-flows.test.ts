@@ -73,6 +73,8 @@ t.test('filters are parts of pod, address and name, and a verdict', async (t) =>
   t.strictSame(await found({ pod: 'Demo/Web' }), ['u0']);
   t.strictSame(await found({ pod: '10.0.0.53' }), ['u0']);
   t.strictSame(await found({ name: 'api.PARTNER' }), ['u1']);
+  log.add(9, { destinationNames: ['www.cnn.example'], verdict: Verdict.FORWARDED });
+  t.strictSame(await found({ name: 'CNN.example' }), ['u9'], 'a connection by the name of its end');
   t.strictSame(await found({ verdict: 'AUDIT' }), ['u2']);
   t.strictSame(await found({ verdict: 'DROPPED', name: 'shop' }), []);
 });

@@ -15,7 +15,7 @@ export interface FlowSearch {
   readonly since: string;
   /** Part of `NAMESPACE/POD` or of the address at either end; empty: any. */
   readonly pod: string;
-  /** Part of the name that is asked for; empty: any. */
+  /** Part of the name that is asked for, or of a name of either end; empty: any. */
   readonly name: string;
   /** Empty: any. */
   readonly verdict: string;
@@ -113,9 +113,13 @@ function matcherOf({ pod, name, verdict }: FlowSearch): (flow: Flow) => boolean 
   const wantedVerdict = verdict === '' ? null : Verdict[verdict as keyof typeof Verdict];
   return (flow) => {
     if (wantedVerdict !== null && flow.verdict !== wantedVerdict) return false;
-    if (wantedName !== '' && !(flow.l7?.record?.$case === 'dns' && flow.l7.record.value.query.toLowerCase().includes(wantedName))) return false;
+    if (wantedName !== '' && !namesOf(flow).some((one) => one.toLowerCase().includes(wantedName))) return false;
     return wantedPod === '' || endsOf(flow).some((end) => end.includes(wantedPod));
   };
+}
+
+function namesOf({ l7, sourceNames, destinationNames }: Flow): readonly string[] {
+  return l7?.record?.$case === 'dns' ? [l7.record.value.query] : [...sourceNames, ...destinationNames];
 }
 
 function endsOf({ source, destination, IP }: Flow): readonly string[] {

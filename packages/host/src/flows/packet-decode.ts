@@ -33,7 +33,7 @@ export function decodePacket(record: PacketRecord, owner: RingOwner, context: De
 function judgedOf(record: PacketRecord, base: Flow): readonly Flow[] {
   const verdict = { ...base, eventType: { type: EVENT_TYPE_POLICY_VERDICT, subType: 0 }, policyMatchType: record.match };
   if (record.verdict === 'allowed') return [{ ...verdict, verdict: Verdict.FORWARDED }];
-  if (record.verdict === 'audited') return [{ ...verdict, verdict: Verdict.AUDIT }];
+  if (record.verdict !== 'denied') return [{ ...verdict, verdict: Verdict.AUDIT }];
   const reason = record.match === MATCH.none ? DropReason.POLICY_DENIED : DropReason.POLICY_DENY;
   return [{ ...verdict, verdict: Verdict.DROPPED, dropReason: reason, dropReasonDesc: reason }, dropOf(base, reason)];
 }
@@ -47,7 +47,7 @@ function baseOf(record: PacketRecord, owner: RingOwner, context: DecodeContext):
   const [source, destination] = [formatAddress(record.bytes, record.sourceAt), formatAddress(record.bytes, record.destinationAt)];
   const [from, to] = [directory.at(source), directory.at(destination)];
   const isEgress = record.direction === 'egress';
-  const isStale = record.verdict === 'stranger';
+  const isStale = isStranger(record);
   const summary = packetSummary(record);
   return {
     ...BLANK_FLOW,
@@ -71,9 +71,13 @@ function baseOf(record: PacketRecord, owner: RingOwner, context: DecodeContext):
   };
 }
 
+function isStranger({ verdict }: PacketRecord): boolean {
+  return verdict === 'stranger' || verdict === 'audited-stranger';
+}
+
 /** The pod that was judged. */
 function judgedEnd(record: PacketRecord, at: AddressInfo, { directory }: DecodeContext): Endpoint {
-  if (record.verdict === 'stranger') return NOBODY;
+  if (isStranger(record)) return NOBODY;
   return directory.endpoint(record.endpointId) ?? at.endpoint;
 }
 

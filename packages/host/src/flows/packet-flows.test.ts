@@ -107,6 +107,9 @@ t.test('a stranger with a pod\'s address is nobody, and IDENTITY_STALE', (t) => 
   });
   const [into] = flowsOf({ verdict: 'stranger', direction: 'ingress', source: '10.0.1.53', destination: '10.0.0.7' });
   t.match(into, { source: { identity: 301 }, destination: { ID: 0, identity: 0, podName: '' } });
+  const [audited, ...none] = flowsOf({ verdict: 'audited-stranger' });
+  t.same(none, []);
+  t.match(audited, { verdict: Verdict.AUDIT, eventType: { type: 5 }, dropReasonDesc: 0, policyLog: ['IDENTITY_STALE'], source: { ID: 0, podName: '' } }, 'also where audit mode lets it pass');
   t.end();
 });
 
@@ -182,7 +185,7 @@ t.test('every packet is counted by direction and verdict, with a ring and withou
   packets.flows.logged([packetOf(), packetOf(), packetOf({ direction: 'ingress', verdict: 'stranger' })]);
   packets.flows.lost(3);
   const counts = packets.flows.counts();
-  t.equal(counts.length, 8);
+  t.equal(counts.length, 10);
   t.same(counts.filter(({ count }) => count > 0), [{ direction: 'egress', verdict: 'denied', count: 2 }, { direction: 'ingress', verdict: 'stranger', count: 1 }]);
   t.equal(packets.flows.lostCount, 3);
   t.end();

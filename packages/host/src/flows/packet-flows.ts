@@ -64,7 +64,8 @@ export class PacketFlows {
     const { directory, names } = this.options;
     const isEgress = packet.direction === 'egress';
     const [own, other] = isEgress ? [packet.source, packet.destination] : [packet.destination, packet.source];
-    const pod = packet.verdict === 'stranger' ? null : directory.podAt(formatAddress(own));
+    const isStranger = packet.verdict === 'stranger' || packet.verdict === 'audited-stranger';
+    const pod = isStranger ? null : directory.podAt(formatAddress(own));
     if (pod === null) return { endpointId: 0, ...ruleOf(packet, null), revision: 0, names: [], bootedAtMs };
     const judged = packet.ruleSet === null ? null : directory.rulesOf(pod.id, packet.direction, packet.ruleSet);
     return {

@@ -19,7 +19,7 @@ export const FLOW_METRICS: readonly MetricRow<HasMember>[] = [
   {
     name: 'tandem_datapath_packets_total', type: 'counter',
     help: 'Packets that the datapath logged, and this member read while it led: first ones of allowed connections, and those that were turned away, as far as the log\'s rate allows.',
-    labels: { direction: 'egress or ingress', verdict: 'allowed, denied, stranger (IDENTITY_STALE) or audited' },
+    labels: { direction: 'egress or ingress', verdict: 'allowed, denied, stranger (IDENTITY_STALE), audited or audited-stranger' },
     read: ({ member: { packets } }) => packets.counts().map(({ direction, verdict, count }) => ({ labels: { direction, verdict }, value: count })),
   },
   {

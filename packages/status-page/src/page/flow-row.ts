@@ -18,6 +18,12 @@ export interface FlowJson {
   readonly verdict?: string;
   readonly drop_reason_desc?: string;
   readonly is_reply?: boolean;
+  /** `L7`, or `L3_L4` for a connection. */
+  readonly Type?: string;
+  readonly event_type?: { readonly type?: number };
+  readonly source_names?: readonly string[];
+  readonly destination_names?: readonly string[];
+  readonly policy_log?: readonly string[];
   readonly IP?: { readonly source?: string; readonly destination?: string };
   readonly l4?: Readonly<Record<string, { readonly source_port?: number; readonly destination_port?: number }>>;
   readonly source?: FlowEnd;
@@ -54,7 +60,7 @@ export interface FlowRow {
   readonly types: string;
   readonly verdict: string;
   readonly level: Level;
-  /** Of a query that was refused: why. */
+  /** Of a query or a connection that was refused: why. */
   readonly answer: string;
   readonly latency: string;
 }
@@ -62,28 +68,48 @@ export interface FlowRow {
 const NAME_CHARACTERS_MAX = 255;
 const IPS_SHOWN_MAX = 4;
 const NS_PER_MS = 1e6;
+/** Cilium's monitor API. */
+const EVENT_TYPE_DROP = 1;
 const RCODES: Readonly<Record<number, string>> = { 0: 'NOERROR', 1: 'FORMERR', 2: 'SERVFAIL', 3: 'NXDOMAIN', 4: 'NOTIMP', 5: 'REFUSED' };
 const LEVELS: Readonly<Record<string, Level>> = { FORWARDED: 'good', DROPPED: 'bad', ERROR: 'bad', AUDIT: 'warn' };
 
 export function flowRow(flow: FlowJson): FlowRow {
+  return flow.Type === 'L3_L4' ? connectionRow(flow) : queryRow(flow);
+}
+
+function connectionRow(flow: FlowJson): FlowRow {
+  const [from, to] = [end(flow, 'source'), end(flow, 'destination')];
+  const names = [...(flow.source_names ?? []), ...(flow.destination_names ?? [])];
+  const kind = flow.event_type?.type === EVENT_TYPE_DROP ? 'drop' : 'connection';
+  return {
+    ...commonOf(flow), uuid: flow.uuid ?? `${flow.time ?? ''}/${from}/${to}/${kind}`, from, to, kind,
+    name: text(names.join(', ')),
+    types: Object.keys(flow.l4 ?? {}).join(','),
+    answer: text((flow.policy_log ?? [])[0] ?? flow.drop_reason_desc ?? ''),
+    latency: '',
+  };
+}
+
+function commonOf(flow: FlowJson): Pick<FlowRow, 'time' | 'clock' | 'verdict' | 'level'> {
+  const verdict = flow.verdict ?? '';
+  return { time: flow.time ?? '', clock: flow.time === undefined ? '' : clockText(Date.parse(flow.time), true), verdict, level: LEVELS[verdict] ?? 'warn' };
+}
+
+function queryRow(flow: FlowJson): FlowRow {
   const { l7 } = flow;
   const dns = l7?.dns;
   const isReply = flow.is_reply === true || l7?.type === 'RESPONSE';
   // A reply goes from the server to the client; both kinds of row read alike when the client stands first.
   const [client, server] = isReply ? [end(flow, 'destination'), end(flow, 'source')] : [end(flow, 'source'), end(flow, 'destination')];
-  const verdict = flow.verdict ?? '';
   const latencyNs = Number(l7?.latency_ns ?? 0);
   return {
+    ...commonOf(flow),
     uuid: flow.uuid ?? `${flow.time ?? ''}/${client}/${dns?.query ?? ''}/${String(isReply)}`,
-    time: flow.time ?? '',
-    clock: flow.time === undefined ? '' : clockText(Date.parse(flow.time), true),
     from: client,
     to: server,
     kind: isReply ? 'answer' : 'query',
     name: text(dns?.query ?? ''),
     types: (dns?.qtypes ?? []).join(','),
-    verdict,
-    level: LEVELS[verdict] ?? 'warn',
     answer: isReply ? answerText(dns ?? {}) : (flow.drop_reason_desc ?? ''),
     latency: latencyNs > 0 ? millisecondsText(latencyNs / NS_PER_MS) : '',
   };
