@@ -170,7 +170,7 @@ function readOne(row: SettingRow, text: string): Value {
       return text.includes('/') ? (parsePrefix(text)?.cidr ?? null) : null;
     case 'mark': {
       const mark = /^(0x[0-9a-f]{1,8}|[0-9]{1,10})$/i.test(text) ? Number(text) : 0;
-      return mark > 0 && mark <= PACKET_MARK_MAX && Number.isInteger(Math.log2(mark)) ? mark : null;
+      return mark > 0 && mark <= PACKET_MARK_MAX && (mark & (mark - 1)) === 0 ? mark : null;
     }
     case 'text':
     case 'files':
