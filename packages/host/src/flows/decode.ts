@@ -9,7 +9,7 @@
 import { DENY, formatAddress, OUTCOME, type Outcome, type Role } from '@tandem/core';
 import { AnswerView, nameToString, scanAnswer, TYPE } from '@tandem/dns';
 import { type DNS, DropReason, type Flow, FlowType, IPVersion, L7FlowType, type Layer4, TrafficDirection, Verdict } from '@tandem/proto';
-import type { FlowDirectory } from './directory.js';
+import { type FlowDirectory, NOBODY } from './directory.js';
 import type { ObservedFlow } from './flow-log.js';
 import { type FlowRecord, MESSAGE_AT } from './flow-record.js';
 import { BLANK_FLOW, observed, uuidOf } from './observed-flow.js';
@@ -96,7 +96,8 @@ function baseOf(record: FlowRecord, owner: RingOwner, { directory, nodeName }: D
     ...BLANK_FLOW,
     IP: { source: client, destination: server, ipVersion: isV4(record) ? IPVersion.IPv4 : IPVersion.IPv6, encrypted: false, sourceXlated: '' },
     l4: layer4(record.isTcp, record.clientPort, record.serverPort),
-    source: directory.endpoint(record.endpointId) ?? from.endpoint,
+    // The pod that has the address is not who sent this.
+    source: record.outcome === OUTCOME.identityStale ? NOBODY : (directory.endpoint(record.endpointId) ?? from.endpoint),
     destination: to.endpoint,
     Type: FlowType.L7,
     nodeName,

@@ -24,6 +24,11 @@ const CLUSTER_NAME = 'default';
 const REVISION_MODULUS = 2 ** 32;
 const PORT_MAX = 65535;
 
+/** Whose packet or query is not known. */
+export const NOBODY: Endpoint = {
+  ID: 0, identity: RESERVED_IDENTITY.unknown, namespace: '', labels: ['reserved:unknown'], podName: '', workloads: [], clusterName: '',
+};
+
 /** What an address is, as a flow shows it. */
 export interface AddressInfo {
   readonly endpoint: Endpoint;

@@ -6,10 +6,10 @@
  * reason), and its end is shown as nobody: never as the pod that it claims to be.
  * Does not know where records come from.
  */
-import { DENY, formatAddress, RESERVED_IDENTITY } from '@tandem/core';
+import { DENY, formatAddress } from '@tandem/core';
 import { DropReason, type Endpoint, type Flow, FlowType, IPVersion, TrafficDirection, Verdict } from '@tandem/proto';
 import type { DecodeContext, RingOwner } from './decode.js';
-import type { AddressInfo } from './directory.js';
+import { type AddressInfo, NOBODY } from './directory.js';
 import type { ObservedFlow } from './flow-log.js';
 import { BLANK_FLOW, observed, uuidOf } from './observed-flow.js';
 import { MATCH, type PacketRecord } from './packet-record.js';
@@ -19,9 +19,6 @@ import { layer4Of, packetSummary } from './packet-text.js';
 const EVENT_TYPE_DROP = 1;
 const EVENT_TYPE_POLICY_VERDICT = 5;
 const IDENTITY_STALE = 'IDENTITY_STALE';
-const NOBODY: Endpoint = {
-  ID: 0, identity: RESERVED_IDENTITY.unknown, namespace: '', labels: ['reserved:unknown'], podName: '', workloads: [], clusterName: '',
-};
 
 export function decodePacket(record: PacketRecord, owner: RingOwner, context: DecodeContext): readonly ObservedFlow[] {
   const base = baseOf(record, owner, context);

@@ -1,0 +1,82 @@
+/** The judge of living connections against core's trace of new ones: two readings of the same rules. */
+import fc from 'fast-check';
+import t from 'tap';
+import { L4_PROTOCOL, parseAddress, PolicyIndex, type PolicyRule, type Snapshot, traceConnection } from '@tandem/core';
+import { Judge } from './judge.js';
+
+const ORIGIN = { kind: 'CiliumNetworkPolicy', namespace: 'n', name: 'p', path: 'spec' } as const;
+const PODS = ['10.0.0.1', '10.0.0.2', '10.0.0.3'];
+const OUTSIDE = ['192.0.2.1', '192.0.2.9', '198.51.100.7'];
+const NAME = 'a.example.com.';
+const IDENTITIES = [256, 257, 258, 2, 1, 0x100_0000];
+
+const rule: fc.Arbitrary<PolicyRule> = fc.record({
+  identities: fc.option(fc.uniqueArray(fc.constantFrom(...IDENTITIES)).map((list) => [...list].sort((a, b) => a - b))),
+  isNamed: fc.boolean(),
+  ports: fc.array(fc.record({ first: fc.constantFrom(80, 443), last: fc.constantFrom(443, 500), protocol: fc.constantFrom(null, L4_PROTOCOL.tcp) }), { maxLength: 1 }),
+  isDeny: fc.boolean(),
+}).map(({ identities, isNamed, ports, isDeny }): PolicyRule => ({
+  identities: isNamed ? [] : identities,
+  fqdns: isNamed ? [{ matchName: null, matchPattern: '*.example.com.' }] : [],
+  ports,
+  dnsPatterns: null,
+  ...(isDeny && !isNamed ? { deny: true as const } : {}),
+  origin: ORIGIN,
+}));
+
+const ruleSet = fc.record({ rules: fc.array(rule, { maxLength: 4 }), isOpen: fc.boolean() });
+
+function snapshotOf(sets: readonly { rules: readonly PolicyRule[]; isOpen: boolean }[]): Snapshot {
+  return {
+    revision: 1, hash: '0', nodeName: 'node',
+    endpoints: PODS.map((address, i) => ({
+      id: i + 1, uid: `u${i}`, namespace: 'n', pod: `p${i}`, identity: 256 + i, addresses: [address], ruleSet: i === 2 ? null : i, ...(i === 1 ? { ingressRuleSet: 2 } : {}),
+    })),
+    identities: PODS.map((address, i) => ({ identity: 256 + i, labels: [`k8s:i=${i}`], addresses: [address] })),
+    cidrs: [{ identity: 0x100_0000, cidr: '192.0.2.0/24' }],
+    services: [], fqdnSelectors: [], policies: [],
+    ruleSets: sets.map(({ rules, isOpen }, i) => ({ key: `${i}`, rules, ...(isOpen ? { openByDefault: true as const } : {}) })),
+  };
+}
+
+t.test('a connection may go on exactly where a new one may begin', (t) => {
+  fc.assert(fc.property(
+    fc.tuple(ruleSet, ruleSet, ruleSet), fc.constantFrom(...PODS), fc.constantFrom(...PODS, ...OUTSIDE), fc.constantFrom(80, 443, 8080), fc.boolean(), fc.constantFrom(L4_PROTOCOL.tcp, L4_PROTOCOL.udp),
+    (sets, source, destination, port, isOpen, protocol) => {
+      const index = PolicyIndex.build(snapshotOf(sets), null);
+      const key = parseAddress(destination)!.slice(12).join();
+      const judge = new Judge({ index, scope: 'node', isOpen: (element) => isOpen && element.key.join() === key });
+      const trace = traceConnection(index, { from: source, to: destination, port, protocol, name: isOpen ? NAME : null });
+      return judge.allows({ source, destination, protocol, port, askedPort: port }) === (trace.verdict === 'allowed');
+    },
+  ), { numRuns: 3000 });
+  t.pass('3000 policies and connections');
+  t.end();
+});
+
+t.test('the port that was asked for counts as well as the one behind it', (t) => {
+  const rules: PolicyRule[] = [{ identities: null, fqdns: [], ports: [{ first: 80, last: 80, protocol: null }], dnsPatterns: null, origin: ORIGIN }];
+  const index = PolicyIndex.build(snapshotOf([{ rules, isOpen: false }, { rules: [], isOpen: true }, { rules: [], isOpen: true }]), null);
+  const judge = new Judge({ index, scope: 'node', isOpen: () => false });
+  const flow = { source: '10.0.0.1', destination: '192.0.2.1', protocol: L4_PROTOCOL.tcp, port: 8080 };
+  t.ok(judge.allows({ ...flow, askedPort: 80 }));
+  t.notOk(judge.allows({ ...flow, askedPort: 8080 }));
+  t.end();
+});
+
+t.test('what a rule says of names that may be asked keeps no connection alive: that traffic goes to the proxy', (t) => {
+  const rules: PolicyRule[] = [{ identities: null, fqdns: [], ports: [], dnsPatterns: [{ matchName: null, matchPattern: '*' }], origin: ORIGIN }];
+  const index = PolicyIndex.build(snapshotOf([{ rules, isOpen: false }, { rules, isOpen: false }, { rules, isOpen: false }]), null);
+  const judge = new Judge({ index, scope: 'node', isOpen: () => true });
+  t.notOk(judge.allows({ source: '10.0.0.1', destination: '192.0.2.1', protocol: L4_PROTOCOL.udp, port: 53, askedPort: 53 }));
+  t.end();
+});
+
+t.test('with grant scope endpoint an address is open for its pod alone', (t) => {
+  const rules: PolicyRule[] = [{ identities: [], fqdns: [{ matchName: NAME, matchPattern: null }], ports: [], dnsPatterns: null, origin: ORIGIN }];
+  const index = PolicyIndex.build(snapshotOf([{ rules, isOpen: false }, { rules, isOpen: false }, { rules: [], isOpen: true }]), null);
+  const judge = new Judge({ index, scope: 'endpoint', isOpen: ({ key }) => key.join() === '10,0,0,1,192,0,2,1' });
+  t.ok(judge.allows({ source: '10.0.0.1', destination: '192.0.2.1', protocol: 6, port: 1, askedPort: 1 }));
+  t.notOk(judge.allows({ source: '10.0.0.2', destination: '192.0.2.1', protocol: 6, port: 1, askedPort: 1 }));
+  t.end();
+});
