@@ -28,7 +28,7 @@ export async function inheritedAddress(stage: Stage): Promise<void> {
   await sourceIsBack(stage);
   await hundredTries(stage);
   stage.tell.step('What the DNS servers say');
-  stage.tell.expect('no query of a pod came to a DNS server from the pod itself', stage.nothingPast(['client-v2']));
+  stage.tell.expect('no query of a pod came to a DNS server from the pod itself', stage.nothingPast(stage.address(podAddress(CLIENT_V2))));
 }
 
 function serverAt(stage: Stage, version: Version): string {

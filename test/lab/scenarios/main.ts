@@ -6,11 +6,12 @@ import type { Told } from './telling.js';
 
 const USAGE = 64;
 const UNAVAILABLE = 69;
-const HELP = `usage: npm run scenario -- NUMBER [--set veth|bridge] [--nf-call 0|1] [--family 4|6] [--keep]
+const HELP = `usage: npm run scenario -- NUMBER [--set veth|bridge] [--nf-call 0|1] [--family 4|6] [--name N] [--keep]
 
 ${Object.entries(SCENARIOS).map(([number, { title }]) => `  ${number}  ${title}`).join('\n')}
 
-  --keep   leave the lab as it is at the end (npm run lab -- status; down --name scenarioN)
+  --name N  of its lab (default: one of its own)
+  --keep    leave the lab as it is at the end: npm run lab -- status, exec, down
 `;
 
 const isColoured = process.stdout.isTTY && process.env.NO_COLOR === undefined;
@@ -36,7 +37,7 @@ function print(told: Told): void {
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { set: { type: 'string', default: 'veth' }, 'nf-call': { type: 'string', default: '1' }, family: { type: 'string', default: '4' }, keep: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+    options: { set: { type: 'string', default: 'veth' }, 'nf-call': { type: 'string', default: '1' }, family: { type: 'string', default: '4' }, keep: { type: 'boolean', default: false }, name: { type: 'string' }, help: { type: 'boolean', default: false } },
   });
   const [number] = positionals;
   const isUsed = positionals.length === 1 && Object.hasOwn(SCENARIOS, number) && ['veth', 'bridge'].includes(values.set) && ['0', '1'].includes(values['nf-call']) && ['4', '6'].includes(values.family);
@@ -50,9 +51,10 @@ async function main(): Promise<number> {
   }
   let failed = 0;
   let passed = 0;
-  process.stdout.write(`${paint(1, SCENARIOS[number].title)}: ${values.set}${values.set === 'bridge' ? `, bridge-nf-call-iptables ${values['nf-call']}` : ''}, IPv${values.family}\n`);
+  const name = values.name ?? `scenario${number}x${String(process.pid)}`;
+  process.stdout.write(`${paint(1, SCENARIOS[number].title)}: ${values.set}${values.set === 'bridge' ? `, bridge-nf-call-iptables ${values['nf-call']}` : ''}, IPv${values.family}; lab ${name}\n`);
   await runScenario(number, {
-    name: `scenario${number}`, isKept: values.keep, how: { wiring: values.set as Wiring, nfCall: values['nf-call'] === '1' ? 1 : 0, family: Number(values.family) as Family },
+    name, isKept: values.keep, how: { wiring: values.set as Wiring, nfCall: values['nf-call'] === '1' ? 1 : 0, family: Number(values.family) as Family },
   }, (told) => {
     print(told);
     if (told.kind === 'saw') {

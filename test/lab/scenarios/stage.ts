@@ -158,9 +158,9 @@ export class Stage {
     }
   }
 
-  /** Every name was asked for by the node itself: nothing went past it. `names` are judged without their last dot. */
-  nothingPast(pods: readonly string[]): Finding {
-    const addresses = new Set(pods.map((pod) => this.lab.addressOf(pod)));
+  /** Every question came to the DNS servers from the node, none from these addresses themselves: nothing went past it. */
+  nothingPast(...of: string[]): Finding {
+    const addresses = new Set(of);
     const past = this.lab.seenQueries().filter(({ from }) => addresses.has(from));
     return { seen: past.length === 0 ? 'none' : past.map(({ from, name, type }) => `${from} asked ${name} ${type}`).slice(0, 5).join(', '), isSo: past.length === 0 };
   }

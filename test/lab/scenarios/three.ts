@@ -116,7 +116,7 @@ async function bothKilled(stage: Stage, here: Tandem): Promise<void> {
     const queries = lab.seenQueries().length;
     for (const more of [[], ['+tcp']]) await stage.answers(CRAWLER, 'google.com', 'none', more);
     tell.expect('no query reached a DNS server', finding(`${String(lab.seenQueries().length - queries)} more than before`, lab.seenQueries().length === queries));
-    tell.expect('and none ever came from the pod itself', stage.nothingPast([CRAWLER]));
+    tell.expect('and none ever came from the pod itself', stage.nothingPast(lab.addressOf(CRAWLER)));
     const count = alive();
     await tell.expectSoon('the open connection lives', SOON_MS, () => Promise.resolve(finding(`${String(alive())} answers`, alive() > count + 2)));
     await stage.worksAt(CRAWLER, 'cilium.io', cilium);

@@ -36,6 +36,11 @@ function program(name: 'udp-load' | 'tcp-load' | 'upstream'): string {
   return compiled(join(repositoryRoot, `chaos/native/${name}.cc`), join(repositoryRoot, `chaos/dist/native/${name}`));
 }
 
+/** Path of the load program for a protocol; see its source for its options. */
+export function loadProgram(protocol: 'udp' | 'tcp'): string {
+  return program(`${protocol}-load`);
+}
+
 /** The server behind the Service slow-dns, of the lab's family; ends with this process or the lab. */
 export async function startSlowServer(lab: Lab): Promise<Child> {
   const child = lab.spawn(SLOW_DNS_POD, [program('upstream'), '--listen', formatServer({ address: lab.addressOf(SLOW_DNS_POD), port: DNS_TARGET_PORT }), '--delay-ms', String(SERVER_DELAY_MS)]);
@@ -58,7 +63,7 @@ export class Load {
     const args = {
       server: formatServer({ address: lab.address(SLOW_DNS.address), port: DNS_PORT }), bind: lab.addressOf(pod), rate, seconds, names, ...(protocol === 'udp' ? { clients: 200 } : {}),
     };
-    const child = lab.spawn(pod, [program(`${protocol}-load`), ...Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)])]);
+    const child = lab.spawn(pod, [loadProgram(protocol), ...Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)])]);
     await until('the load to start', START_DEADLINE_MS, () => {
       if (child.exit !== null) throw new Error(`the load ended: ${child.output}`);
       return /^started (\d+)$/m.exec(child.standardOutput);

@@ -3,6 +3,7 @@
  * would. What they say goes to files in the lab's folder; they outlive this process and end with the lab.
  */
 import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
@@ -51,7 +52,7 @@ export class Tandem {
   }
 
   /** Starts it and returns; its process ends with the node's namespace. */
-  launch(role: Role, flags: readonly string[] = []): void {
+  launch(role: Role, flags: readonly string[] = []): ChildProcess {
     const folder = this.#lab.folderOf(`node${String(this.node)}`);
     mkdirSync(folder, { recursive: true });
     const log = openSync(join(folder, `${role}.log`), 'a');
@@ -62,6 +63,7 @@ export class Tandem {
         ...(role === 'agent' ? ['--manifests', this.#lab.manifestsDir(this.node)] : []), ...flags,
       ], { stdio: ['ignore', log, log], detached: true });
       child.unref();
+      return child;
     } finally {
       closeSync(log);
     }
