@@ -47,7 +47,7 @@ t.test('a connection may go on exactly where a new one may begin', (t) => {
       const key = parseAddress(destination)!.slice(12).join();
       const judge = new Judge({ index, scope: 'node', isOpen: (element) => isOpen && element.key.join() === key });
       const trace = traceConnection(index, { from: source, to: destination, port, protocol, name: isOpen ? NAME : null });
-      return judge.allows({ source, destination, protocol, port, askedPort: port }) === (trace.verdict === 'allowed');
+      return judge.allows({ source, backend: destination, protocol, backendPort: port, destinationPort: port, icmpType: null }) === (trace.verdict === 'allowed');
     },
   ), { numRuns: 3000 });
   t.pass('3000 policies and connections');
@@ -58,9 +58,9 @@ t.test('the port that was asked for counts as well as the one behind it', (t) =>
   const rules: PolicyRule[] = [{ identities: null, fqdns: [], ports: [{ first: 80, last: 80, protocol: null }], dnsPatterns: null, origin: ORIGIN }];
   const index = PolicyIndex.build(snapshotOf([{ rules, isOpen: false }, { rules: [], isOpen: true }, { rules: [], isOpen: true }]), null);
   const judge = new Judge({ index, scope: 'node', isOpen: () => false });
-  const flow = { source: '10.0.0.1', destination: '192.0.2.1', protocol: L4_PROTOCOL.tcp, port: 8080 };
-  t.ok(judge.allows({ ...flow, askedPort: 80 }));
-  t.notOk(judge.allows({ ...flow, askedPort: 8080 }));
+  const flow = { source: '10.0.0.1', backend: '192.0.2.1', protocol: L4_PROTOCOL.tcp, backendPort: 8080, icmpType: null };
+  t.ok(judge.allows({ ...flow, destinationPort: 80 }));
+  t.notOk(judge.allows({ ...flow, destinationPort: 8080 }));
   t.end();
 });
 
@@ -68,7 +68,7 @@ t.test('what a rule says of names that may be asked keeps no connection alive: t
   const rules: PolicyRule[] = [{ identities: null, fqdns: [], ports: [], dnsPatterns: [{ matchName: null, matchPattern: '*' }], origin: ORIGIN }];
   const index = PolicyIndex.build(snapshotOf([{ rules, isOpen: false }, { rules, isOpen: false }, { rules, isOpen: false }]), null);
   const judge = new Judge({ index, scope: 'node', isOpen: () => true });
-  t.notOk(judge.allows({ source: '10.0.0.1', destination: '192.0.2.1', protocol: L4_PROTOCOL.udp, port: 53, askedPort: 53 }));
+  t.notOk(judge.allows({ source: '10.0.0.1', backend: '192.0.2.1', protocol: L4_PROTOCOL.udp, backendPort: 53, destinationPort: 53, icmpType: null }));
   t.end();
 });
 
@@ -76,7 +76,7 @@ t.test('with grant scope endpoint an address is open for its pod alone', (t) => 
   const rules: PolicyRule[] = [{ identities: [], fqdns: [{ matchName: NAME, matchPattern: null }], ports: [], dnsPatterns: null, origin: ORIGIN }];
   const index = PolicyIndex.build(snapshotOf([{ rules, isOpen: false }, { rules, isOpen: false }, { rules: [], isOpen: true }]), null);
   const judge = new Judge({ index, scope: 'endpoint', isOpen: ({ key }) => key.join() === '10,0,0,1,192,0,2,1' });
-  t.ok(judge.allows({ source: '10.0.0.1', destination: '192.0.2.1', protocol: 6, port: 1, askedPort: 1 }));
-  t.notOk(judge.allows({ source: '10.0.0.2', destination: '192.0.2.1', protocol: 6, port: 1, askedPort: 1 }));
+  t.ok(judge.allows({ source: '10.0.0.1', backend: '192.0.2.1', protocol: 6, backendPort: 1, destinationPort: 1, icmpType: null }));
+  t.notOk(judge.allows({ source: '10.0.0.2', backend: '192.0.2.1', protocol: 6, backendPort: 1, destinationPort: 1, icmpType: null }));
   t.end();
 });

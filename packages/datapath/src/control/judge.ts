@@ -7,21 +7,13 @@
  * asked for counts as well, as in the tables.
  */
 import {
-  coversPort, FIRST_CIDR_IDENTITY, L4_PROTOCOL, parseAddress, type PolicyIndex, type PolicyRule, RESERVED_IDENTITY, selectsIdentity, wordsOfAddress,
+  coversPort, FIRST_CIDR_IDENTITY, parseAddress, type PolicyIndex, type PolicyRule, RESERVED_IDENTITY, selectsIdentity, wordsOfAddress,
 } from '@tandem/core';
 import { fqdnGroup, fqdnSetName, type GrantScope } from '../fqdn-groups.js';
+import type { TrackedFlow } from '../conntrack/index.js';
 import type { OpenElement } from '../opener/open-elements.js';
 
-export interface Flow {
-  /** Canonical texts. */
-  readonly source: string;
-  /** After DNAT. */
-  readonly destination: string;
-  readonly protocol: number;
-  /** After DNAT, then as asked for; with ICMP both are the type. */
-  readonly port: number;
-  readonly askedPort: number;
-}
+export type JudgedFlow = Pick<TrackedFlow, 'source' | 'backend' | 'backendPort' | 'destinationPort' | 'protocol' | 'icmpType'>;
 
 export interface JudgeOptions {
   readonly index: PolicyIndex;
@@ -38,23 +30,23 @@ export class Judge {
     this.options = options;
   }
 
-  allows(flow: Flow): boolean {
+  allows(flow: JudgedFlow): boolean {
     const from = this.rowOf(flow.source);
-    const to = this.rowOf(flow.destination);
+    const to = this.rowOf(flow.backend);
     if (from >= 0 && from === to) return true;
     const { index } = this.options;
     const ingress = to < 0 ? null : (index.endpoint(to).ingressRuleSet ?? null);
     const egress = from < 0 ? null : index.endpoint(from).ruleSet;
-    return (egress === null || this.isAllowed(egress, flow, flow.destination)) && (ingress === null || this.isAllowed(ingress, flow, null));
+    return (egress === null || this.isAllowed(egress, flow, flow.backend)) && (ingress === null || this.isAllowed(ingress, flow, null));
   }
 
   /** `opened`: the address that names may have opened, for egress; null for ingress. */
-  private isAllowed(ruleSet: number, flow: Flow, opened: string | null): boolean {
+  private isAllowed(ruleSet: number, flow: JudgedFlow, opened: string | null): boolean {
     const { index } = this.options;
     const peer = opened ?? flow.source;
     const identities = index.identitiesOf(peer);
     const { rules, openByDefault, limits } = index.snapshot.ruleSets[ruleSet];
-    const ports = [flow.port, flow.askedPort];
+    const ports = flow.icmpType === null ? [flow.backendPort, flow.destinationPort] : [flow.icmpType];
     const covering = rules.filter((rule) => rule.dnsPatterns === null && coversPort(rule.ports, ports, flow.protocol));
     if (covering.some((rule) => rule.deny === true && identities.some((identity) => selectsIdentity(rule, identity)))) return false;
     if (opened === null && identities.every((identity) => identity === RESERVED_IDENTITY.host)) return true;
@@ -66,9 +58,9 @@ export class Judge {
     return isAllowed || openByDefault === true;
   }
 
-  private isOpenFor(rule: PolicyRule, scope: GrantScope, { source, destination }: Flow): boolean {
+  private isOpenFor(rule: PolicyRule, scope: GrantScope, { source, backend }: JudgedFlow): boolean {
     const group = fqdnGroup(rule.fqdns, scope);
-    const to = fieldOf(destination);
+    const to = fieldOf(backend);
     const set = fqdnSetName(group, to.length === 4 ? 4 : 6);
     if (scope === 'node') return this.options.isOpen({ set, key: to });
     const from = fieldOf(source);
@@ -87,9 +79,4 @@ export class Judge {
 function fieldOf(address: string): Uint8Array {
   const bytes = parseAddress(address)!;
   return address.includes(':') ? bytes : bytes.slice(V4_AT);
-}
-
-/** ICMP has a type where others have a port. */
-export function isTyped(protocol: number): boolean {
-  return protocol === L4_PROTOCOL.icmp || protocol === L4_PROTOCOL.icmpv6;
 }

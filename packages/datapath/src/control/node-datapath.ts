@@ -9,7 +9,7 @@ import {
   type ConnectionSource, type FqdnCache, type Log, type LoggedPacket, type Mapping, monoMs, PolicyIndex, type Place, type Settings, type Snapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
-import { ConntrackSource } from '../conntrack/index.js';
+import { ConntrackSource, cutConnections } from '../conntrack/index.js';
 import { LinkWatch } from '../links/index.js';
 import { LOG_GROUP, type Marks, marksFrom } from '../names.js';
 import { PacketLog } from '../packet-log/packet-log.js';
@@ -38,6 +38,8 @@ export interface NodeDatapathSeams {
 
 /** Problems of one kind that are shown; the rest are counted. */
 const PROBLEMS_MAX = 20;
+/** A pass over a hundred thousand connections takes a quarter of a second. */
+const CUT_EVERY_MS = 2000;
 
 export class NodeDatapath {
   readonly opener = import.meta.resolve('../opener/index.js');
@@ -47,7 +49,7 @@ export class NodeDatapath {
   private readonly watch: LinkWatch;
   private readonly redirect: Redirect;
   private readonly programmer: Programmer;
-  private readonly conntrack = new ConntrackSource();
+  private readonly conntrack: ConntrackSource;
   /** Null: flows are off. */
   private readonly packetLog: PacketLog | null;
   private leadership: Leadership | null = null;
@@ -57,6 +59,10 @@ export class NodeDatapath {
   private index: PolicyIndex | null = null;
   private openFailures = 0;
   private cutCount = 0;
+  private cutAtMs = -Infinity;
+  private cutTimer: NodeJS.Timeout | null = null;
+  private isCutOwed = false;
+  private cutProblem: string | null = null;
   private isReprogramming = false;
 
   /** @throws AppError UNAVAILABLE naming the privilege or kernel feature that is missing, and the remedy. */
@@ -85,6 +91,7 @@ export class NodeDatapath {
     this.marks = marks;
     this.watch = watch;
     this.redirect = redirect;
+    this.conntrack = new ConntrackSource({ mark: marks.connection, mask: marks.connection, log });
     this.packetLog = !settings.enableHubble ? null : new PacketLog({
       group: LOG_GROUP[settings.role],
       log,
@@ -111,7 +118,7 @@ export class NodeDatapath {
   get problems(): readonly string[] {
     const own = [
       ...(this.programmer.problem === null ? [] : [`the tables of the datapath are behind the policy: ${this.programmer.problem}`]),
-      ...[this.packetLog?.problem ?? []].flat(), ...this.watch.problems(), ...this.redirect.problems(), ...this.conntrack.problems(),
+      ...[this.packetLog?.problem ?? []].flat(), ...this.watch.problems(), ...this.redirect.problems(), ...[this.conntrack.problem ?? [], this.cutProblem ?? []].flat(),
     ];
     const shown = own.slice(0, PROBLEMS_MAX).map((problem) => `datapath: error: ${problem}`);
     return own.length > PROBLEMS_MAX ? [...shown, `datapath: error: ${own.length - PROBLEMS_MAX} more`] : shown;
@@ -159,6 +166,7 @@ export class NodeDatapath {
   }
 
   close(): void {
+    if (this.cutTimer !== null) clearTimeout(this.cutTimer);
     this.leadership?.close();
     this.packetLog?.stop();
     this.programmer.follow();
@@ -216,15 +224,37 @@ export class NodeDatapath {
     // Its sets came filled from here; what the data planes opened meanwhile may be missing.
     if (isWhole) this.seams?.onReopened();
     void this.open?.refresh();
-    void this.cut();
+    this.isCutOwed = true;
+    this.cutSoon();
   }
 
-  /** Connections that policy allows no more end. */
+  /** Connections that policy allows no more end. What changes while they are looked through has them looked through again, after a while. */
+  private cutSoon(): void {
+    if (this.settings.auditMode || this.cutTimer !== null) return;
+    this.cutTimer = setTimeout(() => {
+      void this.cut().finally(() => {
+        this.cutTimer = null;
+        this.cutAtMs = performance.now();
+        if (this.isCutOwed) this.cutSoon();
+      });
+    }, Math.max(0, this.cutAtMs + CUT_EVERY_MS - performance.now()));
+    this.cutTimer.unref();
+  }
+
   private async cut(): Promise<void> {
-    const { snapshot, open } = this;
-    if (snapshot === null || open === null) return;
+    this.isCutOwed = false;
+    const { snapshot, open, marks } = this;
+    if (snapshot === null || open === null || this.leadership?.leads !== true) return;
     this.index ??= PolicyIndex.build(snapshot, null);
     const judge = new Judge({ index: this.index, scope: this.settings.grantScope, isOpen: (element) => open.has(element) });
-    this.cutCount += await this.conntrack.cut((flow) => judge.allows(flow), this.marks);
+    try {
+      const { cut } = await cutConnections({ mark: marks.connection, mask: marks.connection, judge: (flow) => judge.allows(flow) });
+      this.cutCount += cut;
+      this.cutProblem = null;
+    } catch (error) {
+      this.cutProblem = error instanceof Error ? error.message : String(error);
+      this.log.warn(this.cutProblem);
+      this.isCutOwed = true;
+    }
   }
 }
