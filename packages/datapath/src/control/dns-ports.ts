@@ -2,10 +2,15 @@
 import type { PortRange, Snapshot } from '@tandem/core';
 import { anyDnsRanges, DnsServices } from '../program/dns-chains.js';
 
-/** Rising, none within another, as `first` and `last`; protocols are not told apart: a rule more does no harm. */
-export function dnsPorts(snapshot: Snapshot): readonly Pick<PortRange, 'first' | 'last'>[] {
+/**
+ * Rising, none within another, as `first` and `last`; protocols are not told apart: a rule more does no harm. `hasAnswers`: those that
+ * answers come from, too, for questions that left with a pod's address.
+ */
+export function dnsPorts(snapshot: Snapshot, hasAnswers: boolean): readonly Pick<PortRange, 'first' | 'last'>[] {
   const ranges = anyDnsRanges(snapshot);
-  const all = [...ranges, ...new DnsServices(snapshot).ports(ranges).map((port) => ({ first: port, last: port }))];
+  const services = new DnsServices(snapshot);
+  const single = [...services.ports(ranges), ...(hasAnswers ? services.backendPorts(ranges) : [])];
+  const all = [...ranges, ...single.map((port) => ({ first: port, last: port }))];
   const merged: { first: number; last: number }[] = [];
   for (const { first, last } of all.sort((a, b) => a.first - b.first || b.last - a.last)) {
     const before = merged.at(-1);

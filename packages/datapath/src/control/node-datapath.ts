@@ -206,7 +206,7 @@ export class NodeDatapath {
     }
     const standing = this.watch.standing(snapshot);
     const isBridged = standing.endpoints.some(({ at }) => at?.some(({ mac }) => mac !== undefined) === true);
-    if (this.leadership?.leads === true) await this.redirect.want({ ports: dnsPorts(standing), isBridged });
+    if (this.leadership?.leads === true) await this.redirect.want({ ports: dnsPorts(standing, this.settings.clientAddressUpstream), isBridged });
     const divert = this.redirect.divert();
     if (divert !== null) this.seams?.onDiverted(divert.outer);
     // What changed until now is in what is written; what changes from here on is written after it.

@@ -34,6 +34,13 @@ export class DnsServices {
     );
   }
 
+  /** Ports behind the Services that are asked at a port in the ranges, or have one in them: answers come from there. */
+  backendPorts(ranges: readonly PortRange[]): readonly number[] {
+    return this.#moved
+      .filter((one) => isMoved(ranges, one) || ranges.some(({ first, last }) => one.port >= first && one.port <= last))
+      .flatMap(({ backendPorts }) => backendPorts);
+  }
+
   /** Ports that are asked where a backend's is in the ranges and the asked one is not. */
   ports(ranges: readonly PortRange[]): readonly number[] {
     return this.#moved.filter((one) => isMoved(ranges, one)).map(({ port }) => port);

@@ -79,7 +79,15 @@ function addRedirect({ pods, store, maps }: Parts): void {
     'drop',
   ]);
   store.hook('answers-out-of-line', 'output priority raw', byDestination('answers'));
-  if (isTransparentUpstream) store.hook('answers-to-proxy', BEHIND_DNAT, [`meta mark & ${hex(marks.redirect)} == 0 socket transparent 1 meta mark set meta mark | ${hex(marks.redirect)}`]);
+  if (!isTransparentUpstream) return;
+  // Who leaves from here with a pod's address is the proxy. An answer has the server's own address until it is delivered, so no socket
+  // can be found for it here: the connection says whose it is.
+  store.hook('questions-of-pods', 'output priority mangle', FAMILIES.map((family) => (
+    `${WORDS[family].header} saddr @local${family} meta l4proto { tcp, udp } ct state != untracked ct mark set ct mark | ${hex(marks.redirect)}`
+  )));
+  store.hook('answers-to-proxy', BEHIND_DNAT, [
+    `ct direction reply ct mark & ${hex(marks.redirect)} == ${hex(marks.redirect)} meta mark set meta mark | ${hex(marks.redirect)}`,
+  ]);
 }
 
 function addEgress({ pods, store, rules, maps }: Parts): void {
