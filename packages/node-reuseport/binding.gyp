@@ -14,6 +14,7 @@
         "native/netlink.cc",
         "native/netlink-writer.cc",
         "native/netlink-binding.cc",
+        "native/pool-task.cc",
         "native/reactor.cc",
         "native/reactor-receive.cc",
         "native/reactor-take.cc",

@@ -7,6 +7,7 @@
 
 #include "bindings.h"
 #include "conntrack.h"
+#include "pool-task.h"
 
 namespace reuseport {
 
@@ -16,37 +17,29 @@ namespace {
 constexpr size_t kDeletesPerSend = 512;
 constexpr size_t kDeleteBytesMax = 160;
 
-class TableWorker : public Napi::AsyncWorker {
+// Has the socket, made in the thread that asked: a thread may have a network namespace of its own.
+class TableTask : public PoolTask {
  public:
-  TableWorker(Napi::Env env, int fd, int64_t deadlineMs)
-      : Napi::AsyncWorker(env, "conntrack"),
-        deferred(Napi::Promise::Deferred::New(env)),
-        fd_(fd),
-        deadlineNs_(netlinkDeadline(deadlineMs)) {}
-  ~TableWorker() override { close(fd_); }
+  TableTask(int fd, int64_t deadlineMs) : fd_(fd), deadlineNs_(netlinkDeadline(deadlineMs)) {}
+  ~TableTask() override { close(fd_); }
 
-  Napi::Promise::Deferred deferred;
-
- protected:
-  Napi::Object outcomeObject() {
-    Napi::Object o = Napi::Object::New(Env());
-    o.Set("errno", Napi::Number::New(Env(), outcome_.error));
-    o.Set("message", Napi::String::New(Env(), outcome_.words));
-    return o;
+  void tell(PoolResult* result) override {
+    result->set("errno", outcome_.error);
+    result->set("message", outcome_.words);
   }
 
+ protected:
   int fd_;
   int64_t deadlineNs_;
   NetlinkOutcome outcome_;
 };
 
-class DumpWorker : public TableWorker {
+class DumpTask : public TableTask {
  public:
-  DumpWorker(Napi::Env env, int fd, int64_t deadlineMs, uint32_t mark, uint32_t mask, size_t connectionsMax)
-      : TableWorker(env, fd, deadlineMs), mark_(mark), mask_(mask), table_(connectionsMax) {}
+  DumpTask(int fd, int64_t deadlineMs, uint32_t mark, uint32_t mask, size_t connectionsMax)
+      : TableTask(fd, deadlineMs), mark_(mark), mask_(mask), table_(connectionsMax) {}
 
- protected:
-  void Execute() override {
+  void run() override {
     std::unique_ptr<uint8_t[]> buffer(new uint8_t[kNetlinkBufferBytes]);
     NetlinkExchange exchange(fd_, buffer.get(), &table_, true);
     const std::vector<uint8_t> request = dumpRequest(mark_, mask_);
@@ -54,14 +47,9 @@ class DumpWorker : public TableWorker {
     outcome_ = std::move(exchange.outcome);
   }
 
-  void OnOK() override {
-    Napi::Object o = outcomeObject();
-    auto* rows = new std::vector<uint32_t>(std::move(table_.rows));
-    auto buffer = Napi::ArrayBuffer::New(
-        Env(), rows->data(), rows->size() * sizeof(uint32_t),
-        [](Napi::Env, void*, std::vector<uint32_t>* kept) { delete kept; }, rows);
-    o.Set("rows", Napi::Uint32Array::New(Env(), buffer.ByteLength() / sizeof(uint32_t), buffer, 0));
-    deferred.Resolve(o);
+  void tell(PoolResult* result) override {
+    TableTask::tell(result);
+    result->set("rows", std::move(table_.rows));
   }
 
  private:
@@ -70,13 +58,11 @@ class DumpWorker : public TableWorker {
   ConnectionTable table_;
 };
 
-class DeleteWorker : public TableWorker {
+class DeleteTask : public TableTask {
  public:
-  DeleteWorker(Napi::Env env, int fd, int64_t deadlineMs, std::vector<uint32_t> rows)
-      : TableWorker(env, fd, deadlineMs), rows_(std::move(rows)) {}
+  DeleteTask(int fd, int64_t deadlineMs, std::vector<uint32_t> rows) : TableTask(fd, deadlineMs), rows_(std::move(rows)) {}
 
- protected:
-  void Execute() override {
+  void run() override {
     std::unique_ptr<uint8_t[]> buffer(new uint8_t[kNetlinkBufferBytes]);
     NetlinkExchange exchange(fd_, buffer.get(), nullptr, true);
     exchange.tolerate(ENOENT);
@@ -96,11 +82,10 @@ class DeleteWorker : public TableWorker {
     outcome_ = std::move(exchange.outcome);
   }
 
-  void OnOK() override {
-    Napi::Object o = outcomeObject();
-    o.Set("deleted", Napi::Number::New(Env(), deleted_));
-    o.Set("absent", Napi::Number::New(Env(), absent_));
-    deferred.Resolve(o);
+  void tell(PoolResult* result) override {
+    TableTask::tell(result);
+    result->set("deleted", deleted_);
+    result->set("absent", absent_);
   }
 
  private:
@@ -109,18 +94,13 @@ class DeleteWorker : public TableWorker {
   uint32_t absent_ = 0;
 };
 
-Napi::Value queue(TableWorker* worker) {
-  Napi::Promise promise = worker->deferred.Promise();
-  worker->Queue();
-  return promise;
-}
-
 // (mark, mask, deadlineMs, connectionsMax) → Promise, or −errno
 Napi::Value dumpConnections(const Napi::CallbackInfo& info) {
   const int fd = openNetlinkSocket(NETLINK_NETFILTER, receiveBytesFor(1), 0);
   if (fd < 0) return Napi::Number::New(info.Env(), fd);
-  return queue(new DumpWorker(info.Env(), fd, intArgument(info, 2), wordArgument(info, 0), wordArgument(info, 1),
-                              wordArgument(info, 3)));
+  return runOnPool(info.Env(), "conntrack",
+                   std::make_unique<DumpTask>(fd, intArgument(info, 2), wordArgument(info, 0), wordArgument(info, 1),
+                                              wordArgument(info, 3)));
 }
 
 // (rows Uint32Array, deadlineMs) → Promise, or −errno
@@ -129,7 +109,7 @@ Napi::Value deleteConnections(const Napi::CallbackInfo& info) {
   const int fd = openNetlinkSocket(NETLINK_NETFILTER, receiveBytesFor(kDeletesPerSend), kDeletesPerSend * kDeleteBytesMax * 2);
   if (fd < 0) return Napi::Number::New(info.Env(), fd);
   std::vector<uint32_t> rows(given.Data(), given.Data() + given.ElementLength());
-  return queue(new DeleteWorker(info.Env(), fd, intArgument(info, 1), std::move(rows)));
+  return runOnPool(info.Env(), "conntrack", std::make_unique<DeleteTask>(fd, intArgument(info, 1), std::move(rows)));
 }
 
 }  // namespace

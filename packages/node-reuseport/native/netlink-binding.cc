@@ -11,6 +11,7 @@
 #include "bindings.h"
 #include "netlink-writer.h"
 #include "netlink.h"
+#include "pool-task.h"
 
 namespace reuseport {
 
@@ -56,34 +57,29 @@ class Collector : public NetlinkSink {
   explicit Collector(size_t bytesMax) : bytesMax_(bytesMax) {}
   bool take(const nlmsghdr* message) override {
     const size_t padded = NLMSG_ALIGN(message->nlmsg_len);
-    if (padded > bytesMax_ - bytes->size()) return false;
+    if (padded > bytesMax_ - bytes.size()) return false;
     const auto* start = reinterpret_cast<const uint8_t*>(message);
-    bytes->insert(bytes->end(), start, start + message->nlmsg_len);
-    bytes->resize(bytes->size() + padded - message->nlmsg_len);
+    bytes.insert(bytes.end(), start, start + message->nlmsg_len);
+    bytes.resize(bytes.size() + padded - message->nlmsg_len);
     return true;
   }
-  std::unique_ptr<std::vector<uint8_t>> bytes = std::make_unique<std::vector<uint8_t>>();
+  std::vector<uint8_t> bytes;
 
  private:
   size_t bytesMax_;
 };
 
-class ExchangeWorker : public Napi::AsyncWorker {
+class ExchangeTask : public PoolTask {
  public:
-  ExchangeWorker(Napi::Env env, int fd, std::vector<uint8_t> request, NetlinkParts parts, int64_t deadlineMs, size_t bytesMax)
-      : Napi::AsyncWorker(env, "netlink"),
-        deferred(Napi::Promise::Deferred::New(env)),
-        fd_(fd),
+  ExchangeTask(int fd, std::vector<uint8_t> request, NetlinkParts parts, int64_t deadlineMs, size_t bytesMax)
+      : fd_(fd),
         request_(std::move(request)),
         parts_(std::move(parts)),
         deadlineNs_(netlinkDeadline(deadlineMs)),
         collector_(bytesMax) {}
-  ~ExchangeWorker() override { close(fd_); }
+  ~ExchangeTask() override { close(fd_); }
 
-  Napi::Promise::Deferred deferred;
-
- protected:
-  void Execute() override {
+  void run() override {
     std::unique_ptr<uint8_t[]> buffer(new uint8_t[kNetlinkBufferBytes]);
     NetlinkExchange exchange(fd_, buffer.get(), &collector_, true);
     size_t start = 0;
@@ -95,22 +91,11 @@ class ExchangeWorker : public Napi::AsyncWorker {
     outcome_ = std::move(exchange.outcome);
   }
 
-  void OnOK() override {
-    Napi::Env env = Env();
-    std::vector<uint8_t>* bytes = collector_.bytes.release();
-    // Nothing at all would be a detached buffer.
-    auto buffer = bytes->empty() ? Napi::ArrayBuffer::New(env, 0)
-                                 : Napi::ArrayBuffer::New(
-                                       env, bytes->data(), bytes->size(),
-                                       [](Napi::Env, void*, std::vector<uint8_t>* kept) { delete kept; }, bytes);
-    const bool isEmpty = buffer.ByteLength() == 0;
-    if (isEmpty) delete bytes;
-    Napi::Object o = Napi::Object::New(env);
-    o.Set("errno", Napi::Number::New(env, outcome_.error));
-    o.Set("sequence", Napi::Number::New(env, outcome_.sequence));
-    o.Set("message", Napi::String::New(env, outcome_.words));
-    o.Set("messages", Napi::Uint8Array::New(env, buffer.ByteLength(), buffer, 0));
-    deferred.Resolve(o);
+  void tell(PoolResult* result) override {
+    result->set("errno", outcome_.error);
+    result->set("sequence", outcome_.sequence);
+    result->set("message", outcome_.words);
+    result->set("messages", std::move(collector_.bytes));
   }
 
  private:
@@ -131,11 +116,9 @@ Napi::Value netlinkExchange(const Napi::CallbackInfo& info) {
   // Here and not on the pool's thread: a thread may have a network namespace of its own.
   const int fd = openNetlinkSocket(intArgument(info, 0), receiveBytesFor(parts.awaited), length * 2 + kNetlinkBufferBytes);
   if (fd < 0) return number(info, fd);
-  auto* worker = new ExchangeWorker(info.Env(), fd, std::vector<uint8_t>(bytes, bytes + length), std::move(parts),
-                                    intArgument(info, 2), wordArgument(info, 3));
-  Napi::Promise promise = worker->deferred.Promise();
-  worker->Queue();
-  return promise;
+  return runOnPool(info.Env(), "netlink",
+                   std::make_unique<ExchangeTask>(fd, std::vector<uint8_t>(bytes, bytes + length), std::move(parts),
+                                                  intArgument(info, 2), wordArgument(info, 3)));
 }
 
 // Lives until it is closed or its environment ends, whoever still refers to it.
