@@ -11,6 +11,10 @@ export const TABLE = { family: 'inet', name: 'tandem' } as const;
 export const GUARD_TABLE = { family: 'inet', name: 'tandem-guard' } as const;
 export const BRIDGE_TABLE = { family: 'bridge', name: 'tandem' } as const;
 export const PORT_TABLE = { family: 'netdev', name: 'tandem' } as const;
+/** Counts redirected DNS before and behind a firewall of the node; holds nobody up. */
+export const INPUT_TABLE = { family: 'inet', name: 'tandem-input' } as const;
+/** Of any family: made and deleted in one transaction, to see what the kernel can do. */
+export const PROBE_TABLE = 'tandem-probe';
 
 /** The veth pair that bridged pods' packets are pulled out by: they are sent to `inner` and arrive at `outer`. */
 export const DIVERT = { outer: 'tandem0', inner: 'tandem1' } as const;

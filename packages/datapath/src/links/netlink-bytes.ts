@@ -66,7 +66,8 @@ export function textBytes(text: string): Uint8Array {
   return Uint8Array.from([...new TextEncoder().encode(text), 0]);
 }
 
-function attributeBytes(attributes: readonly Attribute[]): Uint8Array {
+/** Attributes one behind the other, as they stand in a message or behind a fixed part in an attribute. */
+export function attributeBytes(attributes: readonly Attribute[]): Uint8Array {
   return joined(attributes.map(([type, value]) => {
     const isNested = !(value instanceof Uint8Array);
     const content = isNested ? attributeBytes(value) : value;

@@ -25,7 +25,7 @@ const ROUTE_BYTES = 12;
 const NEIGHBOUR_BYTES = 12;
 const NEXT_HOP_BYTES = 8;
 
-const IFLA = { mac: 1, name: 3, master: 10, wireless: 11, info: 18 } as const;
+const IFLA = { mac: 1, name: 3, peer: 5, master: 10, wireless: 11, info: 18 } as const;
 const IFLA_INFO_KIND = 1;
 const IFA = { address: 1, local: 2 } as const;
 const RTA = { destination: 1, interface: 4, gateway: 5, priority: 6, multipath: 9, table: 15, via: 18 } as const;
@@ -51,6 +51,8 @@ export interface Link {
   readonly mac: string;
   /** Index of the bridge or bond that it is a port of; 0: none. */
   readonly master: number;
+  /** Index of a veth's other end, which may be in another namespace; 0: none. */
+  readonly peer: number;
   readonly isUp: boolean;
 }
 
@@ -147,6 +149,7 @@ function linkEvent(body: Uint8Array, isGone: boolean): RouteEvent | null {
       kind: info === undefined ? '' : textOf(attributesOf(info).get(IFLA_INFO_KIND)),
       mac: macText(attributes.get(IFLA.mac)) ?? '',
       master: number32(attributes.get(IFLA.master)) ?? 0,
+      peer: number32(attributes.get(IFLA.peer)) ?? 0,
       isUp: (flags & IFF_UP) !== 0,
     },
   };
