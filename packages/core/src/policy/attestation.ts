@@ -77,24 +77,8 @@ export function withLocations(snapshot: Snapshot, locations: Locations, sha256: 
 }
 
 /** The boot goes with the places: a snapshot without any says none. */
-export function bootOf(endpoints: readonly EndpointRecord[], boot: string): { readonly boot?: string } {
+function bootOf(endpoints: readonly EndpointRecord[], boot: string): { readonly boot?: string } {
   return endpoints.some(({ at }) => at !== undefined) ? { boot } : {};
-}
-
-export function doubtText({ endpoint: { namespace, pod }, address, doubt }: Doubtful): string {
-  const whose = `${address} of pod ${namespace}/${pod}`;
-  switch (doubt) {
-    case 'unseen':
-      return `${whose} is seen at no link: what comes from it is a stranger's`;
-    case 'ambiguous':
-      return `${whose} is seen at more than one link: it belongs to nobody`;
-    case 'shared':
-      return `${whose} is seen where another pod is: it belongs to nobody`;
-    case 'moved':
-      return `${whose} is seen at another link than at first: who has it there is a stranger until the source names it`;
-    case 'gone':
-      return `${whose} is seen no more`;
-  }
 }
 
 /** By endpoint and address. */

@@ -8,7 +8,6 @@
  * `pod-template-hash`, too.
  * Does not know: where objects come from, who enforces the result.
  */
-import { attest, bootOf, type Doubtful, type Locations } from './attestation.js';
 import { Allotter, NO_ALLOTMENT, type Allotment } from './allotment.js';
 import { Flattener, type FlatSpec } from './flatten.js';
 import type { PolicyObject, PolicyObjects, RuleSpec } from './objects.js';
@@ -32,15 +31,11 @@ export interface CompileOptions {
   /** As it came out of the compile before; null for the first one. */
   readonly allotment: Allotment | null;
   readonly revision: number;
-  /** Where addresses are seen; absent: endpoints have no places. */
-  readonly locations?: Locations;
 }
 
 export interface CompileResult {
   readonly snapshot: Snapshot;
   readonly allotment: Allotment;
-  /** Endpoints' addresses that are not where they ought to be. */
-  readonly doubtful: readonly Doubtful[];
   /** What was left out or does nothing, and why, one sentence each, sorted, at most `NOTICES_MAX`: for logs and `status`. */
   readonly notices: readonly string[];
 }
@@ -80,7 +75,7 @@ export class SnapshotCompiler {
   /** Throws AppError: SNAPSHOT_REFUSED where the objects exceed `SNAPSHOT_LIMITS`, LIMIT where numbers run out. */
   compile(objects: PolicyObjects, options: CompileOptions): CompileResult {
     const before = this.#kept;
-    const { nodeName, enablePolicy, revision, locations } = options;
+    const { nodeName, enablePolicy, revision } = options;
     const world = isSameWorld(before, objects, options)
       ? before.world
       : worldOf(objects, nodeName, { allotment: options.allotment ?? NO_ALLOTMENT, revision });
@@ -90,16 +85,13 @@ export class SnapshotCompiler {
     const sets = new RuleSets(specs, { mode: enablePolicy, clusterPorts: world.clusterPorts, tools: this.#tools, previous });
     const keyed = world.endpoints.map(({ record, pod }) => ({ record, keys: sets.keysFor(record.identity, pod) }));
     const { ruleSets, rowOf } = sets.finish();
-    const unplaced = keyed.map(({ record, keys }): EndpointRecord => ({
-      ...record,
-      ruleSet: keys.egress === null ? null : rowOf(keys.egress),
-      ...(keys.ingress === null ? {} : { ingressRuleSet: rowOf(keys.ingress) }),
-    }));
-    const { endpoints, doubtful } = locations === undefined ? { endpoints: unplaced, doubtful: [] } : attest(unplaced, locations);
     const content = {
       nodeName,
-      ...(locations === undefined ? {} : bootOf(endpoints, locations.boot)),
-      endpoints,
+      endpoints: keyed.map(({ record, keys }): EndpointRecord => ({
+        ...record,
+        ruleSet: keys.egress === null ? null : rowOf(keys.egress),
+        ...(keys.ingress === null ? {} : { ingressRuleSet: rowOf(keys.ingress) }),
+      })),
       identities: world.identityRecords,
       ...(world.contested.length === 0 ? {} : { contested: world.contested }),
       ...(cidrRecords.length === 0 ? {} : { cidrs: cidrRecords }),
@@ -111,7 +103,7 @@ export class SnapshotCompiler {
     checkContent(content, this.#passed, this.#tools);
     this.#kept = { objects, options, world, cidrKey, cidrRecords, flattener, sets, allotment };
     const notices = [...world.notices, ...idleSpecs(specs, world), ...unknownPorts(specs, world)];
-    return { snapshot: { revision, hash: snapshotHashWith(this.#selectors.texts(), content, this.#tools), ...content }, allotment, doubtful, notices: boundedNotices(notices) };
+    return { snapshot: { revision, hash: snapshotHashWith(this.#selectors.texts(), content, this.#tools), ...content }, allotment, notices: boundedNotices(notices) };
   }
 
   /** How peers are resolved: as before where the cluster and the prefixes that policies name are the same. */

@@ -1,7 +1,7 @@
 /** The door of the policy folder. */
 export { AddressTable, wordsOfAddress } from './address-table.js';
 export { allotmentOf, NO_ALLOTMENT, parseAllotment, type AllottedNumber, type Allotment } from './allotment.js';
-export { attest, doubtText, withLocations, type Attested, type Doubt, type Doubtful, type Locations, type Place } from './attestation.js';
+export { attest, withLocations, type Attested, type Doubt, type Doubtful, type Locations, type Place } from './attestation.js';
 export {
   ENFORCEMENT_MODES,
   SnapshotCompiler,

@@ -85,6 +85,18 @@ t.test('a pod without a place may ask nothing, and --unknown-endpoint allow is n
   t.end();
 });
 
+t.test('a place that is gone is nobody\'s, even if an interface has its index again', (t) => {
+  const rig = rigWith({ address: '127.0.1.1', interface: 7 });
+  rig.path.setDisplaced(['127.0.1.1']);
+  t.notOk(isAsked(rig, { interface: 7 }));
+  rig.enforce(placed({ address: '127.0.1.1', interface: 7, link: '2' }));
+  t.notOk(isAsked(rig, { interface: 7 }), 'a new policy alone does not bring it back');
+  rig.path.setDisplaced([]);
+  t.ok(isAsked(rig, { interface: 7 }));
+  t.equal(rig.count('identity_stale'), 2);
+  t.end();
+});
+
 t.test('in audit mode a stale address goes on as a stranger\'s, and is counted', (t) => {
   const rig = new Rig({ upstreams: [], attestedMark: MARK, auditMode: true });
   rig.path.setPorts([[0], [1]]);

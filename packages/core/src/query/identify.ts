@@ -25,6 +25,7 @@ export class Identifier {
   private locations = new AddressTable([]);
   private interfaces: readonly number[] = [];
   private diverted = -1;
+  private displaced: ReadonlySet<string> = new Set();
 
   constructor(memory: SlotMemory, attestedMark: number | null) {
     this.memory = memory;
@@ -33,8 +34,18 @@ export class Identifier {
 
   setIndex(index: PolicyIndex): void {
     this.index = index;
-    if (this.attestedMark === null) return;
-    const places = index.snapshot.endpoints.flatMap(({ at }) => at ?? []);
+    this.locate();
+  }
+
+  /** Addresses whose place is gone: another link may have its index by now. */
+  setDisplaced(addresses: readonly string[]): void {
+    this.displaced = new Set(addresses);
+    this.locate();
+  }
+
+  private locate(): void {
+    if (this.attestedMark === null || this.index === null) return;
+    const places = this.index.snapshot.endpoints.flatMap(({ at }) => at ?? []).filter(({ address }) => !this.displaced.has(address));
     this.locations = new AddressTable(places.map(({ address }, row) => ({ address, row })));
     this.interfaces = places.map(({ interface: own, mac }) => (mac === undefined ? own : BRIDGED));
   }

@@ -104,6 +104,11 @@ export class QueryPath {
     this.identifier.setDiverted(interfaceIndex);
   }
 
+  /** Addresses of endpoints whose place is gone (transparent mode). */
+  setDisplaced(addresses: readonly string[]): void {
+    this.identifier.setDisplaced(addresses);
+  }
+
   /** Source port numbers that new questions may use, per upstream (transparent mode: for IPv4 and for IPv6 servers). */
   setPorts(ports: readonly (readonly number[])[]): void {
     this.forwarder.setPorts(ports);

@@ -31,6 +31,7 @@ export interface NodeDatapathOptions {
 export interface NodeDatapathSeams {
   readonly cache: FqdnCache;
   readonly onDiverted: (interfaceIndex: number) => void;
+  readonly onDisplaced: (addresses: readonly string[]) => void;
   readonly onReopened: () => void;
   readonly onPackets: (packets: readonly LoggedPacket[]) => void;
   readonly onPacketsLost: (packets: number) => void;
@@ -64,6 +65,8 @@ export class NodeDatapath {
   private isCutOwed = false;
   private cutProblem: string | null = null;
   private isReprogramming = false;
+  /** As told last. */
+  private displaced = '';
 
   /** @throws AppError UNAVAILABLE naming the privilege or kernel feature that is missing, and the remedy. */
   static async start(options: NodeDatapathOptions): Promise<NodeDatapath> {
@@ -71,10 +74,11 @@ export class NodeDatapath {
     const changed = { links: (): void => undefined, rules: (): void => undefined };
     const watch = await LinkWatch.start({ log: options.log, onChange: () => { changed.links(); }, onRules: () => { changed.rules(); } });
     try {
-      const redirect = await Redirect.prepare({ log: options.log, watch, marks, table: options.settings.routeTable, isTransparentUpstream: options.settings.clientAddressUpstream });
+      const redirect = await Redirect.prepare({ log: options.log, watch, marks, table: options.settings.routeTable, isTransparentUpstream: options.settings.clientAddressUpstream, families: [...new Set(options.settings.listen.map(({ family }) => family))] });
       const datapath = new NodeDatapath(options, { marks, watch, redirect });
       changed.links = () => {
         options.onSeen?.();
+        datapath.tellDisplaced();
         datapath.reprogramSoon();
       };
       changed.rules = () => { datapath.reprogramSoon(); };
@@ -147,6 +151,7 @@ export class NodeDatapath {
   enforce(snapshot: Snapshot): void {
     this.snapshot = snapshot;
     this.index = null;
+    this.tellDisplaced();
     this.watch.setAddresses(snapshot.endpoints.flatMap(({ addresses }) => addresses));
     this.conntrack.setEndpoints(snapshot.endpoints);
     this.open?.setPolicy(snapshot);
@@ -185,6 +190,15 @@ export class NodeDatapath {
       this.packetLog?.stop();
       this.programmer.follow();
     }
+  }
+
+  /** At once, and by both members: the tables follow. */
+  private tellDisplaced(): void {
+    const displaced = this.snapshot === null ? [] : this.watch.displaced(this.snapshot);
+    const text = displaced.join();
+    if (text === this.displaced) return;
+    this.displaced = text;
+    this.seams?.onDisplaced(displaced);
   }
 
   /** Once for all that changes in one turn of the event loop. */

@@ -81,6 +81,7 @@ t.test('a link that gets the index and the name of one before it is not that one
   t.teardown(() => watch.close());
   const snapshot = pinned([{ address: '10.1.0.1', ...watch.seen.get('10.1.0.1')[0] }], watch.boot);
   t.equal(watch.standing(snapshot), snapshot);
+  t.strictSame(watch.displaced(snapshot), []);
   ip('link del v1');
   await until(() => watch.nameOf(77) === null);
   t.strictSame(watch.standing(snapshot).endpoints[0].at, []);
@@ -90,6 +91,7 @@ t.test('a link that gets the index and the name of one before it is not that one
   ip('route add 10.1.0.1/32 dev v1');
   await until(() => watch.seen.get('10.1.0.1').length === 1);
   t.strictSame(watch.standing(snapshot).endpoints[0].at, [], 'the place before does not stand');
+  t.strictSame(watch.displaced(snapshot), ['10.1.0.1']);
   const { watch: later } = await watched(['10.1.0.1']);
   t.teardown(() => later.close());
   t.strictSame(later.standing(snapshot).endpoints[0].at, [], 'nor for one that saw nothing of it');

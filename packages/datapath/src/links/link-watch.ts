@@ -120,6 +120,12 @@ export class LinkWatch {
     return isChanged ? { ...snapshot, endpoints } : snapshot;
   }
 
+  /** Addresses of endpoints whose place does not stand, in the order of endpoints. */
+  displaced({ boot, endpoints }: Snapshot): readonly string[] {
+    const isOtherBoot = boot !== this.boot;
+    return endpoints.flatMap(({ at }) => (at ?? []).filter((location) => isOtherBoot || !this.table.stands(location)).map(({ address }) => address));
+  }
+
   /** null: there is no such link. */
   nameOf(index: number): string | null {
     return this.table.link(index)?.name ?? null;

@@ -146,6 +146,11 @@ export class DataPlane {
     this.tell({ kind: 'diverted', interfaceIndex });
   }
 
+  /** Endpoints' addresses whose place is gone: who has one is a stranger. */
+  setDisplaced(addresses: readonly string[]): void {
+    this.tell({ kind: 'displaced', addresses });
+  }
+
   forgetMappings(): void {
     this.tell({ kind: 'forget-mappings' });
   }

@@ -288,6 +288,9 @@ export class DataPlaneLoop {
         case 'diverted':
           this.path.setDiverted(message.interfaceIndex);
           break;
+        case 'displaced':
+          this.path.setDisplaced(message.addresses);
+          break;
         case 'forget-mappings':
           this.path.forgetMappings();
           this.opener?.forget();

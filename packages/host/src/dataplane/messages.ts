@@ -31,6 +31,8 @@ export type ToWorker =
   | { readonly kind: 'policy'; readonly snapshot: Snapshot }
   /** The interface that bridged pods' packets come in by. */
   | { readonly kind: 'diverted'; readonly interfaceIndex: number }
+  /** Endpoints' addresses whose place is gone. */
+  | { readonly kind: 'displaced'; readonly addresses: readonly string[] }
   /** The cache was cleaned: pass every mapping on again. */
   | { readonly kind: 'forget-mappings' }
   | { readonly kind: 'stop'; readonly awaitsPeer: boolean };

@@ -128,6 +128,8 @@ export class Member {
   private plane: DataPlane | null = null;
   /** The interface that bridged pods' packets come in by; 0: there is none. */
   private diverted = 0;
+  /** Endpoints' addresses whose place is gone. */
+  private displaced: readonly string[] = [];
   private starting: Promise<DataPlane> | null = null;
   private isStopping = false;
   private preCacheProblems: readonly string[] = [];
@@ -154,6 +156,10 @@ export class Member {
       onDiverted: (interfaceIndex) => {
         this.diverted = interfaceIndex;
         this.plane?.setDiverted(interfaceIndex);
+      },
+      onDisplaced: (addresses) => {
+        this.displaced = addresses;
+        this.plane?.setDisplaced(addresses);
       },
       onReopened: () => this.plane?.forgetMappings(),
       onPackets: (packets) => { this.packets.logged(packets); },
@@ -347,6 +353,7 @@ export class Member {
     if (this.isStopping) throw draining();
     this.plane = plane;
     if (this.diverted > 0) plane.setDiverted(this.diverted);
+    if (this.displaced.length > 0) plane.setDisplaced(this.displaced);
     if (snapshot !== null) this.inForce = inForceNow(snapshot);
     // A snapshot that came while the sockets were being bound.
     if (this.current !== null && this.current !== snapshot) await this.apply(plane, this.current);
