@@ -67,7 +67,7 @@ function listed(json: string): readonly string[] {
   const others: string[] = [];
   for (const one of nftables) {
     const [[kind, content]] = Object.entries(one);
-    const { handle: _handle, elem, ...rest } = content;
+    const { elem, ...rest }: Readonly<Record<string, unknown>> = { ...content, handle: 0 };
     if (kind === 'metainfo') continue;
     if (kind === 'rule') {
       const chain = `${String(rest.family)} ${String(rest.table)} ${String(rest.chain)}`;
