@@ -39,6 +39,8 @@ export interface NodeDatapathSeams {
 
 /** Problems of one kind that are shown; the rest are counted. */
 const PROBLEMS_MAX = 20;
+/** How long a policy's enforcement is waited for at most. */
+const ENFORCE_MS = 3000;
 /** A pass over a hundred thousand connections takes a quarter of a second. */
 const CUT_EVERY_MS = 2000;
 
@@ -64,9 +66,9 @@ export class NodeDatapath {
   private cutTimer: NodeJS.Timeout | null = null;
   private isCutOwed = false;
   private cutProblem: string | null = null;
-  private isReprogramming = false;
   /** As told last. */
   private displaced = '';
+  private reprogramming: Promise<void> | null = null;
 
   /** @throws AppError UNAVAILABLE naming the privilege or kernel feature that is missing, and the remedy. */
   static async start(options: NodeDatapathOptions): Promise<NodeDatapath> {
@@ -79,9 +81,9 @@ export class NodeDatapath {
       changed.links = () => {
         options.onSeen?.();
         datapath.tellDisplaced();
-        datapath.reprogramSoon();
+        void datapath.reprogramSoon();
       };
-      changed.rules = () => { datapath.reprogramSoon(); };
+      changed.rules = () => { void datapath.reprogramSoon(); };
       return datapath;
     } catch (error) {
       watch.close();
@@ -105,6 +107,10 @@ export class NodeDatapath {
     });
     this.programmer = new Programmer({
       log,
+      mayWrite: () => {
+        this.leadership?.look();
+        return this.leadership?.leads ?? false;
+      },
       open: () => this.open?.bySet() ?? new Map(),
       onWritten: (program, isWhole) => { this.written(program, isWhole); },
     });
@@ -148,14 +154,20 @@ export class NodeDatapath {
     this.leadership.look();
   }
 
-  enforce(snapshot: Snapshot): void {
+  /** Resolves when the tables say it, or the other member writes them, or they cannot be written within ENFORCE_MS. */
+  async enforce(snapshot: Snapshot): Promise<void> {
     this.snapshot = snapshot;
     this.index = null;
     this.tellDisplaced();
     this.watch.setAddresses(snapshot.endpoints.flatMap(({ addresses }) => addresses));
     this.conntrack.setEndpoints(snapshot.endpoints);
     this.open?.setPolicy(snapshot);
-    this.reprogramSoon();
+    let timer: NodeJS.Timeout | null = null;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ENFORCE_MS);
+    });
+    await Promise.race([this.reprogramSoon(), late]);
+    if (timer !== null) clearTimeout(timer);
   }
 
   learned(mappings: readonly Mapping[]): void {
@@ -185,7 +197,7 @@ export class NodeDatapath {
     if (leads) {
       this.packetLog?.start();
       this.programmer.lead();
-      this.reprogramSoon();
+      void this.reprogramSoon();
     } else {
       this.packetLog?.stop();
       this.programmer.follow();
@@ -201,21 +213,22 @@ export class NodeDatapath {
     this.seams?.onDisplaced(displaced);
   }
 
-  /** Once for all that changes in one turn of the event loop. */
-  private reprogramSoon(): void {
-    if (this.isReprogramming) return;
-    this.isReprogramming = true;
-    setImmediate(() => {
-      this.reprogram().catch((error: unknown) => {
-        this.log.error('the datapath could not be brought up to date; it is tried again with the next change', { reason: String(error) });
+  /** Once for all that changes in one turn of the event loop. Resolves when it is done with, for better or worse. */
+  private reprogramSoon(): Promise<void> {
+    this.reprogramming ??= new Promise<void>((resolve) => {
+      setImmediate(() => {
+        this.reprogram().catch((error: unknown) => {
+          this.log.error('the datapath could not be brought up to date; it is tried again with the next change', { reason: String(error) });
+        }).finally(resolve);
       });
     });
+    return this.reprogramming;
   }
 
   private async reprogram(): Promise<void> {
     const { snapshot } = this;
     if (snapshot === null) {
-      this.isReprogramming = false;
+      this.reprogramming = null;
       return;
     }
     const standing = this.watch.standing(snapshot);
@@ -224,13 +237,13 @@ export class NodeDatapath {
     const divert = this.redirect.divert();
     if (divert !== null) this.seams?.onDiverted(divert.outer);
     // What changed until now is in what is written; what changes from here on is written after it.
-    this.isReprogramming = false;
+    this.reprogramming = null;
     if (this.leadership?.leads !== true) return;
-    const { listen, grantScope, auditMode, podCidrs, clientAddressUpstream } = this.settings;
+    const { listen, grantScope, auditMode, podCidrs, clientAddressUpstream, enableHubble, role } = this.settings;
     const at = (family: 4 | 6) => listen.find((one) => one.family === family) ?? null;
     await this.programmer.want(compileProgram({
       snapshot: standing, divert, nameOf: (index) => this.watch.nameOf(index), marks: this.marks, redirectTo: { v4: at(4), v6: at(6) },
-      grantScope, auditMode, logGroup: this.settings.enableHubble ? LOG_GROUP[this.settings.role] : null, podCidrs, isTransparentUpstream: clientAddressUpstream,
+      grantScope, auditMode, logGroup: enableHubble ? LOG_GROUP[role] : null, podCidrs, isTransparentUpstream: clientAddressUpstream,
     }));
   }
 

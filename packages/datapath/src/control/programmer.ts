@@ -17,6 +17,8 @@ const AGAIN_MS = 1000;
 
 export interface ProgrammerOptions {
   readonly log: Log;
+  /** Looked at before each write: a member that slept may have been deposed. */
+  readonly mayWrite: () => boolean;
   /** What is open now, by set. */
   readonly open: () => ReadonlyMap<string, readonly OpenElement[]>;
   /** The program is in the kernel; `isWhole`: its sets were made anew. */
@@ -34,7 +36,7 @@ export class Programmer {
   /** What the kernel has; null: that is not known. */
   private written: Program | null = null;
   private seen: { generation: number | null; fingerprint: Fingerprint } = { generation: null, fingerprint: null };
-  private isWriting = false;
+  private writing: Promise<void> | null = null;
   private isLooking = false;
   private timer: NodeJS.Timeout | null = null;
 
@@ -56,19 +58,22 @@ export class Programmer {
     this.timer = null;
   }
 
-  /** Resolves when it is in the kernel, or was refused, or another was wanted before its turn came. */
-  async want(program: Program): Promise<void> {
+  /** Resolves when it is in the kernel, or another that was wanted after it, or nothing is to be written here any more. */
+  want(program: Program): Promise<void> {
     this.wanted = program;
-    if (this.isWriting) return;
-    this.isWriting = true;
-    try {
-      while (this.wanted !== null && this.wanted !== this.written) await this.write(this.wanted);
-    } finally {
-      this.isWriting = false;
-    }
+    this.writing ??= this.writeAll().finally(() => { this.writing = null; });
+    return this.writing;
+  }
+
+  private async writeAll(): Promise<void> {
+    while (this.wanted !== null && this.wanted !== this.written) await this.write(this.wanted);
   }
 
   private async write(program: Program): Promise<void> {
+    if (!this.options.mayWrite()) {
+      this.wanted = null;
+      return;
+    }
     const isWhole = this.written === null;
     const text = this.written === null ? wholeText(program, this.options.open()) : changeText(this.written, program, this.options.open());
     try {
@@ -88,15 +93,21 @@ export class Programmer {
     this.options.onWritten(program, isWhole);
   }
 
+  /** `writing`, which may have changed during a wait. */
+  private isBusy(): boolean {
+    return this.writing !== null;
+  }
+
   /** Has somebody else been here? */
   private async look(): Promise<void> {
-    if (this.isWriting || this.isLooking || this.written === null) return;
+    if (this.writing !== null || this.isLooking || this.written === null) return;
     this.isLooking = true;
     try {
       const now = await generation();
       if (now === null || now === this.seen.generation) return;
       const print = await fingerprint();
-      if (this.isWriting || print === null) return;
+      if (this.isBusy() || print === null) return;
+      if (!this.options.mayWrite()) return;
       const isSame = print === this.seen.fingerprint;
       this.seen = { generation: now, fingerprint: print };
       if (isSame) return;

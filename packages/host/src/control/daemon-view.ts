@@ -102,9 +102,13 @@ export interface StateStatus {
 
 /** Who may connect where: what opens and closes that. */
 export interface DatapathStatus {
-  readonly kind: 'none';
+  readonly kind: 'none' | 'nftables';
   /** Why it is that, or how it is. */
   readonly reason: string;
+  /** With nftables: this member writes the tables. */
+  readonly leads?: boolean;
+  /** With nftables: addresses that names have opened, as this member knows them. */
+  readonly open?: number;
 }
 
 export interface PolicyStatus {

@@ -25,7 +25,8 @@ export interface Enforcement {
   readonly counts: EnforcementCounts;
   /** Called once, before all else. */
   attach(seams: EnforcementSeams): void;
-  enforce(snapshot: Snapshot): void;
+  /** Resolves when the tables say it, or it is the other member's to write them, or they cannot be written now (a problem then). */
+  enforce(snapshot: Snapshot): Promise<void>;
   /** Our data plane learned these, and has opened them. */
   learned(mappings: readonly Mapping[]): void;
   /** These came to be known otherwise: from a peer, or a file. */

@@ -6,7 +6,7 @@ import {
 import { bootTimeMs } from 'node-reuseport';
 import { entriesOf, mappingsOf } from '../control/cache-entries.js';
 import type {
-  CacheCleaned, CacheEntry, CacheFilter, CacheImported, CacheRow, DaemonView, DataPlaneStatus, EndpointView, LatencyStatus, PolicyView, QueryCounters, Readiness, StatusView,
+  CacheCleaned, CacheEntry, CacheFilter, CacheImported, CacheRow, DaemonView, DataPlaneStatus, DatapathStatus, EndpointView, LatencyStatus, PolicyView, QueryCounters, Readiness, StatusView,
 } from '../control/daemon-view.js';
 import { CacheRows } from './cache-rows.js';
 import { type SettingValue, settingsView } from '../control/settings-view.js';
@@ -80,7 +80,7 @@ export class MemberView implements DaemonView {
       dataPlane: this.dataPlaneStatus(),
       latency: this.latency(),
       state: { dir: settings.stateDir, written: !member.isStateBehind },
-      datapath: { kind: 'none', reason: 'explicit mode' },
+      datapath: datapathStatus(member),
     };
   }
 
@@ -204,4 +204,11 @@ function time(wallMs: number): string {
 /** Denied is what no rule allows. */
 function isClosed({ ruleSets }: Snapshot, ruleSet: number | null): boolean {
   return ruleSet !== null && ruleSets[ruleSet].openByDefault !== true;
+}
+
+function datapathStatus({ enforcement }: Member): DatapathStatus {
+  if (enforcement === null) return { kind: 'none', reason: 'explicit mode' };
+  const { isLeader, open } = enforcement.counts;
+  const who = isLeader ? 'written here' : 'written by the other member';
+  return { kind: 'nftables', reason: `${who}, ${open} addresses open; pods on the host network are not redirected`, leads: isLeader, open };
 }

@@ -322,10 +322,12 @@ export class Member {
     this.currentIndex = null;
     this.mappings.setEndpoints(snapshot.endpoints);
     this.directory.setSnapshot(snapshot);
-    this.enforcement?.enforce(snapshot);
+    const written = this.enforcement?.enforce(snapshot) ?? null;
     this.store.keep(snapshot);
     this.firstPolicy();
-    if (this.plane !== null) await this.apply(this.plane, snapshot);
+    // Before the shared addresses are bound, so that no pod's DNS goes by while there are no tables.
+    if (this.plane === null) await written;
+    if (this.plane !== null) await this.apply(this.plane, snapshot, written);
     this.onExchange();
   }
 
@@ -356,7 +358,7 @@ export class Member {
     if (this.displaced.length > 0) plane.setDisplaced(this.displaced);
     if (snapshot !== null) this.inForce = inForceNow(snapshot);
     // A snapshot that came while the sockets were being bound.
-    if (this.current !== null && this.current !== snapshot) await this.apply(plane, this.current);
+    if (this.current !== null && this.current !== snapshot) await this.apply(plane, this.current, null);
     return plane;
   }
 
@@ -385,17 +387,20 @@ export class Member {
     }
   }
 
-  private apply(plane: DataPlane, snapshot: Snapshot): Promise<void> {
-    return new Promise((resolve, reject) => {
+  /** Resolves when the data plane decides by it, and the kernel's tables (`written`). */
+  private async apply(plane: DataPlane, snapshot: Snapshot, written: Promise<void> | null): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
       this.applying.push({ snapshot, resolve, reject });
       plane.setPolicy(snapshot);
     });
+    await written;
+    // A later one may have overtaken it.
+    if (this.current === snapshot) this.inForce = inForceNow(snapshot);
   }
 
   private applied(): void {
     const application = this.applying.shift();
     if (application === undefined) return;
-    this.inForce = inForceNow(application.snapshot);
     application.resolve();
   }
 }
