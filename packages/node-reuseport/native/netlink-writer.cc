@@ -20,10 +20,13 @@ NetlinkWriter::NetlinkWriter(uint32_t capacity, uint32_t bytesMax)
     : capacity_(capacity),
       bytesMax_(bytesMax),
       slots_(capacity),
-      ring_(new uint8_t[size_t{capacity} * bytesMax]),
+      order_(capacity),
+      memory_(new uint8_t[size_t{capacity} * bytesMax]),
       copy_(new uint8_t[bytesMax]),
       buffer_(new uint8_t[kNetlinkBufferBytes]) {
   sem_init(&waiting_, 0, 0);
+  free_.reserve(capacity);
+  for (uint32_t slot = capacity; slot > 0; slot--) free_.push_back(slot - 1);
 }
 
 int NetlinkWriter::start(int protocol) {
@@ -60,10 +63,10 @@ int NetlinkWriter::start(int protocol) {
 int NetlinkWriter::submit(const uint8_t* request, size_t length, int32_t ticket) {
   if (closed()) return -EBADF;
   if (length > bytesMax_) return -EMSGSIZE;
-  const uint64_t index = submitted_.load(std::memory_order_relaxed);
-  // What has completed and was not collected counts, so completions need no room of their own.
-  if (index - collected_ >= capacity_) return 0;
-  Slot& slot = slots_[index % capacity_];
+  // What has completed and was not collected holds its slot, so completions need no room of their own.
+  if (free_.empty()) return 0;
+  const uint32_t number = free_.back();
+  Slot& slot = slots_[number];
   slot.messages = slot.awaited = 0;
   for (size_t offset = 0; offset < length;) {
     const nlmsghdr* message = messageAt(request, length, offset);
@@ -75,7 +78,10 @@ int NetlinkWriter::submit(const uint8_t* request, size_t length, int32_t ticket)
   if (slot.awaited == 0) return -EINVAL;
   slot.length = static_cast<uint32_t>(length);
   slot.ticket = ticket;
-  memcpy(ring_.get() + (index % capacity_) * bytesMax_, request, length);
+  memcpy(requestOf(number), request, length);
+  free_.pop_back();
+  const uint64_t index = submitted_.load(std::memory_order_relaxed);
+  order_[index % capacity_] = number;
   submitted_.store(index + 1, std::memory_order_release);
   sem_post(&waiting_);
   return 1;
@@ -88,7 +94,9 @@ uint32_t NetlinkWriter::completions(int32_t* into, size_t words) {
   bool cleared = false;
   for (;;) {
     for (; collected_ < done && (count + 1) * kCompletionWords <= words; count++, collected_++) {
-      const Slot& slot = slots_[collected_ % capacity_];
+      const uint32_t number = order_[collected_ % capacity_];
+      const Slot& slot = slots_[number];
+      free_.push_back(number);
       into[count * kCompletionWords] = slot.ticket;
       into[count * kCompletionWords + 1] = slot.error;
       into[count * kCompletionWords + 2] = static_cast<int32_t>(slot.sequence);
@@ -126,7 +134,8 @@ void NetlinkWriter::work() {
     while (sem_wait(&waiting_) != 0) {
     }
     if (stop_.load(std::memory_order_acquire)) return;
-    pass(slots_[index % capacity_], requestOf(index));
+    const uint32_t number = order_[index % capacity_];
+    pass(slots_[number], requestOf(number));
     done_.store(index + 1, std::memory_order_release);
     const uint64_t one = 1;
     if (write(eventFd_, &one, sizeof one) < 0) continue;  // it counts no further, so it is readable

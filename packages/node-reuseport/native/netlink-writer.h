@@ -1,6 +1,6 @@
 // A thread that passes requests to the kernel one after another.
-// Invariants: requests are answered in the order in which they were submitted; a slot of the ring belongs to the
-// submitter before `submitted_`, to the thread until `done_`, and to the submitter again; no call of the submitter waits.
+// Invariants: requests are answered in the order in which they were submitted; an entry of `order_`, and the slot that it names, belongs
+// to the submitter before `submitted_`, to the thread until `done_`, and to the submitter again; no call of the submitter waits.
 #pragma once
 
 #include <pthread.h>
@@ -44,12 +44,14 @@ class NetlinkWriter {
   };
   void work();
   void pass(Slot& slot, const uint8_t* request);
-  const uint8_t* requestOf(uint64_t index) const { return ring_.get() + (index % capacity_) * bytesMax_; }
+  uint8_t* requestOf(uint32_t slot) const { return memory_.get() + size_t{slot} * bytesMax_; }
 
   const uint32_t capacity_;
   const uint32_t bytesMax_;
   std::vector<Slot> slots_;
-  std::unique_ptr<uint8_t[]> ring_;    // capacity × bytesMax; pages are used when a request comes that far
+  std::vector<uint32_t> order_;
+  std::vector<uint32_t> free_;         // the slot used last comes first: few pages are ever touched
+  std::unique_ptr<uint8_t[]> memory_;  // capacity × bytesMax
   std::unique_ptr<uint8_t[]> copy_;    // with sequence numbers of the thread's own
   std::unique_ptr<uint8_t[]> buffer_;
   pthread_t thread_ = {};
