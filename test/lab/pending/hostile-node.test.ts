@@ -5,35 +5,16 @@ import { ROLES } from '../../harness/pair.js';
 import { startEnforced, where } from '../enforced.js';
 import { finding } from '../scenarios/stage.js';
 import type { SetUp } from '../scenarios/run.js';
-import { FRESH_NAMES, KUBE_DNS } from '../topology/plan.js';
+import { KUBE_DNS } from '../topology/plan.js';
 import { namesPolicy } from '../topology/policies.js';
-import type { FirstConnections } from '../topology/first-connections.js';
-import { join } from 'node:path';
 
 /** For all of the file, on a machine that does much else. */
 const FILE_DEADLINE_MS = 900_000;
 const VETH: SetUp = { wiring: 'veth', nfCall: 1, family: 4 };
 const BRIDGES: readonly SetUp[] = [{ wiring: 'bridge', nfCall: 0, family: 4 }, { wiring: 'bridge', nfCall: 1, family: 4 }];
-const ALL: readonly SetUp[] = [VETH, { ...VETH, family: 6 }, { wiring: 'bridge', nfCall: 0, family: 6 }, { wiring: 'bridge', nfCall: 1, family: 4 }];
 const POLICIES = { 'policy-net.json': namesPolicy('net', { app: 'net' }, { dns: ['*.k8s.intra'], reachable: ['*.k8s.intra', '*.fresh.k8s.intra'] }) };
-const FIRST_DEADLINE_MS = 120_000;
 
 t.setTimeout(FILE_DEADLINE_MS);
-
-for (const how of ALL) {
-  t.test(`with every agent dead, names that nobody has asked for connect at the first attempt, over ${where(how)}`, async (t) => {
-    const policies = { 'policy-net.json': namesPolicy('net', { app: 'net' }, { dns: ['**.k8s.intra'], reachable: ['**.k8s.intra'] }) };
-    const { lab, tandem } = await startEnforced(t, { how, scenario: '1', policies });
-    await tandem.redundant();
-    await tandem.end('agent', 'SIGKILL');
-    const { code, output, standardOutput } = await lab.exec('net1', [process.execPath, join(import.meta.dirname, '../topology/first-connections.js'), lab.address(KUBE_DNS.address), String(how.family), String(FRESH_NAMES)], FIRST_DEADLINE_MS);
-    t.equal(code, 0, output);
-    const { connected, failures, slowestLookUpMs } = JSON.parse(standardOutput) as FirstConnections;
-    t.strictSame(failures, []);
-    t.equal(connected, FRESH_NAMES);
-    t.comment(`slowest look-up ${String(slowestLookUpMs)} ms`);
-  });
-}
 
 /** As VPN tools set it. */
 const STRICT = 'for f in /proc/sys/net/ipv4/conf/*/; do echo 1 > "$f/src_valid_mark"; echo 1 > "$f/rp_filter"; done';
