@@ -27,7 +27,7 @@ interface Link {
   readonly address: string;
 }
 
-/** Of RFC 7600: an interface without any IPv4 address takes no packet where rp_filter is on, be it the loose one. */
+/** As `redirect` of the datapath sets the pair up: an interface without any IPv4 address takes no packet where rp_filter is on, be it the loose one. */
 const DIVERT_ADDRESS = '192.0.0.8';
 const GATEWAY = '169.254.1.1';
 const GATEWAY_6 = 'fe80::1';

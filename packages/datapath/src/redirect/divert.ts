@@ -2,8 +2,9 @@
  * The pair of links by which bridged pods' packets come to this node's routing: what a bridge port's chain sends into the inner one
  * arrives at the outer one, as from any link.
  *
- * Invariant: a link that has the name of one of the two and is not ours is never touched. The pair has no address, speaks no ARP and
- * checks the way back loosely, since pods' addresses lead to the bridge.
+ * Invariant: a link that has the name of one of the two and is not ours is never touched. The pair speaks no ARP and checks the way back
+ * loosely, since pods' addresses lead to the bridge. Its outer end has an address that nobody uses: where rp_filter is on, be it the loose
+ * one, the kernel takes no IPv4 packet from an interface that has none.
  * Does not know: which packets are sent there.
  */
 import { AppError } from '@tandem/core';
@@ -13,7 +14,7 @@ import { replyText } from '../links/reply.js';
 import { routeEvents, type Link } from '../links/route-messages.js';
 import { DIVERT } from '../names.js';
 
-const RTM = { newLink: 16, delLink: 17, getLink: 18, setLink: 19 } as const;
+const RTM = { newLink: 16, delLink: 17, getLink: 18, setLink: 19, newAddress: 20 } as const;
 const LINK_BYTES = 16;
 const IFLA = { name: 3, mtu: 4, info: 18, families: 26 } as const;
 const INFO = { kind: 1, data: 2 } as const;
@@ -26,6 +27,11 @@ const NO_ADDRESS_OF_ITS_OWN = 1;
 /** Of linux/ip.h (IPV4_DEVCONF_…). */
 const SETTING = { acceptRedirects: 4, sendRedirects: 6, reversePathFilter: 8 } as const;
 const LOOSE = 2;
+/** 192.0.0.8: the dummy address of RFC 7600, never a destination. */
+const OUTER_ADDRESS = Uint8Array.of(192, 0, 0, 8);
+const OUTER_PREFIX_LENGTH = 32;
+const IFA = { address: 1, local: 2 } as const;
+const SCOPE_LINK = 253;
 const IFF = { up: 0x1, noArp: 0x80 } as const;
 /** A veth's most: pods with jumbo frames must not lose packets here. */
 const MTU_BYTES = 65535;
@@ -58,6 +64,7 @@ export async function setUpDivert(): Promise<Divert> {
     await exchange(setLink(index, [[AF_INET6, [[INET6_ADDRESS_MODE, Uint8Array.of(NO_ADDRESS_OF_ITS_OWN)]]]]));
     await demand(raise(index), 'set up');
   }
+  await demand(address(outer.index), 'set up');
   return { outer: outer.index, outerMac: outer.mac, inner: inner.index };
 }
 
@@ -114,6 +121,11 @@ function settings(index: number): Uint8Array {
 
 function setLink(index: number, families: readonly Attribute[]): Uint8Array {
   return message(RTM.setLink, { flags: NLM_F.ack }, linkBody(index), [[IFLA.families, families]]);
+}
+
+function address(index: number): Uint8Array {
+  const body = joined([Uint8Array.of(AF_INET, OUTER_PREFIX_LENGTH, 0, SCOPE_LINK), bytes32(index)]);
+  return message(RTM.newAddress, { flags: NLM_F.ack | NLM_F.create | NLM_F.excl }, body, [[IFA.local, OUTER_ADDRESS], [IFA.address, OUTER_ADDRESS]]);
 }
 
 function raise(index: number): Uint8Array {
