@@ -96,7 +96,8 @@ const client = (host: string, port: number): string => `
   process.stdin.on('data', (d) => s.write(d)).on('end', () => process.exit(0));`;
 
 const servers = [new Program(outside, echo('::', 8080)), new Program(pods, echo('::', 9090))];
-for (const program of servers) t.equal(await program.hear(), 'ready');
+// No assertion: after one, tap takes a wait outside of tests for the end.
+for (const program of servers) if ((await program.hear()) !== 'ready') throw new Error('a server does not start');
 t.teardown(async () => {
   for (const program of servers) await program.end();
 });
