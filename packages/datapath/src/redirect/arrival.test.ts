@@ -8,6 +8,7 @@ import { LinkWatch } from '../links/index.js';
 import { marksFrom } from '../names.js';
 import { enterOwnNamespace, ip, otherNamespace } from '../testing/namespace.js';
 import { InputCheck } from './input-check.js';
+import { setUpDivert } from './divert.js';
 import { Redirect } from './redirect.js';
 import { checkBridgeRequirements, checkRequirements } from './requirements.js';
 
@@ -28,7 +29,29 @@ const setting = (path: string, value: number): void => {
   writeFileSync(`/proc/sys/net/ipv4/conf/${path}`, String(value));
 };
 
-/** A pod on a veth, whose UDP to port 53 of anybody is given to a socket here; and words of what arrives there. */
+/** Whether what is sent arrives, at a socket that has nothing yet. */
+async function arrivalOf(send: () => void): Promise<boolean> {
+  const fd = openSocket({ type: 'udp', family: 4, transparent: true });
+  bindSocket(fd, '127.0.0.153', 53);
+  const words = new EventEmitter();
+  const readable = new Readable(fd, () => {
+    readable.close();
+    words.emit('arrived');
+  });
+  try {
+    const arrived = once(words, 'arrived', { signal: AbortSignal.timeout(PATIENCE_MS) });
+    send();
+    await arrived;
+    return true;
+  } catch {
+    readable.close();
+    return false;
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** A pod on a veth, whose UDP to port 53 of anybody is given to a socket here. */
 async function redirected() {
   const pod = await otherNamespace();
   ip(`link add v1 type veth peer name eth0 netns ${pod.pid}`);
@@ -41,32 +64,11 @@ async function redirected() {
   pod.ip('route add default via 169.254.1.1');
   const match = 'iifname v1 meta l4proto udp th dport 53';
   nft(`table ip lab { chain dns { type filter hook prerouting priority mangle; ${match} tproxy to 127.0.0.153:53 meta mark set ${MARK} accept; ${match} drop; }; }`);
-  const words = new EventEmitter();
   t.teardown(() => {
     pod.close();
   });
   const ask = (count: number): void => void pod.exec('bash', '-c', `for i in $(seq ${count}); do echo q >/dev/udp/10.96.0.10/53; done`);
-  /** Whether a question arrives, at a socket that has nothing yet. */
-  const arrives = async (): Promise<boolean> => {
-    const fd = openSocket({ type: 'udp', family: 4, transparent: true });
-    bindSocket(fd, '127.0.0.153', 53);
-    const readable = new Readable(fd, () => {
-      readable.close();
-      words.emit('arrived');
-    });
-    try {
-      const arrived = once(words, 'arrived', { signal: AbortSignal.timeout(PATIENCE_MS) });
-      ask(1);
-      await arrived;
-      return true;
-    } catch {
-      readable.close();
-      return false;
-    } finally {
-      closeFd(fd);
-    }
-  };
-  return { ask, arrives };
+  return { ask, arrives: () => arrivalOf(() => ask(1)) };
 }
 
 t.test('redirected DNS arrives where rp_filter is strict and looks at marks, and a firewall that drops it is named', async (t) => {
@@ -106,6 +108,30 @@ t.test('redirected DNS arrives where rp_filter is strict and looks at marks, and
   ask(1);
   await check.look(false);
   t.equal(check.found, null, 'the remedy that it names is one');
+});
+
+t.test('what a bridge port sends into the pair arrives as routed traffic, where rp_filter is strict, too', async (t) => {
+  for (const name of ['all', 'default']) {
+    setting(`${name}/rp_filter`, 1);
+    setting(`${name}/src_valid_mark`, 1);
+  }
+  const pod = await otherNamespace();
+  t.teardown(() => {
+    pod.close();
+  });
+  ip('link add br0 type bridge');
+  ip('link set br0 up');
+  ip('address add 10.2.0.1/24 dev br0');
+  ip(`link add p1 type veth peer name eth0 netns ${pod.pid}`);
+  ip('link set p1 master br0 up');
+  pod.ip('link set eth0 up');
+  pod.ip('address add 10.2.0.2/24 dev eth0');
+  pod.ip('route add default via 10.2.0.1');
+  const divert = await setUpDivert();
+  nft(`table netdev lab { chain port { type filter hook ingress device "p1" priority filter; ip protocol udp ether daddr set ${divert.outerMac} fwd to "tandem1"; }; }
+    table ip lab-bridged { chain dns { type filter hook prerouting priority mangle; iifname tandem0 meta l4proto udp tproxy to 127.0.0.153:53 meta mark set ${MARK} accept; }; }`);
+  t.ok(await arrivalOf(() => void pod.exec('bash', '-c', 'echo q >/dev/udp/10.96.0.10/53')));
+  ip('link del br0');
 });
 
 t.test('the kernel has what is needed, and trying it leaves nothing', async (t) => {
