@@ -52,8 +52,21 @@ for (const wiring of WIRINGS) {
     probe.probe.run('ip address add 198.51.100.99/32 dev eth0');
     t.not(await probe.probe.ask('tcp', { from: '198.51.100.99', to: OUTSIDE, port: 80 }), 'ok', 'an address that is nobody\'s');
 
-    // A new pod has inherited the address; routes lead to it.
+    // It would say so to neighbours, too, and get what is for web: the more so when web is silent.
+    const [, web6] = web.addresses;
+    probe.probe.run(`ip address add ${web6}/128 dev eth0 nodad`);
+    rig.own(rig.others, '2001:db8::7');
     web.probe.run('ip link set eth0 down');
+    if (wiring.kind === 'bridge') {
+      for (const [from, to] of [[OUTSIDE, WEB], ['2001:db8::7', web6]]) {
+        rig.node.run('ip neigh flush dev br0');
+        t.equal(await rig.others.ask('udp', { from, to, port: 80 }), 'none', `nobody answers at ${to}`);
+        const known = JSON.parse(rig.node.run(`ip -j neigh show ${to} dev br0`)) as { lladdr?: string }[];
+        t.strictSame(known.filter(({ lladdr }) => lladdr === probe.at[0].mac), [], `nobody else is believed to be ${to}`);
+      }
+    }
+
+    // A new pod has inherited the address; routes lead to it.
     const heir = await rig.addPod([WEB]);
     t.teardown(() => { heir.probe.close(); });
     for (const to of [OUTSIDE, CART]) t.not(await heir.probe.ask('tcp', { from: WEB, to, port: 80 }), 'ok', `an heir: ${to}`);

@@ -3,9 +3,11 @@
  * through a veth pair it arrives as routed traffic, where `table inet tandem` sees it, to whomever it goes and whatever
  * bridge-nf-call-iptables says. `table bridge tandem`: what crosses the bridge from or to a pod of ours all the same is dropped.
  *
- * Invariant: no IP packet of a pinned port stays on the bridge, but for multicast and discovery.
+ * Invariant: no IP packet of a pinned port stays on the bridge, but for multicast and discovery, and nobody there says that he has
+ * another pod's address.
  * Trusted: the port can't be spoofed; MAC and address can, which is why both are held against the port.
  */
+import { parseAddress } from '@tandem/core';
 import { BRIDGE_TABLE, DIVERT, PORT_TABLE } from '../names.js';
 import { FAMILIES, WORDS, type Family } from './family.js';
 import { localSets, type NodePods } from './node.js';
@@ -16,6 +18,9 @@ import { hex } from './rule-chains.js';
 const MULTICAST: Readonly<Record<Family, string>> = { 4: 'ip daddr { 224.0.0.0/4, 255.255.255.255 }', 6: 'ip6 daddr ff00::/8' };
 /** Neighbour and router discovery. */
 const DISCOVERY = 'icmpv6 type { 133-136 }';
+/** Where an advertisement says whose neighbour it speaks of (RFC 4861 §4.4). nft 1.0.6 has no word for it. */
+const TARGET = '@th,64,128';
+const ADVERTISED = `icmpv6 type nd-neighbor-advert ${TARGET}`;
 
 /** Both; none where no pod is bridged. */
 export function bridgeTables(pods: NodePods): readonly TableSpec[] {
@@ -30,17 +35,23 @@ function portTable(pods: NodePods, ports: ReadonlyMap<number, readonly PodPlace[
   const store = new ChainStore();
   const own = hex(~marks.mask);
   const pull = (mark: number): string => `meta mark set meta mark & ${own} | ${hex(mark)} ether daddr set ${outerMac} fwd to "${DIVERT.inner}"`;
-  const sets = new Map<string, SetSpec>(localSets(pods).filter(([name]) => name === 'local4'));
+  const sets = new Map<string, SetSpec>(localSets(pods));
+  sets.set('targets6', { type: TARGET, flag: null, elements: new Set([...sets.get('local6')!.elements].map(numberOf)) });
   for (const [index, places] of ports) {
     const device = nameOf(index);
     // A link that is gone has no packets.
     if (device === null) continue;
     const known = (family: Family): string[] => places.filter((one) => one.family === family).map(({ port, address }) => `${port!.mac} . ${address}`);
     const own4 = known(4);
+    const own6 = places.filter(({ family }) => family === 6);
     store.hook(`port-${index}`, `ingress device "${device}" priority filter`, [
       // Who says that he has another pod's address would get its packets.
       ...(own4.length === 0 ? [] : [`arp saddr ether . arp saddr ip { ${own4.join(', ')} } accept`]),
       'arp saddr ip @local4 drop',
+      ...(own6.length === 0 ? [] : [`${ADVERTISED} { ${own6.map(({ address }) => numberOf(address)).join(', ')} } accept`]),
+      `${ADVERTISED} @targets6 drop`,
+      ...(own6.length === 0 ? [] : [`${DISCOVERY} ether saddr . ip6 saddr { ${known(6).join(', ')} } accept`]),
+      `${DISCOVERY} ip6 saddr @local6 drop`,
       ...FAMILIES.map((family) => `${MULTICAST[family]} accept`),
       `${DISCOVERY} accept`,
       ...FAMILIES.filter((family) => known(family).length > 0).map(
@@ -50,6 +61,11 @@ function portTable(pods: NodePods, ports: ReadonlyMap<number, readonly PodPlace[
     ]);
   }
   return { ...PORT_TABLE, limits: new Map(), sets, maps: new Map(), chains: store.chains };
+}
+
+/** An IPv6 address as nft writes what it has no type for. */
+function numberOf(address: string): string {
+  return `0x${Buffer.from(parseAddress(address)!).toString('hex')}`;
 }
 
 function crossingTable(pods: NodePods): TableSpec {

@@ -28,6 +28,7 @@ export interface ChainSpec {
 }
 
 export interface SetSpec {
+  /** nft's name of it; or a place in the packet, such as `@th,64,128`. */
   readonly type: string;
   /** `timeout`: its elements are others' to write (addresses that DNS told), and are never touched but where the set begins. */
   readonly flag: 'interval' | 'timeout' | null;

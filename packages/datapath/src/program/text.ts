@@ -109,7 +109,8 @@ function missing(all: ReadonlySet<string>, known: ReadonlySet<string>): string[]
 }
 
 function setText({ type, flag, elements }: SetSpec, open: readonly string[]): string {
-  return `{ type ${type};${flag === null ? '' : ` flags ${flag};`}${elementsText(flag === 'timeout' ? open : [...elements])} }`;
+  // What has no type of its own is a place in the packet.
+  return `{ ${type.startsWith('@') ? 'typeof' : 'type'} ${type};${flag === null ? '' : ` flags ${flag};`}${elementsText(flag === 'timeout' ? open : [...elements])} }`;
 }
 
 function mapText({ type, elements }: MapSpec): string {
