@@ -232,7 +232,9 @@ export class NodeDatapath {
       return;
     }
     const standing = this.watch.standing(snapshot);
-    const isBridged = standing.endpoints.some(({ at }) => at?.some(({ mac }) => mac !== undefined) === true);
+    // Also those whose place is gone: whoever has their addresses now is to be refused, not to be left without an answer.
+    const bridges = new Set(snapshot.endpoints.flatMap(({ at }) => (at ?? []).flatMap(({ bridge }) => bridge ?? [])));
+    const isBridged = bridges.size > 0;
     if (this.leadership?.leads === true) await this.redirect.want({ ports: dnsPorts(standing, this.settings.clientAddressUpstream), isBridged });
     const divert = this.redirect.divert();
     if (divert !== null) this.seams?.onDiverted(divert.outer);
@@ -242,7 +244,8 @@ export class NodeDatapath {
     const { listen, grantScope, auditMode, podCidrs, clientAddressUpstream, enableHubble, role } = this.settings;
     const at = (family: 4 | 6) => listen.find((one) => one.family === family) ?? null;
     await this.programmer.want(compileProgram({
-      snapshot: standing, divert, nameOf: (index) => this.watch.nameOf(index), marks: this.marks, redirectTo: { v4: at(4), v6: at(6) },
+      snapshot: standing, divert, nameOf: (index) => this.watch.nameOf(index),
+      bridgePorts: this.watch.bridgePorts().filter(({ master }) => bridges.has(master)).map(({ index }) => index), marks: this.marks, redirectTo: { v4: at(4), v6: at(6) },
       grantScope, auditMode, logGroup: enableHubble ? LOG_GROUP[role] : null, podCidrs, isTransparentUpstream: clientAddressUpstream,
     }));
   }

@@ -4,7 +4,8 @@
  * bridge-nf-call-iptables says. `table bridge tandem`: what crosses the bridge from or to a pod of ours all the same is dropped.
  *
  * Invariant: no IP packet of a pinned port stays on the bridge, but for multicast and discovery, and nobody there says that he has
- * another pod's address.
+ * another pod's address, while that one is where it belongs. At other ports, who has a pod's address is pulled out as a stranger, so that
+ * he is refused; what else they send is none of ours.
  * Trusted: the port can't be spoofed; MAC and address can, which is why both are held against the port.
  */
 import { parseAddress } from '@tandem/core';
@@ -27,6 +28,7 @@ export function bridgeTables(pods: NodePods): readonly TableSpec[] {
   const { divert } = pods.input;
   const ports = new Map<number, PodPlace[]>();
   for (const place of pods.places) if (place.port !== null) ports.set(place.port.interface, [...(ports.get(place.port.interface) ?? []), place]);
+  for (const index of pods.input.bridgePorts ?? []) if (!ports.has(index)) ports.set(index, []);
   return divert === null || ports.size === 0 ? [] : [portTable(pods, ports, divert.outerMac), crossingTable(pods)];
 }
 
@@ -35,8 +37,7 @@ function portTable(pods: NodePods, ports: ReadonlyMap<number, readonly PodPlace[
   const store = new ChainStore();
   const own = hex(~marks.mask);
   const pull = (mark: number): string => `meta mark set meta mark & ${own} | ${hex(mark)} ether daddr set ${outerMac} fwd to "${DIVERT.inner}"`;
-  const sets = new Map<string, SetSpec>(localSets(pods));
-  sets.set('targets6', { type: TARGET, flag: null, elements: new Set([...sets.get('local6')!.elements].map(numberOf)) });
+  const sets = new Map<string, SetSpec>([...localSets(pods), ...pinnedSets(pods)]);
   for (const [index, places] of ports) {
     const device = nameOf(index);
     // A link that is gone has no packets.
@@ -47,20 +48,29 @@ function portTable(pods: NodePods, ports: ReadonlyMap<number, readonly PodPlace[
     store.hook(`port-${index}`, `ingress device "${device}" priority filter`, [
       // Who says that he has another pod's address would get its packets.
       ...(own4.length === 0 ? [] : [`arp saddr ether . arp saddr ip { ${own4.join(', ')} } accept`]),
-      'arp saddr ip @local4 drop',
+      'arp saddr ip @pinned4 drop',
       ...(own6.length === 0 ? [] : [`${ADVERTISED} { ${own6.map(({ address }) => numberOf(address)).join(', ')} } accept`]),
       `${ADVERTISED} @targets6 drop`,
       ...(own6.length === 0 ? [] : [`${DISCOVERY} ether saddr . ip6 saddr { ${known(6).join(', ')} } accept`]),
-      `${DISCOVERY} ip6 saddr @local6 drop`,
+      `${DISCOVERY} ip6 saddr @pinned6 drop`,
       ...FAMILIES.map((family) => `${MULTICAST[family]} accept`),
       `${DISCOVERY} accept`,
       ...FAMILIES.filter((family) => known(family).length > 0).map(
         (family) => `ether saddr . ${WORDS[family].header} saddr { ${known(family).join(', ')} } ${pull(marks.attested)}`,
       ),
-      `meta protocol { ip, ip6 } ${pull(marks.stranger)}`,
+      ...(places.length > 0 ? [`meta protocol { ip, ip6 } ${pull(marks.stranger)}`] : FAMILIES.map((family) => `${WORDS[family].header} saddr @local${family} ${pull(marks.stranger)}`)),
     ]);
   }
   return { ...PORT_TABLE, limits: new Map(), sets, maps: new Map(), chains: store.chains };
+}
+
+/** Addresses that have their place. Of one that has none yet, or no more, it is to be learned who says that he has it. */
+function pinnedSets({ places }: NodePods): [string, SetSpec][] {
+  const addresses = (family: Family): string[] => places.filter((place) => place.family === family).map(({ address }) => address);
+  return [
+    ...FAMILIES.map((family): [string, SetSpec] => [`pinned${family}`, { type: WORDS[family].type, flag: null, elements: new Set(addresses(family)) }]),
+    ['targets6', { type: TARGET, flag: null, elements: new Set(addresses(6).map(numberOf)) }],
+  ];
 }
 
 /** An IPv6 address as nft writes what it has no type for. */

@@ -15,6 +15,8 @@ export interface ProgramInput {
   readonly divert: { readonly outer: number; readonly outerMac: string; readonly inner: number } | null;
   /** Name of an interface; null: it is gone. */
   readonly nameOf: (index: number) => string | null;
+  /** Indexes of all ports of the bridges that pods are behind; absent: only those that pods are pinned to. */
+  readonly bridgePorts?: readonly number[];
   readonly marks: Marks;
   /** Where DNS goes; null for a family: it is dropped. Both null: nothing is redirected. */
   readonly redirectTo: { readonly v4: ProxyAddress | null; readonly v6: ProxyAddress | null };
