@@ -14,7 +14,7 @@ import { LinkWatch } from '../links/index.js';
 import { LOG_GROUP, type Marks, marksFrom } from '../names.js';
 import { PacketLog } from '../packet-log/packet-log.js';
 import { compileProgram, type Program } from '../program/index.js';
-import { Redirect } from '../redirect/index.js';
+import { type Divert, Redirect } from '../redirect/index.js';
 import { dnsPorts } from './dns-ports.js';
 import { Judge } from './judge.js';
 import { Leadership } from './leadership.js';
@@ -68,7 +68,10 @@ export class NodeDatapath {
   private cutProblem: string | null = null;
   /** As told last. */
   private displaced = '';
+  /** Has not begun, so it takes with it what changes now. */
   private reprogramming: Promise<void> | null = null;
+  /** Links and routes of the last one that has begun are seen to. */
+  private arranged: Promise<unknown> = Promise.resolve();
 
   /** @throws AppError UNAVAILABLE naming the privilege or kernel feature that is missing, and the remedy. */
   static async start(options: NodeDatapathOptions): Promise<NodeDatapath> {
@@ -146,6 +149,8 @@ export class NodeDatapath {
 
   attach(seams: NodeDatapathSeams): void {
     this.seams = seams;
+    // Before the first query is read: the links of an earlier run are there.
+    this.tellDiverted();
     this.open = new OpenAddresses(this.settings, seams.cache, (errno, message) => {
       this.openFailures++;
       this.log.warn('addresses could not be opened or closed', { errno, reason: message });
@@ -204,6 +209,12 @@ export class NodeDatapath {
     }
   }
 
+  private tellDiverted(): Divert | null {
+    const divert = this.redirect.divert();
+    if (divert !== null) this.seams?.onDiverted(divert.outer);
+    return divert;
+  }
+
   /** At once, and by both members: the tables follow. */
   private tellDisplaced(): void {
     const displaced = this.snapshot === null ? [] : this.watch.displaced(this.snapshot);
@@ -213,41 +224,41 @@ export class NodeDatapath {
     this.seams?.onDisplaced(displaced);
   }
 
-  /** Once for all that changes in one turn of the event loop. Resolves when it is done with, for better or worse. */
+  /** Once for all that changes before it begins. Resolves when it is done with, for better or worse. */
   private reprogramSoon(): Promise<void> {
-    this.reprogramming ??= new Promise<void>((resolve) => {
-      setImmediate(() => {
-        this.reprogram().catch((error: unknown) => {
-          this.log.error('the datapath could not be brought up to date; it is tried again with the next change', { reason: String(error) });
-        }).finally(resolve);
-      });
+    this.reprogramming ??= this.arranged.then(() => new Promise(setImmediate)).then(() => this.reprogram()).catch((error: unknown) => {
+      this.log.error('the datapath could not be brought up to date; it is tried again with the next change', { reason: String(error) });
     });
     return this.reprogramming;
   }
 
   private async reprogram(): Promise<void> {
+    // What changed until now is in what is written; what changes from here on has its own turn.
+    this.reprogramming = null;
+    const compiling = this.compile();
+    this.arranged = compiling.catch(() => undefined);
+    const program = await compiling;
+    if (program !== null) await this.programmer.want(program);
+  }
+
+  /** null: it is not ours to write. */
+  private async compile(): Promise<Program | null> {
     const { snapshot } = this;
-    if (snapshot === null) {
-      this.reprogramming = null;
-      return;
-    }
+    if (snapshot === null) return null;
     const standing = this.watch.standing(snapshot);
     // Also those whose place is gone: whoever has their addresses now is to be refused, not to be left without an answer.
     const bridges = new Set(snapshot.endpoints.flatMap(({ at }) => (at ?? []).flatMap(({ bridge }) => bridge ?? [])));
     const isBridged = bridges.size > 0;
     if (this.leadership?.leads === true) await this.redirect.want({ ports: dnsPorts(standing, this.settings.clientAddressUpstream), isBridged });
-    const divert = this.redirect.divert();
-    if (divert !== null) this.seams?.onDiverted(divert.outer);
-    // What changed until now is in what is written; what changes from here on is written after it.
-    this.reprogramming = null;
-    if (this.leadership?.leads !== true) return;
+    const divert = this.tellDiverted();
+    if (this.leadership?.leads !== true) return null;
     const { listen, grantScope, auditMode, podCidrs, clientAddressUpstream, enableHubble, role } = this.settings;
     const at = (family: 4 | 6) => listen.find((one) => one.family === family) ?? null;
-    await this.programmer.want(compileProgram({
+    return compileProgram({
       snapshot: standing, divert, nameOf: (index) => this.watch.nameOf(index),
       bridgePorts: this.watch.bridgePorts().filter(({ master }) => bridges.has(master)).map(({ index }) => index), marks: this.marks, redirectTo: { v4: at(4), v6: at(6) },
       grantScope, auditMode, logGroup: enableHubble ? LOG_GROUP[role] : null, podCidrs, isTransparentUpstream: clientAddressUpstream,
-    }));
+    });
   }
 
   private written(_program: Program, isWhole: boolean): void {

@@ -45,6 +45,10 @@ export interface InheritedSockets {
   readonly release?: string;
   /** URL of a module that is an `OpenerModule`: it opens learned addresses in the kernel. */
   readonly opener?: string | null;
+  /** The interface that bridged pods' packets come in by; 0: none. */
+  readonly diverted?: number;
+  /** Endpoints' addresses whose place is gone. */
+  readonly displaced?: readonly string[];
 }
 
 const NO_SOCKETS: InheritedSockets = { legacy: null, httpFd: null };
@@ -115,6 +119,8 @@ export class DataPlane {
       faults,
       release: '',
       opener: null,
+      diverted: 0,
+      displaced: [],
       ...sockets,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data, execArgv: [] });

@@ -142,6 +142,8 @@ export class DataPlaneLoop {
     this.path.setPorts(this.ports.numbers());
     if (opener !== null) this.watchOpener(opener);
     this.source = { words: this.reactor.answers, addressAt: 0, fromPort: 0, port: 0 };
+    if (data.diverted > 0) this.path.setDiverted(data.diverted);
+    if (data.displaced.length > 0) this.path.setDisplaced(data.displaced);
     if (data.snapshot !== null) this.enforce(data.snapshot);
     this.handover = new Handover({
       role: settings.role,

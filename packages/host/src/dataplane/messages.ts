@@ -18,6 +18,9 @@ export interface WorkerData {
   readonly release: string;
   /** URL of a module that is an `OpenerModule`; null: nothing is opened. */
   readonly opener: string | null;
+  /** As the message of that kind says it, from the first query on; 0: there is none. */
+  readonly diverted: number;
+  readonly displaced: readonly string[];
 }
 
 /** Float64 words of `WorkerData.gauges`. */

@@ -336,7 +336,7 @@ export class Member {
     const complaint = await takePreCache(this);
     if (complaint !== null) this.preCacheProblems = [complaint];
     if (this.isStopping) throw draining();
-    const snapshot = this.current;
+    const { current: snapshot, diverted, displaced } = this;
     this.starting = DataPlane.start(this.settings, snapshot, {
       onMappings: (records) => this.mappings.learned(records),
       onPolicyApplied: () => this.applied(),
@@ -350,14 +350,14 @@ export class Member {
       onFlowsEnded: (key) => this.flows.ended(key),
       onSucceeded: this.onSucceeded,
       onCrash: (error) => this.fail(error),
-    }, { legacy: null, httpFd: null, ...sockets, release: this.version, opener: this.enforcement?.opener ?? null });
+    }, { legacy: null, httpFd: null, ...sockets, release: this.version, opener: this.enforcement?.opener ?? null, diverted, displaced });
     const plane = await this.starting;
     if (this.isStopping) throw draining();
     this.plane = plane;
-    if (this.diverted > 0) plane.setDiverted(this.diverted);
-    if (this.displaced.length > 0) plane.setDisplaced(this.displaced);
+    // What changed while the sockets were being bound.
+    if (this.diverted !== diverted) plane.setDiverted(this.diverted);
+    if (this.displaced !== displaced) plane.setDisplaced(this.displaced);
     if (snapshot !== null) this.inForce = inForceNow(snapshot);
-    // A snapshot that came while the sockets were being bound.
     if (this.current !== null && this.current !== snapshot) await this.apply(plane, this.current, null);
     return plane;
   }
