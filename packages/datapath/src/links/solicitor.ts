@@ -12,10 +12,10 @@ import { joined } from './netlink-bytes.js';
 import { replyText } from './reply.js';
 import { forgetRequest, solicitRequest } from './route-messages.js';
 
-const TICK_MS = 1000;
+const TICK_MS = 200;
 const SOLICITED_PER_TICK = 64;
-/** Ticks between two questions for one address: doubled each time. */
-const PAUSE_TICKS_MAX = 32;
+/** Ticks between two questions for one address: doubled each time. The kernel asks three times for each, a second apart. */
+const PAUSE_TICKS_MAX = 16;
 const DEADLINE_MS = 2000;
 const REPLY_BYTES_MAX = 64 << 10;
 const V4_OFFSET = 12;

@@ -19,6 +19,8 @@ import { ESTABLISHED, hex, LOG_LIMITS, RuleChains } from './rule-chains.js';
 
 /** Neighbour and router discovery, and who listens to what: without them there are no packets to judge. They don't leave the link. */
 const DISCOVERY = 'icmpv6 type { 130-136, 143 } accept';
+/** What crosses a bridge comes by here, too, where bridge-nf-call-ip6tables is on. A hop less, and it would have been routed, which discovery never is (RFC 4861 §7.1). */
+const BRIDGED_DISCOVERY = 'icmpv6 type { 133-136 } ip6 hoplimit 255 accept';
 const ICMP_ERRORS = ['icmp type { destination-unreachable, time-exceeded, parameter-problem } accept', 'icmpv6 type { 1-4 } accept'];
 /** Behind translation of destinations, before routing. */
 const BEHIND_DNAT = 'prerouting priority dstnat + 10';
@@ -106,6 +108,7 @@ function addEgress({ pods, store, rules, maps }: Parts): void {
   store.hook('egress-forward', 'forward priority filter - 1', [
     // It was meant for the proxy, and the route there is gone.
     ...(pods.isRedirected ? [`${isRedirected} drop`] : []),
+    BRIDGED_DISCOVERY,
     `goto ${egress}`,
   ]);
 }
@@ -123,6 +126,7 @@ function addIngress({ pods, store, rules, maps, sets }: Parts): void {
   const known = byDestination('to');
   store.hook('ingress-forward', 'forward priority filter', [
     ESTABLISHED,
+    BRIDGED_DISCOVERY,
     ...FAMILIES.map((family) => `${itselfMatch(family)} accept`),
     ...known,
     ...strangersTo(pods, rules.stranger('ingress')),
