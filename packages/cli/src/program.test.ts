@@ -167,10 +167,6 @@ t.test('the common options may stand before the command or between its words', a
   t.match(await tandem(runDir, ['status', '--run-dir']), { code: 64, err: /argument missing/ });
 });
 
-t.test('what is not there yet says so', async (t) => {
-  t.match(await tandem(folder(t), ['bugtool', '--clean-datapath']), { code: 69, out: '', err: 'tandem: bugtool --clean-datapath: not in this version\n' });
-});
-
 t.test('wrong use is one line with the way to the help text, and exit code 64', async (t) => {
   const dir = folder(t);
   const table: readonly [string[], RegExp][] = [

@@ -13,4 +13,4 @@ export type { OpenElement, Program } from './program/program.js';
 export { changeText, removalText, wholeText, type OpenElements } from './program/text.js';
 export { ConntrackSource, type ConntrackSourceOptions } from './conntrack/conntrack-source.js';
 export { cutConnections, type CutOptions, type CutResult, type TrackedFlow } from './conntrack/cut-connections.js';
-export { removeDivert, removeRedirect } from './redirect/index.js';
+export { cleanDatapath } from './control/clean.js';

@@ -2,8 +2,9 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { AppError } from '@tandem/core';
+import { cleanDatapath } from '@tandem/datapath';
 import { Archive, type Entry } from '../bugtool/archive.js';
 import { pack } from '../bugtool/pack.js';
 import { find, stepsFor } from '../bugtool/steps.js';
@@ -37,9 +38,13 @@ export function bugtoolCommand(io: Io): Command {
     .argument('[FILE]', 'the archive to write, replaced if it is there (default: tandem-bugtool-TIME.tar.gz here)')
     .option('--dir <DIR>', 'write a folder, which must not be there yet, instead of an archive')
     .option('--flows <N>', `the last N flows (default: ${FLOWS_DEFAULT})`, parseCount)
-    .addOption(new Option('--clean-datapath').hideHelp())
+    .option('--clean-datapath', "collect nothing: take Tandem's tables, routing rules and links out of the kernel; both daemons must be stopped")
     .action(async (file: string | undefined, options: Options) => {
-      if (options.cleanDatapath === true) throw new AppError('UNAVAILABLE', 'bugtool --clean-datapath: not in this version');
+      if (options.cleanDatapath === true) {
+        const removed = await cleanDatapath(targetOf(options, io.env).runDir);
+        io.out(render({ removed }, options.output, () => (removed.length === 0 ? 'there was nothing of Tandem in the kernel' : removed.map((text) => `removed: ${text}`).join('\n'))));
+        return;
+      }
       if (file !== undefined && options.dir !== undefined) throw new AppError('USAGE', 'give either a FILE or --dir');
       const name = `tandem-bugtool-${new Date().toISOString().replaceAll(/[-:]|\.\d+/g, '')}`;
       const report = options.dir === undefined

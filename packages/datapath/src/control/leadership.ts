@@ -16,6 +16,11 @@ export const LOOK_MS = 200;
 const ASLEEP_MS = 3000;
 const TIME_BYTES = 8;
 
+/** The lock file that the leader holds. */
+export function lockPath(runDir: string): string {
+  return join(runDir, 'datapath.lock');
+}
+
 export class Leadership {
   private readonly path: string;
   private readonly onChange: (leads: boolean) => void;
@@ -24,7 +29,7 @@ export class Leadership {
 
   /** `onChange` is called from within `look` alone. */
   constructor(runDir: string, onChange: (leads: boolean) => void) {
-    this.path = join(runDir, 'datapath.lock');
+    this.path = lockPath(runDir);
     this.onChange = onChange;
     this.timer = setInterval(() => { this.look(); }, LOOK_MS);
     this.timer.unref();

@@ -100,7 +100,7 @@ export class NodeDatapath {
     this.marks = marks;
     this.watch = watch;
     this.redirect = redirect;
-    this.conntrack = new ConntrackSource({ mark: marks.connection, mask: marks.connection, log });
+    this.conntrack = new ConntrackSource({ mark: marks.connection + marks.named, mask: marks.connection + marks.named, log });
     this.packetLog = !settings.enableHubble ? null : new PacketLog({
       group: LOG_GROUP[settings.role],
       log,
@@ -143,7 +143,7 @@ export class NodeDatapath {
     const redirected = this.snapshot?.endpoints.filter(({ ruleSet }) => ruleSet !== null && ruleSets.has(ruleSet)).length ?? 0;
     return {
       isLeader: this.leadership?.leads ?? false, changes, failures: failures + this.openFailures, repairs, open: this.open?.size ?? 0, cut: this.cutCount,
-      redirects: { udp: redirected, tcp: redirected },
+      redirects: redirected,
     };
   }
 

@@ -6,8 +6,9 @@
  * only the latest of them is written.
  */
 import type { Log } from '@tandem/core';
+import { BRIDGE_TABLE, GUARD_TABLE, PORT_TABLE } from '../names.js';
 import { applyNft } from '../nft.js';
-import { changeText, wholeText } from '../program/index.js';
+import { changeText, removalText, wholeText } from '../program/index.js';
 import type { OpenElement, Program } from '../program/program.js';
 import { type Fingerprint, fingerprint, generation } from './table-watch.js';
 
@@ -77,6 +78,7 @@ export class Programmer {
     const isWhole = this.written === null;
     const text = this.written === null ? wholeText(program, this.options.open()) : changeText(this.written, program, this.options.open());
     try {
+      if (isWhole) await removeOthers(program);
       await applyNft(text);
     } catch (error) {
       this.failures++;
@@ -119,5 +121,14 @@ export class Programmer {
     } finally {
       this.isLooking = false;
     }
+  }
+}
+
+/** Tables of ours that an earlier run left and this program has no use for. */
+async function removeOthers(program: Program): Promise<void> {
+  for (const table of [PORT_TABLE, BRIDGE_TABLE, GUARD_TABLE]) {
+    if (program.tables.some(({ family, name }) => family === table.family && name === table.name)) continue;
+    // Where the kernel does not have the family there is nothing to remove.
+    await applyNft(removalText([table])).catch(() => undefined);
   }
 }

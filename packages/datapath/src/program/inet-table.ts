@@ -43,7 +43,7 @@ export function inetTable(pods: NodePods): TableSpec {
   for (const group of fqdnGroups(snapshot, grantScope)) {
     for (const family of FAMILIES) sets.set(fqdnSetName(group, family), openSet(family, group.scope));
   }
-  const rules = new RuleChains(store, peers, { grantScope, auditMode, logGroup, connectionMark: marks.connection });
+  const rules = new RuleChains(store, peers, { grantScope, auditMode, logGroup, marks });
   const parts: Parts = { pods, store, rules, maps: new Map(), sets };
   if (pods.isRedirected) addRedirect(parts);
   addEgress(parts);

@@ -8,6 +8,7 @@
  */
 import { RESERVED_IDENTITY, type PacketVerdict, type PolicyRule, type RuleSet } from '@tandem/core';
 import type { GrantScope } from '../fqdn-groups.js';
+import type { Marks } from '../names.js';
 import { logPrefix } from '../packet-log/prefix.js';
 import type { Direction, PeerSets } from './peers.js';
 import { portMatches } from './ports.js';
@@ -26,8 +27,7 @@ export interface RuleChainSettings {
   readonly grantScope: GrantScope;
   readonly auditMode: boolean;
   readonly logGroup: number | null;
-  /** Bit of the connection mark. */
-  readonly connectionMark: number;
+  readonly marks: Marks;
 }
 
 interface Place {
@@ -88,7 +88,7 @@ export class RuleChains {
 
   #ruleLines(rule: PolicyRule, peers: readonly string[], place: Place): string[] {
     if (peers.length === 0) return [];
-    const end = rule.deny === true ? this.#refuse(place, 'denied') : this.#allow(place);
+    const end = rule.deny === true ? this.#refuse(place, 'denied') : this.#allow(place, rule.fqdns.length > 0);
     const { arriving, asked } = portMatches(rule.ports);
     if (rule.ports.length === 0) return peers.map((peer) => join(peer, `goto ${end}`));
     const lines = arriving.map((match) => join(match, `goto ${end}`));
@@ -99,8 +99,8 @@ export class RuleChains {
     return peers.map((peer) => join(peer, `jump ${ports}`));
   }
 
-  #allow(place: Place): string {
-    return this.#store.add('allow', [this.#markText(), ...this.#logText(place, 'allowed'), 'accept']);
+  #allow(place: Place, isByName = false): string {
+    return this.#store.add('allow', [this.#markText(isByName), ...this.#logText(place, 'allowed'), 'accept']);
   }
 
   #refuse(place: Place, verdict: PacketVerdict): string {
@@ -108,8 +108,9 @@ export class RuleChains {
     return this.#store.add('deny', [...this.#logText(place, verdict), 'goto refuse']);
   }
 
-  #markText(): string {
-    return `ct mark set ct mark | ${hex(this.#settings.connectionMark)}`;
+  #markText(isByName = false): string {
+    const { connection, named } = this.#settings.marks;
+    return `ct mark set ct mark | ${hex(isByName ? connection + named : connection)}`;
   }
 
   #logText({ direction, ruleSet, rule }: Place, verdict: PacketVerdict): string[] {

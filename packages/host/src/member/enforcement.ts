@@ -46,6 +46,6 @@ export interface EnforcementCounts {
   readonly open: number;
   /** Connections that were ended because policy allows them no more. */
   readonly cut: number;
-  /** Pods whose DNS is redirected, by protocol. */
-  readonly redirects: { readonly udp: number; readonly tcp: number };
+  /** Pods whose DNS is redirected. */
+  readonly redirects: number;
 }

@@ -2,6 +2,7 @@
 import { type MetricRow, Metrics } from '../control/metrics.js';
 import { type HasProcess, PROCESS_METRICS, ProcessReadings } from '../control/process-metrics.js';
 import { CACHE_METRICS } from './cache-metrics.js';
+import { ENFORCEMENT_METRICS } from './enforcement-metrics.js';
 import { FLOW_METRICS } from './flow-metrics.js';
 import type { Member } from './member.js';
 import { PAIR_METRICS } from './pair-metrics.js';
@@ -20,7 +21,7 @@ const BUILD_METRICS: readonly MetricRow<HasMember>[] = [
 ];
 
 export const MEMBER_METRICS: readonly MetricRow<HasMember & HasProcess>[] = [
-  ...PAIR_METRICS, ...QUERY_METRICS, ...CACHE_METRICS, ...FLOW_METRICS, ...BUILD_METRICS, ...PROCESS_METRICS,
+  ...PAIR_METRICS, ...QUERY_METRICS, ...CACHE_METRICS, ...FLOW_METRICS, ...ENFORCEMENT_METRICS, ...BUILD_METRICS, ...PROCESS_METRICS,
 ];
 
 export function memberMetrics(member: Member): Metrics<HasMember & HasProcess> {

@@ -1,0 +1,48 @@
+/**
+ * Takes everything of Tandem's out of the kernel: tables, routing rules and routes, the pair of links. For who removes it from a node:
+ * the daemons leave it there at their end, so that what was closed stays closed.
+ *
+ * Invariant: nothing is removed while a member leads. Marks on living connections stay; they mean nothing to others.
+ */
+import { statSync } from 'node:fs';
+import { AppError } from '@tandem/core';
+import { closeFd, lockFile } from 'node-reuseport';
+import { BRIDGE_TABLE, GUARD_TABLE, INPUT_TABLE, PORT_TABLE, TABLE } from '../names.js';
+import { applyNft } from '../nft.js';
+import { removeDivert, removeRedirect } from '../redirect/index.js';
+import { lockPath } from './leadership.js';
+
+/** What was removed, one text each; empty: there was nothing. @throws AppError UNAVAILABLE: a member still leads, or it is not permitted. */
+export async function cleanDatapath(runDir: string): Promise<readonly string[]> {
+  const fd = holdLead(runDir);
+  try {
+    const removed: string[] = [];
+    for (const table of [BRIDGE_TABLE, PORT_TABLE, TABLE, INPUT_TABLE, GUARD_TABLE]) {
+      if (await isDeleted(table)) removed.push(`table ${table.family} ${table.name}`);
+    }
+    removed.push(...await removeRedirect());
+    if (await removeDivert()) removed.push('the pair of links tandem0 and tandem1');
+    return removed;
+  } finally {
+    if (fd !== null) closeFd(fd);
+  }
+}
+
+/** Null: there is no run-dir, and so nobody who leads. */
+function holdLead(runDir: string): number | null {
+  if (statSync(runDir, { throwIfNoEntry: false }) === undefined) return null;
+  const fd = lockFile(lockPath(runDir));
+  if (fd >= 0) return fd;
+  throw new AppError('UNAVAILABLE', `a member still writes the datapath (${lockPath(runDir)} is locked): stop both daemons first`);
+}
+
+async function isDeleted(table: { readonly family: 'inet' | 'bridge' | 'netdev'; readonly name: string }): Promise<boolean> {
+  try {
+    await applyNft(`delete table ${table.family} ${table.name}\n`);
+    return true;
+  } catch (error) {
+    // Its absence, or the family's, is what is wanted.
+    if (error instanceof AppError && /No such file or directory|not supported/i.test(error.message)) return false;
+    throw error;
+  }
+}
