@@ -42,6 +42,7 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
     log.info('stored policy in force', { revision: stored.revision, hash: stored.hash });
   }
   const publisher = new Publisher(member, datapath?.places ?? null);
+  onStop(() => { publisher.close(); });
   const publishing = (work: Promise<void>): Promise<void> => work.catch((error: unknown) => {
     if (error instanceof AppError) log.warn('a newer policy was not applied', { reason: error.message });
     else fail(error instanceof Error ? error : new Error(String(error)));

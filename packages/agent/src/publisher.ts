@@ -9,7 +9,7 @@
 import { join } from 'node:path';
 import {
   type Allotment, allotmentOf, AppError, type Doubt, type Locations, type Log, parseAllotment, type PolicyObjects, type Settings, type Snapshot,
-  SnapshotCompiler, withLocations,
+  SnapshotCompiler, withLocations, withoutRemotePods,
 } from '@tandem/core';
 import { KeptState, type Member, sha256, SNAPSHOT_BYTES_MAX, StateFile } from '@tandem/host';
 import { formatProblem } from '@tandem/manifests';
@@ -43,6 +43,7 @@ export class Publisher {
   private isOwn = false;
   /** The newest that a peer named. */
   private revisionSeen = 0;
+  private lapse: NodeJS.Timeout | null = null;
   private hasErrors = false;
   private notices: readonly string[] = [];
 
@@ -70,12 +71,14 @@ export class Publisher {
     this.member.sourceProblems = problems;
     for (const problem of problems) this.log.warn(problem);
     if (loaded.objects === null) {
+      this.lapseLater();
       this.hasErrors = true;
       this.log.error('the manifests have errors; the policy before them stays', { problems: loaded.problems.length });
       return;
     }
     if (this.hasErrors) this.log.info('the manifests are good again');
     this.hasErrors = false;
+    this.heard();
     await this.compile(loaded.objects, problems);
   }
 
@@ -86,6 +89,33 @@ export class Publisher {
     const { snapshot } = this.member;
     // The same content under a later number.
     if (this.isOwn && snapshot !== null && snapshot.revision <= revision) await this.member.enforce({ ...snapshot, revision: revision + 1 });
+  }
+
+  /** Before the process ends. */
+  close(): void {
+    this.heard();
+  }
+
+  /** The source says nothing good: what it said of other nodes' pods holds for so long. */
+  private lapseLater(): void {
+    const { staleSourceLimitSeconds } = this.settings;
+    if (staleSourceLimitSeconds === 0 || this.lapse !== null) return;
+    this.lapse = setTimeout(() => {
+      const { snapshot } = this.member;
+      if (snapshot === null) return;
+      const lapsed = withoutRemotePods(snapshot, sha256);
+      if (lapsed === snapshot) return;
+      this.log.warn('the policy source has been away for too long: pods of other nodes lose what their labels allowed', { limitSeconds: staleSourceLimitSeconds });
+      this.member.enforce({ ...lapsed, revision: Math.max(snapshot.revision, this.revisionSeen) + 1 }).catch((error: unknown) => {
+        this.log.warn('the lapse was not applied', { reason: String(error) });
+      });
+    }, staleSourceLimitSeconds * 1000);
+    this.lapse.unref();
+  }
+
+  private heard(): void {
+    if (this.lapse !== null) clearTimeout(this.lapse);
+    this.lapse = null;
   }
 
   /** Addresses are seen elsewhere than before: endpoints that have no place yet may have one now. */

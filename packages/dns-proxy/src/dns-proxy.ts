@@ -9,6 +9,7 @@ import {
   apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startHttpServers, startPairClient, succeed,
 } from '@tandem/host';
 import { statusPageFiles } from '@tandem/status-page';
+import { lapseWithoutAgent } from './lapse.js';
 
 /** How long a start waits for the agent's policy before it goes on with the stored one. */
 const POLICY_FROM_AGENT_MS = 500;
@@ -47,6 +48,7 @@ export async function startDnsProxy({ settings, version, log, fail, onStop, onSu
   }
   if (member.snapshot === null) log.warn('no policy from the agent and none stored: every query is refused');
 
+  onStop(lapseWithoutAgent(member));
   onStop(({ awaitsPeer }) => member.stop(awaitsPeer));
   const plane = await member.serve({ legacy: legacy?.listeners ?? null, httpFd: http.fd });
   const hubble = await serveFlows(member, fail);

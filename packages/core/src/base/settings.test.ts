@@ -37,7 +37,7 @@ t.test('without any raw value every setting has its documented default', (t) => 
     datapath: 'none', grantScope: 'node', clientAddressUpstream: false, podCidrs: [], packetMark: 0x100_0000, routeTable: 10_053,
     policyPort: 53, manifestsDir: null, nodeName: 'node-a', runDir: '/run/tandem', stateDir: '/var/lib/tandem/agent',
     httpListen: { address: '127.0.0.1', port: 9964, family: 4 },
-    unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false, enableHubble: true, flowCapacity: 8191, slots: 8192, upstreamPorts: 64,
+    unknownEndpoint: 'refuse', enablePolicy: 'default', staleSourceLimitSeconds: 0, auditMode: false, enableHubble: true, flowCapacity: 8191, slots: 8192, upstreamPorts: 64,
     tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128, rejectResponseCode: 'refused',
     refusedSearchExpansions: 'refuse', clusterDomain: 'cluster.local', searchDomains: [],
     dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000,
@@ -202,7 +202,6 @@ t.test('a --listen address that also stands for the upstream is a circle', (t) =
 t.test('settings of later versions are refused unless at their default', (t) => {
   t.match(refusal([flag('kubernetes', 'true')]), { code: 'UNAVAILABLE', message: /--kubernetes: "true" is not in this version/ });
   t.match(refusal([flag('cilium-agent', '127.0.0.1:4245')], { role: 'dns-proxy' }), { code: 'UNAVAILABLE', message: /leave it out/ });
-  t.match(refusal([flag('stale-source-limit', '60')]), { code: 'UNAVAILABLE', message: /only 0 is/ });
   parseSettings([flag('mode', 'explicit'), flag('kubernetes', 'false'), flag('datapath', 'none'), flag('grant-scope', 'node'),
     flag('stale-source-limit', '0'), inFile('tofqdns-idle-connection-grace-period', '0s')], facts);
   t.end();

@@ -37,6 +37,8 @@ export interface Settings {
   readonly httpListen: SocketAddress;
   readonly unknownEndpoint: 'refuse' | 'allow';
   readonly enablePolicy: 'default' | 'always' | 'never';
+  /** So long after its source was last heard, policy knows pods of other nodes no more; 0: it always does. */
+  readonly staleSourceLimitSeconds: number;
   /** True: nothing is refused by policy, the verdict is AUDIT. */
   readonly auditMode: boolean;
   /** Unanswered queries at most, per member. */
@@ -244,6 +246,11 @@ const honoured = [
     choices: ['default', 'always', 'never'], status: 'honoured', why: "Cilium's enforcement modes",
   },
   {
+    name: 'stale-source-limit', field: 'staleSourceLimitSeconds', kind: 'integer', unit: 'SECONDS', default: '0', min: 0, max: YEAR_SECONDS,
+    status: 'honoured',
+    why: 'so long after the policy source was last heard, pods of other nodes lose what their labels allow, for their addresses may be others\' by then; 0: never',
+  },
+  {
     name: 'policy-audit-mode', field: 'auditMode', kind: 'boolean', unit: '', default: 'false', status: 'honoured',
     why: 'nothing is refused by policy; the verdict is AUDIT',
   },
@@ -413,7 +420,6 @@ function notice(name: string, values: Values, atDefault: string, why: string): S
 
 const others: readonly SettingRow[] = [
   later('kubernetes', { ...BOOLEAN, roles: ['agent'] }, 'false', 'objects from the API server'),
-  later('stale-source-limit', integer('SECONDS', YEAR_SECONDS), '0', 'how long label grants for remote pods outlive their source'),
   later('cilium-agent', { ...ADDRESS, roles: ['dns-proxy'] }, null, 'take policy from a Cilium agent'),
   notice('tofqdns-preallocate-identities', BOOLEAN, 'true', 'there are no identities per address here'),
   notice('tofqdns-proxy-port', integer('PORT', PORT_MAX), '0', 'the port is that of --listen'),

@@ -12,6 +12,7 @@ export {
 } from './compile.js';
 export { canonicalJson, contentHash, sha256Hex, utf8 } from './content-hash.js';
 export { ALLOW_NO_POLICY, deniedBy, DENY, denyingRule, PolicyIndex, WORLD_ROW, type QuestionView, type ServerRow } from './decide.js';
+export { STALE_SOURCE_LABEL, withoutRemotePods } from './lapse.js';
 export { SNAPSHOT_LIMITS } from './limits.js';
 export * from './logged-packet.js';
 export { coversPort, selectsIdentity, type Target } from './covering.js';

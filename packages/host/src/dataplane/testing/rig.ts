@@ -46,7 +46,7 @@ export function newDir(): string {
 /** `dir` is run-dir and state-dir. */
 export function settingsOf(dir: string, listen: readonly SocketAddress[], upstreams: readonly SocketAddress[]): Settings {
   return {
-    role: 'agent', mode: 'explicit', datapath: 'none', grantScope: 'node', clientAddressUpstream: false, podCidrs: [], packetMark: 1, routeTable: 1,
+    role: 'agent', mode: 'explicit', datapath: 'none', grantScope: 'node', clientAddressUpstream: false, podCidrs: [], packetMark: 1, routeTable: 1, staleSourceLimitSeconds: 0,
     listen, upstreams, policyPort: 53, manifestsDir: null, nodeName: 'node', runDir: dir, stateDir: dir,
     httpListen: { address: '127.0.0.1', family: 4, port: 0 }, unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false,
     enableHubble: true, flowCapacity: 1023, slots: 1024, upstreamPorts: 64, tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128,
