@@ -4,14 +4,14 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
-import { peerOf, ROLES } from '../../harness/pair.js';
-import type { Role } from '../../harness/pair.js';
-import { until } from '../../harness/until.js';
-import { startEnforced, where } from '../enforced.js';
-import type { SetUp } from '../scenarios/run.js';
-import { isClean, Load, shown, startSlowServer } from '../topology/load.js';
-import { namesPolicy } from '../topology/policies.js';
-import type { Tandem } from '../topology/tandem.js';
+import { peerOf, ROLES } from '../harness/pair.js';
+import type { Role } from '../harness/pair.js';
+import { until } from '../harness/until.js';
+import { startEnforced, where } from './enforced.js';
+import type { SetUp } from './scenarios/run.js';
+import { isClean, Load, shown, startSlowServer } from './topology/load.js';
+import { namesPolicy } from './topology/policies.js';
+import type { Tandem } from './topology/tandem.js';
 
 const RATE = 3_000;
 const TCP_RATE = 200;
@@ -79,7 +79,8 @@ for (const how of SET_UPS) {
       t.ok(isClean(result), 'all answered, once and rightly', { result });
       const queries = (await Promise.all(ROLES.map((role) => tandem.metric(role, 'queries')))).map((count, index) => count - before[index]);
       t.ok(queries.every((count) => count > result.sent / 10), `agent and dns-proxy had ${queries.join(' and ')}`);
-      t.equal(queries[0] + queries[1], result.sent, 'every query went through one of the two');
+      // One that was taken over from a member that was late counts twice.
+      t.ok(queries[0] + queries[1] >= result.sent, 'every query went through one of the two');
     });
     for (const { title, stage } of faults) {
       for (const role of ROLES) {

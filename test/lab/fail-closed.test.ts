@@ -5,16 +5,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
 import type { Test } from 'tap';
-import type { Child } from '../../harness/child.js';
-import { ROLES } from '../../harness/pair.js';
-import { DEADLINE_MS, until } from '../../harness/until.js';
-import { startEnforced, where } from '../enforced.js';
-import type { Enforced } from '../enforced.js';
-import type { SetUp } from '../scenarios/run.js';
-import type { Lab } from '../topology/lab.js';
-import { loadProgram } from '../topology/load.js';
-import { KUBE_DNS } from '../topology/plan.js';
-import { namesPolicy } from '../topology/policies.js';
+import type { Child } from '../harness/child.js';
+import { ROLES } from '../harness/pair.js';
+import { DEADLINE_MS, until } from '../harness/until.js';
+import { startEnforced, where } from './enforced.js';
+import type { Enforced } from './enforced.js';
+import type { SetUp } from './scenarios/run.js';
+import type { Lab } from './topology/lab.js';
+import { loadProgram } from './topology/load.js';
+import { KUBE_DNS } from './topology/plan.js';
+import { namesPolicy } from './topology/policies.js';
 
 /** For all of the file, on a machine that does much else. */
 const FILE_DEADLINE_MS = 900_000;
