@@ -55,7 +55,16 @@ export class Probe {
   }
 
   /** What comes of a connection, a datagram or a packet. `port` is a type with ICMP. */
-  async ask(protocol: Protocol, at: { readonly from: string; readonly to: string; readonly port: number }): Promise<Outcome> {
+  ask(protocol: Protocol, at: { readonly from: string; readonly to: string; readonly port: number }): Promise<Outcome> {
+    return this.#ask((id) => `${protocol} ${id} ${at.from} ${at.to} ${at.port}`);
+  }
+
+  /** Whether an IPv4 packet arrives that has a VLAN tag of number 0 within another. `mac`: who is to receive the frame. */
+  askTagged(tag: 'tagged' | 'provider-tagged', at: { readonly from: string; readonly to: string; readonly mac: string }): Promise<Outcome> {
+    return this.#ask((id) => `${tag} ${id} ${at.from} ${at.to} ${at.mac}`);
+  }
+
+  async #ask(commandOf: (id: string) => string): Promise<Outcome> {
     const id = `q${++serial}`;
     const signal = AbortSignal.timeout(ARRIVAL_MS);
     try {
@@ -63,7 +72,7 @@ export class Probe {
         this.#waiting.set(id, (answer) => { resolve(answer === 'ok' ? 'ok' : answer === 'timeout' ? 'none' : 'refused'); });
         arrivals.set(id, () => { resolve('ok'); });
         signal.addEventListener('abort', () => { resolve('none'); });
-        this.#child.stdin.write(`${protocol} ${id} ${at.from} ${at.to} ${at.port}\n`);
+        this.#child.stdin.write(`${commandOf(id)}\n`);
       });
     } finally {
       this.#waiting.delete(id);

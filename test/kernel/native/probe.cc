@@ -3,15 +3,19 @@
 //   listen tcp|udp ADDRESS PORT      accepts, or echoes; "listening" once it does
 //   tcp|udp ID SOURCE DESTINATION PORT   a connection, or a datagram and its echo
 //   sctp|icmp|icmpv6 ID SOURCE DESTINATION PORT   one packet (PORT is a type with ICMP); whoever receives it says "arrived ID"
+//   tagged|provider-tagged ID SOURCE DESTINATION MAC   the same of SCTP over IPv4, behind two VLAN tags of number 0
 //
 // Answers: "ID ok", "ID refused ERRNO", "ID timeout" (never for what is one packet). Ends with its input.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -147,6 +151,36 @@ void ask(const std::string &protocol, const std::string &id, const std::string &
   open_sockets.push_back({fd, tcp ? Kind::Connect : udp ? Kind::Datagram : Kind::Packet, id, now_ms() + kTimeoutMs});
 }
 
+// SCTP over IPv4 in an Ethernet frame with two tags of number 0, of which the first says that it is a provider's where PROVIDER.
+void send_tagged(const std::string &id, const std::string &source, const std::string &destination, const std::string &mac, bool provider) {
+  std::vector<uint8_t> payload = packet_of("sctp", id, 53);
+  std::vector<uint8_t> header = {0x45, 0, 0, uint8_t(20 + payload.size()), 0, 1, 0, 0, 64, IPPROTO_SCTP, 0, 0};
+  for (const std::string &text : {source, destination}) {
+    in_addr address;
+    inet_pton(AF_INET, text.c_str(), &address);
+    auto *bytes = reinterpret_cast<uint8_t *>(&address);
+    header.insert(header.end(), bytes, bytes + 4);
+  }
+  uint16_t sum = checksum(header);
+  header[10] = sum >> 8;
+  header[11] = sum & 0xff;
+  std::vector<uint8_t> frame(12);
+  sscanf(mac.c_str(), "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &frame[0], &frame[1], &frame[2], &frame[3], &frame[4], &frame[5]);
+  sockaddr_ll at{};
+  at.sll_family = AF_PACKET;
+  at.sll_ifindex = int(if_nametoindex("eth0"));
+  int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+  ifreq own{};
+  strcpy(own.ifr_name, "eth0");
+  ioctl(fd, SIOCGIFHWADDR, &own);
+  memcpy(&frame[6], own.ifr_hwaddr.sa_data, 6);
+  for (int byte : {provider ? 0x88 : 0x81, provider ? 0xa8 : 0, 0, 0, 0x81, 0, 0, 0, 8, 0}) frame.push_back(uint8_t(byte));
+  frame.insert(frame.end(), header.begin(), header.end());
+  frame.insert(frame.end(), payload.begin(), payload.end());
+  if (bind(fd, reinterpret_cast<sockaddr *>(&at), sizeof at) < 0 || send(fd, frame.data(), frame.size(), 0) < 0) say(refused(id));
+  close(fd);
+}
+
 // What arrives with our text in it was sent by a probe. An ICMP error quotes what it is about: there it stands further behind.
 constexpr size_t kTextAtMost = 52;
 void told_of(const char *bytes, size_t length) {
@@ -210,6 +244,10 @@ void command(const std::string &line) {
   if (verb == "listen") {
     words >> id >> source >> port;
     listen_at(id, source, port);
+  } else if (verb == "tagged" || verb == "provider-tagged") {
+    std::string mac;
+    words >> id >> source >> destination >> mac;
+    send_tagged(id, source, destination, mac, verb == "provider-tagged");
   } else {
     words >> id >> source >> destination >> port;
     ask(verb, id, source, destination, port);
