@@ -45,6 +45,12 @@ function runNft(args: readonly string[], input: string, { binary = 'nft', timeou
       child.kill('SIGKILL');
     };
     const timer = setTimeout(() => void stop(`nft did not end within ${timeoutMs} ms`), timeoutMs);
+    child.on('error', (cause) => {
+      clearTimeout(timer);
+      reject(startError(cause, binary));
+    });
+    // Without descriptors for its pipes it has none, whatever the types say; why not comes as its error.
+    if (!(child as Partial<typeof child>).stdout) return;
     child.stdout.on('data', (bytes: Buffer) => {
       outputBytes += bytes.length;
       if (outputBytes > OUTPUT_BYTES_MAX) stop(`nft says more than ${OUTPUT_BYTES_MAX} bytes`);
@@ -55,10 +61,6 @@ function runNft(args: readonly string[], input: string, { binary = 'nft', timeou
     });
     // It may end before it has read all; what it says then tells why.
     child.stdin.on('error', () => undefined);
-    child.on('error', (cause) => {
-      clearTimeout(timer);
-      reject(startError(cause, binary));
-    });
     child.on('close', (status) => {
       clearTimeout(timer);
       if (cutOff !== null) reject(cutOff);

@@ -17,14 +17,14 @@ type Tap = Pick<typeof t, 'teardown'>;
 /** With every change that it tells of. */
 function member(test: Tap, dir: string): { readonly leadership: Leadership; readonly told: boolean[] } {
   const told: boolean[] = [];
-  const leadership = new Leadership(dir, (leads) => told.push(leads));
+  const leadership = new Leadership(dir, { onChange: (leads) => told.push(leads), onRewritten: () => undefined });
   test.teardown(() => { leadership.close(); });
   return { leadership, told };
 }
 
 /** As if the holder had said so long ago that it is awake. */
 function fallAsleep(dir: string, agoMs: number): void {
-  const time = Buffer.alloc(8);
+  const time = Buffer.alloc(16);
   time.writeDoubleLE(bootTimeMs() - agoMs);
   writeFileSync(lockPath(dir), time);
 }

@@ -44,6 +44,8 @@ const ENFORCE_MS = 3000;
 /** A pass over a hundred thousand connections takes a quarter of a second. */
 const CUT_EVERY_MS = 2000;
 
+const NOTHING_OPEN = new Map<string, never>();
+
 export class NodeDatapath {
   readonly opener = import.meta.resolve('../opener/index.js');
   private readonly settings: Settings;
@@ -114,7 +116,7 @@ export class NodeDatapath {
         this.leadership?.look();
         return this.leadership?.leads ?? false;
       },
-      open: () => this.open?.bySet() ?? new Map(),
+      open: () => this.open?.bySet() ?? NOTHING_OPEN,
       onWritten: (program, isWhole) => { this.written(program, isWhole); },
     });
   }
@@ -130,6 +132,7 @@ export class NodeDatapath {
 
   get problems(): readonly string[] {
     const own = [
+      ...[this.leadership?.problem ?? []].flat(),
       ...(this.programmer.problem === null ? [] : [`the tables of the datapath are behind the policy: ${this.programmer.problem}`]),
       ...[this.packetLog?.problem ?? []].flat(), ...this.watch.problems(), ...this.redirect.problems(), ...[this.conntrack.problem ?? [], this.cutProblem ?? []].flat(),
     ];
@@ -155,7 +158,7 @@ export class NodeDatapath {
       this.openFailures++;
       this.log.warn('addresses could not be opened or closed', { errno, reason: message });
     });
-    this.leadership = new Leadership(this.settings.runDir, (leads) => { this.led(leads); });
+    this.leadership = new Leadership(this.settings.runDir, { onChange: (leads) => { this.led(leads); }, onRewritten: () => { this.reopened(); } });
     this.leadership.look();
   }
 
@@ -183,8 +186,8 @@ export class NodeDatapath {
     this.open?.taught(mappings);
   }
 
-  shrunk(): void {
-    void this.open?.refresh();
+  shrunk(mayClose: boolean): void {
+    void this.open?.refresh(mayClose);
   }
 
   close(): void {
@@ -262,11 +265,20 @@ export class NodeDatapath {
   }
 
   private written(_program: Program, isWhole: boolean): void {
-    // Its sets came filled from here; what the data planes opened meanwhile may be missing.
-    if (isWhole) this.seams?.onReopened();
-    void this.open?.refresh();
+    if (isWhole) {
+      this.leadership?.rewritten();
+      this.reopened();
+    } else {
+      this.open?.written(false);
+    }
     this.isCutOwed = true;
     this.cutSoon();
+  }
+
+  /** Sets came filled with what the leader knew; what the data planes opened meanwhile, or the other member knows, may be missing. */
+  private reopened(): void {
+    this.seams?.onReopened();
+    this.open?.written(true);
   }
 
   /** Connections that policy allows no more end. What changes while they are looked through has them looked through again, after a while. */

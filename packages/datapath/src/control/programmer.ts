@@ -8,8 +8,8 @@
 import type { Log } from '@tandem/core';
 import { BRIDGE_TABLE, GUARD_TABLE, PORT_TABLE } from '../names.js';
 import { applyNft } from '../nft.js';
-import { changeText, removalText, wholeText } from '../program/index.js';
-import type { OpenElement, Program } from '../program/program.js';
+import { changeText, type OpenElements, removalText, wholeText } from '../program/index.js';
+import type { Program } from '../program/program.js';
 import { type Fingerprint, fingerprint, generation } from './table-watch.js';
 
 /** Between two looks at whether the tables are as they were written. */
@@ -21,7 +21,7 @@ export interface ProgrammerOptions {
   /** Looked at before each write: a member that slept may have been deposed. */
   readonly mayWrite: () => boolean;
   /** What is open now, by set. */
-  readonly open: () => ReadonlyMap<string, readonly OpenElement[]>;
+  readonly open: () => OpenElements;
   /** The program is in the kernel; `isWhole`: its sets were made anew. */
   readonly onWritten: (program: Program, isWhole: boolean) => void;
 }

@@ -19,6 +19,9 @@ const FAMILY = { inet: 1, netdev: 5, bridge: 7 } as const;
 const ATTRIBUTE = { chainTable: 1, chainHandle: 2, chainName: 3, chainUse: 6, generation: 1 } as const;
 const DEADLINE_MS = 2000;
 const BYTES_MAX = 4 * 1024 * 1024;
+/** The tables changed while they were told, as where addresses are being opened all the time. */
+const EAGAIN = 11;
+const TRIES_MAX = 8;
 const TABLES = [TABLE, GUARD_TABLE, BRIDGE_TABLE, PORT_TABLE];
 
 /** Equal for equal states; null where the kernel did not say. */
@@ -27,7 +30,7 @@ export type Fingerprint = string | null;
 /** Grows with every change of any table of the namespace; null where the kernel did not say. */
 export async function generation(): Promise<number | null> {
   const reply = await ask(message(GET_GENERATION, FLAG.request | FLAG.ack, 0, null));
-  if (reply.errno !== 0) return null;
+  if (reply === null) return null;
   for (const attributes of bodies(reply.messages)) {
     const value = attributes.get(ATTRIBUTE.generation);
     if (value?.length === 4) return new DataView(value.buffer, value.byteOffset).getUint32(0);
@@ -39,7 +42,7 @@ export async function fingerprint(): Promise<Fingerprint> {
   const texts: string[] = [];
   for (const { family, name } of TABLES) {
     const reply = await ask(message(GET_CHAIN, FLAG.request | FLAG.dump, FAMILY[family], name));
-    if (reply.errno !== 0) return null;
+    if (reply === null) return null;
     for (const attributes of bodies(reply.messages)) {
       const fields = [ATTRIBUTE.chainTable, ATTRIBUTE.chainName, ATTRIBUTE.chainHandle, ATTRIBUTE.chainUse].map((one) => hex(attributes.get(one)));
       // Not every kernel keeps to the table that was asked for.
@@ -49,8 +52,18 @@ export async function fingerprint(): Promise<Fingerprint> {
   return texts.sort().join('\n');
 }
 
-function ask(request: Uint8Array): Promise<NetlinkReply> {
-  return netlinkExchange({ protocol: NETLINK.netfilter, request, deadlineMs: DEADLINE_MS, bytesMax: BYTES_MAX });
+/** null: there is no socket to be had, or the kernel does not say. */
+async function ask(request: Uint8Array): Promise<NetlinkReply | null> {
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    try {
+      const reply = await netlinkExchange({ protocol: NETLINK.netfilter, request, deadlineMs: DEADLINE_MS, bytesMax: BYTES_MAX });
+      if (reply.errno === 0) return reply;
+      if (reply.errno !== EAGAIN) return null;
+    } catch {
+      return null;
+    }
+  }
+  return null;
 }
 
 function message(type: number, flags: number, family: number, table: string | null): Uint8Array {

@@ -4,8 +4,9 @@
  *
  * Invariant: an answer is told open when all of its elements are in the kernel, by the kernel's word. What is open already (as far as
  * this thread knows) makes no answer wait, but is told again with the later end.
- * At the bounds: no room at the writer, or a set that is not there yet: tried again every RETRY_MS, RETRY_FOR_MS long; then it is
- * a failure, counted, and the answer leaves at its deadline. Elements known beyond KNOWN_MAX are forgotten, which costs time alone.
+ * At the bounds: no room at the writer, or a set that is not there yet: one element of the set is tried every RETRY_MS, RETRY_FOR_MS
+ * long, and all others of it when that is in; then it is a failure, counted, and the answer leaves at its deadline, as at once when
+ * LATE_MAX wait so. Elements known beyond KNOWN_MAX are forgotten, which costs time alone.
  */
 import { type LearnedMapping, learnedName, type MonoMs, OPENING, type Opening, type Settings, type Snapshot } from '@tandem/core';
 import { completionStride, NETLINK, NetlinkWriter } from 'node-reuseport';
@@ -20,6 +21,7 @@ const COMPLETIONS_PER_CALL = 256;
 const KNOWN_MAX = 262_144;
 const RETRY_MS = 5;
 const RETRY_FOR_MS = 1000;
+const LATE_MAX = 8192;
 /** The set, or the table, is not there: the policy that speaks of it is being written. */
 const ENOENT = 2;
 /** What is known to be open ends so much earlier than in the kernel, so that no answer trusts what is about to end. */
@@ -38,6 +40,15 @@ interface Item extends OpenElement {
   readonly giveUpAtMs: number;
 }
 
+/** Elements of one set: as a rule they succeed or fail together. */
+interface Batch {
+  readonly items: readonly Item[];
+  /** Sent when these are in. */
+  readonly behind: readonly Item[];
+  /** Of `forget`: what was sent before may be closed again by now. */
+  readonly era: number;
+}
+
 export class KernelOpener {
   failures = 0;
   private readonly writer = new NetlinkWriter({ protocol: NETLINK.netfilter, capacity: REQUESTS_MAX, bytesMax: REQUEST_BYTES_MAX });
@@ -47,10 +58,13 @@ export class KernelOpener {
   private readonly batch = new SetBatch(ELEMENTS_PER_BATCH);
   private readonly completed = new Int32Array(COMPLETIONS_PER_CALL * completionStride);
   private readonly known = new Map<string, number>();
-  private readonly underWay = new Map<number, readonly Item[]>();
+  private readonly underWay = new Map<number, Batch>();
   private listed: Item[] = [];
-  private retries: Item[] = [];
+  /** By set. */
+  private late = new Map<string, Item[]>();
+  private lateCount = 0;
   private retryAtMs = Infinity;
+  private era = 0;
   private ticket = 0;
   private nowMs = 0;
 
@@ -73,6 +87,7 @@ export class KernelOpener {
   /** What is known to be open may not be. */
   forget(): void {
     this.known.clear();
+    this.era++;
   }
 
   learned(mapping: LearnedMapping): Opening {
@@ -95,7 +110,7 @@ export class KernelOpener {
     if (this.listed.length === 0) return;
     const items = this.listed;
     this.listed = [];
-    for (let at = 0; at < items.length; at += ELEMENTS_PER_BATCH) this.submit(items.slice(at, at + ELEMENTS_PER_BATCH));
+    this.submitBySet(items);
   }
 
   take(opened: (slot: number, answer: number) => void): void {
@@ -103,9 +118,9 @@ export class KernelOpener {
       const count = this.writer.completions(this.completed);
       for (let i = 0; i < count; i++) {
         const ticket = this.completed[i * completionStride];
-        const items = this.underWay.get(ticket);
+        const batch = this.underWay.get(ticket);
         this.underWay.delete(ticket);
-        if (items !== undefined) this.finish(items, this.completed[i * completionStride + 1], opened);
+        if (batch !== undefined) this.finish(batch, this.completed[i * completionStride + 1], opened);
       }
       isMore = count === COMPLETIONS_PER_CALL;
     }
@@ -119,39 +134,64 @@ export class KernelOpener {
     this.writer.close();
   }
 
-  private finish(items: readonly Item[], errno: number, opened: (slot: number, answer: number) => void): void {
+  private finish({ items, behind, era }: Batch, errno: number, opened: (slot: number, answer: number) => void): void {
     if (errno === 0) {
       if (this.known.size > KNOWN_MAX) this.known.clear();
       for (const { waiter, untilMs, ...element } of items) {
-        this.known.set(elementText(element), untilMs);
+        if (era === this.era) this.known.set(elementText(element), untilMs);
         if (waiter !== null && --waiter.left === 0) opened(waiter.slot, waiter.answer);
       }
+      this.submitBySet(behind);
+      return;
+    }
+    if (errno === ENOENT) {
+      this.later(items);
+      this.later(behind);
       return;
     }
     // One bad element spoils its batch: the others are told from it by being tried alone.
-    if (errno === ENOENT || items.length > 1) this.later(items);
+    if (items.length > 1) for (const item of items) this.submit([item], []);
     else this.failures++;
+    this.submitBySet(behind);
   }
 
   private later(items: readonly Item[]): void {
-    const open = items.filter(({ giveUpAtMs }) => giveUpAtMs > this.nowMs);
-    this.failures += items.length - open.length;
-    if (open.length === 0) return;
-    this.retries.push(...open);
-    this.retryAtMs = Math.min(this.retryAtMs, this.nowMs + RETRY_MS);
+    for (const item of items) {
+      if (item.giveUpAtMs <= this.nowMs || this.lateCount >= LATE_MAX) {
+        this.failures++;
+        continue;
+      }
+      const list = this.late.get(item.set);
+      if (list === undefined) this.late.set(item.set, [item]);
+      else list.push(item);
+      this.lateCount++;
+    }
+    if (this.lateCount > 0) this.retryAtMs = Math.min(this.retryAtMs, this.nowMs + RETRY_MS);
   }
 
   private tryAgain(): void {
-    const items = this.retries;
-    this.retries = [];
+    const { late } = this;
+    this.late = new Map();
+    this.lateCount = 0;
     this.retryAtMs = Infinity;
-    for (const item of items) this.submit([item]);
+    for (const [first, ...others] of late.values()) this.submit([first], others);
   }
 
-  private submit(items: readonly Item[]): void {
+  private submitBySet(items: readonly Item[]): void {
+    if (items.length === 0) return;
+    for (const ofSet of Map.groupBy(items, ({ set }) => set).values()) {
+      for (let at = 0; at < ofSet.length; at += ELEMENTS_PER_BATCH) this.submit(ofSet.slice(at, at + ELEMENTS_PER_BATCH), []);
+    }
+  }
+
+  private submit(items: readonly Item[], behind: readonly Item[]): void {
     for (const { set, key, untilMs } of items) this.batch.add(set, key, untilMs - this.nowMs);
     this.ticket = (this.ticket + 1) & 0x7fff_ffff;
-    if (this.writer.submit(this.batch.take(), this.ticket)) this.underWay.set(this.ticket, items);
-    else this.later(items);
+    if (this.writer.submit(this.batch.take(), this.ticket)) {
+      this.underWay.set(this.ticket, { items, behind, era: this.era });
+      return;
+    }
+    this.later(items);
+    this.later(behind);
   }
 }

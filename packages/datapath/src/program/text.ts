@@ -7,7 +7,7 @@
  */
 import type { ChainSpec, MapSpec, OpenElement, Program, SetSpec, TableSpec } from './program.js';
 
-export type OpenElements = ReadonlyMap<string, readonly OpenElement[]>;
+export type OpenElements = Pick<ReadonlyMap<string, readonly OpenElement[]>, 'get'>;
 
 /** One transaction that replaces whatever is there. `open`: what is open by now, by the set's name. */
 export function wholeText(program: Program, open: OpenElements): string {

@@ -31,8 +31,11 @@ export interface Enforcement {
   learned(mappings: readonly Mapping[]): void;
   /** These came to be known otherwise: from a peer, or a file. */
   taught(mappings: readonly Mapping[]): void;
-  /** The cache was collected or cleaned: what it lets go of is to be closed. */
-  shrunk(): void;
+  /**
+   * The cache was collected or cleaned. What it lets go of is to be closed; where not (`mayClose` is false), it ends by its timeout: a peer that
+   * is not heard may have opened it again.
+   */
+  shrunk(mayClose: boolean): void;
 }
 
 export interface EnforcementCounts {

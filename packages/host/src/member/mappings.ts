@@ -21,8 +21,8 @@ export interface MappingsOptions {
   readonly onNews: () => void;
   /** These were learned here (and opened, where something opens), or came to be known otherwise. */
   readonly onKnown?: (mappings: readonly Mapping[], isLearned: boolean) => void;
-  /** The cache may hold less than before. */
-  readonly onShrunk?: () => void;
+  /** The cache may hold less than before, by force (`isCleaned`) or in the course of time. */
+  readonly onShrunk?: (isCleaned: boolean) => void;
   /** Something was cleaned: what the data plane has passed on lately it is to pass on again. */
   readonly onCleaned: () => void;
 }
@@ -106,7 +106,7 @@ export class Mappings {
     const { news, removed } = this.options.replica.clean(cleans, from);
     for (const clean of news) this.store.putClean(clean);
     if (news.length > 0) {
-      this.options.onShrunk?.();
+      this.options.onShrunk?.(true);
       this.options.onCleaned();
       this.options.onNews();
     }
@@ -117,7 +117,7 @@ export class Mappings {
   collect(nowMs: MonoMs): void {
     const { cache, settings } = this.options;
     this.collected += cache.collect(nowMs);
-    this.options.onShrunk?.();
+    this.options.onShrunk?.(false);
     // The member with the source of policy says who is gone: the other's snapshot may be older than a mapping that comes.
     if (this.endpoints === null || settings.role !== 'agent') return;
     const present = new Set([...this.endpoints.values()].map(({ uid }) => uid));

@@ -197,7 +197,7 @@ export class Member {
         if (isLearned) this.enforcement?.learned(mappings);
         else this.enforcement?.taught(mappings);
       },
-      onShrunk: () => this.enforcement?.shrunk(),
+      onShrunk: (isCleaned) => this.enforcement?.shrunk(isCleaned || this.links.size > 0),
       onCleaned: () => this.plane?.forgetMappings(),
     });
     this.kept.push(this.mappings.store);
