@@ -1,7 +1,7 @@
 /**
  * Ends connections that a policy no longer allows: established ones are let through unseen, so someone must look.
  *
- * Invariant: only connections that carry our mark are looked at, and only those that `judge` says no to are deleted. The next packet of
+ * Invariant: only connections with the mark that is asked for are looked at, and only those that `judge` says no to are deleted. The next packet of
  * such a one is a first packet again, and the rules refuse it, or allow it after all: a mistake here costs a look, not a connection.
  * Does not know: policy.
  */
@@ -35,14 +35,14 @@ export interface TrackedFlow {
 }
 
 export interface CutResult {
-  /** How many of ours there were. */
+  /** How many of these there were. */
   readonly examined: number;
   /** Deleted; those that ended by themselves meanwhile are not counted. */
   readonly cut: number;
 }
 
 export interface CutOptions {
-  /** Connections with `ct mark & mask == mark` are ours. */
+  /** Connections with `ct mark & mask == mark` are looked at. */
   readonly mark: number;
   readonly mask: number;
   /** Whether the connection may go on; both directions of traffic hang on it. Must not throw. */

@@ -61,6 +61,10 @@ t.test('the port that was asked for counts as well as the one behind it', (t) =>
   const flow = { source: '10.0.0.1', backend: '192.0.2.1', protocol: L4_PROTOCOL.tcp, backendPort: 8080, icmpType: null };
   t.ok(judge.allows({ ...flow, destinationPort: 80 }));
   t.notOk(judge.allows({ ...flow, destinationPort: 8080 }));
+  const ingress = PolicyIndex.build(snapshotOf([{ rules: [], isOpen: true }, { rules: [], isOpen: true }, { rules, isOpen: false }]), null);
+  const guest = new Judge({ index: ingress, scope: 'node', isOpen: () => false });
+  t.notOk(guest.allows({ ...flow, backend: '10.0.0.2', destinationPort: 80 }), 'but not to whom it comes');
+  t.ok(guest.allows({ ...flow, backend: '10.0.0.2', backendPort: 80, destinationPort: 8080 }));
   t.end();
 });
 

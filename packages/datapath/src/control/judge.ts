@@ -46,7 +46,8 @@ export class Judge {
     const peer = opened ?? flow.source;
     const identities = index.identitiesOf(peer);
     const { rules, openByDefault, limits } = index.snapshot.ruleSets[ruleSet];
-    const ports = flow.icmpType === null ? [flow.backendPort, flow.destinationPort] : [flow.icmpType];
+    // To whom it comes, the port behind DNAT alone counts.
+    const ports = flow.icmpType !== null ? [flow.icmpType] : opened === null ? [flow.backendPort] : [flow.backendPort, flow.destinationPort];
     const covering = rules.filter((rule) => rule.dnsPatterns === null && coversPort(rule.ports, ports, flow.protocol));
     if (covering.some((rule) => rule.deny === true && identities.some((identity) => selectsIdentity(rule, identity)))) return false;
     if (opened === null && identities.every((identity) => identity === RESERVED_IDENTITY.host)) return true;

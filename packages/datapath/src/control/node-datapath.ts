@@ -67,6 +67,8 @@ export class NodeDatapath {
   private cutAtMs = -Infinity;
   private cutTimer: NodeJS.Timeout | null = null;
   private isCutOwed = false;
+  /** Connections without our mark, too: they began while the tables were not there. */
+  private isCutOfAllOwed = false;
   private cutProblem: string | null = null;
   /** As told last. */
   private displaced = '';
@@ -272,6 +274,7 @@ export class NodeDatapath {
       this.open?.written(false);
     }
     this.isCutOwed = true;
+    this.isCutOfAllOwed ||= isWhole;
     this.cutSoon();
   }
 
@@ -295,19 +298,23 @@ export class NodeDatapath {
   }
 
   private async cut(): Promise<void> {
+    const isOfAll = this.isCutOfAllOwed;
     this.isCutOwed = false;
+    this.isCutOfAllOwed = false;
     const { snapshot, open, marks } = this;
     if (snapshot === null || open === null || this.leadership?.leads !== true) return;
     this.index ??= PolicyIndex.build(snapshot, null);
     const judge = new Judge({ index: this.index, scope: this.settings.grantScope, isOpen: (element) => open.has(element) });
     try {
-      const { cut } = await cutConnections({ mark: marks.connection, mask: marks.connection, judge: (flow) => judge.allows(flow) });
+      // Those with the redirect's bit are the proxy's own questions.
+      const { cut } = await cutConnections({ mark: isOfAll ? 0 : marks.connection, mask: (isOfAll ? 0 : marks.connection) + marks.redirect, judge: (flow) => judge.allows(flow) });
       this.cutCount += cut;
       this.cutProblem = null;
     } catch (error) {
       this.cutProblem = error instanceof Error ? error.message : String(error);
       this.log.warn(this.cutProblem);
       this.isCutOwed = true;
+      this.isCutOfAllOwed ||= isOfAll;
     }
   }
 }

@@ -83,6 +83,14 @@ t.test('two pods in one place are both strangers there', (t) => {
   t.end();
 });
 
+t.test('the proxy\'s mark lets questions in; an answer to a pod\'s own address must come from who it says', (t) => {
+  const { chains } = tableOf(inputOf(snapshotOf([rule({ dnsPatterns: [{ matchName: null, matchPattern: '*' }] })]), { isTransparentUpstream: true }));
+  const mark = 'meta mark & 0x01000000 == 0x01000000';
+  t.strictSame(chains.get('egress-input')!.rules.filter((text) => text.includes(mark)), [`ct state untracked ${mark} accept`]);
+  t.match(chains.get('answers-to-proxy')!.rules, [/^ct direction reply /], 'which are tracked');
+  t.end();
+});
+
 t.test('a bridged pod is looked at at its port, and known by the pair behind', (t) => {
   const at = [{ address: '10.0.0.1', interface: 7, mac: '02:00:00:00:00:01', bridge: 5 }];
   const input = inputOf(snapshotOf([], {}, at), { divert: { outer: 3, outerMac: '02:11:11:11:11:11', inner: 4 } });

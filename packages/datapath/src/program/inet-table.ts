@@ -101,7 +101,8 @@ function addEgress({ pods, store, rules, maps }: Parts): void {
   const isRedirected = `meta mark & ${hex(marks.redirect)} == ${hex(marks.redirect)}`;
   store.hook('egress-input', 'input priority filter', [
     'iif 1 accept',
-    ...(pods.isRedirected ? [`${isRedirected} accept`] : []),
+    // Of questions. An answer to a pod's own address is tracked, and comes from a pod that may be someone else than it says.
+    ...(pods.isRedirected ? [`ct state untracked ${isRedirected} accept`] : []),
     DISCOVERY,
     `goto ${egress}`,
   ]);
