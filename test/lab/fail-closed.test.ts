@@ -10,7 +10,7 @@ import { ROLES } from '../harness/pair.js';
 import { DEADLINE_MS, until } from '../harness/until.js';
 import { startEnforced, where } from './enforced.js';
 import type { Enforced } from './enforced.js';
-import type { SetUp } from './scenarios/run.js';
+import { ofThisRun, type SetUp } from './scenarios/run.js';
 import type { Lab } from './topology/lab.js';
 import { loadProgram } from './topology/load.js';
 import { KUBE_DNS } from './topology/plan.js';
@@ -143,7 +143,7 @@ async function bothDead(t: Test, enforced: Enforced, askers: Askers): Promise<vo
 
 t.setTimeout(FILE_DEADLINE_MS);
 
-for (const how of SET_UPS) {
+for (const how of ofThisRun(SET_UPS)) {
   t.test(`nothing gets past the node, over ${where(how)}`, async (t) => {
     const enforced = await startEnforced(t, { how, scenario: '1', policies: { 'policy-net.json': namesPolicy('net', { app: 'net' }, { dns: ['*.k8s.intra'] }) } });
     await until('DNS to be enforced', DEADLINE_MS, async () => ((await enforces(enforced)) ? true : null));

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { startEnforced, where } from './enforced.js';
-import { BRIDGE, VETH } from './scenarios/run.js';
+import { BRIDGE, ofThisRun, VETH } from './scenarios/run.js';
 import type { FirstConnections } from './topology/first-connections.js';
 import { FRESH_NAMES, KUBE_DNS } from './topology/plan.js';
 import { namesPolicy } from './topology/policies.js';
@@ -12,7 +12,7 @@ const PROGRAM = join(import.meta.dirname, 'topology/first-connections.js');
 
 t.setTimeout(4 * DEADLINE_MS);
 
-for (const how of [...VETH, ...BRIDGE]) {
+for (const how of ofThisRun([...VETH, ...BRIDGE])) {
   t.test(`with every agent dead, the first attempt connects, ${String(FRESH_NAMES)} times, over ${where(how)}`, async (t) => {
     const policies = { 'policy-net.json': namesPolicy('net', { app: 'net' }, { dns: ['**.k8s.intra'], reachable: ['**.k8s.intra'] }) };
     const { lab, tandem } = await startEnforced(t, { how, scenario: '1', policies });

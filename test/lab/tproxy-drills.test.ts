@@ -8,7 +8,7 @@ import { peerOf, ROLES } from '../harness/pair.js';
 import type { Role } from '../harness/pair.js';
 import { until } from '../harness/until.js';
 import { startEnforced, where } from './enforced.js';
-import type { SetUp } from './scenarios/run.js';
+import { ofThisRun, type SetUp } from './scenarios/run.js';
 import { isClean, Load, shown, startSlowServer } from './topology/load.js';
 import { namesPolicy } from './topology/policies.js';
 import type { Tandem } from './topology/tandem.js';
@@ -65,7 +65,7 @@ const faults: readonly { readonly title: string; readonly stage: (tandem: Tandem
 
 t.setTimeout(FILE_DEADLINE_MS);
 
-for (const how of SET_UPS) {
+for (const how of ofThisRun(SET_UPS)) {
   t.test(`through TPROXY, over ${where(how)}`, async (t) => {
     const { lab, tandem } = await startEnforced(t, { how, scenario: '3', policies: { 'policy-crawler.json': namesPolicy('crawler', { app: 'crawler' }, { dns: ['*'] }) } });
     await startSlowServer(lab);
