@@ -12,5 +12,5 @@ export type { ProgramInput, ProxyAddress } from './program/input.js';
 export type { OpenElement, Program } from './program/program.js';
 export { changeText, removalText, wholeText, type OpenElements } from './program/text.js';
 export { ConntrackSource, type ConntrackSourceOptions } from './conntrack/conntrack-source.js';
-export { cutConnections, type CutOptions, type CutResult, type TrackedFlow } from './conntrack/cut-connections.js';
+export { cutConnections, type CutOptions, type CutResult, type FlowJudgement, type TrackedFlow } from './conntrack/cut-connections.js';
 export { cleanDatapath } from './control/clean.js';

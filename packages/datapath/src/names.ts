@@ -33,6 +33,8 @@ export interface Marks {
   readonly connection: number;
   /** Besides, on connections that a rule with names allowed: only these keep addresses open, and to go through fewer is faster. */
   readonly named: number;
+  /** Besides, on connections that policy allows no more, whoever began them: refused both ways. */
+  readonly cut: number;
   /** All bits that are ours. */
   readonly mask: number;
 }
@@ -41,5 +43,5 @@ export const DEFAULT_MARK_BASE = 0x0100_0000;
 
 /** `base`: a power of two up to 2^27. */
 export function marksFrom(base: number): Marks {
-  return { redirect: base, attested: base * 2, stranger: base * 4, connection: base * 8, named: base * 4, mask: base * 15 };
+  return { redirect: base, attested: base * 2, stranger: base * 4, connection: base * 8, named: base * 4, cut: base * 2, mask: base * 15 };
 }

@@ -1,4 +1,4 @@
-// The calls of the connection table; both work on a thread of libuv's pool.
+// The calls of the connection table; all work on a thread of libuv's pool.
 #include <errno.h>
 #include <unistd.h>
 
@@ -13,9 +13,9 @@ namespace reuseport {
 
 namespace {
 
-// Deletions that go to the kernel at once: their acknowledgements wait in the socket together.
-constexpr size_t kDeletesPerSend = 512;
-constexpr size_t kDeleteBytesMax = 160;
+// Changes that go to the kernel at once: their acknowledgements wait in the socket together.
+constexpr size_t kChangesPerSend = 512;
+constexpr size_t kChangeBytesMax = 160;
 
 // Has the socket, made in the thread that asked: a thread may have a network namespace of its own.
 class TableTask : public PoolTask {
@@ -58,9 +58,10 @@ class DumpTask : public TableTask {
   ConnectionTable table_;
 };
 
-class DeleteTask : public TableTask {
+class ChangeTask : public TableTask {
  public:
-  DeleteTask(int fd, int64_t deadlineMs, std::vector<uint32_t> rows) : TableTask(fd, deadlineMs), rows_(std::move(rows)) {}
+  ChangeTask(int fd, int64_t deadlineMs, std::vector<uint32_t> rows, const ConnectionChange& change)
+      : TableTask(fd, deadlineMs), rows_(std::move(rows)), change_(change) {}
 
   void run() override {
     std::unique_ptr<uint8_t[]> buffer(new uint8_t[kNetlinkBufferBytes]);
@@ -69,28 +70,29 @@ class DeleteTask : public TableTask {
     std::vector<uint8_t> request;
     const size_t count = rows_.size() / kConnectionWords;
     for (size_t start = 0; start < count && exchange.outcome.error == 0;) {
-      const size_t end = std::min(count, start + kDeletesPerSend);
+      const size_t end = std::min(count, start + kChangesPerSend);
       request.clear();
       for (size_t i = start; i < end; i++) {
-        appendDelete(rows_.data() + i * kConnectionWords, static_cast<uint32_t>(i + 1), &request);
+        appendChange(rows_.data() + i * kConnectionWords, change_, static_cast<uint32_t>(i + 1), &request);
       }
       exchange.run(request.data(), request.size(), static_cast<uint32_t>(end - start), deadlineNs_);
       start = end;
     }
     absent_ = exchange.tolerated;
-    deleted_ = exchange.agreed;
+    changed_ = exchange.agreed;
     outcome_ = std::move(exchange.outcome);
   }
 
   void tell(PoolResult* result) override {
     TableTask::tell(result);
-    result->set("deleted", deleted_);
+    result->set("changed", changed_);
     result->set("absent", absent_);
   }
 
  private:
   std::vector<uint32_t> rows_;
-  uint32_t deleted_ = 0;
+  ConnectionChange change_;
+  uint32_t changed_ = 0;
   uint32_t absent_ = 0;
 };
 
@@ -103,13 +105,20 @@ Napi::Value dumpConnections(const Napi::CallbackInfo& info) {
                                               wordArgument(info, 3)));
 }
 
-// (rows Uint32Array, deadlineMs) → Promise, or −errno
-Napi::Value deleteConnections(const Napi::CallbackInfo& info) {
+Napi::Value changeConnections(const Napi::CallbackInfo& info, const ConnectionChange& change) {
   auto given = info[0].As<Napi::Uint32Array>();
-  const int fd = openNetlinkSocket(NETLINK_NETFILTER, receiveBytesFor(kDeletesPerSend), kDeletesPerSend * kDeleteBytesMax * 2);
+  const int fd = openNetlinkSocket(NETLINK_NETFILTER, receiveBytesFor(kChangesPerSend), kChangesPerSend * kChangeBytesMax * 2);
   if (fd < 0) return Napi::Number::New(info.Env(), fd);
   std::vector<uint32_t> rows(given.Data(), given.Data() + given.ElementLength());
-  return runOnPool(info.Env(), "conntrack", std::make_unique<DeleteTask>(fd, intArgument(info, 1), std::move(rows)));
+  return runOnPool(info.Env(), "conntrack", std::make_unique<ChangeTask>(fd, intArgument(info, 1), std::move(rows), change));
+}
+
+// (rows Uint32Array, deadlineMs) → Promise, or −errno
+Napi::Value deleteConnections(const Napi::CallbackInfo& info) { return changeConnections(info, {}); }
+
+// (rows Uint32Array, deadlineMs, mark, mask) → Promise, or −errno
+Napi::Value markConnections(const Napi::CallbackInfo& info) {
+  return changeConnections(info, {false, wordArgument(info, 2), wordArgument(info, 3)});
 }
 
 }  // namespace
@@ -117,6 +126,7 @@ Napi::Value deleteConnections(const Napi::CallbackInfo& info) {
 void exportConntrack(Napi::Env env, Napi::Object exports) {
   exports.Set("dumpConnections", Napi::Function::New(env, dumpConnections));
   exports.Set("deleteConnections", Napi::Function::New(env, deleteConnections));
+  exports.Set("markConnections", Napi::Function::New(env, markConnections));
 }
 
 }  // namespace reuseport

@@ -175,10 +175,10 @@ std::vector<uint8_t> dumpRequest(uint32_t mark, uint32_t mask) {
   return request;
 }
 
-void appendDelete(const uint32_t* row, uint32_t sequence, std::vector<uint8_t>* into) {
+void appendChange(const uint32_t* row, const ConnectionChange& change, uint32_t sequence, std::vector<uint8_t>* into) {
   const bool v4 = isV4(row + kOriginalSource) && isV4(row + kOriginalDestination);
   const bool icmp = row[kProtocol] == (v4 ? uint32_t{IPPROTO_ICMP} : uint32_t{IPPROTO_ICMPV6});
-  Writer writer(IPCTNL_MSG_CT_DELETE, NLM_F_ACK, sequence, v4 ? AF_INET : AF_INET6, into);
+  Writer writer(change.deletes ? IPCTNL_MSG_CT_DELETE : IPCTNL_MSG_CT_NEW, NLM_F_ACK, sequence, v4 ? AF_INET : AF_INET6, into);
   const size_t tuple = writer.open(CTA_TUPLE_ORIG);
   const size_t addresses = writer.open(CTA_TUPLE_IP);
   putAddress(&writer, row + kOriginalSource, v4, v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC);
@@ -197,8 +197,13 @@ void appendDelete(const uint32_t* row, uint32_t sequence, std::vector<uint8_t>* 
   writer.close(protocol);
   writer.close(tuple);
   if (row[kZone] != 0) writer.put16(CTA_ZONE, row[kZone]);
-  // Another connection may have the same addresses and ports by now.
-  writer.put32(CTA_ID, row[kConnectionId]);
+  if (change.deletes) {
+    // Another connection may have the same addresses and ports by now.
+    writer.put32(CTA_ID, row[kConnectionId]);
+  } else {
+    writer.put32(CTA_MARK, change.mark);
+    writer.put32(CTA_MARK_MASK, change.mask);
+  }
 }
 
 }  // namespace reuseport

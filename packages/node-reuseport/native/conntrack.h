@@ -1,4 +1,4 @@
-// The kernel's connection table as rows of words: read by mark, and connections deleted by row.
+// The kernel's connection table as rows of words: read by mark, and connections deleted or marked by row.
 // Knows nothing of whose the connections are.
 #pragma once
 
@@ -38,7 +38,15 @@ class ConnectionTable : public NetlinkSink {
 
 std::vector<uint8_t> dumpRequest(uint32_t mark, uint32_t mask);
 
-// One message that deletes the row's connection, if it is still that one.
-void appendDelete(const uint32_t* row, uint32_t sequence, std::vector<uint8_t>* into);
+// What becomes of a connection.
+struct ConnectionChange {
+  bool deletes = true;
+  // Else: these bits of its mark (`mask`) become those of `mark`.
+  uint32_t mark = 0;
+  uint32_t mask = 0;
+};
+
+// One message that changes the row's connection. It is deleted only if it is still that one; marked is whichever has its addresses and ports.
+void appendChange(const uint32_t* row, const ConnectionChange& change, uint32_t sequence, std::vector<uint8_t>* into);
 
 }  // namespace reuseport

@@ -81,10 +81,10 @@ export interface RawDump {
   readonly rows: Uint32Array;
 }
 
-export interface RawDeletion {
+export interface RawChange {
   readonly errno: number;
   readonly message: string;
-  readonly deleted: number;
+  readonly changed: number;
   readonly absent: number;
 }
 
@@ -133,7 +133,8 @@ interface Binding {
   pollStart(fd: number, onReadable: () => void): Handle | number;
   pollClose(poller: Handle): void;
   dumpConnections(mark: number, mask: number, deadlineMs: number, connectionsMax: number): Promise<RawDump> | number;
-  deleteConnections(rows: Uint32Array, deadlineMs: number): Promise<RawDeletion> | number;
+  deleteConnections(rows: Uint32Array, deadlineMs: number): Promise<RawChange> | number;
+  markConnections(rows: Uint32Array, deadlineMs: number, mark: number, mask: number): Promise<RawChange> | number;
   writerCreate(protocol: number, capacity: number, bytesMax: number): { readonly handle: Handle; readonly fd: number } | number;
   writerSubmit(writer: Handle, request: Uint8Array, ticket: number): number;
   writerCompletions(writer: Handle, into: Int32Array): number;

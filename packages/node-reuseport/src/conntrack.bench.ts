@@ -57,4 +57,4 @@ report(`dump of ${String(oursCount)} of ${String(oursCount + othersCount)}`, tim
 report('longest turn of the event loop meanwhile (timer of 1 ms)', blocked);
 const startedMs = performance.now();
 const deletion = await deleteConnections({ rows: dump!.rows, deadlineMs });
-report(`deletion of ${String(deletion.deleted)}`, [performance.now() - startedMs]);
+report(`deletion of ${String(deletion.changed)}`, [performance.now() - startedMs]);

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import t from 'tap';
-import { type ConnectionDump, connectionStride, ConnectionWord, deleteConnections, dumpConnections, NETLINK, netlinkExchange } from './index.js';
+import { type ConnectionDump, connectionStride, ConnectionWord, deleteConnections, dumpConnections, markConnections, NETLINK, netlinkExchange } from './index.js';
 import { type Connection, line, newConnection, Protocol } from './testing/connections.js';
 import { enterOwnNamespace } from './testing/namespace.js';
 import { concat } from './testing/netlink-messages.js';
@@ -47,21 +47,31 @@ t.test('rows have both directions, ports, ICMP and mark, and the kernel sorts by
   t.equal((await dumpConnections({ mark: 9, mask: 15, deadlineMs })).rows.length, 0);
 });
 
+t.test('connections are marked by row, in the bits that are asked for', async (t) => {
+  const { rows } = await dumpConnections({ mark: ours, mask: ours, deadlineMs });
+  t.match(await markConnections({ rows, deadlineMs, mark: 0x40, mask: 0x41 }), { errno: 0, changed: 4, absent: 0 });
+  t.same(lines(await dumpConnections({ mark: 0x40, mask: 0x40, deadlineMs })).map((one) => /mark=\w+/.exec(one)![0]), ['mark=80000040', 'mark=80000040', 'mark=80000040', 'mark=80000044']);
+  t.match(await markConnections({ rows, deadlineMs, mark: 1, mask: 0x41 }), { errno: 0, changed: 4 });
+  t.match(await markConnections({ rows, deadlineMs, mark: 5, mask: 5 }), { errno: 0, changed: 4 });
+  t.match(await markConnections({ rows, deadlineMs, mark: 0, mask: 1 }), { errno: 0, changed: 4 });
+  await t.rejects(markConnections({ rows, deadlineMs, mark: 2, mask: 1 }), /mark/);
+});
+
 t.test('connections are deleted by row, those that are gone count apart, and no others go', async (t) => {
   const { rows } = await dumpConnections({ mark: ours, mask: ours, deadlineMs });
-  t.match(await deleteConnections({ rows: rows.subarray(0, connectionStride), deadlineMs }), { errno: 0, deleted: 1, absent: 0 });
-  t.match(await deleteConnections({ rows, deadlineMs }), { errno: 0, deleted: 3, absent: 1 });
+  t.match(await deleteConnections({ rows: rows.subarray(0, connectionStride), deadlineMs }), { errno: 0, changed: 1, absent: 0 });
+  t.match(await deleteConnections({ rows, deadlineMs }), { errno: 0, changed: 3, absent: 1 });
   t.same(lines(await dumpConnections(everything)), ['6 10.1.0.5#40000>192.0.2.8#80 192.0.2.8#80>10.1.0.5#40000 icmp=0 mark=5 zone=0']);
-  t.match(await deleteConnections({ rows: new Uint32Array(0), deadlineMs }), { errno: 0, deleted: 0 });
+  t.match(await deleteConnections({ rows: new Uint32Array(0), deadlineMs }), { errno: 0, changed: 0 });
 });
 
 t.test('a connection that has the addresses and ports of another, but is not that one, is not deleted for it', async (t) => {
   const { rows } = await dumpConnections(everything);
   const other = rows.slice();
   other[ConnectionWord.ID] ^= 1;
-  t.match(await deleteConnections({ rows: other, deadlineMs }), { errno: 0, deleted: 0, absent: 1 });
+  t.match(await deleteConnections({ rows: other, deadlineMs }), { errno: 0, changed: 0, absent: 1 });
   t.equal((await dumpConnections(everything)).rows.length, connectionStride);
-  t.match(await deleteConnections({ rows, deadlineMs }), { errno: 0, deleted: 1 });
+  t.match(await deleteConnections({ rows, deadlineMs }), { errno: 0, changed: 1 });
 });
 
 t.test('thousands are read and deleted, and more than allowed is no answer', async (t) => {
@@ -72,7 +82,7 @@ t.test('thousands are read and deleted, and more than allowed is no answer', asy
   const ids = new Set(Array.from({ length: many }, (_, i) => dump.rows[i * connectionStride + ConnectionWord.ID]));
   t.equal(ids.size, many);
   t.match(await dumpConnections({ mark: ours, mask: ours, deadlineMs, connectionsMax: many - 1 }), { errno: EMSGSIZE, message: /larger than allowed/ });
-  t.match(await deleteConnections({ rows: dump.rows, deadlineMs }), { errno: 0, deleted: many, absent: 0 });
+  t.match(await deleteConnections({ rows: dump.rows, deadlineMs }), { errno: 0, changed: many, absent: 0 });
 });
 
 t.test('what a program without the right to it asks for is refused with a reason, and nonsense at once', async (t) => {

@@ -1,6 +1,6 @@
 /**
- * The kernel's connection table (conntrack) as rows of words, and the deletion of connections by such rows. Needs CAP_NET_ADMIN.
- * Both work on a thread of libuv's pool. Tables belong to the network namespace of the calling thread.
+ * The kernel's connection table (conntrack) as rows of words, and the deletion and marking of connections by such rows. Needs
+ * CAP_NET_ADMIN. All work on a thread of libuv's pool. Tables belong to the network namespace of the calling thread.
  *
  * Knows nothing of whose connections they are, nor of what a mark means.
  */
@@ -75,24 +75,46 @@ export async function dumpConnections(filter: ConnectionFilter): Promise<Connect
   return await dump;
 }
 
-export interface ConnectionDeletion {
+export interface ConnectionChange {
   /** 0, or the first refusal other than ENOENT; what comes 512 rows after it, or later, was not tried. */
   readonly errno: number;
   readonly message: string;
-  readonly deleted: number;
+  /** Deleted, or marked. */
+  readonly changed: number;
   /** Were gone already. */
   readonly absent: number;
 }
 
+export interface ConnectionRows {
+  /** Whole rows of `dumpConnections`. */
+  readonly rows: Uint32Array;
+  /** 1 to 600,000. */
+  readonly deadlineMs: number;
+}
+
+/** Deletes the connections of `rows`, each only if it still has the row's `ID`. The next packet of such a connection is a first packet to the firewall. */
+export async function deleteConnections({ rows, deadlineMs }: ConnectionRows): Promise<ConnectionChange> {
+  checkRows(rows, deadlineMs);
+  const change = binding.deleteConnections(rows, deadlineMs);
+  if (typeof change === 'number') throw systemError(-change, 'socket', 'netlink conntrack');
+  return await change;
+}
+
 /**
- * Deletes the connections of `rows` (whole rows of `dumpConnections`), each only if it still has the row's `ID`. The next packet of such
- * a connection is a first packet to the firewall.
+ * Gives the connections of `rows` the bits of `mark` where `mask` has ones; their marks' other bits stay. A connection that has come to the
+ * addresses and ports of a row meanwhile is marked for it: the kernel does not compare `ID`s here.
  */
-export async function deleteConnections({ rows, deadlineMs }: { readonly rows: Uint32Array; readonly deadlineMs: number }): Promise<ConnectionDeletion> {
+export async function markConnections({ rows, deadlineMs, mark, mask }: ConnectionRows & { readonly mark: number; readonly mask: number }): Promise<ConnectionChange> {
+  checkRows(rows, deadlineMs);
+  checkInteger('mask', mask, 0, wordMax);
+  checkInteger('mark', mark, 0, mask);
+  const change = binding.markConnections(rows, deadlineMs, mark, mask);
+  if (typeof change === 'number') throw systemError(-change, 'socket', 'netlink conntrack');
+  return await change;
+}
+
+function checkRows(rows: Uint32Array, deadlineMs: number): void {
   if (rows.length % connectionStride !== 0) throw argumentError('rows.length', rows.length, `a multiple of ${String(connectionStride)}`);
   checkInteger('rows.length', rows.length / connectionStride, 0, connectionsMaxMost);
   checkInteger('deadlineMs', deadlineMs, 1, deadlineMsMax);
-  const deletion = binding.deleteConnections(rows, deadlineMs);
-  if (typeof deletion === 'number') throw systemError(-deletion, 'socket', 'netlink conntrack');
-  return await deletion;
 }

@@ -8,14 +8,16 @@ export {
   onCodePoint,
 } from './code-points.js';
 export {
-  type ConnectionDeletion,
+  type ConnectionChange,
   type ConnectionDump,
   type ConnectionFilter,
+  type ConnectionRows,
   connectionsMaxMost,
   connectionStride,
   ConnectionWord,
   deleteConnections,
   dumpConnections,
+  markConnections,
 } from './conntrack.js';
 export type { SystemError } from './errors.js';
 export {

@@ -13,6 +13,7 @@ import { cutConnections, type TrackedFlow } from './cut-connections.js';
 enterOwnNamespace();
 
 const mark = 0x0800_0000;
+const cutMark = mark / 4;
 const ours = { mark, mask: mark };
 const service = '10.96.0.1';
 const server = '192.0.2.7';
@@ -50,6 +51,7 @@ delete table inet t
 table inet t {
   chain nat { type nat hook prerouting priority dstnat; ip daddr ${service} tcp dport 443 dnat ip to ${server}:8080; }
   chain forward { type filter hook forward priority filter
+    ct mark and ${String(cutMark)} != 0 meta l4proto tcp reject with tcp reset
     ct state established,related accept
     ${forNew}
   }
@@ -140,11 +142,12 @@ t.test('what is no longer allowed is cut at once, both ways, and what is allowed
   }
   const judged: TrackedFlow[] = [];
   const result = await cutConnections({
-    ...ours,
+    ...ours, cutMark,
     judge: (flow) => {
       judged.push(flow);
-      return flow.destination === server6;
+      return flow.destination === server6 ? 'unknown' : 'denied';
     },
+    lookCloser: ({ destination }) => Promise.resolve(destination === server6),
   });
   t.equal(result.examined, judged.length);
   t.match(judged.find(({ destination }) => destination === service), { protocol: 6, source: podAddress, destinationPort: 443, backend: server, backendPort: 8080, icmpType: null });
@@ -169,7 +172,7 @@ t.test('a table that cannot be read is a problem that is said, and ends no pass'
       source.run(() => finished++);
       while (source.isRunning) await new Promise((resolve) => setImmediate(resolve));
     }
-    const refused = await cutConnections({ mark: 1, mask: 1, judge: () => true }).catch(({ code, message }) => ({ code, message }));
+    const refused = await cutConnections({ mark: 1, mask: 1, cutMark: 2, judge: () => 'allowed', lookCloser: () => Promise.resolve(true) }).catch(({ code, message }) => ({ code, message }));
     console.log(JSON.stringify({ finished, problem: source.problem, words, refused }));`;
   const words = execFileSync('setpriv', ['--bounding-set=-all', '--inh-caps=-all', process.execPath, '--input-type=module', '-e', script], {
     encoding: 'utf8',

@@ -1,12 +1,13 @@
 /**
  * Ends connections that a policy no longer allows: established ones are let through unseen, so someone must look.
  *
- * Invariant: only connections with the mark that is asked for are looked at, and only those that `judge` says no to are deleted. The next packet of
- * such a one is a first packet again, and the rules refuse it, or allow it after all: a mistake here costs a look, not a connection.
+ * Invariant: only connections with the mark that is asked for are looked at, and only those that may not go on are touched. They get the
+ * mark `cut`, by which the tables refuse them both ways; were they deleted, the next packet of the other end would begin them anew, the other
+ * way round. One that may go on again is deleted: its next packet is a first packet, and the rules judge it.
  * Does not know: policy.
  */
 import { AppError } from '@tandem/core';
-import { connectionStride, ConnectionWord, deleteConnections, dumpConnections } from 'node-reuseport';
+import { type ConnectionChange, connectionStride, ConnectionWord, deleteConnections, dumpConnections, markConnections } from 'node-reuseport';
 import { replyText } from '../links/reply.js';
 import { addressKey, textOfKey } from './row-address.js';
 import { inTurns } from './turns.js';
@@ -37,40 +38,64 @@ export interface TrackedFlow {
 export interface CutResult {
   /** How many of these there were. */
   readonly examined: number;
-  /** Deleted; those that ended by themselves meanwhile are not counted. */
+  /** Marked; those that ended by themselves meanwhile are not counted. */
   readonly cut: number;
 }
+
+/** May it go on? unknown: if an address is open of which nothing is known here. */
+export type FlowJudgement = 'allowed' | 'denied' | 'unknown';
 
 export interface CutOptions {
   /** Connections with `ct mark & mask == mark` are looked at. */
   readonly mark: number;
   readonly mask: number;
-  /** Whether the connection may go on; both directions of traffic hang on it. Must not throw. */
-  readonly judge: (flow: TrackedFlow) => boolean;
+  /** Bit of the mark of those that are cut. */
+  readonly cutMark: number;
+  /** Both directions of traffic hang on it. Must not throw. */
+  readonly judge: (flow: TrackedFlow) => FlowJudgement;
+  /** For one that is unknown: may it go on? What it rejects with ends the pass. */
+  readonly lookCloser: (flow: TrackedFlow) => Promise<boolean>;
 }
 
-/** Throws UNAVAILABLE where the table cannot be read, or a connection not be deleted: some may be cut then, others not. */
-export async function cutConnections({ mark, mask, judge }: CutOptions): Promise<CutResult> {
+/** Throws UNAVAILABLE where the table cannot be read, or a connection not be marked or deleted, or as `lookCloser` does: some may be cut then, others not. */
+export async function cutConnections({ mark, mask, cutMark, judge, lookCloser }: CutOptions): Promise<CutResult> {
   const dump = await dumpConnections({ mark, mask, deadlineMs: DEADLINE_MS, connectionsMax: CONNECTIONS_MAX });
   if (dump.errno !== 0) {
     throw new AppError('UNAVAILABLE', `the connection table cannot be read, so connections that policy no longer allows go on: ${replyText(dump)}`);
   }
   const { rows } = dump;
   const examined = rows.length / connectionStride;
-  const condemned: number[] = [];
+  const [marked, pardoned, unknown]: [number[], number[], number[]] = [[], [], []];
+  const isCut = (index: number): boolean => (rows[index * connectionStride + ConnectionWord.MARK] & cutMark) !== 0;
+  const settle = (index: number, mayGoOn: boolean): void => {
+    if (mayGoOn === isCut(index)) (mayGoOn ? pardoned : marked).push(index);
+  };
   await inTurns(examined, (index) => {
-    if (!judge(trackedFlow(rows, index * connectionStride))) condemned.push(index);
+    const judgement = judge(trackedFlow(rows, index * connectionStride));
+    if (judgement === 'unknown') unknown.push(index);
+    else settle(index, judgement === 'allowed');
   });
-  if (condemned.length === 0) return { examined, cut: 0 };
-  const those = new Uint32Array(condemned.length * connectionStride);
-  condemned.forEach((index, i) => {
+  for (const index of unknown) settle(index, await lookCloser(trackedFlow(rows, index * connectionStride)));
+  let cut = 0;
+  if (marked.length > 0) cut = checked(marked, await markConnections({ rows: picked(rows, marked), deadlineMs: DEADLINE_MS, mark: cutMark, mask: cutMark }));
+  if (pardoned.length > 0) checked(pardoned, await deleteConnections({ rows: picked(rows, pardoned), deadlineMs: DEADLINE_MS }));
+  return { examined, cut };
+}
+
+function picked(rows: Uint32Array, indexes: readonly number[]): Uint32Array {
+  const those = new Uint32Array(indexes.length * connectionStride);
+  indexes.forEach((index, i) => {
     those.set(rows.subarray(index * connectionStride, (index + 1) * connectionStride), i * connectionStride);
   });
-  const deletion = await deleteConnections({ rows: those, deadlineMs: DEADLINE_MS });
-  if (deletion.errno === 0) return { examined, cut: deletion.deleted };
+  return those;
+}
+
+/** How many were changed. */
+function checked(indexes: readonly number[], change: ConnectionChange): number {
+  if (change.errno === 0) return change.changed;
   throw new AppError(
     'UNAVAILABLE',
-    `connections that policy no longer allows cannot be cut, ${String(condemned.length - deletion.deleted - deletion.absent)} may go on: ${replyText(deletion)}`,
+    `connections cannot be cut, or given back, as the policy says: ${String(indexes.length - change.changed - change.absent)} are as they were: ${replyText(change)}`,
   );
 }
 

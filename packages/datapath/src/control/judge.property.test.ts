@@ -68,6 +68,25 @@ t.test('the port that was asked for counts as well as the one behind it', (t) =>
   t.end();
 });
 
+t.test('what no name could open is denied, what some name might is unknown, and then the kernel is asked', async (t) => {
+  const named: PolicyRule = { identities: [], fqdns: [{ matchName: null, matchPattern: '*.example.com.' }], ports: [{ first: 443, last: 443, protocol: null }], dnsPatterns: null, origin: ORIGIN };
+  const index = PolicyIndex.build(snapshotOf([{ rules: [named], isOpen: false }, { rules: [], isOpen: true }, { rules: [], isOpen: true }]), null);
+  const flow = { source: '10.0.0.1', backend: '192.0.2.1', protocol: L4_PROTOCOL.tcp, backendPort: 443, destinationPort: 443, icmpType: null };
+  const closed = new Judge({ index, scope: 'node', isOpen: () => false });
+  t.equal(closed.judge(flow), 'unknown');
+  t.equal(new Judge({ index, scope: 'node', isOpen: () => true }).judge(flow), 'allowed');
+  t.equal(closed.judge({ ...flow, backendPort: 80, destinationPort: 80 }), 'denied');
+  t.equal(closed.judge({ ...flow, backend: '10.0.0.3' }), 'denied', 'names open no pods');
+  const asked: string[] = [];
+  const isOpen = (answer: boolean) => ({ key }: { readonly key: Uint8Array }): Promise<boolean> => {
+    asked.push(key.join('.'));
+    return Promise.resolve(answer);
+  };
+  t.equal(await closed.allowsInKernel(flow, isOpen(true)), true);
+  t.equal(await closed.allowsInKernel(flow, isOpen(false)), false);
+  t.strictSame(asked, ['192.0.2.1', '192.0.2.1']);
+});
+
 t.test('what a rule says of names that may be asked keeps no connection alive: that traffic goes to the proxy', (t) => {
   const rules: PolicyRule[] = [{ identities: null, fqdns: [], ports: [], dnsPatterns: [{ matchName: null, matchPattern: '*' }], origin: ORIGIN }];
   const index = PolicyIndex.build(snapshotOf([{ rules, isOpen: false }, { rules, isOpen: false }, { rules, isOpen: false }]), null);

@@ -10,8 +10,8 @@ import {
   coversPort, FIRST_CIDR_IDENTITY, parseAddress, type PolicyIndex, type PolicyRule, RESERVED_IDENTITY, selectsIdentity, wordsOfAddress,
 } from '@tandem/core';
 import { fqdnGroup, fqdnSetName, type GrantScope } from '../fqdn-groups.js';
-import type { TrackedFlow } from '../conntrack/index.js';
-import type { OpenElement } from '../opener/open-elements.js';
+import type { FlowJudgement, TrackedFlow } from '../conntrack/index.js';
+import { elementText, type OpenElement } from '../opener/open-elements.js';
 
 export type JudgedFlow = Pick<TrackedFlow, 'source' | 'backend' | 'backendPort' | 'destinationPort' | 'protocol' | 'icmpType'>;
 
@@ -30,18 +30,34 @@ export class Judge {
     this.options = options;
   }
 
-  allows(flow: JudgedFlow): boolean {
+  /** Of a connection that is not allowed: denied whatever addresses names may have, or not open as far as is known here. */
+  judge(flow: JudgedFlow): FlowJudgement {
+    if (this.allows(flow)) return 'allowed';
+    return this.allows(flow, true) ? 'unknown' : 'denied';
+  }
+
+  /** The same with addresses that another has opened: for few, as each costs a question. */
+  async allowsInKernel(flow: JudgedFlow, isOpen: (element: OpenElement) => Promise<boolean>): Promise<boolean> {
+    const asked: OpenElement[] = [];
+    new Judge({ ...this.options, isOpen: (element) => asked.push(element) === 0 }).allows(flow);
+    const open = new Set<string>();
+    for (const element of asked) if (await isOpen(element)) open.add(elementText(element));
+    return new Judge({ ...this.options, isOpen: (element) => open.has(elementText(element)) }).allows(flow);
+  }
+
+  /** `isAnyOpen`: as if every address were open that a name could open. */
+  allows(flow: JudgedFlow, isAnyOpen = false): boolean {
     const from = this.rowOf(flow.source);
     const to = this.rowOf(flow.backend);
     if (from >= 0 && from === to) return true;
     const { index } = this.options;
     const ingress = to < 0 ? null : (index.endpoint(to).ingressRuleSet ?? null);
     const egress = from < 0 ? null : index.endpoint(from).ruleSet;
-    return (egress === null || this.isAllowed(egress, flow, flow.backend)) && (ingress === null || this.isAllowed(ingress, flow, null));
+    return (egress === null || this.isAllowed(egress, flow, { opened: flow.backend, isAnyOpen })) && (ingress === null || this.isAllowed(ingress, flow, { opened: null, isAnyOpen }));
   }
 
   /** `opened`: the address that names may have opened, for egress; null for ingress. */
-  private isAllowed(ruleSet: number, flow: JudgedFlow, opened: string | null): boolean {
+  private isAllowed(ruleSet: number, flow: JudgedFlow, { opened, isAnyOpen }: { readonly opened: string | null; readonly isAnyOpen: boolean }): boolean {
     const { index } = this.options;
     const peer = opened ?? flow.source;
     const identities = index.identitiesOf(peer);
@@ -52,7 +68,7 @@ export class Judge {
     if (covering.some((rule) => rule.deny === true && identities.some((identity) => selectsIdentity(rule, identity)))) return false;
     if (opened === null && identities.every((identity) => identity === RESERVED_IDENTITY.host)) return true;
     const scope = limits?.grantScope ?? this.options.scope;
-    const isByName = (rule: PolicyRule): boolean => opened !== null && rule.fqdns.length > 0 && this.isOpenFor(rule, scope, flow);
+    const isByName = (rule: PolicyRule): boolean => opened !== null && rule.fqdns.length > 0 && (isAnyOpen || this.isOpenFor(rule, scope, flow));
     const allowing = covering.filter((rule) => rule.deny !== true);
     const isOutside = identities.every((identity) => identity === RESERVED_IDENTITY.world || identity >= FIRST_CIDR_IDENTITY);
     const isAllowed = identities.every((identity) => allowing.some((rule) => selectsIdentity(rule, identity))) || (isOutside && allowing.some(isByName));

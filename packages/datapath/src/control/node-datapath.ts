@@ -14,6 +14,7 @@ import { LinkWatch } from '../links/index.js';
 import { LOG_GROUP, type Marks, marksFrom } from '../names.js';
 import { PacketLog } from '../packet-log/packet-log.js';
 import { compileProgram, type Program } from '../program/index.js';
+import { isOpenInKernel } from '../opener/read-elements.js';
 import { type Divert, Redirect } from '../redirect/index.js';
 import { dnsPorts } from './dns-ports.js';
 import { Judge } from './judge.js';
@@ -307,7 +308,10 @@ export class NodeDatapath {
     const judge = new Judge({ index: this.index, scope: this.settings.grantScope, isOpen: (element) => open.has(element) });
     try {
       // Those with the redirect's bit are the proxy's own questions.
-      const { cut } = await cutConnections({ mark: isOfAll ? 0 : marks.connection, mask: (isOfAll ? 0 : marks.connection) + marks.redirect, judge: (flow) => judge.allows(flow) });
+      const { cut } = await cutConnections({
+        mark: isOfAll ? 0 : marks.connection, mask: (isOfAll ? 0 : marks.connection) + marks.redirect, cutMark: marks.cut,
+        judge: (flow) => judge.judge(flow), lookCloser: (flow) => judge.allowsInKernel(flow, isOpenInKernel),
+      });
       this.cutCount += cut;
       this.cutProblem = null;
     } catch (error) {

@@ -15,7 +15,7 @@ import { FAMILIES, WORDS } from './family.js';
 import { dnsRuleSet, localSets, placeMaps, podCidrSets, strangersFrom, strangersTo, veths, type NodePods } from './node.js';
 import { openSet, PeerSets } from './peers.js';
 import { ChainStore, type MapSpec, type SetSpec, type TableSpec } from './program.js';
-import { ESTABLISHED, hex, LOG_LIMITS, RuleChains } from './rule-chains.js';
+import { cutText, ESTABLISHED, hex, LOG_LIMITS, RuleChains } from './rule-chains.js';
 
 /** Neighbour and router discovery, and who listens to what: without them there are no packets to judge. They don't leave the link. */
 const DISCOVERY = 'icmpv6 type { 130-136, 143 } accept';
@@ -93,7 +93,8 @@ function addRedirect({ pods, store, maps }: Parts): void {
 }
 
 function addEgress({ pods, store, rules, maps }: Parts): void {
-  const { snapshot, marks } = pods.input;
+  const { snapshot, marks, auditMode } = pods.input;
+  const cut = auditMode ? [] : [cutText(marks)];
   const chainOf = memo(snapshot.ruleSets, (set) => rules.ofRuleSet(set, 'egress'));
   for (const [name, map] of placeMaps('from', pods, 'from', ({ endpoint: { ruleSet } }) => `goto ${ruleSet === null ? rules.unruled() : chainOf(ruleSet)}`)) maps.set(name, map);
   const stranger = rules.stranger('egress');
@@ -104,12 +105,14 @@ function addEgress({ pods, store, rules, maps }: Parts): void {
     // Of questions. An answer to a pod's own address is tracked, and comes from a pod that may be someone else than it says.
     ...(pods.isRedirected ? [`ct state untracked ${isRedirected} accept`] : []),
     DISCOVERY,
+    ...cut,
     `goto ${egress}`,
   ]);
   store.hook('egress-forward', 'forward priority filter - 1', [
     // It was meant for the proxy, and the route there is gone.
     ...(pods.isRedirected ? [`${isRedirected} drop`] : []),
     BRIDGED_DISCOVERY,
+    ...cut,
     `goto ${egress}`,
   ]);
 }

@@ -121,6 +121,14 @@ export class RuleChains {
   }
 }
 
+/**
+ * What goes on over connections that were cut: it ends here, before anybody asks whether they are established. Only to delete such a
+ * connection would not do: the next packet of the other end, who sends all the time, would begin it anew, the other way round.
+ */
+export function cutText({ cut }: Marks): string {
+  return `ct mark & ${hex(cut)} == ${hex(cut)} goto refuse`;
+}
+
 export function hex(mark: number): string {
   return `0x${(mark >>> 0).toString(16).padStart(8, '0')}`;
 }
