@@ -104,15 +104,17 @@ for (const [family, network, bits] of [[4, '10.2.0.', 24], [6, 'fd02::', 64]] as
     t.teardown(() => ip('link del br0'));
     ip('link set br0 up');
     ip(`address add ${network}1/${bits} dev br0${family === 6 ? ' nodad' : ''}`);
-    const pods = await Promise.all([2, 3].map(async (number) => {
+    const pods: (Awaited<ReturnType<typeof otherNamespace>> & { port: number; mac: string })[] = [];
+    // One after another: the first has the lower index.
+    for (const number of [2, 3]) {
       const pod = await otherNamespace();
       t.teardown(() => pod.close());
       ip(`link add p${number} type veth peer name eth0 netns ${pod.pid}`);
       ip(`link set p${number} master br0 up`);
       pod.ip(`link set eth0 address 02:00:00:00:00:0${number}`);
       pod.ip('link set eth0 up');
-      return { ...pod, port: indexOf(`p${number}`), mac: `02:00:00:00:00:0${number}` };
-    }));
+      pods.push({ ...pod, port: indexOf(`p${number}`), mac: `02:00:00:00:00:0${number}` });
+    }
     const noDad = family === 6 ? ' nodad' : '';
     const address = `${network}2`;
     pods[0].ip(`address add ${address}/${bits} dev eth0${noDad}`);
