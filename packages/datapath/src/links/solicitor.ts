@@ -96,8 +96,9 @@ export class Solicitor {
   private bridgePrefixes(): { readonly bridge: number; readonly prefix: Prefix }[] {
     const found: { bridge: number; prefix: Prefix }[] = [];
     for (const { interface: bridge, address, prefixBits } of this.table.ownAddresses()) {
+      if (this.table.link(bridge)?.kind !== 'bridge') continue;
       const prefix = parsePrefix(`${address}/${prefixBits}`);
-      if (prefix !== null && this.table.link(bridge)?.kind === 'bridge') found.push({ bridge, prefix });
+      if (prefix !== null) found.push({ bridge, prefix });
     }
     return found;
   }
