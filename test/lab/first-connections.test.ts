@@ -12,7 +12,7 @@ const PROGRAM = join(import.meta.dirname, 'topology/first-connections.js');
 
 t.setTimeout(4 * DEADLINE_MS);
 
-for (const how of ofThisRun([...VETH, ...BRIDGE])) {
+for (const how of ofThisRun([...VETH, ...BRIDGE], true)) {
   t.test(`with every agent dead, the first attempt connects, ${String(FRESH_NAMES)} times, over ${where(how)}`, async (t) => {
     const policies = { 'policy-net.json': namesPolicy('net', { app: 'net' }, { dns: ['**.k8s.intra'], reachable: ['**.k8s.intra'] }) };
     const { lab, tandem } = await startEnforced(t, { how, scenario: '1', policies });

@@ -65,7 +65,7 @@ const faults: readonly { readonly title: string; readonly stage: (tandem: Tandem
 
 t.setTimeout(FILE_DEADLINE_MS);
 
-for (const how of ofThisRun(SET_UPS)) {
+for (const how of ofThisRun(SET_UPS, false)) {
   t.test(`through TPROXY, over ${where(how)}`, async (t) => {
     const { lab, tandem } = await startEnforced(t, { how, scenario: '3', policies: { 'policy-crawler.json': namesPolicy('crawler', { app: 'crawler' }, { dns: ['*'] }) } });
     await startSlowServer(lab);
