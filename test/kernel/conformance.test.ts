@@ -24,8 +24,13 @@ async function playGroup(t: Test, rig: Rig, group: Group): Promise<Map<Apart | '
     const apart = stage.apart(one, told);
     counts.set(apart ?? 'played', (counts.get(apart ?? 'played') ?? 0) + 1);
     if (apart !== null && apart !== 'its DNS goes to the proxy') continue;
-    const outcomes = await stage.play(one, told);
     const title = `${group.name}: ${titleOf(one)}`;
+    let outcomes = await stage.play(one, told);
+    if (apart === null && one.verdict === 'allowed' && outcomes.some((outcome) => outcome !== 'ok')) {
+      // The rules stand still: what they refuse they refuse again. A neighbour that a busy machine was late to find does not.
+      t.comment(`${title}: ${outcomes.join(', ')}; tried once more`);
+      outcomes = await stage.play(one, told);
+    }
     // There is no proxy here: what is meant for it must not go elsewhere.
     if (apart !== null) t.notOk(outcomes.includes('ok'), `${title} (to the proxy, or nowhere)`, { outcomes });
     else t.equal(outcomes.every((outcome) => outcome === 'ok') ? 'allowed' : 'denied', one.verdict, title, { outcomes, told });
