@@ -17,14 +17,14 @@ type Tap = Pick<typeof t, 'teardown'>;
 /** With every change that it tells of. */
 function member(test: Tap, dir: string): { readonly leadership: Leadership; readonly told: boolean[] } {
   const told: boolean[] = [];
-  const leadership = new Leadership(dir, { onChange: (leads) => told.push(leads), onRewritten: () => undefined });
+  const leadership = new Leadership(dir, { onChange: (leads) => told.push(leads), onRewritten: () => undefined, isSource: false });
   test.teardown(() => { leadership.close(); });
   return { leadership, told };
 }
 
 /** As if the holder had said so long ago that it is awake. */
 function fallAsleep(dir: string, agoMs: number): void {
-  const time = Buffer.alloc(16);
+  const time = Buffer.alloc(80);
   time.writeDoubleLE(bootTimeMs() - agoMs);
   writeFileSync(lockPath(dir), time);
 }
@@ -77,4 +77,72 @@ t.test('nothing is taken out of the kernel while a member leads', async (t) => {
   const fd = lockFile(lockPath(dir));
   await t.rejects(cleanDatapath(dir), { code: 'UNAVAILABLE', message: /datapath\.lock is locked\): stop both daemons first$/ });
   closeFd(fd);
+});
+
+t.test('who leads says when it made the tables anew, and the other hears of each time once', (t) => {
+  const dir = runDir(t);
+  const { leadership } = member(t, dir);
+  let heard = 0;
+  const other = new Leadership(dir, { onChange: () => undefined, onRewritten: () => heard++, isSource: false });
+  t.teardown(() => { other.close(); });
+  leadership.look();
+  other.look();
+  leadership.wrote('a', false);
+  other.look();
+  t.equal(heard, 0, 'differences take nothing away');
+  leadership.wrote('a', true);
+  other.look();
+  other.look();
+  t.equal(heard, 1);
+  leadership.wrote('b', true);
+  other.look();
+  t.equal(heard, 2);
+  t.end();
+});
+
+t.test('a leader that stays behind the policy of the member with the source is deposed; one on its way there, and the source itself, are not', (t) => {
+  const dir = runDir(t);
+  const clock = { ms: bootTimeMs() };
+  const begin = (isSource: boolean): Leadership => {
+    const leadership = new Leadership(dir, { onChange: () => undefined, onRewritten: () => undefined, isSource, nowMs: () => clock.ms });
+    t.teardown(() => { leadership.close(); });
+    return leadership;
+  };
+  const [proxy, agent] = [begin(false), begin(true)];
+  const after = (ms: number): void => {
+    clock.ms += ms;
+    proxy.look();
+    agent.look();
+  };
+  proxy.look();
+  proxy.want('1');
+  proxy.wrote('1', true);
+  agent.want('1');
+  for (let i = 0; i < 10; i++) after(1000);
+  t.ok(proxy.leads, 'both want the same');
+  for (let i = 2; i < 12; i++) {
+    agent.want(String(i));
+    after(500);
+    proxy.wrote(String(i - 1), false);
+    after(500);
+  }
+  t.ok(proxy.leads, 'it follows, always a little late');
+  for (let i = 0; i < 4; i++) after(1000);
+  t.ok(proxy.leads, 'not yet');
+  for (let i = 0; i < 4; i++) after(1000);
+  t.strictSame([proxy.leads, agent.leads], [false, true]);
+  agent.wrote('11', true);
+  proxy.want('other');
+  for (let i = 0; i < 10; i++) after(1000);
+  t.ok(agent.leads, 'what the source wants holds');
+  t.end();
+});
+
+t.test('one that was closed takes no lead again, whoever still asks', (t) => {
+  const dir = runDir(t);
+  const { leadership, told } = member(t, dir);
+  leadership.close();
+  leadership.look();
+  t.strictSame([leadership.leads, told], [false, []]);
+  t.end();
 });

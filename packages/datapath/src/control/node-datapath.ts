@@ -59,6 +59,8 @@ export class NodeDatapath {
   /** Null: flows are off. */
   private readonly packetLog: PacketLog | null;
   private leadership: Leadership | null = null;
+  /** Of the policies that programs are of. */
+  private readonly hashes = new WeakMap<Program, string>();
   private seams: NodeDatapathSeams | null = null;
   private open: OpenAddresses | null = null;
   private snapshot: Snapshot | null = null;
@@ -161,8 +163,6 @@ export class NodeDatapath {
       this.openFailures++;
       this.log.warn('addresses could not be opened or closed', { errno, reason: message });
     });
-    this.leadership = new Leadership(this.settings.runDir, { onChange: (leads) => { this.led(leads); }, onRewritten: () => { this.reopened(); } });
-    this.leadership.look();
   }
 
   /** Resolves when the tables say it, or the other member writes them, or they cannot be written within ENFORCE_MS. */
@@ -173,6 +173,7 @@ export class NodeDatapath {
     this.watch.setAddresses(snapshot.endpoints.flatMap(({ addresses }) => addresses));
     this.conntrack.setEndpoints(snapshot.endpoints);
     this.open?.setPolicy(snapshot);
+    this.lead(snapshot);
     let timer: NodeJS.Timeout | null = null;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, ENFORCE_MS);
@@ -201,6 +202,15 @@ export class NodeDatapath {
     this.open?.close();
     this.redirect.close();
     this.watch.close();
+  }
+
+  /** Not before there is a policy: who has none must not keep the other from writing its own. */
+  private lead(snapshot: Snapshot): void {
+    this.leadership ??= new Leadership(this.settings.runDir, {
+      onChange: (leads) => { this.led(leads); }, onRewritten: () => { this.reopened(); }, isSource: this.settings.role === 'agent',
+    });
+    this.leadership.want(snapshot.hash);
+    this.leadership.look();
   }
 
   private led(leads: boolean): void {
@@ -260,20 +270,19 @@ export class NodeDatapath {
     if (this.leadership?.leads !== true) return null;
     const { listen, grantScope, auditMode, podCidrs, clientAddressUpstream, enableHubble, role } = this.settings;
     const at = (family: 4 | 6) => listen.find((one) => one.family === family) ?? null;
-    return compileProgram({
+    const program = compileProgram({
       snapshot: standing, divert, nameOf: (index) => this.watch.nameOf(index),
       bridgePorts: this.watch.bridgePorts().filter(({ master }) => bridges.has(master)).map(({ index }) => index), marks: this.marks, redirectTo: { v4: at(4), v6: at(6) },
       grantScope, auditMode, logGroup: enableHubble ? LOG_GROUP[role] : null, podCidrs, isTransparentUpstream: clientAddressUpstream,
     });
+    this.hashes.set(program, snapshot.hash);
+    return program;
   }
 
-  private written(_program: Program, isWhole: boolean): void {
-    if (isWhole) {
-      this.leadership?.rewritten();
-      this.reopened();
-    } else {
-      this.open?.written(false);
-    }
+  private written(program: Program, isWhole: boolean): void {
+    this.leadership?.wrote(this.hashes.get(program) ?? '', isWhole);
+    if (isWhole) this.reopened();
+    else this.open?.written(false);
     this.isCutOwed = true;
     this.isCutOfAllOwed ||= isWhole;
     this.cutSoon();

@@ -1,0 +1,95 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { type FqdnCache, type Log, type Settings } from '@tandem/core';
+import t, { type Test } from 'tap';
+import { enterOwnNamespace } from '../testing/namespace.js';
+import { cacheOf, inKernel, mappingOf, setsOf, settingsOf, snapshotOf } from '../testing/open-sets.js';
+import { lockPath } from './leadership.js';
+import { NodeDatapath } from './node-datapath.js';
+
+enterOwnNamespace();
+
+const alive = setInterval(() => undefined, 1000);
+t.teardown(() => {
+  clearInterval(alive);
+});
+
+const PATIENCE_MS = 20_000;
+const log: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+const SNAPSHOT = snapshotOf(['*.one.']);
+const [SET] = setsOf(SNAPSHOT);
+
+interface Member {
+  readonly datapath: NodeDatapath;
+  readonly cache: FqdnCache;
+  readonly told: { reopened: number };
+}
+
+async function member(t: Test, runDir: string, role: Settings['role']): Promise<Member> {
+  const settings: Settings = { ...settingsOf('mode', 'transparent', 'enable-hubble', 'false'), role, runDir };
+  const cache = cacheOf(settings);
+  const datapath = await NodeDatapath.start({ settings, log });
+  t.teardown(() => { datapath.close(); });
+  const told = { reopened: 0 };
+  datapath.attach({
+    cache, onDiverted: () => undefined, onDisplaced: () => undefined, onReopened: () => told.reopened++, onPackets: () => undefined, onPacketsLost: () => undefined,
+  });
+  return { datapath, cache, told };
+}
+
+function isThere(): boolean {
+  try {
+    execFileSync('nft', ['list', 'table', 'inet', 'tandem'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function until(holds: () => boolean): Promise<boolean> {
+  const byMs = performance.now() + PATIENCE_MS;
+  while (!holds() && performance.now() < byMs) await new Promise((resolve) => setTimeout(resolve, 20));
+  return holds();
+}
+
+t.test('a member without a policy does not lead, so it keeps nobody from writing one', async (t) => {
+  const runDir = t.testdir();
+  await member(t, runDir, 'dns-proxy');
+  t.notOk(existsSync(lockPath(runDir)));
+  const agent = await member(t, runDir, 'agent');
+  await agent.datapath.enforce(SNAPSHOT);
+  t.ok(isThere(), 'when it is said to be enforced, the tables are there');
+  t.ok(agent.datapath.counts.isLeader);
+});
+
+t.test('what only the follower has learned is open again after the leader made the tables anew', async (t) => {
+  const runDir = t.testdir();
+  const [agent, proxy] = [await member(t, runDir, 'agent'), await member(t, runDir, 'dns-proxy')];
+  await agent.datapath.enforce(SNAPSHOT);
+  await proxy.datapath.enforce(SNAPSHOT);
+  t.strictSame([agent.datapath.counts.isLeader, proxy.datapath.counts.isLeader], [true, false]);
+  // As while the link between them is cut.
+  const mapping = mappingOf('a.one.', '192.0.2.1');
+  proxy.cache.merge(mapping);
+  proxy.datapath.taught([mapping]);
+  t.ok(await until(() => inKernel(SET).has('192.0.2.1')));
+  const before = proxy.told.reopened;
+  execFileSync('nft', ['delete', 'table', 'inet', 'tandem']);
+  t.ok(await until(() => isThere() && inKernel(SET).has('192.0.2.1')), 'open');
+  t.equal(agent.datapath.counts.repairs, 1);
+  t.equal(proxy.told.reopened, before + 1, 'its data plane takes nothing for open that may be closed');
+});
+
+t.test('when the leader ends the other leads, and the one that ended does not come back', async (t) => {
+  const runDir = t.testdir();
+  const [agent, proxy] = [await member(t, runDir, 'agent'), await member(t, runDir, 'dns-proxy')];
+  await agent.datapath.enforce(SNAPSHOT);
+  await proxy.datapath.enforce(SNAPSHOT);
+  // A change that is under way when it closes.
+  const changing = agent.datapath.enforce(snapshotOf(['*.one.', '*.two.']));
+  agent.datapath.close();
+  await changing;
+  t.ok(await until(() => proxy.datapath.counts.isLeader));
+  t.notOk(agent.datapath.counts.isLeader);
+  t.ok(isThere());
+});
