@@ -15,6 +15,8 @@ const INSIDE = 'TANDEM_PAIR_COST_NAMESPACE';
 const PODS = 500;
 const SELECTORS = 20;
 const ADDRESSES = 100;
+/** So long V8 tidies up what the start left behind. */
+const SETTLED_AFTER_MS = 15_000;
 const REST_SECONDS = 20;
 const UPDATES = 9;
 /** What an update costs behind it: the other member's part, a state file, a look at connections. */
@@ -68,8 +70,7 @@ async function pidOf(pair: Pair, role: Role): Promise<number> {
 
 /** Of one CPU, by role. */
 async function percentAtRest(pair: Pair): Promise<number[]> {
-  // Not while it still settles.
-  await pause(3_000);
+  await pause(SETTLED_AFTER_MS);
   const pids = await Promise.all(ROLES.map((role) => pidOf(pair, role)));
   const before = pids.map(cpuTicks);
   await pause(REST_SECONDS * 1_000);
