@@ -58,10 +58,17 @@ export interface Load {
   readonly lost: number;
   /** Answered, but not with what was asked or what the upstream holds. */
   readonly wrong: number;
+  /** Refused as they must be: names under `--denied`. */
+  readonly denied: number;
+  /** Refused though they must not be. */
   readonly refused: number;
   /** Any other response code. */
   readonly failed: number;
   readonly unexpected: number;
+  /** With `--rate`: due, but not sent before the end. */
+  readonly unsent: number;
+  /** TCP connections that the server ended. */
+  readonly closed: number;
   readonly seconds: number;
   readonly qps: number;
   readonly p50Us: number;

@@ -210,6 +210,6 @@ int main(int argc, char** argv) {
       batch.vectors[i].iov_len = length;
       batch.headers[answers++] = batch.headers[i];
     }
-    if (answers > 0) bench::sendAll(fd, batch.headers, answers);
+    if (answers > 0) bench::sendGrouped(fd, batch.headers, answers);
   }
 }

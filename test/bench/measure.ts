@@ -1,0 +1,59 @@
+/** One measurement: load on one contestant, and what its processes spent on it. */
+import { generate } from '../harness/native.js';
+import { formatServer } from '../harness/pair.js';
+import type { LoadShape } from './cases.js';
+import { ALLOWED_SUFFIX, DENIED_SUFFIX, podAddresses } from './contestants.js';
+import type { Contestant } from './contestants.js';
+import { cpuNs, LOAD_CPU, pinnedTo, residentMb } from './cpu.js';
+
+/** Latencies are in microseconds. */
+export interface Sample {
+  readonly qps: number;
+  /** CPU time of its processes per answer; NaN-free: without answers it is 0. */
+  readonly cpuUsPerQuery: number;
+  /** Cores that its processes used on average. On one core, well below 1 means that something else was the limit. */
+  readonly cores: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly p999Us: number;
+  readonly maxUs: number;
+  readonly answered: number;
+  readonly lost: number;
+  /** Not what was asked, not what the upstream holds, refused though allowed or answered though refused, failed, twice. */
+  readonly wrong: number;
+  /** Open loop: due but not sent before the end, for too many answers were outstanding. */
+  readonly unsent: number;
+  readonly residentMb: number;
+}
+
+export interface Measurement {
+  readonly load: LoadShape;
+  readonly isPinned: boolean;
+  readonly seconds: number;
+  readonly seed: number;
+}
+
+export async function measure(contestant: Contestant, { load, isPinned, seconds, seed }: Measurement): Promise<Sample> {
+  const names = {
+    allowed: ['--suffix', ALLOWED_SUFFIX],
+    refused: ['--suffix', '', '--denied', DENIED_SUFFIX],
+    mixed: ['--suffix', ALLOWED_SUFFIX, '--denied', DENIED_SUFFIX],
+  }[load.traffic];
+  const before = cpuOf(contestant);
+  const result = await generate([
+    '--server', formatServer(contestant.server), '--bind', podAddresses(load).join(','), '--protocol', load.protocol,
+    '--clients', String(load.clients), '--window', String(load.window), '--rate', String(load.rateQps ?? 0),
+    '--seconds', String(seconds), '--seed', String(seed), ...names,
+  ], isPinned ? pinnedTo(LOAD_CPU) : []);
+  const cpu = cpuOf(contestant) - before;
+  return {
+    qps: result.qps, cpuUsPerQuery: result.answered === 0 ? 0 : cpu / 1e3 / result.answered, cores: cpu / 1e9 / result.seconds,
+    p50Us: result.p50Us, p99Us: result.p99Us, p999Us: result.p999Us, maxUs: result.maxUs,
+    answered: result.answered, lost: result.lost, wrong: result.wrong + result.refused + result.failed + result.unexpected, unsent: result.unsent,
+    residentMb: contestant.pids.reduce((sum, pid) => sum + residentMb(pid), 0),
+  };
+}
+
+function cpuOf({ pids }: Contestant): number {
+  return pids.reduce((sum, pid) => sum + cpuNs(pid), 0);
+}
