@@ -24,11 +24,15 @@ const NINE = 0x39;
 /** The 16 bytes of an address text, or null if it is none. Accepts every RFC 4291 §2.2 form. */
 export function parseAddress(text: string): Uint8Array | null {
   const bytes = new Uint8Array(ADDRESS_BYTES);
-  if (!text.includes(':')) {
-    bytes[10] = bytes[11] = 0xff;
-    return parseV4(text, bytes, MAPPED_PREFIX_BYTES) ? bytes : null;
-  }
-  return parseV6(text, bytes) ? bytes : null;
+  return readAddress(text, bytes) ? bytes : null;
+}
+
+/** The same into the first ADDRESS_BYTES of `out`; false if it is none: what is there then means nothing. */
+export function readAddress(text: string, out: Uint8Array): boolean {
+  if (text.includes(':')) return parseV6(text, out);
+  out.fill(0, 0, 10);
+  out[10] = out[11] = 0xff;
+  return parseV4(text, out, MAPPED_PREFIX_BYTES);
 }
 
 /** Canonical text of 16 bytes at `offset`. */

@@ -11,7 +11,8 @@ import { type MonoMs, monoMs } from '../base/seams.js';
 import type { ConnectionRun } from './connections.js';
 import { type CacheState, type EndpointCounts, EndpointMappings, isPast, type ZombieEntry } from './endpoint-mappings.js';
 import { Graves } from './graves.js';
-import { type Clean, type Mapping, NODE_UID } from './mapping.js';
+import { type Clean, type LookedUp, type Mapping, NODE_UID } from './mapping.js';
+import { MappingTable, type Row, STATE } from './mapping-table.js';
 import { Tombstones } from './tombstones.js';
 import type { Dead } from './zombies.js';
 
@@ -34,6 +35,8 @@ const ZOMBIES_DEFAULT = 10_000;
 export const ZOMBIE_LOOKUP_MS = 120_000;
 
 export class FqdnCache {
+  /** Where the mappings are. For reading; and a mark on each is the change log's. */
+  readonly table = new MappingTable();
   private readonly tombstones: Tombstones;
   private readonly endpoints = new Map<string, EndpointMappings>();
   private readonly state: CacheState;
@@ -67,10 +70,9 @@ export class FqdnCache {
   }
 
   /**
-   * Joins a mapping in. Returns the cache's own copy when it now knows something new, which is renewed in place as the mapping
-   * is; else null.
+   * Joins a mapping in. Returns its row in the table, the same for one that is renewed; null when the cache knows nothing new.
    */
-  merge(mapping: Mapping): Mapping | null {
+  merge(mapping: Mapping): Row | null {
     if (this.tombstones.covers(mapping)) return null;
     if (isPast(mapping.expiryMs, this.state) && this.state.graves.covers(mapping)) return null;
     return this.endpointOf(mapping.endpointUid).merge(mapping);
@@ -80,7 +82,7 @@ export class FqdnCache {
   clean(clean: Clean): number {
     const beats = this.tombstones.add(clean);
     if (beats === null) return 0;
-    const isKept = (mapping: Mapping): boolean => !beats(mapping);
+    const isKept = (mapping: LookedUp): boolean => !beats(mapping);
     let removed = 0;
     for (const endpoint of this.endpointsOf(clean.endpointUid)) {
       removed += endpoint.keep(isKept);
@@ -90,7 +92,7 @@ export class FqdnCache {
   }
 
   /** True when a clean that is remembered beats the mapping. */
-  isCleaned(mapping: Mapping): boolean {
+  isCleaned(mapping: LookedUp): boolean {
     return this.tombstones.covers(mapping);
   }
 
@@ -124,23 +126,25 @@ export class FqdnCache {
     this.state.passes = { ended: passes.ended + 1, lastStartedMs: Math.max(passes.lastStartedMs, run.startedMs) };
   }
 
-  /** What holds now: one mapping per endpoint, name and address. The objects are the cache's own and may change later. */
+  /** What holds now: one mapping per endpoint, name and address. */
   *mappings(): Generator<Mapping> {
-    for (const endpoint of this.endpoints.values()) for (const ofName of endpoint.holding()) yield* ofName;
+    for (let row = 1; row <= this.table.highest; row++) if (this.table.isIn(row, STATE.holds)) yield this.table.at(row)!;
   }
 
   /** The same of one endpoint, its zombies among them: an address that is still in use has its names. */
   *mappingsOf(uid: string): Generator<Mapping> {
-    for (const ofName of this.endpoints.get(uid)?.everything() ?? []) yield* ofName;
+    yield* this.endpoints.get(uid)?.everything() ?? [];
   }
 
   /**
    * Everything that a peer must be told to hold the same cache, and a file to bring it back: zombies too, as the mappings that
-   * they were. The objects are the cache's own and may change later. It may be read in parts while the cache changes: what
-   * does not change is come to.
+   * they were. It may be read in parts while the cache changes: what does not change is come to.
    */
   *everything(): Generator<Mapping> {
-    for (const endpoint of this.endpoints.values()) for (const ofName of endpoint.everything()) yield* ofName;
+    for (let row = 1; row <= this.table.highest; row++) {
+      const mapping = this.table.at(row);
+      if (mapping !== null) yield mapping;
+    }
   }
 
   /** One entry per endpoint, name and address. */
@@ -191,11 +195,13 @@ export class FqdnCache {
 
   private endpointOf(uid: string): EndpointMappings {
     let endpoint = this.endpoints.get(uid);
-    if (endpoint === undefined) this.endpoints.set(uid, (endpoint = new EndpointMappings(uid, this.state)));
+    if (endpoint === undefined) this.endpoints.set(uid, (endpoint = new EndpointMappings(uid, this.table, this.state)));
     return endpoint;
   }
 
   private dropIfEmpty(endpoint: EndpointMappings): void {
-    if (endpoint.isEmpty) this.endpoints.delete(endpoint.uid);
+    if (!endpoint.isEmpty) return;
+    endpoint.close();
+    this.endpoints.delete(endpoint.uid);
   }
 }

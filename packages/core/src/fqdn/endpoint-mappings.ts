@@ -1,14 +1,15 @@
 /**
  * What one endpoint has learned: of each name the addresses that hold, and those that hold no more but may have connections.
  *
- * Invariant: all mappings of one address of a name are in one of two lists, what holds or what is retained, and just the
+ * Invariant: of one address of a name all mappings hold or all are retained, and just the
  * retained have a zombie that says when they go. Which is which follows from what is known and from the time of the last
  * collection, in whatever order it came to be known (but for MAPPINGS_PER_ENDPOINT_MAX). See README.md beside this file.
  * It does not know other endpoints, nor cleans: it is told what they leave.
  */
 import { type MonoMs, monoMs } from '../base/seams.js';
 import type { Graves } from './graves.js';
-import { byExpiry, COLLECT_GRACE_MS, compareTexts, dominates, type Held, joined, latest, type Mapping } from './mapping.js';
+import { COLLECT_GRACE_MS, compareTexts, KNOWN_MAX, type LookedUp, type Mapping } from './mapping.js';
+import { type MappingTable, NO_ROW, type Row, STATE } from './mapping-table.js';
 import { type Dead, type Passes, type ZombieRules, Zombies } from './zombies.js';
 
 /** An address of a name that holds no more, but may have connections. */
@@ -44,15 +45,6 @@ export interface CacheState {
   zombiesEvicted: number;
 }
 
-/** What is known of a name. Of one address there is nearly always one mapping, see README.md; all of them are in one list. */
-interface Known {
-  readonly name: string;
-  /** What holds, in no order. */
-  holding: Held[];
-  /** What does not, and is let go of as a zombie. */
-  retained: Held[];
-}
-
 /**
  * Addresses that hold per endpoint at most, and names and addresses of zombies. A pod can make up names without end; what it
  * then loses is its own, an eighth at a time, the earliest expiries first. A member that merged in another order may lose
@@ -60,8 +52,6 @@ interface Known {
  */
 export const MAPPINGS_PER_ENDPOINT_MAX = 32_768;
 const EVICTED_SHARE = 8;
-
-const NONE: Held[] = [];
 
 /** As of the last collection, which is what look-ups take for now. */
 export function isPast(expiryMs: MonoMs, { collectedMs }: CacheState): boolean {
@@ -71,13 +61,17 @@ export function isPast(expiryMs: MonoMs, { collectedMs }: CacheState): boolean {
 export class EndpointMappings {
   readonly uid: string;
   private readonly state: CacheState;
-  private readonly byName = new Map<string, Known>();
+  private readonly table: MappingTable;
+  /** Its number in the table. */
+  private readonly number: Row;
   private readonly zombies: Zombies;
   private count = 0;
 
-  constructor(uid: string, state: CacheState) {
+  constructor(uid: string, table: MappingTable, state: CacheState) {
     this.uid = uid;
     this.state = state;
+    this.table = table;
+    this.number = table.openEndpoint(uid);
     this.zombies = new Zombies(state.zombieRules);
   }
 
@@ -93,47 +87,57 @@ export class EndpointMappings {
 
   /** Nothing holds, and nothing is retained. */
   get isEmpty(): boolean {
-    return this.byName.size === 0;
+    return this.table.nextInRing(this.number) === NO_ROW;
+  }
+
+  /** It is empty, and not asked again. */
+  close(): void {
+    this.table.closeEndpoint(this.number);
   }
 
   /** Joins a mapping of this endpoint in, as FqdnCache.merge does. */
-  merge(mapping: Mapping): Mapping | null {
-    const known = this.knownOf(mapping.name);
-    const list = known.holding;
-    let same = 0;
-    let dominated = 0;
-    let lastAt = -1;
-    for (let i = 0; i < list.length; i++) {
-      if (list[i].address !== mapping.address) continue;
-      if (dominates(list[i], mapping)) return null;
-      if (dominates(mapping, list[i])) dominated++;
-      same++;
-      lastAt = i;
+  merge(mapping: Mapping): Row | null {
+    const { table } = this;
+    table.setAddress(mapping.address);
+    const name = table.names.numberOf(mapping.name);
+    let known = 0;
+    let beaten = NO_ROW;
+    let holders = 0;
+    for (let row = table.firstOf(this.number, name, false); row !== NO_ROW; row = table.nextOf(row)) {
+      if (table.isIn(row, STATE.holds)) holders++;
+      if (!table.hasAddress(row)) continue;
+      const order = table.order(row, mapping);
+      if (order > 0) return null;
+      if (order < 0) beaten = row;
+      known++;
     }
-    if (same === 0) return this.insert(known, mapping);
-    if (same === 1 && dominated === 1) return renew(list[lastAt], mapping);
-    const own = { ...mapping };
-    known.holding = [...without(list, mapping.address), ...joined(only(list, mapping.address), own)];
-    return own;
+    if (known === 0) return this.place(mapping, name, holders);
+    if (known === 1 && beaten !== NO_ROW) {
+      table.renew(beaten, mapping);
+      return beaten;
+    }
+    const { own, all } = this.joined(mapping, this.rowsOf(name, false));
+    setStates(table, all, false);
+    return all.includes(own) ? own : null;
   }
 
   /** Forgets what a clean beats; returns how many mappings and zombies (names and addresses) went. */
-  keep(isKept: (mapping: Mapping) => boolean): number {
+  keep(isKept: (mapping: LookedUp) => boolean): number {
+    const { table, uid } = this;
     const before = this.count + this.zombies.pairCount;
-    for (const known of this.byName.values()) {
-      const all = everythingOf(known);
-      const kept = all.filter(isKept);
-      if (kept.length < all.length) this.settle(known, kept);
-    }
+    this.forget(this.rows().filter((row) => !isKept({ endpointUid: uid, name: table.name(row), lookupMs: table.lookupMs(row) })));
     return before - this.count - this.zombies.pairCount;
   }
 
   /** What has expired becomes a zombie, and zombies that the rules give up go. Returns how many mappings hold no more. */
   collect(): number {
+    const { table } = this;
     const before = this.count;
-    for (const known of this.byName.values()) {
-      if (known.holding.some(({ expiryMs }) => isPast(expiryMs, this.state))) this.settle(known, everythingOf(known));
+    const expired = new Set<number>();
+    for (let row = table.nextInRing(this.number); row !== NO_ROW; row = table.nextInRing(row)) {
+      if (table.isIn(row, STATE.holds) && isPast(table.expiryMs(row), this.state)) expired.add(table.nameNumber(row));
     }
+    for (const name of expired) this.settle(name);
     const { dead, evicted } = this.zombies.collect(this.state.passes);
     this.bury(dead);
     this.state.zombiesEvicted += evicted;
@@ -146,14 +150,12 @@ export class EndpointMappings {
     this.zombies.seen(address, startedMs);
   }
 
-  /** Name by name one mapping per address that holds. */
-  *holding(): Generator<readonly Mapping[]> {
-    for (const { holding } of this.byName.values()) yield latest(holding);
-  }
-
-  /** Name by name all that is known: what waits behind another mapping of its address, and zombies, too. */
-  *everything(): Generator<readonly Mapping[]> {
-    for (const known of this.byName.values()) yield everythingOf(known);
+  /** All that is known: what waits behind another mapping of its address, and zombies, too. */
+  *everything(): Generator<Mapping> {
+    for (const row of this.rows()) {
+      const mapping = this.table.at(row);
+      if (mapping !== null) yield mapping;
+    }
   }
 
   /** One entry per name and address. */
@@ -164,58 +166,81 @@ export class EndpointMappings {
   }
 
   counts(): EndpointCounts {
-    const addresses = new Set<string>();
-    let names = 0;
-    for (const { holding } of this.byName.values()) {
-      if (holding.length > 0) names++;
-      for (const { address } of holding) addresses.add(address);
+    const { table } = this;
+    const names = new Set<number>();
+    const addresses = new Set<number | string>();
+    for (let row = table.nextInRing(this.number); row !== NO_ROW; row = table.nextInRing(row)) {
+      if (!table.isIn(row, STATE.holds)) continue;
+      names.add(table.nameNumber(row));
+      addresses.add(table.addressKey(row));
     }
-    return { endpointUid: this.uid, names, addresses: addresses.size, zombies: this.zombies.size };
+    return { endpointUid: this.uid, names: names.size, addresses: addresses.size, zombies: this.zombies.size };
   }
 
-  private knownOf(name: string): Known {
-    let known = this.byName.get(name);
-    if (known === undefined) this.byName.set(name, (known = { name, holding: NONE, retained: NONE }));
-    return known;
+  private rows(): Row[] {
+    const rows: Row[] = [];
+    for (let row = this.table.nextInRing(this.number); row !== NO_ROW; row = this.table.nextInRing(row)) rows.push(row);
+    return rows;
   }
 
-  /** A mapping of an address that does not hold yet; null if it brings nothing new. */
-  private insert(known: Known, mapping: Mapping): Mapping | null {
-    const former = only(known.retained, mapping.address);
-    if (former.some((other) => dominates(other, mapping))) return null;
-    const wasZombie = former.length > 0;
-    if (wasZombie) known.retained = without(known.retained, mapping.address);
-    const isRenewal = former.length === 1 && dominates(mapping, former[0]);
-    const own = isRenewal ? renew(former[0], mapping) : { ...mapping };
-    const all = isRenewal || !wasZombie ? [own] : joined(former, own);
-    if (isPast(all[0].expiryMs, this.state)) {
-      this.retain(known, all);
-      return own;
+  /** Of a name, by its number. */
+  private rowsOf(name: number, isRetained: boolean): Row[] {
+    const rows: Row[] = [];
+    for (let row = this.table.firstOf(this.number, name, isRetained); row !== NO_ROW; row = this.table.nextOf(row)) rows.push(row);
+    return rows;
+  }
+
+  /** A mapping of an address that does not hold, but may be retained. `holders`: how many addresses of the name hold. */
+  private place(mapping: Mapping, name: number, holders: number): Row | null {
+    const { table, state } = this;
+    const former = this.rowsOf(name, true).filter((row) => table.hasAddress(row));
+    if (former.some((row) => table.order(row, mapping) > 0)) return null;
+    const { own, all } = this.joined(mapping, former);
+    const [first] = all;
+    if (isPast(table.expiryMs(first), state)) {
+      this.retain(all);
+    } else {
+      setStates(table, all, false);
+      this.count++;
+      if (holders >= state.maxAddressesPerName) this.limit(table.nameNumber(first));
+      if (former.length > 0 && table.isIn(first, STATE.holds)) this.zombies.drop(mapping.name, mapping.address);
+      if (this.count > MAPPINGS_PER_ENDPOINT_MAX) this.evict();
     }
-    // Not by push, which takes room for 17: nearly all names have an address or two.
-    known.holding = known.holding.concat(all);
-    this.count++;
-    if (known.holding.length > this.state.maxAddressesPerName) this.limit(known);
-    if (wasZombie && known.holding.some(({ address }) => address === mapping.address)) this.zombies.drop(known.name, mapping.address);
-    if (this.count > MAPPINGS_PER_ENDPOINT_MAX) this.evict();
-    return own;
+    // A bound may have taken it.
+    return all.includes(own) && table.isMapping(own) ? own : null;
+  }
+
+  /**
+   * Adds a mapping that none of its address beats; `former` may have rows of others. Returns its row, and all of the address, the latest
+   * expiry first: KNOWN_MAX at most, so it may lack the mapping's own.
+   */
+  private joined(mapping: Mapping, former: readonly Row[]): { readonly own: Row; readonly all: Row[] } {
+    const { table } = this;
+    const known = former.filter((row) => table.hasAddress(row));
+    const beaten = known.filter((row) => table.order(row, mapping) < 0);
+    // Who knows a row by its number is to see one of the beaten renewed.
+    const own = beaten.length > 0 ? beaten[0] : table.insert(this.number, mapping);
+    table.renew(own, mapping);
+    const all = known.filter((row) => !beaten.includes(row)).concat(own);
+    // Look-ups ascend, expiries descend.
+    all.sort((a, b) => table.lookupMs(a) - table.lookupMs(b));
+    for (const row of [...beaten.slice(1), ...all.splice(1, all.length - KNOWN_MAX)]) table.remove(row);
+    return { own, all };
   }
 
   /** One address too many: the earliest expiry becomes a zombie. */
-  private limit(known: Known): void {
-    const holding = latest(known.holding);
-    if (holding.length <= this.state.maxAddressesPerName) return;
-    const { address } = holding.reduce((found, mapping) => (byExpiry(mapping, found) < 0 ? mapping : found));
-    const taken = only(known.holding, address);
-    known.holding = without(known.holding, address);
+  private limit(name: number): void {
+    const { table } = this;
+    const rows = this.rowsOf(name, false);
+    const first = rows.filter((row) => table.isIn(row, STATE.holds)).reduce((found, row) => (this.byExpiry(row, found) < 0 ? row : found));
     this.count--;
-    this.retain(known, taken);
+    this.retain([first, ...rows.filter((row) => row !== first && table.hasSameAddress(row, first))]);
   }
 
   /** All of one address, the latest expiry first. */
-  private retain(known: Known, all: readonly Held[]): void {
-    known.retained = [...known.retained, ...all];
-    this.addZombie(known.name, all[0]);
+  private retain(rows: readonly Row[]): void {
+    setStates(this.table, rows, true);
+    this.addZombie(rows[0]);
     this.shed();
   }
 
@@ -227,76 +252,85 @@ export class EndpointMappings {
     this.state.zombiesEvicted += shed.length;
   }
 
-  private addZombie(name: string, { address, expiryMs }: Mapping): void {
-    this.zombies.add(name, address, monoMs(expiryMs + COLLECT_GRACE_MS), this.state.passes);
+  private addZombie(row: Row): void {
+    const { table } = this;
+    this.zombies.add(table.name(row), table.address(row), monoMs(table.expiryMs(row) + COLLECT_GRACE_MS), this.state.passes);
   }
 
-  /** Says anew of all that is known of a name what holds: of what has not expired the latest, as many as the limit allows. */
-  private settle(known: Known, all: readonly Held[]): void {
-    const { name } = known;
-    const before = latest(known.holding).length;
-    const zombies = new Set(known.retained.map(({ address }) => address));
-    const ranked = [...latest(all)].sort(byExpiry);
-    const good = ranked.filter(({ expiryMs }) => !isPast(expiryMs, this.state));
-    const holders = new Set(good.slice(-this.state.maxAddressesPerName).map(({ address }) => address));
-    known.holding = all.filter(({ address }) => holders.has(address));
-    known.retained = holders.size === ranked.length ? NONE : all.filter(({ address }) => !holders.has(address));
-    this.count += holders.size - before;
-    for (const mapping of ranked) {
-      if (holders.has(mapping.address)) continue;
-      zombies.delete(mapping.address);
-      this.addZombie(name, mapping);
+  /** Forgets mappings, and says anew of their names what holds. */
+  private forget(rows: readonly Row[]): void {
+    const { table } = this;
+    for (const [number, ofName] of Map.groupBy(rows, (row) => table.nameNumber(row))) {
+      const name = table.names.text(number);
+      const zombies = ofName.filter((row) => table.isIn(row, STATE.retained)).map((row) => table.address(row));
+      for (const row of ofName) {
+        if (table.isIn(row, STATE.holds)) this.count--;
+        table.remove(row);
+      }
+      const retained = new Set(this.settle(number));
+      for (const address of zombies) if (!retained.has(address)) this.zombies.drop(name, address);
     }
-    for (const address of zombies) this.zombies.drop(name, address);
-    if (all.length === 0) this.byName.delete(name);
+  }
+
+  /**
+   * Says anew of all that is known of a name what holds: of what has not expired the latest, as many as the limit allows. Returns the
+   * addresses that are retained.
+   */
+  private settle(name: number): string[] {
+    const { table, state } = this;
+    const rows = [...this.rowsOf(name, false), ...this.rowsOf(name, true)];
+    // Of each address all mappings, the latest expiry first; and these lists as a limit takes them.
+    const ranked = [...Map.groupBy(rows, (row) => table.addressKey(row)).values()];
+    for (const ofAddress of ranked) ofAddress.sort((a, b) => table.expiryMs(b) - table.expiryMs(a));
+    ranked.sort((a, b) => this.byExpiry(a[0], b[0]));
+    const good = ranked.filter(([first]) => !isPast(table.expiryMs(first), state));
+    const holders = new Set(good.slice(-state.maxAddressesPerName));
+    const retained: string[] = [];
+    for (const ofAddress of ranked) {
+      const [first] = ofAddress;
+      const isHolder = holders.has(ofAddress);
+      if (isHolder && table.isRetained(first)) this.zombies.drop(table.name(first), table.address(first));
+      this.count += Number(isHolder) - Number(ofAddress.some((row) => table.isIn(row, STATE.holds)));
+      setStates(table, ofAddress, !isHolder);
+      if (isHolder) continue;
+      this.addZombie(first);
+      retained.push(table.address(first));
+    }
+    return retained;
   }
 
   /** Forgets zombies that were let go of. */
   private bury(dead: readonly Dead[]): void {
-    const byName = new Map<string, Set<string>>();
-    for (const { name, address } of dead) {
-      const addresses = byName.get(name);
-      if (addresses === undefined) byName.set(name, new Set([address]));
-      else addresses.add(address);
-    }
-    for (const [name, addresses] of byName) {
-      const known = this.knownOf(name);
-      const gone = Map.groupBy(known.retained, ({ address }) => address);
-      known.retained = known.retained.filter(({ address }) => !addresses.has(address));
-      for (const address of addresses) this.state.graves.add(gone.get(address)!);
-      if (known.retained.length === 0 && known.holding.length === 0) this.byName.delete(name);
+    const { table } = this;
+    for (const [name, ofName] of Map.groupBy(dead, (one) => one.name)) {
+      const rows = this.rowsOf(table.names.numberOf(name), true);
+      const byAddress = Map.groupBy(rows, (row) => table.address(row));
+      for (const { address } of ofName) {
+        const gone = byAddress.get(address)!;
+        this.state.graves.add(gone.map((row) => table.at(row)!));
+        for (const row of gone) table.remove(row);
+      }
     }
   }
 
   private evict(): void {
-    const all = [...this.byName.values()].flatMap(({ holding }) => latest(holding));
-    all.sort((a, b) => a.expiryMs - b.expiryMs || compareTexts(a.name, b.name) || compareTexts(a.address, b.address));
-    const taken = Map.groupBy(all.slice(0, Math.ceil(all.length / EVICTED_SHARE)), ({ name }) => name);
+    const { table } = this;
+    const shown = this.rows().filter((row) => table.isIn(row, STATE.holds));
+    shown.sort((a, b) => table.expiryMs(a) - table.expiryMs(b) || compareTexts(table.name(a), table.name(b)) || compareTexts(table.address(a), table.address(b)));
+    const taken = shown.slice(0, Math.ceil(shown.length / EVICTED_SHARE));
     const before = this.count;
-    for (const [name, mappings] of taken) {
-      const known = this.knownOf(name);
-      const addresses = new Set(mappings.map(({ address }) => address));
-      this.settle(known, everythingOf(known).filter(({ address }) => !addresses.has(address)));
-    }
+    this.forget(taken.flatMap((row) => this.rowsOf(table.nameNumber(row), false).filter((other) => table.hasSameAddress(other, row))));
     this.state.evicted += before - this.count;
+  }
+
+  /** Ascending: what a limit takes first, the earliest expiry, at equal expiry the least address. */
+  private byExpiry(a: Row, b: Row): number {
+    return this.table.expiryMs(a) - this.table.expiryMs(b) || compareTexts(this.table.address(a), this.table.address(b));
   }
 }
 
-function everythingOf({ holding, retained }: Known): readonly Held[] {
-  return retained.length === 0 ? holding : [...holding, ...retained];
-}
-
-function only(list: readonly Held[], address: string): Held[] {
-  return list.filter((other) => other.address === address);
-}
-
-function without(list: readonly Held[], address: string): Held[] {
-  return list.filter((other) => other.address !== address);
-}
-
-function renew(held: Held, mapping: Mapping): Held {
-  held.lookupMs = mapping.lookupMs;
-  held.ttlSeconds = mapping.ttlSeconds;
-  held.expiryMs = mapping.expiryMs;
-  return held;
+/** Of all mappings of one address, the latest expiry first: others wait behind it. */
+function setStates(table: MappingTable, [first, ...behind]: readonly Row[], isRetained: boolean): void {
+  table.setState(first, isRetained ? STATE.retained : STATE.holds);
+  for (const row of behind) table.setState(row, isRetained ? STATE.retainedBehind : STATE.holdsBehind);
 }

@@ -5,7 +5,7 @@
  * function of the set of cleans, not of the order they came in. Does not know what is in the cache.
  */
 import type { MonoMs } from '../base/seams.js';
-import { type Clean, compareTexts, type Mapping } from './mapping.js';
+import { type Clean, compareTexts, type LookedUp } from './mapping.js';
 
 /** Cleans of names remembered; each is looked at when a mapping older than the latest of them comes. */
 export const PATTERN_CLEANS_MAX = 256;
@@ -16,7 +16,7 @@ const SLACK_SHARE = 8;
 
 interface Kept {
   readonly clean: Clean;
-  readonly matches: (mapping: Mapping) => boolean;
+  readonly matches: (mapping: LookedUp) => boolean;
 }
 
 export class Tombstones {
@@ -33,7 +33,7 @@ export class Tombstones {
   }
 
   /** True when a clean beats the mapping. */
-  covers(mapping: Mapping): boolean {
+  covers(mapping: LookedUp): boolean {
     const goneMs = this.endpoints.get(mapping.endpointUid);
     if (goneMs !== undefined && mapping.lookupMs <= goneMs) return true;
     if (mapping.lookupMs > this.latestPatternMs) return false;
@@ -41,7 +41,7 @@ export class Tombstones {
   }
 
   /** Remembers a clean: the test for what it beats, or null when a later one with the same target is known. */
-  add(clean: Clean): ((mapping: Mapping) => boolean) | null {
+  add(clean: Clean): ((mapping: LookedUp) => boolean) | null {
     return clean.endpointUid !== null && clean.matchPattern === null ? this.addEndpoint(clean.endpointUid, clean.atMs) : this.addPattern(clean);
   }
 
@@ -50,7 +50,7 @@ export class Tombstones {
     return [...this.patterns.map(({ clean }) => clean), ...this.endpointCleans()].sort(byTime);
   }
 
-  private addEndpoint(endpointUid: string, atMs: MonoMs): ((mapping: Mapping) => boolean) | null {
+  private addEndpoint(endpointUid: string, atMs: MonoMs): ((mapping: LookedUp) => boolean) | null {
     const known = this.endpoints.get(endpointUid);
     if (known !== undefined && known >= atMs) return null;
     const clean = { matchPattern: null, endpointUid, atMs };
@@ -71,12 +71,12 @@ export class Tombstones {
     return [...this.endpoints].map(([endpointUid, atMs]) => ({ matchPattern: null, endpointUid, atMs }));
   }
 
-  private addPattern(clean: Clean): ((mapping: Mapping) => boolean) | null {
+  private addPattern(clean: Clean): ((mapping: LookedUp) => boolean) | null {
     const { endpointUid, matchPattern, atMs } = clean;
     const isSameTarget = (kept: Kept): boolean => kept.clean.matchPattern === matchPattern && kept.clean.endpointUid === endpointUid;
     if (this.patterns.some((kept) => isSameTarget(kept) && kept.clean.atMs >= atMs)) return null;
     const matchesName = matchPattern === null ? () => true : this.matcher(matchPattern);
-    const matches = (mapping: Mapping): boolean =>
+    const matches = (mapping: LookedUp): boolean =>
       (endpointUid === null || mapping.endpointUid === endpointUid) && matchesName(mapping.name);
     this.patterns = this.patterns.filter((kept) => !isSameTarget(kept));
     this.patterns.push({ clean: { ...clean }, matches });

@@ -32,8 +32,9 @@ const CHANGES: readonly [string, Partial<Mapping>][] = [
 for (const [what, change] of CHANGES) {
   t.test(`a mapping with another ${what} makes its bucket differ, and no other`, (t) => {
     const digest = digestOf(cacheOf([...many.slice(0, 77), { ...many[77], ...change }, ...many.slice(78)]));
-    const own = digestOf(cacheOf(many));
-    const index = own.mappings.findIndex(({ address, name }) => address === many[77].address && name === many[77].name);
+    const cache = cacheOf(many);
+    const own = digestOf(cache);
+    const index = own.rows.findIndex((row) => cache.table.address(row) === many[77].address && cache.table.name(row) === many[77].name);
     t.strictSame(own.differing(digest.words), [own.bucketOf(index)]);
     t.end();
   });
@@ -49,7 +50,7 @@ t.test('a clean that one does not know makes the bucket of the cleans differ', (
 t.test('mappings spread over the buckets', (t) => {
   const digest = digestOf(cacheOf(Array.from({ length: 40_960 }, (_, n) => mappingOf(n))));
   const counts = new Uint32Array(BUCKETS);
-  digest.mappings.forEach((_, i) => counts[digest.bucketOf(i)]++);
+  digest.rows.forEach((_, i) => counts[digest.bucketOf(i)]++);
   // Names repeat (each has about eight addresses), so a bucket has one name or two, a few none.
   t.ok(Math.max(...counts) < 150, `${Math.max(...counts)} in the fullest`);
   t.ok(counts.filter((count) => count === 0).length < BUCKETS / 2);

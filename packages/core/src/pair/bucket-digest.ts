@@ -7,7 +7,8 @@
  * who makes up names cannot aim at that, because the salt holds both members' random incarnations.
  * It works in slices: `step` does a bounded part, and the one who calls lets others go on between two.
  */
-import type { Clean, FqdnCache, Mapping } from '../fqdn/cache.js';
+import type { Clean, FqdnCache } from '../fqdn/cache.js';
+import type { MappingTable, Row } from '../fqdn/mapping-table.js';
 import { latestByTarget } from './replica.js';
 
 /** For mappings; a power of two. At 100,000 mappings a bucket has 24, so that one difference costs little to send. */
@@ -24,12 +25,13 @@ const PRIME_A = 0x01000193;
 const PRIME_B = 0x85ebca6b;
 
 export class BucketDigest {
-  /** Those that were come to; the objects are the cache's own, so what is renewed meanwhile is renewed in here, too. */
-  readonly mappings: Mapping[] = [];
+  /** Those that were come to: what is renewed meanwhile is renewed here, too; a row that left the cache may be another's by now. */
+  readonly rows: Row[] = [];
   readonly cleans: readonly Clean[];
   /** Two words per bucket; complete once `isDone`. */
   readonly words = new Uint32Array(DIGEST_WORDS);
-  private readonly source: Iterator<Mapping>;
+  private readonly table: MappingTable;
+  private at: Row = 0;
   private readonly buckets: number[] = [];
   private readonly hash: Hash;
   private done = false;
@@ -38,8 +40,8 @@ export class BucketDigest {
    * Of what the cache holds when each part of it is come to: who changes meanwhile may be digested as it was or is, or twice,
    * and be found to differ for no reason. What does not change is digested once.
    */
-  constructor(cache: Pick<FqdnCache, 'everything' | 'pastCleans'>, salt: string) {
-    this.source = cache.everything();
+  constructor(cache: Pick<FqdnCache, 'table' | 'pastCleans'>, salt: string) {
+    this.table = cache.table;
     this.cleans = [...latestByTarget(cache.pastCleans()).values()];
     this.hash = new Hash(salt);
     for (const clean of this.cleans) {
@@ -57,23 +59,25 @@ export class BucketDigest {
 
   /** Digests some more. */
   step(): void {
+    const { table } = this;
     for (let i = 0; i < MAPPINGS_PER_STEP; i++) {
-      const next = this.source.next();
-      if (next.done === true) {
+      if (this.at >= table.highest) {
         this.done = true;
         return;
       }
-      this.digest(next.value);
+      this.digest(++this.at);
     }
   }
 
-  private digest(mapping: Mapping): void {
+  private digest(row: Row): void {
+    const mapping = this.table.at(row);
+    if (mapping === null) return;
     const { endpointUid, name, address, lookupMs, ttlSeconds, expiryMs } = mapping;
     this.hash.begin();
     this.hash.text(endpointUid);
     this.hash.text(name);
     const bucket = this.hash.a() & (MAPPING_BUCKETS - 1);
-    this.mappings.push(mapping);
+    this.rows.push(row);
     this.buckets.push(bucket);
     this.hash.text(address);
     this.hash.number(lookupMs);
@@ -82,7 +86,7 @@ export class BucketDigest {
     this.add(bucket);
   }
 
-  /** The bucket of a mapping that was digested, by its place in `mappings`. */
+  /** The bucket of a mapping that was digested, by its place in `rows`. */
   bucketOf(index: number): number {
     return this.buckets[index];
   }

@@ -2,49 +2,48 @@
  * What changed here lately, by revision: each mapping and each clean that this member originated, or was taught and did
  * not know. A link reads on from the revision that its peer has seen.
  *
- * Invariant: between `floor` and `revision` every change is in the log. It holds the cache's own copies of mappings, and knows
- * them by identity: one that is renewed in place is renewed in here, too, and moves to the end, as a clean does that is made
- * again. A mapping that left the cache and came back is there twice until the former goes; the later one beats it wherever it
- * is merged. It does not know how readers send what they read.
+ * Invariant: between `floor` and `revision` every change is in the log, but of mappings that the cache does not have any more. It knows
+ * a mapping by its row in the cache's table, and reads it there: one that is renewed moves to the end, as a clean does that is made
+ * again. A mapping that leaves the cache is passed over from then on: what took it is in the log itself (a clean, or a mapping that
+ * beats it), or is for the peer to judge (its time, a bound). It does not know how readers send what they read.
  */
+import { grown, moreRows } from '../base/columns.js';
 import { type Clean, type Mapping, targetOf } from '../fqdn/mapping.js';
+import { type MappingTable, NO_ROW, type Row } from '../fqdn/mapping-table.js';
+import { type Batch, ChangeReader } from './change-reader.js';
 
 /** Changes kept at most; the oldest goes first, and a reader that had not read it is lost. */
 export const CHANGES_MAX = 65_536;
 
 const FIRST_REVISION = 1;
 
-/** A part of what there is to send. */
-export interface Batch {
-  readonly mappings: Mapping[];
-  readonly cleans: Clean[];
-}
-
-/** A mapping itself, or the target of a clean as text. */
-type Key = Mapping | string;
-
-interface Entry {
-  readonly key: Key;
-  revision: number;
-  /** Incarnation of the member that taught it; null for a change of our own. */
-  from: string | null;
-  content: Mapping | Clean;
-  before: Entry | null;
-  after: Entry | null;
-}
+/** A change's place in the columns: the log holds a list of them, the oldest first. */
+export type Place = number;
+export const NO_PLACE = 0;
 
 export class ChangeLog {
+  private readonly table: MappingTable;
   private readonly max: number;
-  private readonly byKey = new Map<Key, Entry>();
   private readonly readers = new Set<ChangeReader>();
-  private oldest: Entry | null = null;
-  private newest: Entry | null = null;
+  private readonly cleans = new Map<Place, Clean>();
+  private readonly placesOfCleans = new Map<string, Place>();
+  /** NO_ROW: a clean, or nothing. A row's mark is its place: the two say so of each other, else the row is another mapping's by now. */
+  private rows = new Uint32Array(1);
+  private revisions = new Float64Array(1);
+  private earlier = new Uint32Array(1);
+  private later = new Uint32Array(1);
+  private readonly teachers: (string | null)[] = [null];
+  private free: Place = NO_PLACE;
+  private oldest: Place = NO_PLACE;
+  private newest: Place = NO_PLACE;
+  private count = 0;
   /** What the cache held before the first change counts as one: a peer that was taught it all has seen this revision. */
   private last = FIRST_REVISION;
   private dropped = FIRST_REVISION;
 
-  /** `max`: changes kept. */
-  constructor(max = CHANGES_MAX) {
+  /** `table`: the cache's, whose marks are this log's from here on. `max`: changes kept. */
+  constructor(table: MappingTable, max = CHANGES_MAX) {
+    this.table = table;
     this.max = max;
   }
 
@@ -59,153 +58,139 @@ export class ChangeLog {
   }
 
   get size(): number {
-    return this.byKey.size;
+    return this.count;
   }
 
-  /** The cache's own copy, as `FqdnCache.merge` returned it. `from`: the incarnation that taught it, which is not sent it again; null for a change of our own. */
-  mapping(mapping: Mapping, from: string | null): void {
-    this.put(mapping, mapping, from);
+  /** A mapping, as `FqdnCache.merge` returned it. `from`: the incarnation that taught it, which is not sent it again; null for a change of our own. */
+  mapping(row: Row, from: string | null): void {
+    const known = this.table.mark(row);
+    if (known !== NO_PLACE && this.rows[known] === row) {
+      this.renew(known, from);
+      return;
+    }
+    const place = this.add(from);
+    this.rows[place] = row;
+    this.table.setMark(row, place);
+    this.bound();
   }
 
   clean(clean: Clean, from: string | null): void {
-    this.put(targetOf(clean), clean, from);
+    const target = targetOf(clean);
+    const known = this.placesOfCleans.get(target);
+    const place = known === undefined ? this.add(from) : this.renew(known, from);
+    this.cleans.set(place, clean);
+    this.placesOfCleans.set(target, place);
+    this.bound();
   }
 
   /** Reads on after a revision, without what `except` taught; null when not everything since is here. */
   reader(after: number, except: string): ChangeReader | null {
     if (after < this.dropped || after > this.last) return null;
-    const reader = new ChangeReader(except, after, (one) => this.readers.delete(one));
-    for (let entry = this.newest; entry !== null && entry.revision > after; entry = entry.before) reader.prepend(entry);
+    const reader = new ChangeReader(this, { except, after }, (one) => this.readers.delete(one));
+    for (let place = this.newest; place !== NO_PLACE && this.revisions[place] > after; place = this.earlier[place]) reader.prepend(place);
     this.readers.add(reader);
     return reader;
   }
 
-  private put(key: Key, content: Mapping | Clean, from: string | null): void {
-    let entry = this.byKey.get(key);
-    if (entry === undefined) {
-      entry = { key, revision: 0, from, content, before: null, after: null };
-      this.byKey.set(key, entry);
+  revisionOf(place: Place): number {
+    return this.revisions[place];
+  }
+
+  teacherOf(place: Place): string | null {
+    return this.teachers[place];
+  }
+
+  after(place: Place): Place {
+    return this.later[place];
+  }
+
+  /** False for a mapping that has left the cache. */
+  isThere(place: Place): boolean {
+    const row = this.rows[place];
+    return row === NO_ROW || this.table.mark(row) === place;
+  }
+
+  /** Adds the change, as it is now, to a batch of what is sent. */
+  put(place: Place, { mappings, cleans }: Batch): void {
+    const mapping = this.mappingAt(place);
+    if (mapping !== null) mappings.push(mapping);
+    else cleans.push(this.cleans.get(place)!);
+  }
+
+  isClean(place: Place): boolean {
+    return this.rows[place] === NO_ROW;
+  }
+
+  private mappingAt(place: Place): Mapping | null {
+    return this.isClean(place) ? null : this.table.at(this.rows[place]);
+  }
+
+  private renew(place: Place, from: string | null): Place {
+    for (const reader of this.readers) reader.leaves(place);
+    this.unlink(place);
+    this.append(place, from);
+    return place;
+  }
+
+  private add(from: string | null): Place {
+    let place = this.free;
+    if (place !== NO_PLACE) {
+      this.free = this.later[place];
     } else {
-      for (const reader of this.readers) reader.leaves(entry);
-      this.unlink(entry);
+      place = this.teachers.length;
+      if (place === this.rows.length) this.grow();
     }
-    entry.revision = ++this.last;
-    entry.from = from;
-    entry.content = content;
-    entry.before = this.newest;
-    if (this.newest === null) this.oldest = entry;
-    else this.newest.after = entry;
-    this.newest = entry;
-    for (const reader of this.readers) reader.append(entry);
-    if (this.byKey.size > this.max) this.drop(this.oldest!);
+    this.count++;
+    this.append(place, from);
+    return place;
   }
 
-  private drop(entry: Entry): void {
-    for (const reader of this.readers) reader.dropped(entry);
-    this.unlink(entry);
-    this.byKey.delete(entry.key);
-    this.dropped = entry.revision;
+  private append(place: Place, from: string | null): void {
+    this.revisions[place] = ++this.last;
+    this.teachers[place] = from;
+    this.earlier[place] = this.newest;
+    this.later[place] = NO_PLACE;
+    if (this.newest === NO_PLACE) this.oldest = place;
+    else this.later[this.newest] = place;
+    this.newest = place;
+    for (const reader of this.readers) reader.append(place);
   }
 
-  private unlink(entry: Entry): void {
-    if (entry.before === null) this.oldest = entry.after;
-    else entry.before.after = entry.after;
-    if (entry.after === null) this.newest = entry.before;
-    else entry.after.before = entry.before;
-    entry.before = null;
-    entry.after = null;
-  }
-}
-
-/** A place in the log. Whoever no longer reads closes it. */
-export class ChangeReader {
-  private readonly except: string;
-  private readonly onClose: (reader: ChangeReader) => void;
-  private next: Entry | null = null;
-  private read: number;
-  private count = 0;
-  private lost = false;
-
-  constructor(except: string, after: number, onClose: (reader: ChangeReader) => void) {
-    this.except = except;
-    this.read = after;
-    this.onClose = onClose;
+  private bound(): void {
+    if (this.count > this.max) this.drop(this.oldest);
   }
 
-  /** Changes that are to be taken. */
-  get pending(): number {
-    return this.count;
-  }
-
-  /** Every change up to this revision was taken, or need not be. */
-  get position(): number {
-    return this.read;
-  }
-
-  /** A change went out of the log before it was taken. */
-  get isLost(): boolean {
-    return this.lost;
-  }
-
-  /** At most so many changes, of which at most so many cleans. */
-  take(max: number, cleansMax: number): Batch {
-    const batch: Batch = { mappings: [], cleans: [] };
-    while (this.count > 0 && batch.mappings.length + batch.cleans.length < max) {
-      const entry = this.next!;
-      if (this.counts(entry)) {
-        if (isMapping(entry.content)) batch.mappings.push(entry.content);
-        else if (batch.cleans.length === cleansMax) break;
-        else batch.cleans.push(entry.content);
-        this.count--;
-      }
-      this.read = entry.revision;
-      this.next = entry.after;
+  private drop(place: Place): void {
+    for (const reader of this.readers) reader.dropped(place);
+    this.unlink(place);
+    this.dropped = this.revisions[place];
+    const clean = this.cleans.get(place);
+    if (clean !== undefined) {
+      this.cleans.delete(place);
+      this.placesOfCleans.delete(targetOf(clean));
     }
-    if (this.count === 0) this.skip();
-    return batch;
+    this.rows[place] = NO_ROW;
+    this.later[place] = this.free;
+    this.free = place;
+    this.count--;
   }
 
-  close(): void {
-    this.onClose(this);
+  private unlink(place: Place): void {
+    const { earlier, later } = this;
+    const [before, after] = [earlier[place], later[place]];
+    if (before === NO_PLACE) this.oldest = after;
+    else later[before] = after;
+    if (after === NO_PLACE) this.newest = before;
+    else earlier[after] = before;
+    earlier[place] = NO_PLACE;
+    later[place] = NO_PLACE;
   }
 
-  /** The log's: an older entry that is to be read. */
-  prepend(entry: Entry): void {
-    this.next = entry;
-    if (this.counts(entry)) this.count++;
+  private grow(): void {
+    const places = Math.min(moreRows(this.rows.length), this.max + 2);
+    this.rows = grown(this.rows, places);
+    this.revisions = grown(this.revisions, places);
+    this.earlier = grown(this.earlier, places);
+    this.later = grown(this.later, places);
   }
-
-  /** The log's: a new entry at the end. */
-  append(entry: Entry): void {
-    this.next ??= entry;
-    if (this.counts(entry)) this.count++;
-    if (this.count === 0) this.skip();
-  }
-
-  /** The log's: an entry moves to the end. */
-  leaves(entry: Entry): void {
-    if (entry.revision <= this.read) return;
-    if (this.counts(entry)) this.count--;
-    if (this.next === entry) this.next = entry.after;
-  }
-
-  /** The log's: an entry goes for good. */
-  dropped(entry: Entry): void {
-    if (entry.revision > this.read && this.counts(entry)) this.lost = true;
-    this.leaves(entry);
-  }
-
-  /** What is left came from the one who is not told again. */
-  private skip(): void {
-    for (let entry = this.next; entry !== null; entry = entry.after) this.read = entry.revision;
-    this.next = null;
-  }
-
-  private counts(entry: Entry): boolean {
-    return entry.from !== this.except;
-  }
-}
-
-function isMapping(content: Mapping | Clean): content is Mapping {
-  return 'name' in content;
 }

@@ -12,7 +12,7 @@ import { assert } from '../base/assert.js';
 import type { MonoMs } from '../base/seams.js';
 import { Arrivals } from './arrivals.js';
 import { BUCKETS, BucketDigest, DIGEST_WORDS } from './bucket-digest.js';
-import type { Batch, ChangeReader } from './change-log.js';
+import type { Batch, ChangeReader } from './change-reader.js';
 import {
   ACK_WITHIN_MS, type BucketsMessage, type ChangesMessage, CLEANS_PER_MESSAGE, type DigestsMessage, type ExchangeMessage,
   MAPPINGS_PER_MESSAGE, MESSAGES_UNACKED_MAX,

@@ -4,13 +4,15 @@
  *
  * Invariant: what was in the cache when the pass began and still is, is sent or equal at the peer when the pass is done.
  */
+import type { MappingTable } from '../fqdn/mapping-table.js';
 import { BUCKETS, BucketDigest, CLEANS_BUCKET } from './bucket-digest.js';
-import type { Batch } from './change-log.js';
+import type { Batch } from './change-reader.js';
 import type { DigestsMessage } from './exchange-messages.js';
 import type { Replica } from './replica.js';
 
 export class OutgoingPass {
   readonly number: number;
+  private readonly table: MappingTable;
   private readonly digest: BucketDigest;
   /** What there is to digest, as far as is known when it begins. */
   private readonly atLeast: number;
@@ -22,6 +24,7 @@ export class OutgoingPass {
 
   constructor(replica: Replica, salt: string, number: number) {
     this.number = number;
+    this.table = replica.cache.table;
     this.digest = new BucketDigest(replica.cache, salt);
     this.atLeast = replica.cache.size;
   }
@@ -45,14 +48,14 @@ export class OutgoingPass {
   /** Mappings and cleans that the peer may lack. */
   get left(): number {
     if (this.state === 'sending') return this.wantedLeft;
-    return Math.max(this.atLeast, this.digest.mappings.length) + this.digest.cleans.length;
+    return Math.max(this.atLeast, this.digest.rows.length) + this.digest.cleans.length;
   }
 
   work(): void {
     this.digest.step();
     if (!this.digest.isDone) return;
     // Who knows nothing has nothing to ask.
-    this.state = this.digest.mappings.length + this.digest.cleans.length === 0 ? 'sending' : 'asking';
+    this.state = this.digest.rows.length + this.digest.cleans.length === 0 ? 'sending' : 'asking';
   }
 
   /** The question, once. */
@@ -67,23 +70,27 @@ export class OutgoingPass {
     for (const bucket of buckets) this.isWanted[bucket] = 1;
     this.state = 'sending';
     this.wantedLeft = this.isWanted[CLEANS_BUCKET] === 1 ? this.digest.cleans.length : 0;
-    for (let i = 0; i < this.digest.mappings.length; i++) this.wantedLeft += this.isWanted[this.digest.bucketOf(i)];
+    for (let i = 0; i < this.digest.rows.length; i++) this.wantedLeft += this.isWanted[this.digest.bucketOf(i)];
   }
 
   /** The next part: at most so many, of which at most so many cleans. */
   take(max: number, cleansMax: number): Batch {
-    const { mappings, cleans } = this.digest;
+    const { rows, cleans } = this.digest;
     const batch: Batch = { mappings: [], cleans: [] };
     if (this.isWanted[CLEANS_BUCKET] === 1) {
       batch.cleans.push(...cleans.slice(this.cleanAt, this.cleanAt + Math.min(max, cleansMax)));
       this.cleanAt += batch.cleans.length;
     }
     const room = max - batch.cleans.length;
-    while (batch.mappings.length < room && this.mappingAt < mappings.length) {
+    this.wantedLeft -= batch.cleans.length;
+    while (batch.mappings.length < room && this.mappingAt < rows.length) {
       const index = this.mappingAt++;
-      if (this.isWanted[this.digest.bucketOf(index)] === 1) batch.mappings.push(mappings[index]);
+      if (this.isWanted[this.digest.bucketOf(index)] !== 1) continue;
+      this.wantedLeft--;
+      // A mapping that came into the row of one that has left is superfluous to the peer at worst.
+      const mapping = this.table.at(rows[index]);
+      if (mapping !== null) batch.mappings.push(mapping);
     }
-    this.wantedLeft -= batch.cleans.length + batch.mappings.length;
     return batch;
   }
 }

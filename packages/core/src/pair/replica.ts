@@ -27,7 +27,7 @@ export class Replica {
   readonly log: ChangeLog;
   private readonly seen = new Map<string, number>();
 
-  constructor(cache: FqdnCache, incarnation: string, log = new ChangeLog()) {
+  constructor(cache: FqdnCache, incarnation: string, log = new ChangeLog(cache.table)) {
     this.cache = cache;
     this.incarnation = incarnation;
     this.log = log;
@@ -37,10 +37,10 @@ export class Replica {
   merge(mappings: readonly Mapping[], from: string | null): Mapping[] {
     const news: Mapping[] = [];
     for (const mapping of mappings) {
-      const own = this.cache.merge(mapping);
-      if (own === null) continue;
-      this.log.mapping(own, from);
-      news.push(own);
+      const row = this.cache.merge(mapping);
+      if (row === null) continue;
+      this.log.mapping(row, from);
+      news.push(mapping);
     }
     return news;
   }

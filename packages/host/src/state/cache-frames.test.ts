@@ -100,7 +100,7 @@ t.test('zeros behind the last frame, as a file system leaves them, are a torn en
 t.test('a frame with a right checksum that makes no sense is a corruption', (t) => {
   const nonsense: readonly Mapping[] = [
     { ...mappingAt(1, 1), name: 'no-dot' }, { ...mappingAt(1, 1), expiryMs: monoMs(0) }, { ...mappingAt(1, 1), lookupMs: monoMs(NaN) },
-    { ...mappingAt(1, 1), name: `${'x'.repeat(4000)}.` }, { ...mappingAt(1, 1), ttlSeconds: 0x8000_0000 }, { ...mappingAt(1, 1), address: '' },
+    { ...mappingAt(1, 1), name: `${'x'.repeat(4000)}.` }, { ...mappingAt(1, 1), ttlSeconds: 0x8000_0000 }, { ...mappingAt(1, 1), address: '' }, { ...mappingAt(1, 1), address: '192.0.2' },
   ];
   for (const mapping of nonsense) {
     const [good, bad] = frames([mappingAt(1, 2)], [mapping]);

@@ -14,7 +14,7 @@
  * - end: mappings u32, cleans u32; the last item of a checkpoint, and in no log.
  */
 import { crc32 } from 'node:zlib';
-import { type Clean, type Mapping, monoMs, SNAPSHOT_LIMITS } from '@tandem/core';
+import { type Clean, type Mapping, monoMs, parseAddress, SNAPSHOT_LIMITS } from '@tandem/core';
 
 /** In no UTF-8 text: a name or UID cannot look like the start of a frame. */
 const MARKER = Buffer.from([0xf7, 0xfe, 0xf7, 0xff]);
@@ -269,7 +269,7 @@ class ItemReader {
     if (endpoint >= endpoints.length) throw new Error(`endpoint ${endpoint} is unknown`);
     const name = this.text('name', NAME_MAX);
     const address = this.text('address', ADDRESS_MAX);
-    if (!name.endsWith('.') || address === '') throw new Error('a name without a dot at its end, or no address');
+    if (!name.endsWith('.') || parseAddress(address) === null) throw new Error('a name without a dot at its end, or no address');
     const lookupMs = this.time();
     const expiryMs = this.time();
     const ttlSeconds = this.u32();

@@ -49,7 +49,7 @@ export class TestMember {
   }
 
   private started(): Replica {
-    return new Replica(this.cache, `start-${++starts}`, new ChangeLog(this.changesMax));
+    return new Replica(this.cache, `start-${++starts}`, new ChangeLog(this.cache.table, this.changesMax));
   }
 }
 
