@@ -17,6 +17,7 @@
         "native/pool-task.cc",
         "native/reactor.cc",
         "native/reactor-receive.cc",
+        "native/reactor-reply.cc",
         "native/reactor-take.cc",
         "native/reactor-transmit.cc",
         "native/reactor-binding.cc",

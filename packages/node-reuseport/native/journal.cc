@@ -52,6 +52,8 @@ void writeHeader(Header* h, const Layout& l, uint64_t id) {
   if (l.version < 2) return;
   h->extraOffset = l.extraOffset;
   h->extraBytes = l.extraBytes;
+  if (l.version < 3) return;
+  h->transmitMessageOffset = l.transmitMessageOffset;
 }
 
 bool offsetsMatch(const Header& h, const Layout& l) {
@@ -61,7 +63,8 @@ bool offsetsMatch(const Header& h, const Layout& l) {
          h.receiveListenerOffset == l.receiveListenerOffset && h.transmitHeaderOffset == l.transmitHeaderOffset &&
          h.transmitVectorOffset == l.transmitVectorOffset && h.transmitRecordOffset == l.transmitRecordOffset &&
          h.transmitControlOffset == l.transmitControlOffset && h.answerOffset == l.answerOffset &&
-         h.scratchOffset == l.scratchOffset && (l.version < 2 || h.extraOffset == l.extraOffset);
+         h.scratchOffset == l.scratchOffset && (l.version < 2 || h.extraOffset == l.extraOffset) &&
+         (l.version < 3 || h.transmitMessageOffset == l.transmitMessageOffset);
 }
 
 }  // namespace

@@ -34,8 +34,15 @@ class Journal {
   TransmitRecord* transmitRecords() const {
     return reinterpret_cast<TransmitRecord*>(base + layout.transmitRecordOffset);
   }
-  uint8_t* transmitControl(uint32_t entry) const {
-    return base + layout.transmitControlOffset + uint64_t{entry} * kReplyControlBytes;
+  uint8_t* transmitControl(uint32_t message) const {
+    return base + layout.transmitControlOffset + uint64_t{message} * kReplyControlBytes;
+  }
+  // The message that an entry leaves in: index of its mmsghdr.
+  uint32_t messageOf(uint32_t entry) const {
+    return layout.hasMessages() ? loadWord(transmitMessages() + entry) : entry;
+  }
+  void setMessage(uint32_t entry, uint32_t message) const {
+    if (layout.hasMessages()) storeWord(transmitMessages() + entry, message);
   }
 
   uint8_t* base = nullptr;
@@ -46,6 +53,7 @@ class Journal {
   uint32_t users = 0;  // reactors that work on this mapping
 
  private:
+  uint32_t* transmitMessages() const { return reinterpret_cast<uint32_t*>(base + layout.transmitMessageOffset); }
   int map(bool isOwn);
   void makeResident();
   // Room for what must be resident; 0 or errno.

@@ -22,8 +22,8 @@ constexpr bool kJournaled = true;
 #endif
 
 constexpr uint64_t kJournalMagic = 0x4c4e524a54525652ull;  // "RVRTJRNL", little endian
-// Version 1 has no extra region. This build writes and reads both.
-constexpr uint32_t kLayoutVersion = 2;
+// Version 1 has no extra region; before version 3 each reply is a message of its own. This build writes and reads all.
+constexpr uint32_t kLayoutVersion = 3;
 constexpr uint32_t kOldestLayoutVersion = 1;
 
 constexpr uint32_t kFree = 0;
@@ -97,7 +97,7 @@ struct Note {
 };
 static_assert(kNoteOffset + sizeof(Note) <= kPayloadOffset, "notes fit before the payload");
 
-// One entry of the transmit batch, beside its mmsghdr: what a thief needs to finish it.
+// One entry of the transmit batch: what a thief needs to finish it. Its message's mmsghdr says whether it was sent.
 struct TransmitRecord {
   uint32_t slot;        // kUnset: entry not in use
   uint32_t word;        // state word (SEND) the slot carries while this entry is under way
@@ -130,6 +130,8 @@ struct alignas(kCacheLineBytes) Header {
   uint64_t taken;
   // Since version 2.
   uint64_t extraOffset, extraBytes;
+  // Since version 3.
+  uint64_t transmitMessageOffset;
 };
 constexpr uint32_t kApplicationOffset = 1024;
 constexpr uint32_t kApplicationBytes = kHeaderBytes - kApplicationOffset;
@@ -141,7 +143,7 @@ struct Layout {
   uint64_t stateOffset = 0, slotOffset = 0;
   uint64_t receiveHeaderOffset = 0, receiveVectorOffset = 0, receiveIndexOffset = 0, receiveListenerOffset = 0;
   uint64_t transmitHeaderOffset = 0, transmitVectorOffset = 0, transmitRecordOffset = 0, transmitControlOffset = 0;
-  uint64_t answerOffset = 0, scratchOffset = 0, extraOffset = 0, totalBytes = 0;
+  uint64_t answerOffset = 0, scratchOffset = 0, extraOffset = 0, transmitMessageOffset = 0, totalBytes = 0;
 
   struct Part {
     uint64_t offset, bytes;
@@ -152,6 +154,8 @@ struct Layout {
     return {Part{0, answerOffset}, Part{scratchOffset, totalBytes - scratchOffset}};
   }
 
+  // Several replies may be one message: of which one each is, is written beside its record.
+  bool hasMessages() const { return version >= 3; }
   uint32_t answers() const { return batch + kHeldAnswers + kAdoptionAnswers; }
   uint64_t adoptionOffset() const { return answerOffset + uint64_t{batch + kHeldAnswers} * kAnswerStrideBytes; }
 
@@ -181,6 +185,7 @@ struct Layout {
     l.answerOffset = part(uint64_t{l.answers()} * kAnswerStrideBytes);
     l.scratchOffset = part(uint64_t{transmit} * kScratchStrideBytes);
     l.extraOffset = part(extraBytes);
+    l.transmitMessageOffset = part(l.hasMessages() ? uint64_t{transmit} * sizeof(uint32_t) : 0);
     l.totalBytes = at;
     return l;
   }

@@ -2,6 +2,8 @@
 #include "metadata.h"
 
 #include <linux/in6.h>
+#include <linux/udp.h>
+#include <netinet/in.h>
 
 #include <cstring>
 
@@ -153,6 +155,16 @@ size_t writeSourceControl(uint8_t* control, const uint8_t* address, int socketFa
   memcpy(control + CMSG_LEN(0), &info, sizeof info);
   memcpy(control, &head, sizeof head);
   return CMSG_SPACE(sizeof info);
+}
+
+size_t writeSegmentControl(uint8_t* control, uint16_t segmentBytes) {
+  cmsghdr head = {};
+  head.cmsg_level = IPPROTO_UDP;
+  head.cmsg_type = UDP_SEGMENT;
+  head.cmsg_len = CMSG_LEN(sizeof segmentBytes);
+  memcpy(control + CMSG_LEN(0), &segmentBytes, sizeof segmentBytes);
+  memcpy(control, &head, sizeof head);
+  return kSegmentControlBytes;
 }
 
 }  // namespace reuseport

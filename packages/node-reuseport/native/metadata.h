@@ -30,5 +30,8 @@ void describeDatagram(uint8_t* slot, const Datagram& datagram, const Address& bo
 
 // Control data that makes `address` the source of an answer; returns its length.
 size_t writeSourceControl(uint8_t* control, const uint8_t* address, int socketFamily);
+// Control data that cuts a message into datagrams of so many bytes; returns its length.
+size_t writeSegmentControl(uint8_t* control, uint16_t segmentBytes);
+constexpr size_t kSegmentControlBytes = CMSG_SPACE(sizeof(uint16_t));
 
 }  // namespace reuseport

@@ -128,17 +128,27 @@ void Reactor::prepareAnswerHeaders() {
     memset(&header, 0, sizeof header);
     header.msg_iov = &answerVectors_[i];
     header.msg_iovlen = 1;
-    header.msg_name = &answerNames_[i];
-    header.msg_namelen = sizeof(sockaddr_storage);
+  }
+}
+
+// Whoever is connected need not be told by the kernel who sent, datagram by datagram.
+void Reactor::setAnswerNames(bool wanted) {
+  if (wanted == answersNamed_) return;
+  answersNamed_ = wanted;
+  for (uint32_t i = 0; i < answerHeaders_.size(); i++) {
+    answerHeaders_[i].msg_hdr.msg_name = wanted ? &answerNames_[i] : nullptr;
+    answerHeaders_[i].msg_hdr.msg_namelen = wanted ? sizeof(sockaddr_storage) : 0;
   }
 }
 
 bool Reactor::answersFrom(uint32_t upstream, uint32_t share) {
   const uint32_t room = journal_.layout.batch - answerCount_;
   if (upstream >= upstreams_.size() || upstreams_[upstream].fd < 0 || room == 0) return false;
+  const Upstream& u = upstreams_[upstream];
   const uint32_t length = share < room ? share : room;
   mmsghdr* headers = answerHeaders_.data() + answerCount_;
-  int count = recvmmsg(upstreams_[upstream].fd, headers, length, MSG_DONTWAIT, nullptr);
+  setAnswerNames(!u.connected);
+  int count = recvmmsg(u.fd, headers, length, MSG_DONTWAIT, nullptr);
   if (count <= 0) {
     if (count < 0 && errno != EAGAIN && errno != EINTR) {
       views_.control[kLastErrno] = errno;
@@ -148,7 +158,7 @@ bool Reactor::answersFrom(uint32_t upstream, uint32_t share) {
   }
   for (int i = 0; i < count; i++, answerCount_++) {
     mmsghdr& header = headers[i];
-    Address from = addressOf(answerNames_[answerCount_]);
+    const Address from = u.connected ? u.remote : addressOf(answerNames_[answerCount_]);
     uint32_t* row = views_.answers + answerCount_ * kAnswerWords;
     row[0] = static_cast<uint32_t>(static_cast<uint8_t*>(answerVectors_[answerCount_].iov_base) - journal_.base);
     row[1] = header.msg_len;
@@ -157,7 +167,7 @@ bool Reactor::answersFrom(uint32_t upstream, uint32_t share) {
     memcpy(row + 4, from.bytes, sizeof from.bytes);
     row[8] = (header.msg_hdr.msg_flags & MSG_TRUNC) != 0 ? kFlagTruncated : 0;
     row[9] = from.family;
-    header.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
+    if (!u.connected) header.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
     header.msg_hdr.msg_flags = 0;
   }
   return static_cast<uint32_t>(count) == length;

@@ -179,7 +179,8 @@ uint32_t Reactor::takeSend(Journal& peer, uint32_t slot, uint32_t word, uint32_t
   const TransmitRecord& record = records[entry];
   const uint32_t length = record.length;
   const uint32_t offset = record.byteOffset;
-  if (length > kAnswerBytes || uint64_t{offset} + length > peer.layout.totalBytes) return kTakeRace;
+  const uint32_t message = peer.messageOf(entry);
+  if (length > kAnswerBytes || uint64_t{offset} + length > peer.layout.totalBytes || message >= entries) return kTakeRace;
 
   const uint32_t stolen = withState(word, kStolen);
   bool alreadySent = false;
@@ -203,8 +204,8 @@ uint32_t Reactor::takeSend(Journal& peer, uint32_t slot, uint32_t word, uint32_t
     return kTakeRace;
   }
   confirmTheft(ownSlot);
-  // Without a destination the kernel refuses the owner's late send of this entry, and of no other.
-  mmsghdr& header = peer.transmitHeaders()[entry];
+  // Without a destination the kernel refuses the owner's late send of this entry's message; the owner then sends what is left of it.
+  mmsghdr& header = peer.transmitHeaders()[message];
   auto ours = [&] { return loadWord(&record.slot) == slot && record.word == word; };
   if (ours()) {
     __atomic_store_n(&header.msg_hdr.msg_name, nullptr, __ATOMIC_SEQ_CST);

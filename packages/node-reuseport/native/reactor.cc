@@ -16,6 +16,9 @@ namespace reuseport {
 
 namespace {
 
+// Datagrams looked for between a socket's bind and its connect.
+constexpr int kStrayMax = 1024;
+
 enum Kind : uint32_t { kWakeEvent = 0, kListenerEvent = 1, kUpstreamEvent = 2, kWatchEvent = 3 };
 
 uint64_t eventKey(Kind kind, uint32_t index) { return uint64_t{kind} << 32 | index; }
@@ -67,6 +70,10 @@ int Reactor::start(const Views& views) {
   }
   events_.resize(readyCapacity_);
   prepareAnswerHeaders();
+  replies_.resize(l.transmit);
+  listedIn_.resize(l.slots);
+  messages_.resize(l.transmit);
+  apart_.resize(l.transmit);
   askHeaders_.resize(l.transmit);
   askVectors_.resize(l.transmit);
   askNames_.resize(l.transmit);
@@ -147,9 +154,21 @@ int Reactor::addUpstream(int fd, uint32_t index, bool connected, bool segment) {
   Address bound;
   int family = familyOf(fd, &bound);
   if (family < 0) return family;
+  Address remote;
+  if (connected) {
+    sockaddr_storage name = {};
+    socklen_t nameBytes = sizeof name;
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&name), &nameBytes) != 0) return -errno;
+    remote = addressOf(name);
+    // What came between bind and connect may be anybody's, and nothing was asked yet.
+    uint8_t byte;
+    for (int left = kStrayMax; left > 0 && (recv(fd, &byte, sizeof byte, MSG_DONTWAIT) >= 0 || errno != EAGAIN); left--) {
+    }
+  }
   int result = control(epollFd_, EPOLL_CTL_ADD, fd, EPOLLIN, eventKey(kUpstreamEvent, index));
   if (result != 0) return result;
   u.fd = fd;
+  u.remote = remote;
   u.family = family;
   u.connected = connected;
   u.segment = segment;

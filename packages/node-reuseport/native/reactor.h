@@ -40,6 +40,13 @@ constexpr uint32_t kListenersMax = 256;
 constexpr uint32_t kListenersPerMember = 16;
 constexpr uint32_t kUpstreamsMax = 1024;
 constexpr uint32_t kReadyMax = 65536;
+// Kinds of transmit rows.
+constexpr uint32_t kAskRow = 0;
+constexpr uint32_t kReplyRow = 1;
+constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+// Datagrams that one send may be cut into, and their bytes.
+constexpr uint32_t kSegmentsMax = 64;
+constexpr uint32_t kSegmentedBytesMax = 65000;
 
 // Arrays shared with JavaScript; the caller keeps them alive.
 struct Views {
@@ -89,6 +96,7 @@ class Reactor {
     bool transparent = false;  // TPROXY gives it packets of any destination address and port
     bool receiving = false;
     bool polled = false;
+    bool segment = true;
     Address bound;
   };
   // PKTINFO sets an answer's source address, never its port: what was redirected from another port leaves by one of these.
@@ -97,11 +105,20 @@ class Reactor {
     uint32_t listener;
     uint16_t port;
   };
+  // A reply that is listed, and where several of them leave together.
+  struct Reply {
+    uint64_t key;
+    uint32_t slot, byteOffset, length;
+  };
+  struct Message {
+    uint32_t from, to;  // entries
+  };
   struct Upstream {
     int fd = -1;
     int family = 0;
     bool connected = false;
     bool segment = false;
+    Address remote;  // of a connected one
   };
 
   // reactor-receive.cc
@@ -113,17 +130,23 @@ class Reactor {
   void acceptEntry(uint32_t entry, uint32_t listener);
   bool answersFrom(uint32_t upstream, uint32_t share);
   void prepareAnswerHeaders();
+  void setAnswerNames(bool wanted);
 
-  // reactor-transmit.cc
+  // reactor-reply.cc
   void flushReplies(uint32_t count);
   bool validReply(const uint32_t* row) const;
-  bool prepareReply(uint32_t entry, const uint32_t* row);
-  void fillReplyHeader(uint32_t entry);
   int replyFd(uint32_t listener, uint32_t port);
   void closeReplySockets(uint32_t listener);
-  void sendReplies(int fd, uint32_t from, uint32_t to);
-  bool replyFailed(uint32_t entry, int error);
-  void settleReply(uint32_t entry);
+  void sendRun(int fd, uint32_t listener, uint32_t count);
+  bool isSameMessage(const Reply& a, const Reply& b) const;
+  void prepareMessage(uint32_t start, uint32_t end);
+  uint32_t fillMessage(uint32_t message);
+  void dropStolen(uint32_t message);
+  void sendMessages(int fd, uint32_t from, uint32_t to);
+  void sendApart(int fd, uint32_t message);
+  void settleMessage(uint32_t message);
+
+  // reactor-transmit.cc
   void flushAsks(uint32_t count);
   bool prepareAsk(uint32_t entry, const uint32_t* row);
   void sendAsks(const Upstream& upstream, uint32_t from, uint32_t to);
@@ -174,6 +197,13 @@ class Reactor {
   std::vector<mmsghdr> answerHeaders_;
   std::vector<iovec> answerVectors_;
   std::vector<sockaddr_storage> answerNames_;
+  bool answersNamed_ = false;
+  std::vector<Reply> replies_;
+  std::vector<Message> messages_;
+  std::vector<uint32_t> apart_;  // messages that the kernel does not take whole
+  uint32_t entriesUsed_ = 0, messagesUsed_ = 0;
+  std::vector<uint64_t> listedIn_;  // by slot: the flush that it was listed in last, for a slot is answered once
+  uint64_t flushNumber_ = 0;
   std::vector<mmsghdr> askHeaders_;
   std::vector<iovec> askVectors_;
   std::vector<sockaddr_in6> askNames_;

@@ -100,7 +100,7 @@ t.test('sixteen answers on each of 64 upstream ports come in whole runs, each po
 
 for (const readyCapacity of [256, 4]) {
   t.test(`with every port flooded each has its turn (events taken a step: ${String(readyCapacity)})`, (t) => {
-    const b = new Side(8, 16, readyCapacity);
+    const b = new Side(8, 16, { readyCapacity });
     const ports = Array.from({ length: 8 }, () => udp());
     const servers = ports.map(client);
     ports.forEach((fd, index) => {

@@ -95,8 +95,8 @@ export interface JournalLayout {
   readonly transmitRecordOffset: number;
 }
 
-/** The newest version of the layout that this build writes and reads, and the oldest; version 1 has no extra region. */
-export const layoutVersion = 2;
+/** The newest version of the layout that this build writes and reads, and the oldest; version 1 has no extra region, and before 3 no two replies share a message. */
+export const layoutVersion = 3;
 export const oldestLayoutVersion = 1;
 export const extraBytesMax = 64 * 1024 * 1024;
 

@@ -2,19 +2,27 @@
  * The mappings that this thread passed on lately and until when they hold: an answer that brings nothing new costs a
  * probe here instead of a message to the control thread.
  *
- * Invariant: it may forget (the mapping is then passed on again), never invent: endpoint and address are compared
- * whole, the name by 64 bits of a hash that is seeded at random, so nobody can aim at another name. Bounded: a set of
- * WAYS entries takes the place of its earliest expiry.
+ * Invariant: it may forget (the mapping is then passed on again), never mix up endpoints: their IDs are compared whole, name and
+ * address by 64 bits of hashes that are seeded at random. Whoever could find two that collide would hide a mapping from itself.
+ * Bounded: a set of WAYS entries takes the place of its earliest expiry.
  */
 import type { Random } from '../base/seams.js';
 
 /** Sets of a member that serves a node; a pair of tests makes do with fewer. */
 const SETS = 16_384;
 const WAYS = 4;
-/** An entry, all zero when it is free: endpoint ID, two name hash words, four address words, the waiter, the expiry (f64). One that is found costs a cache line or two. */
-const ENTRY_WORDS = 12;
-const WAITER = 7;
-const EXPIRY = 8;
+/** An entry, all zero when it is free: two hash words, the expiry's lower half (ms), and the endpoint's ID, PENDING and the upper half. */
+const ENTRY_WORDS = 4;
+const EXPIRY = 2;
+const OWNER = 3;
+const ENDPOINT_MASK = 0xffff;
+/** The address is not open yet. */
+const PENDING = 0x1_0000;
+const UPPER_SHIFT = 17;
+const UPPER = 2 ** 32;
+/** A set is one cache line, if it begins with one. Large buffers begin 16 bytes behind a page's start where glibc allocates them. */
+const LINE_WORDS = WAYS * ENTRY_WORDS;
+const FIRST_WORD = 12;
 
 /**
  * An answer that extends a mapping's life by less than a sixth of its TTL is not passed on; the extension is one second
@@ -25,23 +33,25 @@ export const EXTENSION_MAX_MS = 30_000;
 const EXTENSION_MIN_MS = 1000;
 const EXTENSION_SHARE = 1 / 6;
 
-const NOBODY = 0;
-
 export class RecentMappings {
   private readonly sets: number;
   private readonly words: Uint32Array;
-  /** The same memory. */
-  private readonly doubles: Float64Array;
+  /** By entry, where it is pending: the answer that waits. */
+  private readonly waiters: Uint32Array;
   private readonly seedA: number;
   private readonly seedB: number;
   private nameA = 0;
   private nameB = 0;
+  /** Of the last `find`. */
+  private tagA = 0;
+  private tagB = 0;
+  private first = 0;
 
   /** `sets` of WAYS entries each. */
   constructor(random: Random, sets = SETS) {
     this.sets = sets;
-    this.words = new Uint32Array(sets * WAYS * ENTRY_WORDS);
-    this.doubles = new Float64Array(this.words.buffer);
+    this.words = new Uint32Array(FIRST_WORD + sets * LINE_WORDS);
+    this.waiters = new Uint32Array(sets * WAYS);
     this.seedA = random.int(0x1_0000_0000) | 1;
     this.seedB = random.int(0x1_0000_0000) | 1;
   }
@@ -67,34 +77,33 @@ export class RecentMappings {
    */
   isNews(endpointId: number, words: Uint32Array, at: number, lifeMs: number, expiryMs: number): boolean {
     const entry = this.find(endpointId, words, at);
-    if (entry < 0 || this.words[entry + WAITER] !== NOBODY) return true;
+    if (entry < 0 || (this.words[entry + OWNER] & PENDING) !== 0) return true;
     const extensionMs = Math.min(EXTENSION_MAX_MS, Math.max(EXTENSION_MIN_MS, lifeMs * EXTENSION_SHARE));
-    return expiryMs >= this.doubles[(entry + EXPIRY) >> 1] + extensionMs;
+    return expiryMs >= this.expiryMs(entry) + extensionMs;
   }
 
   /** Notes that the mapping was passed on, and is open. Returns its entry, as `await` and `opened` take it. */
   note(endpointId: number, words: Uint32Array, at: number, expiryMs: number): number {
     let entry = this.find(endpointId, words, at);
     if (entry < 0) {
-      entry = this.earliest(this.set(endpointId, words, at));
-      this.words[entry] = endpointId;
-      this.words[entry + 1] = this.nameA;
-      this.words[entry + 2] = this.nameB;
-      for (let i = 0; i < 4; i++) this.words[entry + 3 + i] = words[at + i];
+      entry = this.earliest(this.first);
+      this.words[entry] = this.tagA;
+      this.words[entry + 1] = this.tagB;
     }
-    this.doubles[(entry + EXPIRY) >> 1] = expiryMs;
-    this.words[entry + WAITER] = NOBODY;
+    this.words[entry + EXPIRY] = expiryMs;
+    this.words[entry + OWNER] = endpointId | (Math.floor(expiryMs / UPPER) << UPPER_SHIFT);
     return entry;
   }
 
   /** The entry's address is not open yet: the answer with this number waits for it. */
   await(entry: number, answer: number): void {
-    this.words[entry + WAITER] = waiterOf(answer);
+    this.words[entry + OWNER] |= PENDING;
+    this.waiters[waiterOf(entry)] = answer;
   }
 
   /** What the answer waited for is open; entries that others wait for by now are theirs to report. */
   opened(entries: readonly number[], answer: number): void {
-    for (const entry of entries) if (this.words[entry + WAITER] === waiterOf(answer)) this.words[entry + WAITER] = NOBODY;
+    for (const entry of entries) if (this.waiters[waiterOf(entry)] === answer >>> 0) this.words[entry + OWNER] &= ~PENDING;
   }
 
   /** After a forced clean every answer is news again. */
@@ -105,46 +114,44 @@ export class RecentMappings {
   /** The entry of the set that makes room: index of its first word. */
   private earliest(first: number): number {
     let entry = first;
-    for (let other = first + ENTRY_WORDS; other < first + WAYS * ENTRY_WORDS; other += ENTRY_WORDS) {
-      if (this.doubles[(other + EXPIRY) >> 1] < this.doubles[(entry + EXPIRY) >> 1]) entry = other;
+    for (let other = first + ENTRY_WORDS; other < first + LINE_WORDS; other += ENTRY_WORDS) {
+      if (this.expiryMs(other) < this.expiryMs(entry)) entry = other;
     }
     return entry;
   }
 
-  /** Index of the set's first word. */
-  private set(endpointId: number, words: Uint32Array, at: number): number {
-    let hash = this.nameA ^ Math.imul(endpointId, 0x9e3779b1);
+  /** Index of the entry's first word; -1 where there is none. Leaves the hash words and the set for `note`. */
+  private find(endpointId: number, words: Uint32Array, at: number): number {
+    let a = this.nameA ^ Math.imul(endpointId, 0x9e3779b1);
+    let b = this.nameB ^ endpointId;
     for (let i = 0; i < 4; i++) {
-      hash = Math.imul(hash ^ words[at + i], 0xc2b2ae35);
-      hash ^= hash >>> 15;
+      const word = words[at + i];
+      a = Math.imul(a ^ word, 0xc2b2ae35);
+      a ^= a >>> 15;
+      b = Math.imul(b ^ word, 0x27d4eb2f);
+      b ^= b >>> 13;
     }
     // The last byte of an address is in the highest bits: these must come down to those that choose the set.
-    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-    return (((hash ^ (hash >>> 13)) >>> 0) % this.sets) * WAYS * ENTRY_WORDS;
-  }
-
-  /** Index of the entry's first word; -1 where there is none. */
-  private find(endpointId: number, words: Uint32Array, at: number): number {
+    const set = Math.imul(a ^ (a >>> 16), 0x85ebca6b);
+    const first = FIRST_WORD + (((set ^ (set >>> 13)) >>> 0) % this.sets) * LINE_WORDS;
+    a >>>= 0;
+    b >>>= 0;
+    this.tagA = a;
+    this.tagB = b;
+    this.first = first;
     const own = this.words;
-    const first = this.set(endpointId, words, at);
-    for (let entry = first; entry < first + WAYS * ENTRY_WORDS; entry += ENTRY_WORDS) {
-      if (
-        own[entry] === endpointId &&
-        own[entry + 1] === this.nameA &&
-        own[entry + 2] === this.nameB &&
-        own[entry + 3] === words[at] &&
-        own[entry + 4] === words[at + 1] &&
-        own[entry + 5] === words[at + 2] &&
-        own[entry + 6] === words[at + 3]
-      ) {
-        return entry;
-      }
+    for (let entry = first; entry < first + LINE_WORDS; entry += ENTRY_WORDS) {
+      if (own[entry] === a && own[entry + 1] === b && (own[entry + OWNER] & ENDPOINT_MASK) === endpointId) return entry;
     }
     return -1;
   }
+
+  /** Whole milliseconds. */
+  private expiryMs(entry: number): number {
+    return this.words[entry + EXPIRY] + (this.words[entry + OWNER] >>> UPPER_SHIFT) * UPPER;
+  }
 }
 
-/** An answer's number in 32 bits, never NOBODY. */
-function waiterOf(answer: number): number {
-  return (answer % 0xffff_ffff) + 1;
+function waiterOf(entry: number): number {
+  return (entry - FIRST_WORD) / ENTRY_WORDS;
 }

@@ -49,8 +49,9 @@ export class Side {
   readonly words: Uint32Array;
   readonly bytes: Uint8Array;
 
-  constructor(slots: number, batch: number, readyCapacity = 256) {
-    this.journal = Journal.create({ slots, batch });
+  constructor(slots: number, batch: number, options: { readonly readyCapacity?: number; readonly version?: number } = {}) {
+    const { readyCapacity = 256, version } = options;
+    this.journal = Journal.create({ slots, batch, ...(version === undefined ? {} : { version }) });
     this.reactor = new Reactor(this.journal, { readyCapacity });
     this.words = new Uint32Array(this.journal.buffer);
     this.bytes = new Uint8Array(this.journal.buffer);

@@ -35,13 +35,19 @@ export interface ReceiveEntry {
   listener: number;
 }
 
-/** A row of the transmit batch, with what its message header says. */
+/** A row of the transmit batch. */
 export interface TransmitEntry {
   slot: number;
   /** The state word (SEND) of the slot while this entry is under way. */
   word: number;
   offset: number;
   length: number;
+  /** Index of the message that it leaves in, perhaps with others. */
+  message: number;
+}
+
+/** What a message's header says. */
+export interface TransmitMessage {
   /** False: poisoned; the kernel refuses to send it. */
   hasName: boolean;
   /** `msg_len`: UNSET until the kernel has sent it. */
@@ -61,7 +67,8 @@ export interface Note {
 }
 
 const NO_RECEIVE: ReceiveEntry = { slot: UNSET, length: UNSET, listener: UNSET };
-const NO_TRANSMIT: TransmitEntry = { slot: UNSET, word: 0, offset: 0, length: 0, hasName: false, sent: UNSET };
+const NO_TRANSMIT: TransmitEntry = { slot: UNSET, word: 0, offset: 0, length: 0, message: 0 };
+const NO_MESSAGE: TransmitMessage = { hasName: false, sent: UNSET };
 const NO_NOTE: Note = { stolenWord: 0, sentWord: 0, sourceSlot: 0, sourceWord: 0, sourceJournal: 0, isTaken: false };
 
 export function stateOf(word: number): number {
@@ -90,6 +97,7 @@ export class Journal implements SlotMemory {
   readonly datagrams: (Datagram | null)[];
   readonly receive: ReceiveEntry[];
   readonly transmit: TransmitEntry[];
+  readonly messages: TransmitMessage[];
   readonly answerOffset: number;
   readonly scratchOffset: number;
   readonly largeOffset: number;
@@ -114,6 +122,7 @@ export class Journal implements SlotMemory {
     this.datagrams = new Array<Datagram | null>(slotCount).fill(null);
     this.receive = Array.from({ length: BATCH }, () => ({ ...NO_RECEIVE }));
     this.transmit = Array.from({ length: TRANSMIT_ROWS }, () => ({ ...NO_TRANSMIT }));
+    this.messages = Array.from({ length: TRANSMIT_ROWS }, () => ({ ...NO_MESSAGE }));
   }
 
   /** As new, for another process. */
@@ -125,6 +134,7 @@ export class Journal implements SlotMemory {
     this.datagrams.fill(null);
     for (const entry of this.receive) Object.assign(entry, NO_RECEIVE);
     for (const entry of this.transmit) Object.assign(entry, NO_TRANSMIT);
+    for (const message of this.messages) Object.assign(message, NO_MESSAGE);
     this.heartbeat = 0;
     this.cursor = 0;
     this.isDying = false;

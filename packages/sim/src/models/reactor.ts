@@ -1,13 +1,13 @@
 /**
  * The addon's reactor: arms slots, receives into them, sends from them, step by step as reactor-receive.cc and
- * reactor-transmit.cc do, so that a kill or a stop can fall between any two steps. Taking from a peer: models/take.ts.
+ * reactor-reply.cc do, so that a kill or a stop can fall between any two steps. Taking from a peer: models/take.ts.
  *
  * Invariant: as the addon, it keeps its own expected word per slot and believes nothing else.
  */
 import { assert, SLOT, slotWord } from '@tandem/core';
 import type { CodePoints } from './code-points.js';
 import type { Datagram } from './datagram.js';
-import { BATCH, type Journal, nextGeneration, STATE, stateOf, TRANSMIT_ROWS, UNSET, withState } from './journal.js';
+import { BATCH, type Journal, nextGeneration, STATE, stateOf, TRANSMIT_ROWS, type TransmitEntry, UNSET, withState } from './journal.js';
 import type { Reader, SharedSocket } from './reuseport-switch.js';
 
 export const ROW = { ask: 0, reply: 1 } as const;
@@ -51,6 +51,9 @@ export class Reactor implements Reader {
   private readonly onReadable: () => void;
   /** Entries from here to the end of the batch are armed. */
   private first = BATCH;
+  /** Of the transmit batch, in the present flush. */
+  private entriesUsed = 0;
+  private messagesUsed = 0;
   private turn = 0;
   private isPaused = false;
 
@@ -213,65 +216,89 @@ export class Reactor implements Reader {
 
   private flushReplies(count: number): void {
     const { journal } = this;
-    let from = 0;
-    let entries = 0;
-    let run = UNSET;
+    let run: Row[] = [];
+    let runListener = UNSET;
+    this.entriesUsed = this.messagesUsed = 0;
     for (let i = 0; i < count; i++) {
       const row = this.rows[i];
       if (row.kind !== ROW.reply) continue;
       assert(stateOf(this.expected[row.slot]) === STATE.work, 'what is answered is under way');
       const listener = journal.words[slotWord(journal, row.slot) + SLOT.listener];
       assert(this.listeners[listener] !== null && this.listeners[listener] !== undefined, 'an answer has a socket to leave by');
-      if (listener !== run) {
-        if (entries > from) this.send(run, from, entries);
-        from = entries;
-        run = listener;
+      if (listener !== runListener) {
+        this.sendRun(runListener, run);
+        run = [];
+        runListener = listener;
       }
-      if (this.prepare(entries, row)) entries++;
+      run.push(row);
     }
-    if (entries > from) this.send(run, from, entries);
+    this.sendRun(runListener, run);
   }
 
-  /** Everything that a thief needs is in place before the slot becomes SEND. */
-  private prepare(index: number, row: Row): boolean {
-    const entry = this.journal.transmit[index];
-    entry.word = withState(this.expected[row.slot], STATE.send);
-    entry.offset = row.offset;
-    entry.length = row.length;
-    entry.slot = row.slot;
-    entry.hasName = true;
-    entry.sent = UNSET;
-    if (this.advance(row.slot, STATE.send)) return true;
-    entry.slot = UNSET;
-    this.releaseStolen(row.slot, false);
-    return false;
+  /** Replies to one pod are one message. The addon is stricter: one port of a client, and one length. */
+  private sendRun(listener: number, rows: readonly Row[]): void {
+    const first = this.messagesUsed;
+    const byPod = Map.groupBy(rows, ({ slot }) => this.journal.datagrams[slot]!.flow.pod);
+    for (const together of byPod.values()) this.prepare(together);
+    if (this.messagesUsed > first) this.send(listener, first);
   }
 
-  private send(listener: number, from: number, to: number): void {
+  /** Everything that a thief needs is in place before a slot becomes SEND. */
+  private prepare(rows: readonly Row[]): void {
+    const { journal } = this;
+    const index = this.messagesUsed;
+    const entries = journal.transmit.slice(this.entriesUsed, this.entriesUsed + rows.length);
+    for (const [i, { slot, offset, length }] of rows.entries()) {
+      Object.assign(entries[i], { word: withState(this.expected[slot], STATE.send), offset, length, message: index, slot });
+    }
+    Object.assign(journal.messages[index], { hasName: true, sent: UNSET });
+    let isEmpty = true;
+    for (const entry of entries) {
+      if (this.advance(entry.slot, STATE.send)) isEmpty = false;
+      else this.leave(entry);
+    }
+    if (isEmpty) return;
+    this.entriesUsed += rows.length;
+    this.messagesUsed++;
+  }
+
+  /** The messages from `first` on. */
+  private send(listener: number, first: number): void {
     const { journal, points, outlet } = this;
+    const entriesOf = (index: number): TransmitEntry[] =>
+      journal.transmit.slice(0, this.entriesUsed).filter(({ message, slot }) => message === index && slot !== UNSET);
     points.hit('before-send');
-    for (let index = from; index < to; index++) {
-      const entry = journal.transmit[index];
-      // Unsent and still ours: the poison was meant for an earlier use.
-      if (!entry.hasName && journal.states[entry.slot] === entry.word) entry.hasName = true;
-      if (!entry.hasName) continue;
-      const datagram = journal.datagrams[entry.slot]!;
-      outlet.reply(datagram, this.listeners[listener]!.socket, entry.offset, entry.length);
-      // The packet is out, its length not yet written: a stop here may cost a duplicate.
-      if (points.isDue('in-send')) outlet.excuse(datagram);
+    for (let index = first; index < this.messagesUsed; index++) {
+      const message = journal.messages[index];
+      if (!message.hasName) {
+        for (const entry of entriesOf(index)) if (journal.states[entry.slot] !== entry.word) this.leave(entry);
+        // Unsent and still ours: the poison was meant for an earlier use, or for others of this message.
+        message.hasName = entriesOf(index).length > 0;
+      }
+      if (!message.hasName) continue;
+      const entries = entriesOf(index);
+      for (const { slot, offset, length } of entries) outlet.reply(journal.datagrams[slot]!, this.listeners[listener]!.socket, offset, length);
+      // The packets are out, their length not yet written: a stop here may cost duplicates.
+      if (points.isDue('in-send')) for (const { slot } of entries) outlet.excuse(journal.datagrams[slot]!);
       points.hit('in-send');
-      entry.sent = entry.length;
+      message.sent = entries.length;
     }
     points.hit('after-send');
-    for (let index = from; index < to; index++) this.settle(index);
+    for (let index = first; index < this.messagesUsed; index++) for (const entry of entriesOf(index)) this.settle(entry);
   }
 
-  private settle(index: number): void {
-    const entry = this.journal.transmit[index];
+  private settle(entry: TransmitEntry): void {
     const { slot } = entry;
     if (this.advance(slot, STATE.free)) this.push(slot);
-    else this.releaseStolen(slot, entry.sent !== UNSET);
+    else this.releaseStolen(slot, this.journal.messages[entry.message].sent !== UNSET);
     entry.slot = UNSET;
+  }
+
+  /** A peer has taken the slot of an unsent reply. */
+  private leave(entry: TransmitEntry): void {
+    const { slot } = entry;
+    entry.slot = UNSET;
+    this.releaseStolen(slot, false);
   }
 
   private ask(row: Row): void {

@@ -93,9 +93,10 @@ export class Thief {
     this.own(own);
     if (!this.finish(slot, word, own)) return TAKEN.later;
     const isOurs = (): boolean => entry.slot === slot && entry.word === word;
-    if (isOurs() && !this.defects.noPoison) entry.hasName = false;
+    const message = peer.messages[entry.message];
+    if (isOurs() && !this.defects.noPoison) message.hasName = false;
     reactor.points.hit('steal-after-poison');
-    const sent = isOurs() ? entry.sent !== UNSET : peer.notes[slot].sentWord === stolen;
+    const sent = isOurs() ? message.sent !== UNSET : peer.notes[slot].sentWord === stolen;
     if (sent || moot !== 'no') {
       reactor.freeSlot(own);
       return TAKEN.nothing;
