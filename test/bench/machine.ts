@@ -1,7 +1,7 @@
 /** What a run was made on and with: figures mean nothing without it. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
+import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '../harness/repository.js';
 
@@ -18,15 +18,13 @@ export interface Machine {
   readonly peers: Readonly<Record<string, string>>;
   /** Of this repository; "unknown" outside of a clone. */
   readonly revision: string;
-  /** Processes that wanted a core in the minute before the run: the run has the machine to itself near 0. */
-  readonly loadBefore: number;
 }
 
 export function machine(): Machine {
   return {
     processor: cpus()[0]?.model.trim() ?? 'unknown', cores: availableParallelism(), memoryMb: Math.round(totalmem() / 1e6),
     virtualization: said('systemd-detect-virt', []) ?? 'unknown', kernel: release(), system: systemName(), node: process.version,
-    peers: peerVersions(), revision: revisionOf(), loadBefore: loadavg()[0],
+    peers: peerVersions(), revision: revisionOf(),
   };
 }
 

@@ -9,9 +9,11 @@ import { join } from 'node:path';
 import { repositoryRoot } from '../harness/repository.js';
 import { machine } from './machine.js';
 import { planOf, UsageError } from './options.js';
+import { htmlOf } from './report/html.js';
 import { faultsOf, FORMAT } from './report/results.js';
 import type { Results } from './report/results.js';
 import { tableOf } from './report/table.js';
+import { conditionsOf } from './report/words.js';
 import { runCases } from './run.js';
 
 /** What they lose is theirs; it stands in the table. */
@@ -24,12 +26,13 @@ async function main(): Promise<number> {
   const cases = await runCases(plan, (line) => process.stderr.write(`bench: ${line}\n`));
   const { member, rounds, seconds } = plan;
   const results: Results = { format: FORMAT, when: began.toISOString(), tookSeconds: Math.round((Date.now() - began.getTime()) / 1e3), machine: on, member, rounds, seconds, cases };
-  process.stdout.write(tableOf(results));
+  process.stdout.write(`${tableOf(results)}\n${conditionsOf(results).join('\n')}\n`);
   const folder = join(repositoryRoot, 'bench-results');
   mkdirSync(folder, { recursive: true });
   const path = join(folder, results.when.replaceAll(':', '-'));
   writeFileSync(`${path}.json`, `${JSON.stringify(results, null, 1)}\n`);
-  process.stdout.write(`\n${path}.json\n`);
+  writeFileSync(`${path}.html`, htmlOf(results));
+  process.stdout.write(`\n${path}.json\n${path}.html\n`);
   const faults = faultsOf(results, OTHERS);
   for (const fault of faults) process.stderr.write(`bench: ${fault}\n`);
   return faults.length === 0 ? 0 : 1;

@@ -4,7 +4,7 @@ import { formatServer } from '../harness/pair.js';
 import type { LoadShape } from './cases.js';
 import { ALLOWED_SUFFIX, DENIED_SUFFIX, podAddresses } from './contestants.js';
 import type { Contestant } from './contestants.js';
-import { cpuNs, LOAD_CPU, pinnedTo, residentMb } from './cpu.js';
+import { busyNs, cpuNs, LOAD_CPU, MEASURED_CPU, pinnedTo, residentMb } from './cpu.js';
 
 /** Latencies are in microseconds. */
 export interface Sample {
@@ -13,6 +13,8 @@ export interface Sample {
   readonly cpuUsPerQuery: number;
   /** Cores that its processes used on average. On one core, well below 1 means that something else was the limit. */
   readonly cores: number;
+  /** Part of the measured core's time that others took, or the hypervisor; 0 where nothing is pinned. */
+  readonly disturbance: number;
   readonly p50Us: number;
   readonly p99Us: number;
   readonly p999Us: number;
@@ -40,14 +42,16 @@ export async function measure(contestant: Contestant, { load, isPinned, seconds,
     mixed: ['--suffix', ALLOWED_SUFFIX, '--denied', DENIED_SUFFIX],
   }[load.traffic];
   const before = cpuOf(contestant);
+  const [beganNs, busyBefore] = [performance.now() * 1e6, busyNs(MEASURED_CPU)];
   const result = await generate([
     '--server', formatServer(contestant.server), '--bind', podAddresses(load).join(','), '--protocol', load.protocol,
     '--clients', String(load.clients), '--window', String(load.window), '--rate', String(load.rateQps ?? 0),
     '--seconds', String(seconds), '--seed', String(seed), ...names,
   ], isPinned ? pinnedTo(LOAD_CPU) : []);
   const cpu = cpuOf(contestant) - before;
+  const others = (busyNs(MEASURED_CPU) - busyBefore - cpu) / (performance.now() * 1e6 - beganNs);
   return {
-    qps: result.qps, cpuUsPerQuery: result.answered === 0 ? 0 : cpu / 1e3 / result.answered, cores: cpu / 1e9 / result.seconds,
+    qps: result.qps, cpuUsPerQuery: result.answered === 0 ? 0 : cpu / 1e3 / result.answered, cores: cpu / 1e9 / result.seconds, disturbance: isPinned ? Math.max(0, others) : 0,
     p50Us: result.p50Us, p99Us: result.p99Us, p999Us: result.p999Us, maxUs: result.maxUs,
     answered: result.answered, lost: result.lost, wrong: result.wrong + result.refused + result.failed + result.unexpected, unsent: result.unsent,
     residentMb: contestant.pids.reduce((sum, pid) => sum + residentMb(pid), 0),

@@ -6,9 +6,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Child } from '../harness/child.js';
+import { Child, run } from '../harness/child.js';
 import { UdpClient } from '../harness/clients.js';
 import type { Server } from '../harness/clients.js';
+import { nativeProgram } from '../harness/native.js';
 import { formatServer } from '../harness/pair.js';
 import { repositoryRoot } from '../harness/repository.js';
 import { until } from '../harness/until.js';
@@ -55,6 +56,8 @@ export async function startPeer(peer: Started, setting: PeerSetting): Promise<{ 
   };
   try {
     await answers(peer, child, setting);
+    const widened = await run(nativeProgram('widen'), ['--pid', String(child.pid)], READY_DEADLINE_MS);
+    if (widened.code !== 0) throw new Error(`receive buffers of ${peer} (root can make them large enough): ${widened.output.trim()}`);
   } catch (error) {
     await stop();
     throw error;

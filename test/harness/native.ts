@@ -14,7 +14,7 @@ const built = join(repositoryRoot, 'test/dist/bench/native');
 const COMPILE_FLAGS = ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread'];
 const READY_DEADLINE_MS = 5_000;
 
-export type NativeProgram = 'upstream' | 'relay' | 'generate' | 'fuzz';
+export type NativeProgram = 'upstream' | 'relay' | 'generate' | 'fuzz' | 'widen';
 
 /** Path of the program. @throws Error saying what to install, or what the compiler said. */
 export function nativeProgram(name: NativeProgram): string {

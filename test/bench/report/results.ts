@@ -10,6 +10,11 @@ import type { Spread } from '../statistics.js';
 /** Grows when a field changes its meaning. */
 export const FORMAT = 1;
 
+/** The run that docs/performance.md tells of, its page, and the part of it that is written by hand; from the root. */
+export const LATEST = 'test/bench/results/latest.json';
+export const PAGE = 'docs/performance.md';
+export const NOTES = 'docs/performance-notes.md';
+
 export interface Results {
   readonly format: typeof FORMAT;
   /** ISO 8601, UTC: when the run began. */
