@@ -30,7 +30,7 @@ export function parseAddress(text: string): Uint8Array | null {
 /** The same into the first ADDRESS_BYTES of `out`; false if it is none: what is there then means nothing. */
 export function readAddress(text: string, out: Uint8Array): boolean {
   if (text.includes(':')) return parseV6(text, out);
-  out.fill(0, 0, 10);
+  for (let i = 0; i < 10; i++) out[i] = 0;
   out[10] = out[11] = 0xff;
   return parseV4(text, out, MAPPED_PREFIX_BYTES);
 }

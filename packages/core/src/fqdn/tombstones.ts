@@ -24,6 +24,7 @@ export class Tombstones {
   private patterns: Kept[] = [];
   private latestPatternMs = -Infinity;
   private readonly endpoints = new Map<string, MonoMs>();
+  private latestEndpointMs = -Infinity;
   /** The latest of the endpoints' that were let go of: what comes no later is applied, and not remembered. */
   private forgotten: Clean | null = null;
 
@@ -34,10 +35,10 @@ export class Tombstones {
 
   /** True when a clean beats the mapping. */
   covers(mapping: LookedUp): boolean {
-    const goneMs = this.endpoints.get(mapping.endpointUid);
-    if (goneMs !== undefined && mapping.lookupMs <= goneMs) return true;
-    if (mapping.lookupMs > this.latestPatternMs) return false;
-    return this.patterns.some(({ clean, matches }) => mapping.lookupMs <= clean.atMs && matches(mapping));
+    const { lookupMs } = mapping;
+    if (lookupMs <= this.latestEndpointMs && lookupMs <= (this.endpoints.get(mapping.endpointUid) ?? -Infinity)) return true;
+    if (lookupMs > this.latestPatternMs) return false;
+    return this.patterns.some(({ clean, matches }) => lookupMs <= clean.atMs && matches(mapping));
   }
 
   /** Remembers a clean: the test for what it beats, or null when a later one with the same target is known. */
@@ -56,6 +57,7 @@ export class Tombstones {
     const clean = { matchPattern: null, endpointUid, atMs };
     if (this.forgotten === null || byTime(clean, this.forgotten) > 0) {
       this.endpoints.set(endpointUid, atMs);
+      this.latestEndpointMs = Math.max(this.latestEndpointMs, atMs);
       if (this.endpoints.size > ENDPOINT_CLEANS_MAX + ENDPOINT_CLEANS_MAX / SLACK_SHARE) this.forgetEndpoints();
     }
     return (mapping) => mapping.endpointUid === endpointUid && mapping.lookupMs <= atMs;
