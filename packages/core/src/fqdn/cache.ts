@@ -12,9 +12,8 @@ import type { ConnectionRun } from './connections.js';
 import { type CacheState, type EndpointCounts, EndpointMappings, isPast, type ZombieEntry } from './endpoint-mappings.js';
 import { Graves } from './graves.js';
 import { type Clean, type LookedUp, type Mapping, NODE_UID } from './mapping.js';
-import { MappingTable, type Row, STATE } from './mapping-table.js';
+import { type AddressKey, MappingTable, type Row, STATE } from './mapping-table.js';
 import { Tombstones } from './tombstones.js';
-import type { Dead } from './zombies.js';
 
 export { type EndpointCounts, MAPPINGS_PER_ENDPOINT_MAX, type ZombieEntry } from './endpoint-mappings.js';
 export { type Clean, type Mapping, NODE_UID } from './mapping.js';
@@ -26,6 +25,8 @@ export interface FqdnCacheOptions {
   readonly maxZombies?: number;
   /** How long after its expiry a zombie is spared at least (`--tofqdns-idle-connection-grace-period`). */
   readonly idleGraceMs?: number;
+  /** A random number of 32 bits: who makes up addresses is not to know which of them are kept together. */
+  readonly hashSeed?: number;
   /** Compiles a matchPattern to a test on names in presentation form. */
   readonly matcher: (matchPattern: string) => (name: string) => boolean;
 }
@@ -36,13 +37,14 @@ export const ZOMBIE_LOOKUP_MS = 120_000;
 
 export class FqdnCache {
   /** Where the mappings are. For reading; and a mark on each is the change log's. */
-  readonly table = new MappingTable();
+  readonly table: MappingTable;
   private readonly tombstones: Tombstones;
   private readonly endpoints = new Map<string, EndpointMappings>();
   private readonly state: CacheState;
 
   constructor(options: FqdnCacheOptions) {
     const { maxAddressesPerName } = options;
+    this.table = new MappingTable(options.hashSeed ?? 0);
     this.state = {
       maxAddressesPerName,
       zombieRules: { maxPerEndpoint: options.maxZombies ?? ZOMBIES_DEFAULT, maxPerName: maxAddressesPerName, idleGraceMs: options.idleGraceMs ?? 0 },
@@ -118,10 +120,17 @@ export class FqdnCache {
   /** A pass over the connection table has ended. What it means for zombies shows at the next collection. */
   connectionsSeen(run: ConnectionRun): void {
     const node = this.endpoints.get(NODE_UID);
+    const live = new Map<EndpointMappings, Set<AddressKey>>();
     for (const { endpointUid, address } of run.live) {
-      this.endpoints.get(endpointUid)?.seen(address, run.startedMs);
-      node?.seen(address, run.startedMs);
+      this.table.setAddress(address);
+      for (const endpoint of [this.endpoints.get(endpointUid), node]) {
+        if (endpoint?.hasZombies !== true) continue;
+        const addresses = live.get(endpoint);
+        if (addresses === undefined) live.set(endpoint, new Set([this.table.chosenKey()]));
+        else addresses.add(this.table.chosenKey());
+      }
     }
+    for (const [endpoint, addresses] of live) endpoint.seen(addresses, run.startedMs);
     const { passes } = this.state;
     this.state.passes = { ended: passes.ended + 1, lastStartedMs: Math.max(passes.lastStartedMs, run.startedMs) };
   }
@@ -158,7 +167,7 @@ export class FqdnCache {
    */
   nodeSet(): Map<string, Map<string, MonoMs>> {
     const set = new Map<string, Map<string, MonoMs>>();
-    const open = ({ name, address }: Dead, untilMs: number): void => {
+    const open = ({ name, address }: Pick<Mapping, 'name' | 'address'>, untilMs: number): void => {
       let addresses = set.get(name);
       if (addresses === undefined) set.set(name, (addresses = new Map<string, MonoMs>()));
       addresses.set(address, monoMs(Math.max(untilMs, addresses.get(address) ?? 0)));

@@ -6,11 +6,11 @@
  * collection, in whatever order it came to be known (but for MAPPINGS_PER_ENDPOINT_MAX). See README.md beside this file.
  * It does not know other endpoints, nor cleans: it is told what they leave.
  */
-import { type MonoMs, monoMs } from '../base/seams.js';
+import type { MonoMs } from '../base/seams.js';
 import type { Graves } from './graves.js';
 import { COLLECT_GRACE_MS, compareTexts, KNOWN_MAX, type LookedUp, type Mapping } from './mapping.js';
-import { type MappingTable, NO_ROW, type Row, STATE } from './mapping-table.js';
-import { type Dead, type Passes, type ZombieRules, Zombies } from './zombies.js';
+import { type AddressKey, type MappingTable, NO_ROW, type Row, STATE, type State } from './mapping-table.js';
+import { type Passes, type ZombieRules, Zombies } from './zombies.js';
 
 /** An address of a name that holds no more, but may have connections. */
 export interface ZombieEntry {
@@ -65,24 +65,31 @@ export class EndpointMappings {
   /** Its number in the table. */
   private readonly number: Row;
   private readonly zombies: Zombies;
-  private count = 0;
+  /** Rows in state `holds`: addresses that hold, over all names. */
+  private holders = 0;
+  /** Rows in state `retained`: zombies' names and addresses, each together. */
+  private pairs = 0;
 
   constructor(uid: string, table: MappingTable, state: CacheState) {
     this.uid = uid;
     this.state = state;
     this.table = table;
     this.number = table.openEndpoint(uid);
-    this.zombies = new Zombies(state.zombieRules);
+    this.zombies = new Zombies(table, state.zombieRules);
   }
 
   /** Addresses that hold, over all names. */
   get size(): number {
-    return this.count;
+    return this.holders;
   }
 
   /** Addresses. */
   get zombieCount(): number {
-    return this.zombies.size;
+    return this.pairs === 0 ? 0 : this.zombies.list(this.rows()).length;
+  }
+
+  get hasZombies(): boolean {
+    return this.pairs > 0;
   }
 
   /** Nothing holds, and nothing is retained. */
@@ -103,7 +110,7 @@ export class EndpointMappings {
     let known = 0;
     let beaten = NO_ROW;
     let holders = 0;
-    for (let row = table.firstOf(this.number, name, false); row !== NO_ROW; row = table.nextOf(row)) {
+    for (let row = table.firstHolding(this.number, name); row !== NO_ROW; row = table.nextHolding(row)) {
       if (table.isIn(row, STATE.holds)) holders++;
       if (!table.hasAddress(row)) continue;
       const order = table.order(row, mapping);
@@ -116,38 +123,37 @@ export class EndpointMappings {
       table.renew(beaten, mapping);
       return beaten;
     }
-    const { own, all } = this.joined(mapping, this.rowsOf(name, false));
-    setStates(table, all, false);
+    const { own, all } = this.joined(mapping, this.holding(name).filter((row) => table.hasAddress(row)));
+    this.hold(all);
     return all.includes(own) ? own : null;
   }
 
   /** Forgets what a clean beats; returns how many mappings and zombies (names and addresses) went. */
   keep(isKept: (mapping: LookedUp) => boolean): number {
     const { table, uid } = this;
-    const before = this.count + this.zombies.pairCount;
+    const before = this.holders + this.pairs;
     this.forget(this.rows().filter((row) => !isKept({ endpointUid: uid, name: table.name(row), lookupMs: table.lookupMs(row) })));
-    return before - this.count - this.zombies.pairCount;
+    return before - this.holders - this.pairs;
   }
 
   /** What has expired becomes a zombie, and zombies that the rules give up go. Returns how many mappings hold no more. */
   collect(): number {
-    const { table } = this;
-    const before = this.count;
-    const expired = new Set<number>();
-    for (let row = table.nextInRing(this.number); row !== NO_ROW; row = table.nextInRing(row)) {
-      if (table.isIn(row, STATE.holds) && isPast(table.expiryMs(row), this.state)) expired.add(table.nameNumber(row));
+    const { table, state } = this;
+    const before = this.holders;
+    const expired = this.rows().filter((row) => table.isIn(row, STATE.holds) && isPast(table.expiryMs(row), state));
+    for (const rows of this.ofNames(new Set(expired.map((row) => table.nameNumber(row)))).values()) this.settle(rows);
+    if (this.pairs > 0) {
+      const { dead, evicted } = this.zombies.collect(this.rows(), state.passes);
+      this.bury(dead.flatMap(({ names }) => names));
+      this.evictZombies(evicted.flatMap(({ names }) => names));
     }
-    for (const name of expired) this.settle(name);
-    const { dead, evicted } = this.zombies.collect(this.state.passes);
-    this.bury(dead);
-    this.state.zombiesEvicted += evicted;
     this.shed();
-    return before - this.count;
+    return before - this.holders;
   }
 
-  /** A pass over the connection table that began then saw a connection with the address. */
-  seen(address: string, startedMs: MonoMs): void {
-    this.zombies.seen(address, startedMs);
+  /** A pass over the connection table that began then saw connections with these addresses. */
+  seen(live: ReadonlySet<AddressKey>, startedMs: MonoMs): void {
+    this.zombies.seen(live, startedMs, this.rows());
   }
 
   /** All that is known: what waits behind another mapping of its address, and zombies, too. */
@@ -160,21 +166,22 @@ export class EndpointMappings {
 
   /** One entry per name and address. */
   *zombieEntries(): Generator<ZombieEntry> {
-    for (const { address, names, aliveAtMs, pendingAtMs } of this.zombies.all()) {
-      for (const name of names.keys()) yield { endpointUid: this.uid, name, address, aliveAtMs, pendingAtMs: monoMs(pendingAtMs) };
+    const { table, uid } = this;
+    for (const { names, aliveAtMs, pendingAtMs } of this.pairs === 0 ? [] : this.zombies.list(this.rows())) {
+      for (const row of names) yield { endpointUid: uid, name: table.name(row), address: table.address(row), aliveAtMs, pendingAtMs };
     }
   }
 
   counts(): EndpointCounts {
     const { table } = this;
     const names = new Set<number>();
-    const addresses = new Set<number | string>();
+    const addresses = new Set<AddressKey>();
     for (let row = table.nextInRing(this.number); row !== NO_ROW; row = table.nextInRing(row)) {
       if (!table.isIn(row, STATE.holds)) continue;
       names.add(table.nameNumber(row));
       addresses.add(table.addressKey(row));
     }
-    return { endpointUid: this.uid, names: names.size, addresses: addresses.size, zombies: this.zombies.size };
+    return { endpointUid: this.uid, names: names.size, addresses: addresses.size, zombies: this.zombieCount };
   }
 
   private rows(): Row[] {
@@ -183,134 +190,132 @@ export class EndpointMappings {
     return rows;
   }
 
-  /** Of a name, by its number. */
-  private rowsOf(name: number, isRetained: boolean): Row[] {
+  /** What holds of a name (by its number), and what waits behind that. */
+  private holding(name: number): Row[] {
     const rows: Row[] = [];
-    for (let row = this.table.firstOf(this.number, name, isRetained); row !== NO_ROW; row = this.table.nextOf(row)) rows.push(row);
+    for (let row = this.table.firstHolding(this.number, name); row !== NO_ROW; row = this.table.nextHolding(row)) rows.push(row);
     return rows;
+  }
+
+  /** All that is known of names, by their numbers. */
+  private ofNames(names: ReadonlySet<number>): Map<number, Row[]> {
+    if (names.size === 0) return new Map();
+    return Map.groupBy(this.rows().filter((row) => names.has(this.table.nameNumber(row))), (row) => this.table.nameNumber(row));
   }
 
   /** A mapping of an address that does not hold, but may be retained. `holders`: how many addresses of the name hold. */
   private place(mapping: Mapping, name: number, holders: number): Row | null {
     const { table, state } = this;
-    const former = this.rowsOf(name, true).filter((row) => table.hasAddress(row));
+    const former = table.retained(this.number, name);
     if (former.some((row) => table.order(row, mapping) > 0)) return null;
     const { own, all } = this.joined(mapping, former);
     const [first] = all;
     if (isPast(table.expiryMs(first), state)) {
       this.retain(all);
     } else {
-      setStates(table, all, false);
-      this.count++;
+      this.hold(all);
       if (holders >= state.maxAddressesPerName) this.limit(table.nameNumber(first));
-      if (former.length > 0 && table.isIn(first, STATE.holds)) this.zombies.drop(mapping.name, mapping.address);
-      if (this.count > MAPPINGS_PER_ENDPOINT_MAX) this.evict();
+      this.settleZombies();
+      if (this.holders > MAPPINGS_PER_ENDPOINT_MAX) this.evict();
     }
+    this.shed();
     // A bound may have taken it.
     return all.includes(own) && table.isMapping(own) ? own : null;
   }
 
   /**
-   * Adds a mapping that none of its address beats; `former` may have rows of others. Returns its row, and all of the address, the latest
+   * Adds a mapping that none of its address, all of which is `known`, beats. Returns its row, and all of the address, the latest
    * expiry first: KNOWN_MAX at most, so it may lack the mapping's own.
    */
-  private joined(mapping: Mapping, former: readonly Row[]): { readonly own: Row; readonly all: Row[] } {
+  private joined(mapping: Mapping, known: readonly Row[]): { readonly own: Row; readonly all: Row[] } {
     const { table } = this;
-    const known = former.filter((row) => table.hasAddress(row));
     const beaten = known.filter((row) => table.order(row, mapping) < 0);
     // Who knows a row by its number is to see one of the beaten renewed.
-    const own = beaten.length > 0 ? beaten[0] : table.insert(this.number, mapping);
+    const own = beaten.length > 0 ? beaten[0] : this.insert(mapping);
     table.renew(own, mapping);
     const all = known.filter((row) => !beaten.includes(row)).concat(own);
     // Look-ups ascend, expiries descend.
     all.sort((a, b) => table.lookupMs(a) - table.lookupMs(b));
-    for (const row of [...beaten.slice(1), ...all.splice(1, all.length - KNOWN_MAX)]) table.remove(row);
+    for (const row of [...beaten.slice(1), ...all.splice(1, all.length - KNOWN_MAX)]) this.remove(row);
     return { own, all };
   }
 
   /** One address too many: the earliest expiry becomes a zombie. */
   private limit(name: number): void {
     const { table } = this;
-    const rows = this.rowsOf(name, false);
+    const rows = this.holding(name);
     const first = rows.filter((row) => table.isIn(row, STATE.holds)).reduce((found, row) => (this.byExpiry(row, found) < 0 ? row : found));
-    this.count--;
     this.retain([first, ...rows.filter((row) => row !== first && table.hasSameAddress(row, first))]);
   }
 
-  /** All of one address, the latest expiry first. */
-  private retain(rows: readonly Row[]): void {
-    setStates(this.table, rows, true);
-    this.addZombie(rows[0]);
-    this.shed();
+  /** All of one address, the latest expiry first: it holds. */
+  private hold([first, ...behind]: readonly Row[]): void {
+    this.setState(first, STATE.holds);
+    for (const row of behind) this.setState(row, STATE.holdsBehind);
   }
 
+  /** All of one address, the latest expiry first: it is a zombie, or stays one. */
+  private retain(rows: readonly Row[]): void {
+    const { table } = this;
+    const former = rows.filter((row) => table.isRetained(row));
+    const pass = former.length === 0 ? this.state.passes.ended : Math.max(...former.map((row) => table.pass(row)));
+    rows.forEach((row, i) => {
+      this.setState(row, i === 0 ? STATE.retained : STATE.retainedBehind);
+      table.setPass(row, pass);
+    });
+  }
+
+  /** The zombies that go, so that there is room: the least. */
   private shed(): void {
     const max = Math.max(MAPPINGS_PER_ENDPOINT_MAX, this.state.zombieRules.maxPerEndpoint);
-    if (this.zombies.pairCount <= max) return;
-    const shed = this.zombies.shed(max - Math.ceil(max / EVICTED_SHARE));
-    this.bury(shed);
-    this.state.zombiesEvicted += shed.length;
+    if (this.pairs > max) this.evictZombies(this.zombies.over(max - Math.ceil(max / EVICTED_SHARE), this.rows()));
   }
 
-  private addZombie(row: Row): void {
-    const { table } = this;
-    this.zombies.add(table.name(row), table.address(row), monoMs(table.expiryMs(row) + COLLECT_GRACE_MS), this.state.passes);
+  private evictZombies(rows: readonly Row[]): void {
+    this.bury(rows);
+    this.state.zombiesEvicted += rows.length;
   }
 
   /** Forgets mappings, and says anew of their names what holds. */
   private forget(rows: readonly Row[]): void {
-    const { table } = this;
-    for (const [number, ofName] of Map.groupBy(rows, (row) => table.nameNumber(row))) {
-      const name = table.names.text(number);
-      const zombies = ofName.filter((row) => table.isIn(row, STATE.retained)).map((row) => table.address(row));
-      for (const row of ofName) {
-        if (table.isIn(row, STATE.holds)) this.count--;
-        table.remove(row);
-      }
-      const retained = new Set(this.settle(number));
-      for (const address of zombies) if (!retained.has(address)) this.zombies.drop(name, address);
+    const gone = Map.groupBy(rows, (row) => this.table.nameNumber(row));
+    for (const [name, ofName] of this.ofNames(new Set(gone.keys()))) {
+      const ofNameGone = new Set(gone.get(name));
+      for (const row of ofNameGone) this.remove(row);
+      this.settle(ofName.filter((row) => !ofNameGone.has(row)));
     }
   }
 
-  /**
-   * Says anew of all that is known of a name what holds: of what has not expired the latest, as many as the limit allows. Returns the
-   * addresses that are retained.
-   */
-  private settle(name: number): string[] {
+  /** Says anew what holds of all that is known of a name: of what has not expired the latest, as many as the limit allows. */
+  private settle(rows: readonly Row[]): void {
     const { table, state } = this;
-    const rows = [...this.rowsOf(name, false), ...this.rowsOf(name, true)];
     // Of each address all mappings, the latest expiry first; and these lists as a limit takes them.
     const ranked = [...Map.groupBy(rows, (row) => table.addressKey(row)).values()];
     for (const ofAddress of ranked) ofAddress.sort((a, b) => table.expiryMs(b) - table.expiryMs(a));
     ranked.sort((a, b) => this.byExpiry(a[0], b[0]));
     const good = ranked.filter(([first]) => !isPast(table.expiryMs(first), state));
     const holders = new Set(good.slice(-state.maxAddressesPerName));
-    const retained: string[] = [];
     for (const ofAddress of ranked) {
-      const [first] = ofAddress;
-      const isHolder = holders.has(ofAddress);
-      if (isHolder && table.isRetained(first)) this.zombies.drop(table.name(first), table.address(first));
-      this.count += Number(isHolder) - Number(ofAddress.some((row) => table.isIn(row, STATE.holds)));
-      setStates(table, ofAddress, !isHolder);
-      if (isHolder) continue;
-      this.addZombie(first);
-      retained.push(table.address(first));
+      if (holders.has(ofAddress)) this.hold(ofAddress);
+      else this.retain(ofAddress);
     }
-    return retained;
+    this.settleZombies();
   }
 
-  /** Forgets zombies that were let go of. */
-  private bury(dead: readonly Dead[]): void {
+  private settleZombies(): void {
+    this.zombies.settle(() => this.rows());
+  }
+
+  /** Forgets zombies that were let go of: of each name and address the row with the latest expiry. */
+  private bury(dead: readonly Row[]): void {
     const { table } = this;
-    for (const [name, ofName] of Map.groupBy(dead, (one) => one.name)) {
-      const rows = this.rowsOf(table.names.numberOf(name), true);
-      const byAddress = Map.groupBy(rows, (row) => table.address(row));
-      for (const { address } of ofName) {
-        const gone = byAddress.get(address)!;
-        this.state.graves.add(gone.map((row) => table.at(row)!));
-        for (const row of gone) table.remove(row);
-      }
+    for (const row of dead) {
+      table.setAddress(table.address(row));
+      const rows = table.retained(this.number, table.nameNumber(row));
+      this.state.graves.add(rows.map((one) => table.at(one)!));
+      for (const one of rows) this.remove(one);
     }
+    this.settleZombies();
   }
 
   private evict(): void {
@@ -318,19 +323,40 @@ export class EndpointMappings {
     const shown = this.rows().filter((row) => table.isIn(row, STATE.holds));
     shown.sort((a, b) => table.expiryMs(a) - table.expiryMs(b) || compareTexts(table.name(a), table.name(b)) || compareTexts(table.address(a), table.address(b)));
     const taken = shown.slice(0, Math.ceil(shown.length / EVICTED_SHARE));
-    const before = this.count;
-    this.forget(taken.flatMap((row) => this.rowsOf(table.nameNumber(row), false).filter((other) => table.hasSameAddress(other, row))));
-    this.state.evicted += before - this.count;
+    const before = this.holders;
+    this.forget(taken.flatMap((row) => this.holding(table.nameNumber(row)).filter((other) => table.hasSameAddress(other, row))));
+    this.state.evicted += before - this.holders;
+  }
+
+  private insert(mapping: Mapping): Row {
+    this.holders++;
+    return this.table.insert(this.number, mapping);
+  }
+
+  private setState(row: Row, state: State): void {
+    if (this.table.isIn(row, state)) return;
+    this.uncount(row, state === STATE.retainedBehind);
+    this.table.setState(row, state);
+    if (state === STATE.holds) this.holders++;
+    else if (state === STATE.retained) this.pairs++;
+  }
+
+  private remove(row: Row): void {
+    this.uncount(row, false);
+    this.table.remove(row);
+  }
+
+  /** The row leaves its state. `staysZombie`: its name and address are a zombie's still. */
+  private uncount(row: Row, staysZombie: boolean): void {
+    const { table } = this;
+    if (table.isIn(row, STATE.holds)) this.holders--;
+    if (!table.isIn(row, STATE.retained)) return;
+    this.pairs--;
+    if (!staysZombie) this.zombies.leaves(row, this.state.passes);
   }
 
   /** Ascending: what a limit takes first, the earliest expiry, at equal expiry the least address. */
   private byExpiry(a: Row, b: Row): number {
     return this.table.expiryMs(a) - this.table.expiryMs(b) || compareTexts(this.table.address(a), this.table.address(b));
   }
-}
-
-/** Of all mappings of one address, the latest expiry first: others wait behind it. */
-function setStates(table: MappingTable, [first, ...behind]: readonly Row[], isRetained: boolean): void {
-  table.setState(first, isRetained ? STATE.retained : STATE.holds);
-  for (const row of behind) table.setState(row, isRetained ? STATE.retainedBehind : STATE.holdsBehind);
 }

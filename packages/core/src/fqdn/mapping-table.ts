@@ -3,7 +3,7 @@
  * `Mapping` is made when somebody reads a row.
  *
  * Invariant: a mapping has the same row as long as it is known, renewed or not; then the row is free, and later another's. Rows are
- * found by endpoint, name and whether they are retained (`firstOf`, `nextOf`), by endpoint (`nextInRing`), or one after the other (`highest`).
+ * found by endpoint and name (`firstHolding`, `retained`), by endpoint (`nextInRing`), or one after the other (`highest`).
  * The room is that of the most rows there were; its bound is what endpoints may have. What holds, and why, is said to it.
  */
 import { assert } from '../base/assert.js';
@@ -17,6 +17,8 @@ import type { Mapping } from './mapping.js';
 export type Row = number;
 /** No row. */
 export const NO_ROW = 0;
+/** Equal for equal addresses, and cheaper than their text. */
+export type AddressKey = number | string;
 
 /** What a mapping's row is. Of an address with several mappings all but one wait behind that. */
 export const STATE = { holds: 2, holdsBehind: 3, retained: 4, retainedBehind: 5 } as const;
@@ -26,12 +28,13 @@ const FREE = 0;
 const ENDPOINT = 1;
 
 const ADDRESS_WORDS = 4;
-/** In an address's words a v4 address is the last, behind the same three. */
-const V4_WORD = 3;
+/** A v4 address is the last of its words, behind these. */
+const V4_PREFIX = new Uint32Array(new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]).buffer);
 const BUCKETS_MIN = 64;
 
 export class MappingTable {
   readonly names = new InternedTexts();
+  private readonly hashSeed: number;
   private readonly uids = new Map<Row, string>();
   private top = 0;
   private free: Row = NO_ROW;
@@ -48,12 +51,17 @@ export class MappingTable {
   private before = new Uint32Array(1);
   private after = new Uint32Array(1);
   private marks = new Uint32Array(1);
+  private passes = new Uint32Array(1);
   /** The first row of each chain: at least one for two rows. */
   private buckets = new Uint32Array(BUCKETS_MIN);
   /** The address that `setAddress` chose, and a view of it. */
   private readonly chosen = new Uint32Array(ADDRESS_WORDS);
   private readonly chosenBytes = new Uint8Array(this.chosen.buffer);
-  private readonly v4Prefix = new Uint32Array(new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]).buffer);
+
+  /** `hashSeed`: so that nobody who makes up addresses can aim at one chain. */
+  constructor(hashSeed: number) {
+    this.hashSeed = hashSeed;
+  }
 
   /** No row has a higher number. */
   get highest(): Row {
@@ -123,15 +131,23 @@ export class MappingTable {
     this.giveBack(row);
   }
 
-  /** The first mapping of an endpoint and a name (by their numbers) of those that hold or those that are retained, in no order. */
-  firstOf(endpoint: Row, name: number, isRetained: boolean): Row {
-    const row = this.buckets[this.bucketOf(endpoint, name, isRetained)];
-    return this.isOf(row, endpoint, name, isRetained) ? row : this.next(row, endpoint, name, isRetained);
+  /** The first mapping that holds of an endpoint and a name (by their numbers), in no order. */
+  firstHolding(endpoint: Row, name: number): Row {
+    return this.holding(this.buckets[this.bucketOf(endpoint, name)], endpoint, name);
   }
 
-  /** The next of the same endpoint and name, and as it in this. */
-  nextOf(row: Row): Row {
-    return this.next(row, this.endpoints[row], this.nameNumbers[row], this.isRetained(row));
+  /** The next of the same endpoint and name. */
+  nextHolding(row: Row): Row {
+    return this.holding(this.links[row], this.endpoints[row], this.nameNumbers[row]);
+  }
+
+  /** All that is retained of an endpoint, a name and the chosen address. */
+  retained(endpoint: Row, name: number): Row[] {
+    const rows: Row[] = [];
+    for (let row = this.buckets[this.bucketOfRetained(endpoint, name, this.chosen, 0)]; row !== NO_ROW; row = this.links[row]) {
+      if (this.isRetained(row) && this.nameNumbers[row] === name && this.endpoints[row] === endpoint && this.hasAddress(row)) rows.push(row);
+    }
+    return rows;
   }
 
   /** The next of the endpoint as they came to be known, NO_ROW after the last; of the endpoint's own number the first. */
@@ -171,6 +187,15 @@ export class MappingTable {
     this.marks[row] = mark;
   }
 
+  /** Another such number: of a retained row, which pass over the connection table was the last before. */
+  pass(row: Row): number {
+    return this.passes[row];
+  }
+
+  setPass(row: Row, pass: number): void {
+    this.passes[row] = pass;
+  }
+
   lookupMs(row: Row): MonoMs {
     return monoMs(this.lookups[row]);
   }
@@ -191,12 +216,13 @@ export class MappingTable {
     return formatAddress(this.addressBytes, row * ADDRESS_BYTES);
   }
 
-  /** Equal for equal addresses, and cheaper than their text. */
-  addressKey(row: Row): number | string {
-    const { addresses, v4Prefix } = this;
-    const at = row * ADDRESS_WORDS;
-    const isV4 = addresses[at] === v4Prefix[0] && addresses[at + 1] === v4Prefix[1] && addresses[at + 2] === v4Prefix[2];
-    return isV4 ? addresses[at + V4_WORD] : this.address(row);
+  addressKey(row: Row): AddressKey {
+    return keyOf(this.addresses, this.addressBytes, row * ADDRESS_WORDS);
+  }
+
+  /** Of the address that `setAddress` chose. */
+  chosenKey(): AddressKey {
+    return keyOf(this.chosen, this.chosenBytes, 0);
   }
 
   /** The row's mapping as it is now; null for a row that has none. */
@@ -224,32 +250,45 @@ export class MappingTable {
     return lookup <= 0 && expiry <= 0 ? -1 : 0;
   }
 
-  private next(from: Row, endpoint: Row, name: number, isRetained: boolean): Row {
+  private holding(from: Row, endpoint: Row, name: number): Row {
     let row = from;
-    while (row !== NO_ROW) {
-      row = this.links[row];
-      if (this.isOf(row, endpoint, name, isRetained)) return row;
+    while (row !== NO_ROW && (this.nameNumbers[row] !== name || this.endpoints[row] !== endpoint || this.isRetained(row))) row = this.links[row];
+    return row;
+  }
+
+  private bucketOf(endpoint: Row, name: number): number {
+    return this.bucketOfHash(Math.imul(name, 0x9e3779b1) ^ Math.imul(endpoint, 0x85ebca6b));
+  }
+
+  /** Also by address: an endpoint can have addresses of a name, or names of an address, without end. `at`: of the first of its words. */
+  private bucketOfRetained(endpoint: Row, name: number, address: Uint32Array, at: number): number {
+    let hash = this.hashSeed ^ Math.imul(name, 0x9e3779b1) ^ Math.imul(endpoint, 0xc2b2ae35);
+    for (let i = at; i < at + ADDRESS_WORDS; i++) {
+      hash = Math.imul(hash ^ address[i], 0x85ebca6b);
+      hash ^= hash >>> 13;
     }
-    return NO_ROW;
+    return this.bucketOfHash(hash);
   }
 
-  private isOf(row: Row, endpoint: Row, name: number, isRetained: boolean): boolean {
-    return this.nameNumbers[row] === name && this.endpoints[row] === endpoint && this.isRetained(row) === isRetained;
-  }
-
-  private bucketOf(endpoint: Row, name: number, isRetained: boolean): number {
-    const mixed = Math.imul(name, 0x9e3779b1) ^ Math.imul(endpoint, isRetained ? 0xc2b2ae35 : 0x85ebca6b);
+  private bucketOfHash(hash: number): number {
+    const mixed = Math.imul(hash ^ (hash >>> 16), 0xc2b2ae35);
     return (mixed ^ (mixed >>> 15)) & (this.buckets.length - 1);
   }
 
+  private bucketOfRow(row: Row): number {
+    const endpoint = this.endpoints[row];
+    const name = this.nameNumbers[row];
+    return this.isRetained(row) ? this.bucketOfRetained(endpoint, name, this.addresses, row * ADDRESS_WORDS) : this.bucketOf(endpoint, name);
+  }
+
   private link(row: Row): void {
-    const bucket = this.bucketOf(this.endpoints[row], this.nameNumbers[row], this.isRetained(row));
+    const bucket = this.bucketOfRow(row);
     this.links[row] = this.buckets[bucket];
     this.buckets[bucket] = row;
   }
 
   private unlink(row: Row): void {
-    const bucket = this.bucketOf(this.endpoints[row], this.nameNumbers[row], this.isRetained(row));
+    const bucket = this.bucketOfRow(row);
     if (this.buckets[bucket] === row) {
       this.buckets[bucket] = this.links[row];
       return;
@@ -292,6 +331,7 @@ export class MappingTable {
     this.before = grown(this.before, rows);
     this.after = grown(this.after, rows);
     this.marks = grown(this.marks, rows);
+    this.passes = grown(this.passes, rows);
     if (rows > 2 * this.buckets.length) this.spread(2 * this.buckets.length);
   }
 
@@ -301,4 +341,10 @@ export class MappingTable {
       if (this.isMapping(row)) this.link(row);
     }
   }
+}
+
+/** `at`: of the first of the address's words. */
+function keyOf(words: Uint32Array, bytes: Uint8Array, at: number): AddressKey {
+  const isV4 = words[at] === V4_PREFIX[0] && words[at + 1] === V4_PREFIX[1] && words[at + 2] === V4_PREFIX[2];
+  return isV4 ? words[at + V4_PREFIX.length] : formatAddress(bytes, at * Uint32Array.BYTES_PER_ELEMENT);
 }

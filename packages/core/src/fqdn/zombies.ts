@@ -3,10 +3,12 @@
  * connections. An address goes with all its names, and is let go of when the connection table shows nothing of it.
  *
  * Invariant: no zombie dies before two passes over the connection table have ended since it became one, and one of these
- * began after its expiry (and the grace) and did not see it. Limits can take it earlier. Does not know what a mapping is.
+ * began after its expiry (and the grace) and did not see it. Limits can take it earlier. A zombie is the retained rows of its address, no
+ * object of its own: what is beside them is of the few with connections, and of what changed since the last collection.
  */
-import type { MonoMs } from '../base/seams.js';
-import { compareTexts } from './mapping.js';
+import { type MonoMs, monoMs } from '../base/seams.js';
+import { COLLECT_GRACE_MS, compareTexts } from './mapping.js';
+import { type AddressKey, type MappingTable, type Row, STATE } from './mapping-table.js';
 
 export interface ZombieRules {
   /** Addresses per endpoint at most (`--tofqdns-max-deferred-connection-deletes`); 0: none. */
@@ -25,172 +27,144 @@ export interface Passes {
   readonly lastStartedMs: number;
 }
 
-export class Zombie {
-  readonly address: string;
-  /** Name → until when its mapping may have been good at the latest. */
-  readonly names = new Map<string, MonoMs>();
+/** As it is now. */
+export interface Zombie {
+  /** One per name: its mapping with the latest expiry. */
+  readonly names: readonly Row[];
   /** When the latest pass that saw a connection began; null: none has. */
-  aliveAtMs: MonoMs | null = null;
-  /** `Passes.ended` when the latest name was added. */
-  addedAtPass = 0;
-  private latestMs: number | null = null;
-
-  constructor(address: string) {
-    this.address = address;
-  }
-
+  readonly aliveAtMs: MonoMs | null;
   /** The latest expiry of its names: before it there is nothing to decide. */
-  get pendingAtMs(): number {
-    if (this.latestMs === null) {
-      this.latestMs = -Infinity;
-      for (const expiryMs of this.names.values()) this.latestMs = Math.max(this.latestMs, expiryMs);
-    }
-    return this.latestMs;
-  }
-
-  set(name: string, expiryMs: MonoMs): void {
-    this.names.set(name, expiryMs);
-    this.latestMs = null;
-  }
-
-  /** False: it had no such name. */
-  delete(name: string): boolean {
-    this.latestMs = null;
-    return this.names.delete(name);
-  }
-}
-
-/** A name and an address that are let go of. */
-export interface Dead {
-  readonly name: string;
-  readonly address: string;
+  readonly pendingAtMs: MonoMs;
+  /** `Passes.ended` when the latest name was added, also if that has left. */
+  readonly addedAtPass: number;
 }
 
 export interface Collected {
-  readonly dead: Dead[];
-  /** How many of these a limit took before the rules gave them up. */
-  readonly evicted: number;
+  readonly dead: Zombie[];
+  /** Those that a limit took before the rules gave them up. */
+  readonly evicted: Zombie[];
 }
 
 /** Passes that must have ended: the first may have gone by the connection before the address became a zombie. */
 const PASSES_NEEDED = 2;
 
 export class Zombies {
+  private readonly table: MappingTable;
   private readonly rules: ZombieRules;
-  private readonly byAddress = new Map<string, Zombie>();
-  private pairs = 0;
+  /** Of the addresses that a pass saw: when the latest of these began. */
+  private readonly alive = new Map<AddressKey, MonoMs>();
+  /** Of these some name has left: it may have been the last. */
+  private readonly doubted = new Set<AddressKey>();
+  /** Of names that have left since the last collection: when they were added. */
+  private readonly left = new Map<AddressKey, number>();
 
-  constructor(rules: ZombieRules) {
+  constructor(table: MappingTable, rules: ZombieRules) {
+    this.table = table;
     this.rules = rules;
   }
 
-  /** Addresses. */
-  get size(): number {
-    return this.byAddress.size;
+  /** The retained row holds again, or is gone. When all that goes along with that is done, `settle`. */
+  leaves(row: Row, passes: Passes): void {
+    const key = this.table.addressKey(row);
+    const addedAtPass = this.table.pass(row);
+    if (passes.ended < addedAtPass + PASSES_NEEDED) this.left.set(key, Math.max(addedAtPass, this.left.get(key) ?? 0));
+    if (this.alive.has(key)) this.doubted.add(key);
   }
 
-  /** Names and addresses, each together. */
-  get pairCount(): number {
-    return this.pairs;
+  /** What left with all its names is no zombie any more. `rows`: gives the endpoint's. */
+  settle(rows: () => Iterable<Row>): void {
+    if (this.doubted.size === 0) return;
+    for (const row of rows()) if (this.table.isRetained(row)) this.doubted.delete(this.table.addressKey(row));
+    for (const key of this.doubted) this.alive.delete(key);
+    this.doubted.clear();
   }
 
-  all(): IterableIterator<Zombie> {
-    return this.byAddress.values();
-  }
-
-  /** `expiryMs`: until when the mapping may have been good at the latest; for a name that it has, another. */
-  add(name: string, address: string, expiryMs: MonoMs, passes: Passes): void {
-    let zombie = this.byAddress.get(address);
-    if (zombie === undefined) this.byAddress.set(address, (zombie = new Zombie(address)));
-    if (!zombie.names.has(name)) {
-      this.pairs++;
-      zombie.addedAtPass = passes.ended;
+  /** A pass over the connection table that began then saw connections with these addresses. `rows`: the endpoint's. */
+  seen(live: ReadonlySet<AddressKey>, startedMs: MonoMs, rows: Iterable<Row>): void {
+    for (const row of rows) {
+      if (!this.table.isRetained(row)) continue;
+      const key = this.table.addressKey(row);
+      if (live.has(key) && (this.alive.get(key) ?? -Infinity) < startedMs) this.alive.set(key, startedMs);
     }
-    zombie.set(name, expiryMs);
   }
 
-  /** The mapping holds again, or is gone. */
-  drop(name: string, address: string): void {
-    const zombie = this.byAddress.get(address);
-    if (zombie?.delete(name) !== true) return;
-    this.pairs--;
-    if (zombie.names.size === 0) this.byAddress.delete(address);
-  }
-
-  /** A pass over the connection table that began then saw a connection with the address. */
-  seen(address: string, startedMs: MonoMs): void {
-    const zombie = this.byAddress.get(address);
-    if (zombie !== undefined && (zombie.aliveAtMs ?? -Infinity) < startedMs) zombie.aliveAtMs = startedMs;
-  }
-
-  /** Lets go of the dead, then of what is above the limits. */
-  collect(passes: Passes): Collected {
-    if (this.byAddress.size === 0) return { dead: [], evicted: 0 };
-    const aliveByName = new Map<string, Zombie[]>();
-    for (const zombie of this.byAddress.values()) {
-      if (this.mayHaveConnections(zombie, passes)) for (const name of zombie.names.keys()) aliveByName.set(name, []);
+  /** All that there are. `rows`: the endpoint's. */
+  list(rows: Iterable<Row>): Zombie[] {
+    const { table } = this;
+    const byAddress = new Map<AddressKey, Row[]>();
+    for (const row of rows) {
+      if (!table.isIn(row, STATE.retained)) continue;
+      const key = table.addressKey(row);
+      const names = byAddress.get(key);
+      if (names === undefined) byAddress.set(key, [row]);
+      else names.push(row);
     }
-    const gone = new Set<Zombie>();
-    for (const zombie of this.byAddress.values()) {
-      let isAlive = this.mayHaveConnections(zombie, passes);
-      for (const name of zombie.names.keys()) {
-        const list = aliveByName.get(name);
-        if (list === undefined) continue;
+    return Array.from(byAddress, ([key, names]) => ({
+      names,
+      aliveAtMs: this.alive.get(key) ?? null,
+      pendingAtMs: monoMs(names.reduce((latestMs, row) => Math.max(latestMs, table.expiryMs(row)), -Infinity) + COLLECT_GRACE_MS),
+      addedAtPass: names.reduce((latest, row) => Math.max(latest, table.pass(row)), this.left.get(key) ?? 0),
+    }));
+  }
+
+  /** Says whom to let go of: the dead, then what is above the limits. `rows`: the endpoint's. */
+  collect(rows: Iterable<Row>, passes: Passes): Collected {
+    const all = this.list(rows);
+    // What left is by now part of what is said of those that stay.
+    for (const { names, addedAtPass } of this.left.size === 0 ? [] : all) for (const row of names) this.table.setPass(row, addedAtPass);
+    this.left.clear();
+    const byName = new Map<number, Zombie[]>();
+    const connected = new Set(all.filter((zombie) => this.mayHaveConnections(zombie, passes)));
+    for (const zombie of connected) for (const row of zombie.names) byName.set(this.table.nameNumber(row), []);
+    const spared: Zombie[] = [];
+    const dead: Zombie[] = [];
+    for (const zombie of all) {
+      let isSpared = connected.has(zombie);
+      for (const row of zombie.names) {
+        const ofName = byName.get(this.table.nameNumber(row));
+        if (ofName === undefined) continue;
         // A name with a living address keeps its others: the next connection may go to any of them.
-        isAlive = true;
-        list.push(zombie);
+        isSpared = true;
+        ofName.push(zombie);
       }
-      if (!isAlive) gone.add(zombie);
+      (isSpared ? spared : dead).push(zombie);
     }
-    const dead = this.letGo(gone);
-    gone.clear();
-    for (const list of aliveByName.values()) {
-      const over = list.length - this.rules.maxPerName;
-      if (over > 0) for (const zombie of list.sort(leastFirst).slice(0, over)) gone.add(zombie);
-    }
-    const overall = this.byAddress.size - gone.size - this.rules.maxPerEndpoint;
-    if (overall > 0) {
-      const left = [...this.byAddress.values()].filter((zombie) => !gone.has(zombie));
-      for (const zombie of left.sort(leastFirst).slice(0, overall)) gone.add(zombie);
-    }
-    const evicted = this.letGo(gone);
-    return { dead: [...dead, ...evicted], evicted: evicted.length };
+    return { dead, evicted: this.overLimits(spared, byName.values()) };
   }
 
-  /** The least go until no more than so many names and addresses together are left. */
-  shed(pairsMax: number): Dead[] {
-    const dead: Dead[] = [];
-    for (const { names, address } of [...this.byAddress.values()].sort(leastFirst)) {
-      for (const [name] of [...names].sort((a, b) => a[1] - b[1] || compareTexts(a[0], b[0]))) {
-        if (this.pairs <= pairsMax) return dead;
-        dead.push({ name, address });
-        this.drop(name, address);
-      }
-    }
-    return dead;
+  /** Names whose zombies go until no more than so many names and addresses together are left, the least first. `rows`: the endpoint's. */
+  over(pairsMax: number, rows: Iterable<Row>): Row[] {
+    const { table } = this;
+    const all = this.list(rows).sort((a, b) => this.leastFirst(a, b));
+    const names = all.flatMap((zombie) => [...zombie.names].sort((a, b) => table.expiryMs(a) - table.expiryMs(b) || compareTexts(table.name(a), table.name(b))));
+    return names.slice(0, Math.max(0, names.length - pairsMax));
   }
 
-  private mayHaveConnections(zombie: Zombie, passes: Passes): boolean {
-    const isPast = passes.lastStartedMs > zombie.pendingAtMs + this.rules.idleGraceMs;
-    const isUnseen = zombie.aliveAtMs === null || passes.lastStartedMs > zombie.aliveAtMs;
-    return !(isPast && isUnseen && passes.ended >= zombie.addedAtPass + PASSES_NEEDED);
+  private overLimits(spared: readonly Zombie[], byName: Iterable<Zombie[]>): Zombie[] {
+    const gone = new Set<Zombie>();
+    for (const ofName of byName) this.take(ofName, ofName.length - this.rules.maxPerName, gone);
+    this.take(spared.filter((zombie) => !gone.has(zombie)), spared.length - gone.size - this.rules.maxPerEndpoint, gone);
+    return [...gone];
   }
 
-  private letGo(gone: ReadonlySet<Zombie>): Dead[] {
-    const dead: Dead[] = [];
-    for (const { names, address } of gone) {
-      for (const name of names.keys()) dead.push({ name, address });
-      this.pairs -= names.size;
-      this.byAddress.delete(address);
-    }
-    return dead;
+  /** The `count` least of them. */
+  private take(zombies: Zombie[], count: number, gone: Set<Zombie>): void {
+    if (count <= 0) return;
+    for (const zombie of zombies.sort((a, b) => this.leastFirst(a, b)).slice(0, count)) gone.add(zombie);
   }
-}
 
-/** What a limit takes first: never seen alive, then longest ago, then earliest expiry, then fewest names. */
-function leastFirst(a: Zombie, b: Zombie): number {
-  const aliveA = a.aliveAtMs ?? -Infinity;
-  const aliveB = b.aliveAtMs ?? -Infinity;
-  if (aliveA !== aliveB) return aliveA - aliveB;
-  return a.pendingAtMs - b.pendingAtMs || a.names.size - b.names.size || compareTexts(a.address, b.address);
+  private mayHaveConnections({ pendingAtMs, aliveAtMs, addedAtPass }: Zombie, passes: Passes): boolean {
+    const isPast = passes.lastStartedMs > pendingAtMs + this.rules.idleGraceMs;
+    const isUnseen = aliveAtMs === null || passes.lastStartedMs > aliveAtMs;
+    return !(isPast && isUnseen && passes.ended >= addedAtPass + PASSES_NEEDED);
+  }
+
+  /** What a limit takes first: never seen alive, then longest ago, then earliest expiry, then fewest names. */
+  private leastFirst(a: Zombie, b: Zombie): number {
+    const aliveA = a.aliveAtMs ?? -Infinity;
+    const aliveB = b.aliveAtMs ?? -Infinity;
+    if (aliveA !== aliveB) return aliveA - aliveB;
+    const { table } = this;
+    return a.pendingAtMs - b.pendingAtMs || a.names.length - b.names.length || compareTexts(table.address(a.names[0]), table.address(b.names[0]));
+  }
 }

@@ -5,7 +5,7 @@
  * Invariant: a snapshot is enforced whole or not at all. It is stored before it is acknowledged, unless the disk does not
  * take it: then that is shown as a problem, and tried again until it does.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import {
   AppError, type EndpointRecord, type Exchange, FqdnCache, type Log, nameMatcher, PolicyIndex, Replica, type Settings, type Snapshot,
@@ -148,6 +148,7 @@ export class Member {
       maxAddressesPerName: options.settings.maxIpsPerHostname,
       maxZombies: options.settings.maxDeferredDeletes,
       idleGraceMs: options.settings.idleConnectionGraceMs,
+      hashSeed: randomInt(2 ** 32),
       matcher: nameMatcher,
     });
     this.enforcement = options.enforcement ?? null;
