@@ -70,7 +70,7 @@ t.test('refusals at full speed are complete, too', async (t) => {
 
 t.test('more queries at once than there are slots are answered or turned away, never mixed up', async (t) => {
   const before = droppedAt(pair.server);
-  const load = await generate(['--server', formatServer(pair.server), '--bind', `${CLIENT_A},${CLIENT_B}`, '--clients', '64', '--window', '60000', '--count', String(OVERLOAD_QUERIES)]);
+  const load = await generate(['--server', formatServer(pair.server), '--bind', `${CLIENT_A},${CLIENT_B}`, '--clients', '64', '--window', '60000', '--count', String(OVERLOAD_QUERIES), '--timeout-ms', '15000']);
   const dropped = droppedAt(pair.server) - before;
   t.comment(`window 60,000: ${String(load.answered)} answered, of them ${String(load.failed)} with SERVFAIL; ${String(load.lost)} lost, ${String(dropped)} dropped by the kernel`);
   t.match(load, { wrong: 0, refused: 0, unexpected: 0 });

@@ -5,7 +5,7 @@
  * When slots are short, the client that holds most of them pays first.
  */
 import { OPCODE, type QueryView, RCODE, SCAN, scanQuery, TYPE } from '@tandem/dns';
-import type { Random } from '../base/seams.js';
+import type { MonoMs, Random } from '../base/seams.js';
 import { SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory } from './slots.js';
 
 /** What `admit` says besides an RCODE to answer with. */
@@ -43,6 +43,7 @@ export class ClientShares {
   private readonly bucketOf: Uint16Array;
   private readonly seed: number;
   private heaviest = 0;
+  private lookedAtMs = -1;
 
   constructor(slotCount: number, random: Random) {
     this.bucketOf = new Uint16Array(slotCount);
@@ -66,8 +67,10 @@ export class ClientShares {
     this.counts[this.bucketOf[slot]]--;
   }
 
-  /** Looks up who holds most; for when slots are short. */
-  findHeaviest(): void {
+  /** Looks up who holds most, for when slots are short: once a batch, as the look costs more than a query. */
+  findHeaviest(nowMs: MonoMs): void {
+    if (nowMs === this.lookedAtMs) return;
+    this.lookedAtMs = nowMs;
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       if (this.counts[bucket] > this.counts[this.heaviest]) this.heaviest = bucket;
     }

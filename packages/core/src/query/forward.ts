@@ -98,9 +98,9 @@ export class Forwarder {
     return this.waiting.firstDeadlineMs() <= nowMs ? this.waiting.first() : NO_SLOT;
   }
 
-  /** The oldest slot under way that `choose` accepts, or NO_SLOT. */
-  oldest(choose: (slot: number) => boolean): number {
-    return this.waiting.find(choose);
+  /** The slot asked last that `choose` accepts, or NO_SLOT. */
+  newest(choose: (slot: number) => boolean): number {
+    return this.waiting.findLast(choose);
   }
 
   tries(slot: number): number {

@@ -358,13 +358,16 @@ export class QueryPath {
     }
   }
 
-  /** Slots are short: the client that holds most of them loses a query; false if that is the new one. */
+  /**
+   * Slots are short: the client that holds most of them loses a query; false if that is the new one. It loses the one that it asked
+   * last, which has waited least: the others are about to be answered.
+   */
   private makeRoom(slot: number): boolean {
     this.counters.add(COUNTER.shed);
-    this.shares.findHeaviest();
+    this.shares.findHeaviest(this.nowMs);
     const victim = this.shares.isHeaviest(slot)
       ? NO_SLOT
-      : this.forwarder.oldest((candidate) => this.shares.ofHeaviest(candidate));
+      : this.forwarder.newest((candidate) => this.shares.ofHeaviest(candidate));
     if (victim === NO_SLOT) {
       this.fail(slot, EDE.other, OUTCOME.overload);
       return false;

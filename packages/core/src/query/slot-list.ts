@@ -43,10 +43,10 @@ export class SlotList {
     return this.deadlines[slot];
   }
 
-  /** The first slot, from the head on, that `choose` accepts, or NO_SLOT. */
-  find(choose: (slot: number) => boolean): number {
-    let slot = this.head;
-    while (slot !== NO_SLOT && !choose(slot)) slot = this.next[slot];
+  /** The last slot that `choose` accepts, or NO_SLOT. */
+  findLast(choose: (slot: number) => boolean): number {
+    let slot = this.tail;
+    while (slot !== NO_SLOT && !choose(slot)) slot = this.previous[slot];
     return slot;
   }
 
