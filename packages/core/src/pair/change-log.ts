@@ -10,7 +10,7 @@
 import { grown, moreRows } from '../base/columns.js';
 import { type Clean, type Mapping, targetOf } from '../fqdn/mapping.js';
 import { type MappingTable, NO_ROW, type Row } from '../fqdn/mapping-table.js';
-import { type Batch, ChangeReader } from './change-reader.js';
+import { ChangeReader } from './change-reader.js';
 
 /** Changes kept at most; the oldest goes first, and a reader that had not read it is lost. */
 export const CHANGES_MAX = 65_536;
@@ -110,19 +110,17 @@ export class ChangeLog {
     return row === NO_ROW || this.table.mark(row) === place;
   }
 
-  /** Adds the change, as it is now, to a batch of what is sent. */
-  put(place: Place, { mappings, cleans }: Batch): void {
-    const mapping = this.mappingAt(place);
-    if (mapping !== null) mappings.push(mapping);
-    else cleans.push(this.cleans.get(place)!);
-  }
-
   isClean(place: Place): boolean {
     return this.rows[place] === NO_ROW;
   }
 
-  private mappingAt(place: Place): Mapping | null {
-    return this.isClean(place) ? null : this.table.at(this.rows[place]);
+  cleanAt(place: Place): Clean {
+    return this.cleans.get(place)!;
+  }
+
+  /** As it is now; null when it has left the cache. */
+  mappingAt(place: Place): Mapping | null {
+    return this.isThere(place) ? this.table.at(this.rows[place]) : null;
   }
 
   private renew(place: Place, from: string | null): Place {

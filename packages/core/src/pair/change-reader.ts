@@ -59,7 +59,7 @@ export class ChangeReader {
       const place = this.next;
       if (this.counts(place)) {
         if (log.isClean(place) && batch.cleans.length === cleansMax) break;
-        if (log.isThere(place)) log.put(place, batch);
+        this.add(place, batch);
         this.count--;
       }
       this.read = log.revisionOf(place);
@@ -97,6 +97,15 @@ export class ChangeReader {
   dropped(place: Place): void {
     if (this.log.revisionOf(place) > this.read && this.counts(place) && this.log.isThere(place)) this.lost = true;
     this.leaves(place);
+  }
+
+  private add(place: Place, { mappings, cleans }: Batch): void {
+    if (this.log.isClean(place)) {
+      cleans.push(this.log.cleanAt(place));
+      return;
+    }
+    const mapping = this.log.mappingAt(place);
+    if (mapping !== null) mappings.push(mapping);
   }
 
   /** What is left came from the one who is not told again. */
