@@ -23,6 +23,8 @@ export interface LoadShape {
   readonly pods: number;
   /** Queries a second at which they are due, open loop; null: as many as are answered, closed loop. */
   readonly rateQps: number | null;
+  /** No name is asked for twice, but A and AAAA, so that every answer teaches a mapping; else all names have been learned before. */
+  readonly hasNewNames: boolean;
 }
 
 export interface Entry {
@@ -61,7 +63,7 @@ const MANY_PODS = 500;
 /** Opened by the rate: far more than is due while an answer takes long. */
 const OPEN_LOOP_WINDOW = 16_384;
 
-const closed: LoadShape = { traffic: 'allowed', protocol: 'udp', family: 4, clients: 8, window: 256, pods: 1, rateQps: null };
+const closed: LoadShape = { traffic: 'allowed', protocol: 'udp', family: 4, clients: 8, window: 256, pods: 1, rateQps: null, hasNewNames: false };
 const overTcp: LoadShape = { ...closed, protocol: 'tcp', clients: 64 };
 const atRate = (rateQps: number): LoadShape => ({ ...closed, clients: 64, window: OPEN_LOOP_WINDOW, rateQps });
 
@@ -92,6 +94,7 @@ export function allCases(member: Member): Case[] {
     { id: 'pods', title: `Allowed, from ${String(MANY_PODS)} pods`, isPinned: true, load: { ...closed, clients: MANY_PODS, window: 1_000, pods: MANY_PODS }, entries: [...peers('relay'), tandem, ...peers('dnsdist')] },
     { id: 'unpinned', title: 'Allowed, unpinned', isPinned: false, load: closed, entries: [...peers('relay'), tandem, ...everybody] },
     latency(1_000, true), latency(5_000, true), latency(20_000, true), latency(5_000, false),
+    { ...latency(5_000, true), id: 'latency-new-names', title: 'Latency at 5000 queries/s, every name new', load: { ...atRate(5_000), hasNewNames: true } },
   ];
 }
 

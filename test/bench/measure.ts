@@ -41,12 +41,14 @@ export async function measure(contestant: Contestant, { load, isPinned, seconds,
     refused: ['--suffix', '', '--denied', DENIED_SUFFIX],
     mixed: ['--suffix', ALLOWED_SUFFIX, '--denied', DENIED_SUFFIX],
   }[load.traffic];
+  // Each name is asked for A and for AAAA.
+  const newNames = load.hasNewNames ? ['--prefix', `n${String(seed)}x`, '--names', String(Math.ceil(load.rateQps! * seconds / 2))] : [];
   const before = cpuOf(contestant);
   const [beganNs, busyBefore] = [performance.now() * 1e6, busyNs(MEASURED_CPU)];
   const result = await generate([
     '--server', formatServer(contestant.server), '--bind', podAddresses(load).join(','), '--protocol', load.protocol,
     '--clients', String(load.clients), '--window', String(load.window), '--rate', String(load.rateQps ?? 0),
-    '--seconds', String(seconds), '--seed', String(seed), ...names,
+    '--seconds', String(seconds), '--seed', String(seed), ...names, ...newNames,
   ], isPinned ? pinnedTo(LOAD_CPU) : []);
   const cpu = cpuOf(contestant) - before;
   const others = (busyNs(MEASURED_CPU) - busyBefore - cpu) / (performance.now() * 1e6 - beganNs);

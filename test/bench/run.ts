@@ -14,6 +14,7 @@ import type { Plan } from './options.js';
 import type { CaseResult } from './report/results.js';
 
 const WARM_UP_SECONDS = 2;
+const WARM_UP_WINDOW = 1_000;
 
 export async function runCases(plan: Plan, say: (line: string) => void): Promise<CaseResult[]> {
   const results: CaseResult[] = [];
@@ -33,7 +34,9 @@ async function runCase(one: Case, plan: Plan): Promise<CaseResult> {
     const contestants: Contestant[] = [];
     for (const entry of one.entries) contestants.push(await started(entry, setting, stops));
     const { load, isPinned } = one;
-    for (const contestant of contestants) await measure(contestant, { load, isPinned, seconds: WARM_UP_SECONDS, seed: 0 });
+    // As fast as it goes, so that all names are known and all code is compiled, also where the load is to be light.
+    const warmUp = { ...load, rateQps: null, window: Math.min(load.window, WARM_UP_WINDOW), hasNewNames: false };
+    for (const contestant of contestants) await measure(contestant, { load: warmUp, isPinned, seconds: WARM_UP_SECONDS, seed: 0 });
     const samples = new Map(contestants.map(({ name }) => [name, [] as Sample[]]));
     for (let round = 0; round < plan.rounds; round++) {
       for (const contestant of round % 2 === 0 ? contestants : [...contestants].reverse()) {

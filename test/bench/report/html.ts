@@ -16,8 +16,8 @@ figure { margin: 0; } figcaption { font-weight: 600; margin-bottom: 4px; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 16px 28px; margin: 12px 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
-th, td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; white-space: normal; }
+th, td { text-align: right; padding: 5px 6px; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
 th { color: var(--quiet); font-weight: 600; }
 tr.ours td { font-weight: 600; }
 .pass { color: var(--good); font-weight: 700; } .short { color: var(--bad); font-weight: 700; } .not-run { color: var(--quiet); }

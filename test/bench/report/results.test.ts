@@ -10,7 +10,7 @@ const sample: Sample = { qps: 100, cpuUsPerQuery: 10, cores: 1, disturbance: 0, 
 
 function caseOf(id: string, rows: Readonly<Record<string, readonly Partial<Sample>[]>>): CaseResult {
   return {
-    id, title: id, isPinned: true, load: { traffic: 'allowed', protocol: 'udp', family: 4, clients: 1, window: 1, pods: 1, rateQps: null },
+    id, title: id, isPinned: true, load: { traffic: 'allowed', protocol: 'udp', family: 4, clients: 1, window: 1, pods: 1, rateQps: null, hasNewNames: false },
     rows: Object.entries(rows).map(([name, samples]) => ({ name, samples: samples.map((one) => ({ ...sample, ...one })) })),
   };
 }

@@ -27,7 +27,7 @@ function disturbanceOf({ cases }: Results): string[] {
 }
 
 export function loadOf({ load, isPinned }: CaseResult): string {
-  const how = load.rateQps === null ? `${String(load.window)} queries open at a time` : `open loop, ${String(load.rateQps)} queries due a second, latency counted from when each was due`;
+  const how = load.rateQps === null ? `${String(load.window)} queries open at a time` : `open loop, ${String(load.rateQps)} queries due a second, latency counted from when each was due${load.hasNewNames ? ', each name asked for once' : ''}`;
   const from = load.pods === 1 ? '' : ` at ${String(load.pods)} addresses`;
   const where = isPinned ? 'what is measured on one core, load and upstream on another' : 'unpinned';
   return `${load.protocol.toUpperCase()} over IPv${String(load.family)}, ${String(load.clients)} ${load.protocol === 'udp' ? 'sockets' : 'connections'}${from}, ${how}; ${where}.`;
