@@ -1,6 +1,7 @@
 /**
- * What renewing and collecting cost: `node packages/core/dist/fqdn/cache.bench.js`. 20,000 mappings of 50 endpoints, renewed as the
- * query path does it while all of them are asked for, beside as many cleans and tombstones as are remembered.
+ * What renewing costs, the cache's join: `npm run bench:micro -- --only cache`; and collecting: `node packages/core/dist/fqdn/cache.bench.js`.
+ * 20,000 mappings of 50 endpoints, renewed as the query path does it while all of them are asked for, beside as many cleans and
+ * tombstones as are remembered.
  */
 import { monoMs } from '../base/seams.js';
 import { FqdnCache, type Mapping } from './cache.js';
@@ -9,10 +10,9 @@ import { ENDPOINT_CLEANS_MAX, PATTERN_CLEANS_MAX } from './tombstones.js';
 const MAPPINGS = 20_000;
 const ENDPOINTS = 50;
 const ADDRESSES_PER_NAME = 4;
-const ROUNDS = 50;
 const EVERY_MS = 5000;
 const TTL_SECONDS = 60;
-const MICROSECONDS = 1000;
+const START_MS = 1_000_000;
 
 function mappingsAt(nowMs: number): Mapping[] {
   return Array.from({ length: MAPPINGS }, (_, i) => ({
@@ -21,26 +21,36 @@ function mappingsAt(nowMs: number): Mapping[] {
   }));
 }
 
-function measure(what: string, isCleaned: boolean): void {
+function filled(isCleaned: boolean): FqdnCache {
   const cache = new FqdnCache({ maxAddressesPerName: 1000, matcher: (pattern) => (name) => name === pattern });
   if (isCleaned) {
     for (let i = 0; i < PATTERN_CLEANS_MAX; i++) cache.clean({ matchPattern: `clean${i}.example.`, endpointUid: null, atMs: monoMs(i) });
     for (let i = 0; i < ENDPOINT_CLEANS_MAX; i++) cache.clean({ matchPattern: null, endpointUid: `gone-${i}`, atMs: monoMs(i) });
   }
-  let nowMs = 1_000_000;
-  let spentMs = 0;
-  for (let round = 0; round < ROUNDS; round++, nowMs += EVERY_MS) {
-    const mappings = mappingsAt(nowMs);
-    const startMs = performance.now();
-    for (const mapping of mappings) cache.merge(mapping);
-    spentMs += performance.now() - startMs;
-  }
-  const renewUs = (spentMs / ROUNDS / MAPPINGS) * MICROSECONDS;
-  const collectMs = timed(() => cache.collect(monoMs(nowMs)));
-  const expireMs = timed(() => cache.collect(monoMs(nowMs + 10 * TTL_SECONDS * 1000)));
-  for (const startedMs of [1, 2]) cache.connectionsSeen({ startedMs: monoMs(nowMs * 2 + startedMs), live: [] });
-  const buryMs = timed(() => cache.collect(monoMs(nowMs * 3)));
-  process.stdout.write(`${what}: ${renewUs.toFixed(2)} µs a renewal; collecting nothing ${collectMs.toFixed(1)} ms, making all zombies ${expireMs.toFixed(1)} ms, burying them ${buryMs.toFixed(1)} ms (${cache.zombieCount} left)\n`);
+  for (const mapping of mappingsAt(START_MS)) cache.merge(mapping);
+  return cache;
+}
+
+/** Each mapping in turn, EVERY_MS later than the last time. */
+function renewals(isCleaned: boolean): (count: number) => void {
+  let cache: FqdnCache | null = null;
+  let [mappings, nowMs, next]: [Mapping[], number, number] = [[], START_MS, 0];
+  return (count) => {
+    cache ??= filled(isCleaned);
+    for (let done = 0; done < count; done++, next++) {
+      if (next % MAPPINGS === 0) mappings = mappingsAt(nowMs += EVERY_MS);
+      if (!cache.merge(mappings[next % MAPPINGS])) throw new Error('a renewal changes nothing');
+    }
+  };
+}
+
+function reportCollecting(what: string, isCleaned: boolean): void {
+  const cache = filled(isCleaned);
+  const collectMs = timed(() => cache.collect(monoMs(START_MS + EVERY_MS)));
+  const expireMs = timed(() => cache.collect(monoMs(START_MS + 10 * TTL_SECONDS * 1000)));
+  for (const startedMs of [1, 2]) cache.connectionsSeen({ startedMs: monoMs(START_MS * 2 + startedMs), live: [] });
+  const buryMs = timed(() => cache.collect(monoMs(START_MS * 3)));
+  process.stdout.write(`${what}: collecting nothing ${collectMs.toFixed(1)} ms, making all zombies ${expireMs.toFixed(1)} ms, burying them ${buryMs.toFixed(1)} ms (${cache.zombieCount} left)\n`);
 }
 
 function timed(work: () => void): number {
@@ -49,5 +59,11 @@ function timed(work: () => void): number {
   return performance.now() - startMs;
 }
 
-measure('no cleans', false);
-measure(`${PATTERN_CLEANS_MAX} cleans and ${ENDPOINT_CLEANS_MAX} tombstones`, true);
+const CLEANED = `${PATTERN_CLEANS_MAX} cleans and ${ENDPOINT_CLEANS_MAX} tombstones`;
+
+export const subjects: Readonly<Record<string, (count: number) => void>> = { 'renewal, no cleans': renewals(false), [`renewal, ${CLEANED}`]: renewals(true) };
+
+if (import.meta.main) {
+  reportCollecting('no cleans', false);
+  reportCollecting(CLEANED, true);
+}

@@ -1,4 +1,4 @@
-/** Cost of one name (scanned and looked up, as per query) for 1, 100 and 10,000 patterns. Run: node packages/core/dist/policy/name-table.bench.js */
+/** What one name costs, scanned and looked up as for a query, under 1, 100 and 10,000 patterns: `npm run bench:micro -- --only name-table`. */
 import { QueryView, nameFromString, scanName } from '@tandem/dns';
 import { NameTable } from './name-table.js';
 import { parsePattern } from './pattern.js';
@@ -7,8 +7,6 @@ const NAMES = 1024;
 const NAME_BYTES = 64;
 /** Prime, so that names come from all over the set. */
 const STRIDE = 7919;
-const ROUNDS = 200;
-const REPEATS = 7;
 
 const patternSets: Readonly<Record<string, (i: number) => string>> = {
   exact: (i) => `h${i}.bench.test.`,
@@ -16,30 +14,12 @@ const patternSets: Readonly<Record<string, (i: number) => string>> = {
   mixed: (i) => [`h${i}.bench.test.`, `*.d${i}.bench.test.`, `**.z${i}.test.`, `a*.g${i}.bench.test.`][i % 4],
 };
 const counts = [1, 100, 10_000];
-const scanned = new Uint8Array(NAMES * NAME_BYTES);
 const view = new QueryView();
-let sink = 0;
-
-for (const [kind, make] of Object.entries(patternSets)) {
-  const tables = counts.map((count) =>
-    NameTable.compile(Array.from({ length: count }, (_, value) => ({ pattern: parsePattern(make(value), 'dns'), value }))),
-  );
-  const best = counts.map(() => Infinity);
-  for (let repeat = 0; repeat < REPEATS; repeat++) {
-    // Interleaved: a busy machine slows all of them alike.
-    tables.forEach((table, i) => {
-      best[i] = Math.min(best[i], nanosecondsPerName(table, counts[i], make));
-    });
-  }
-  const ratio = best[2] / best[0];
-  process.stdout.write(
-    `${kind.padEnd(10)} ${counts.map((count, i) => `${count}: ${best[i].toFixed(1)} ns`).join('  ')}  ratio ${ratio.toFixed(2)}\n`,
-  );
-}
-process.stdout.write(`(${sink})\n`);
 
 /** Half of the names match. */
-function nanosecondsPerName(table: NameTable, count: number, make: (i: number) => string): number {
+function looked(make: (i: number) => string, count: number): (times: number) => void {
+  const table = NameTable.compile(Array.from({ length: count }, (_, value) => ({ pattern: parsePattern(make(value), 'dns'), value })));
+  const scanned = new Uint8Array(NAMES * NAME_BYTES);
   const lengths = Array.from({ length: NAMES }, (_, i) => {
     const name = make((i * STRIDE) % count).replace('**', 'q.w').replace('*', 'w');
     const wire = nameFromString(i % 2 === 0 ? name : name.replace('test.', 'none.'));
@@ -47,12 +27,16 @@ function nanosecondsPerName(table: NameTable, count: number, make: (i: number) =
     scanned.set(wire, i * NAME_BYTES);
     return wire.length;
   });
-  const start = process.hrtime.bigint();
-  for (let round = 0; round < ROUNDS; round++) {
-    for (let i = 0; i < NAMES; i++) {
+  let next = 0;
+  return (times) => {
+    for (let n = 0; n < times; n++) {
+      const i = next++ % NAMES;
       scanName(scanned, i * NAME_BYTES, i * NAME_BYTES + lengths[i], view);
-      sink += table.match(scanned, view);
+      if ((table.match(scanned, view) >= 0) !== (i % 2 === 0)) throw new Error(`name ${i}`);
     }
-  }
-  return Number(process.hrtime.bigint() - start) / (ROUNDS * NAMES);
+  };
 }
+
+export const subjects: Readonly<Record<string, (times: number) => void>> = Object.fromEntries(
+  Object.entries(patternSets).flatMap(([kind, make]) => counts.map((count) => [`${kind}, ${count} patterns`, looked(make, count)])),
+);

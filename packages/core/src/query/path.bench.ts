@@ -1,8 +1,7 @@
 /**
- * What the limits of a policy cost one query, from its arrival to its answer, sockets left out:
- * `node packages/core/dist/query/path.bench.js`. Best of REPEATS, interleaved; each case has a path of its own.
+ * What one query costs from its arrival to its answer, sockets left out, without and with the limits of a policy: `npm run bench:micro -- --only path`.
+ * Each case has a path of its own.
  */
-import process from 'node:process';
 import { RCODE } from '@tandem/dns';
 import { monoMs } from '../base/seams.js';
 import { parseAddress } from '../base/socket-address.js';
@@ -18,8 +17,6 @@ import { SLOT, slotWord, type SlotMemory, type Wire } from './slots.js';
 import { A1, answerPacket, queryPacket } from './testing/packets.js';
 import { limitedSnapshot, SNAPSHOT } from './testing/rig.js';
 
-const QUERIES = 200_000;
-const REPEATS = 15;
 const SLOTS = 16;
 const STRIDE = 1024;
 const PAYLOAD = 320;
@@ -36,7 +33,6 @@ const SETTINGS: PathSettings = {
 
 class Case {
   readonly what: string;
-  bestNs = Infinity;
   replies = 0;
   private readonly bytes = new Uint8Array(SCRATCH_AT + 4096);
   private readonly memory: SlotMemory = {
@@ -71,20 +67,18 @@ class Case {
     this.memory.words[slotWord(this.memory, 0) + SLOT.length] = this.query.length;
   }
 
-  run(): void {
+  run(count: number): void {
     const { bytes, memory, path, query, answer } = this;
     const word = slotWord(memory, 0);
     const before = this.replies;
-    const start = process.hrtime.bigint();
-    for (let i = 0; i < QUERIES; i++) {
+    for (let i = 0; i < count; i++) {
       memory.words[word + SLOT.clientId] = 0;
       bytes.set(query, PAYLOAD);
       path.startBatch(monoMs(this.nowMs++));
       path.onQuery(0);
       if (path.underWay > 0) path.onAnswer(bytes, ANSWER_AT, answer.length, SOURCE);
     }
-    this.bestNs = Math.min(this.bestNs, Number(process.hrtime.bigint() - start) / QUERIES);
-    if (this.replies !== before + QUERIES) throw new Error(`${this.what}: ${this.replies - before} replies`);
+    if (this.replies !== before + count) throw new Error(`${this.what}: ${this.replies - before} replies`);
   }
 }
 
@@ -102,5 +96,4 @@ const cases = [
   new Case('refused', { name: 'bbc.co.uk.default.svc.cluster.local.' }),
   new Case('refused, search domains', { name: 'bbc.co.uk.default.svc.cluster.local.', settings: { searchDomains } }),
 ];
-for (let repeat = 0; repeat < REPEATS; repeat++) for (const one of cases) one.run();
-for (const { what, bestNs } of cases) process.stdout.write(`${what.padEnd(40)} ${bestNs.toFixed(0).padStart(5)} ns\n`);
+export const subjects: Readonly<Record<string, (count: number) => void>> = Object.fromEntries(cases.map((one) => [one.what, (count) => { one.run(count); }]));
