@@ -80,6 +80,13 @@ const DNS_AT = HISTOGRAMS_AT + Object.keys(LATENCY).length * HISTOGRAM_WORDS;
 /** Float64 words: counters, histograms (buckets, then the sum), counts by type and response code. */
 export const COUNTER_WORDS = DNS_AT + DNS_COUNT_WORDS;
 
+const US_PER_MS = 1000;
+
+/** Microseconds, so that no fraction is handed over: it would be an object on V8's heap. Up to 35 minutes. */
+export function wholeUs(ms: number): number {
+  return (ms * US_PER_MS + 0.5) | 0;
+}
+
 export class Counters {
   readonly words: Float64Array;
   /** Questions and answers by type. */
@@ -99,8 +106,9 @@ export class Counters {
     return this.words[COUNTER[name]];
   }
 
-  /** `histogram` is one of LATENCY. */
-  latency(histogram: number, ms: number): void {
+  /** `histogram` is one of LATENCY; `us` as `wholeUs` gives it. */
+  latency(histogram: number, us: number): void {
+    const ms = us / US_PER_MS;
     let bucket = 0;
     while (bucket < LATENCY_BUCKETS_MS.length && ms > LATENCY_BUCKETS_MS[bucket]) bucket++;
     const at = HISTOGRAMS_AT + histogram * HISTOGRAM_WORDS;

@@ -5,7 +5,8 @@
  * agree (RFC 5452 §9.1). IDs and source ports are random; the packet keeps the client's letter case.
  */
 import { assert } from '../base/assert.js';
-import type { MonoMs, Random } from '../base/seams.js';
+import type { Random } from '../base/seams.js';
+import type { BatchClock } from './batch-clock.js';
 import { CLIENT_ID_KEPT, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
 import { NO_SLOT, SlotList } from './slot-list.js';
 import { ASKS_PER_PORT, TRY_TIMEOUT_MS } from './settings.js';
@@ -33,11 +34,19 @@ export interface AnswerSource {
   port: number;
 }
 
+export interface ForwardSeams {
+  readonly memory: SlotMemory;
+  readonly wire: Wire;
+  readonly random: Random;
+  readonly clock: BatchClock;
+}
+
 export class Forwarder {
   private readonly memory: SlotMemory;
   private readonly wire: Wire;
   private readonly random: Random;
   private readonly clientPorts: boolean;
+  private readonly clock: BatchClock;
   private readonly slotOfId = new Int32Array(IDS).fill(NO_SLOT);
   private readonly idOfSlot: Uint16Array;
   private readonly portOfSlot: Uint16Array;
@@ -57,7 +66,8 @@ export class Forwarder {
   private asksOnPort = ASKS_PER_PORT;
 
   /** `clientPorts`: questions leave with their clients' addresses, by sockets that the wire has for each. */
-  constructor(memory: SlotMemory, wire: Wire, random: Random, clientPorts = false) {
+  constructor({ memory, wire, random, clock }: ForwardSeams, clientPorts = false) {
+    this.clock = clock;
     this.clientPorts = clientPorts;
     this.memory = memory;
     this.wire = wire;
@@ -94,8 +104,8 @@ export class Forwarder {
   }
 
   /** The slot whose upstream has been silent the longest past its time, or NO_SLOT. */
-  overdue(nowMs: MonoMs): number {
-    return this.waiting.firstDeadlineMs() <= nowMs ? this.waiting.first() : NO_SLOT;
+  overdue(): number {
+    return this.waiting.firstDeadlineMs() <= this.clock.nowMs ? this.waiting.first() : NO_SLOT;
   }
 
   /** The slot asked last that `choose` accepts, or NO_SLOT. */
@@ -113,7 +123,7 @@ export class Forwarder {
   }
 
   /** First try. `questionBytes` is the length of the question section, `upstream` the index of whom the slot asks. */
-  start(slot: number, upstream: number, questionBytes: number, nowMs: MonoMs): void {
+  start(slot: number, upstream: number, questionBytes: number): void {
     const word = slotWord(this.memory, slot);
     const payload = slotPayload(this.memory, slot);
     const { bytes, words } = this.memory;
@@ -121,9 +131,9 @@ export class Forwarder {
       words[word + SLOT.clientId] = CLIENT_ID_KEPT | (bytes[payload] << 8) | bytes[payload + 1];
     }
     this.triesOfSlot[slot] = 0;
-    this.askedAtOfSlot[slot] = nowMs;
+    this.askedAtOfSlot[slot] = this.clock.nowMs;
     this.questionBytesOfSlot[slot] = questionBytes;
-    this.ask(slot, upstream, nowMs);
+    this.ask(slot, upstream);
   }
 
   /** Before the slot's upstream changes for another try: the answer to the present one still counts. */
@@ -138,10 +148,10 @@ export class Forwarder {
   }
 
   /** Another try, under a new ID and from another port; after `keepTry`. */
-  again(slot: number, upstream: number, nowMs: MonoMs): void {
+  again(slot: number, upstream: number): void {
     this.waiting.remove(slot);
     this.asksOnPort = ASKS_PER_PORT;
-    this.ask(slot, upstream, nowMs);
+    this.ask(slot, upstream);
   }
 
   /** The question needs no answer any more. */
@@ -188,7 +198,7 @@ export class Forwarder {
     this.earlierId[slot] = NO_ID;
   }
 
-  private ask(slot: number, upstream: number, nowMs: MonoMs): void {
+  private ask(slot: number, upstream: number): void {
     let id = this.random.int(IDS);
     while (this.slotOfId[id] !== NO_SLOT) id = this.random.int(IDS);
     this.slotOfId[id] = slot;
@@ -199,7 +209,7 @@ export class Forwarder {
     const payload = slotPayload(this.memory, slot);
     this.memory.bytes[payload] = id >>> 8;
     this.memory.bytes[payload + 1] = id & 0xff;
-    this.waiting.append(slot, nowMs + TRY_TIMEOUT_MS);
+    this.waiting.append(slot, this.clock.nowMs + TRY_TIMEOUT_MS);
     if (this.portOfSlot[slot] !== NO_PORT) this.wire.ask(slot, this.portOfSlot[slot]);
   }
 

@@ -7,6 +7,7 @@
  */
 import { CLASS, nameEquals, nameToString, RCODE, SCAN, scanServiceBinding, ServiceBindingHints, TYPE, type AnswerView } from '@tandem/dns';
 import type { MonoMs, Random } from '../base/seams.js';
+import type { BatchClock } from './batch-clock.js';
 import { COUNTER, type Counters } from './counters.js';
 import { RecentMappings } from './recent-mappings.js';
 import { ALIAS_LINKS_MAX, type PathSettings } from './settings.js';
@@ -55,10 +56,18 @@ const TTL_MAX = 0x7fff_ffff;
 const TTL_USED_MAX = 604_800;
 const ADDRESS_BYTES = { v4: 4, v6: 16 } as const;
 
+export interface LearnSeams {
+  readonly sink: MappingSink;
+  readonly counters: Counters;
+  readonly random: Random;
+  readonly clock: BatchClock;
+}
+
 export class Learner {
   private readonly recent: RecentMappings;
   private readonly sink: MappingSink;
   private readonly counters: Counters;
+  private readonly clock: BatchClock;
   private readonly minTtlSeconds: number;
   private readonly hints = new ServiceBindingHints();
   private readonly addressBytes = new Uint8Array(ADDRESS_BYTES.v6);
@@ -76,9 +85,10 @@ export class Learner {
   /** Entries of `recent` that the answer waits for. */
   private opening: number[] = [];
 
-  constructor(sink: MappingSink, counters: Counters, random: Random, settings: Pick<PathSettings, 'minTtlSeconds' | 'recentSets'>) {
+  constructor({ sink, counters, random, clock }: LearnSeams, settings: Pick<PathSettings, 'minTtlSeconds' | 'recentSets'>) {
     this.sink = sink;
     this.counters = counters;
+    this.clock = clock;
     this.minTtlSeconds = settings.minTtlSeconds;
     this.recent = new RecentMappings(random, settings.recentSets);
   }
@@ -99,16 +109,16 @@ export class Learner {
   }
 
   /** Learns from the answer to the slot's query; returns the mappings still being opened, as `opened` takes them. */
-  learn(slot: number, endpointId: number, bytes: Uint8Array, start: number, view: AnswerView, nowMs: MonoMs): readonly number[] {
+  learn(slot: number, endpointId: number, bytes: Uint8Array, start: number, view: AnswerView): readonly number[] {
     if (view.rcode !== RCODE.noError || view.recordCount === 0 || !asksForAddresses(view.type)) return NONE;
     if (this.opening.length > 0) this.opening = [];
     this.mapping.slot = slot;
     this.mapping.answer++;
+    this.mapping.lookupMs = this.clock.nowMs;
     this.mapping.endpointId = endpointId;
     this.mapping.bytes = bytes;
     this.mapping.nameOffset = view.nameStart;
     this.mapping.nameLength = view.nameEnd - view.nameStart;
-    this.mapping.lookupMs = nowMs;
     this.recent.setName(bytes, view.nameStart, view.nameEnd - view.nameStart);
 
     const chain = followAliases(bytes, start, view);

@@ -6,11 +6,12 @@
  * TRIES × TRY_TIMEOUT_MS plus the waits that the settings allow.
  */
 import { AnswerView, EDE, FLAG, QueryView, RCODE, SCAN, scanAnswer, scanQuery } from '@tandem/dns';
-import { monoMs, type MonoMs, type Random } from '../base/seams.js';
+import type { MonoMs, Random } from '../base/seams.js';
 import { ALLOW_NO_POLICY, DENY, type PolicyIndex } from '../policy/decide.js';
 import type { NameTable } from '../policy/name-table.js';
 import { ADMITTED, admit, ClientShares, NOT_A_QUERY } from './admit.js';
-import { COUNTER, type Counters, LATENCY } from './counters.js';
+import { BatchClock } from './batch-clock.js';
+import { COUNTER, type Counters, LATENCY, wholeUs } from './counters.js';
 import { Decider, REFUSED } from './decide.js';
 import { type FlowSink, OUTCOME, type Outcome } from './flow-sink.js';
 import { Forwarder, type AnswerSource } from './forward.js';
@@ -56,6 +57,7 @@ export class QueryPath {
   private readonly learner: Learner;
   private readonly replier: Replier;
   private readonly held: HeldAnswers;
+  private readonly clock = new BatchClock();
   /** Queries over the concurrency limit that wait for their turn. */
   private readonly queued: SlotList;
   private readonly endpointIdOfSlot: Uint16Array;
@@ -64,10 +66,10 @@ export class QueryPath {
   private readonly clientBytesOfSlot: Uint16Array;
   private readonly underWayMax: number;
   private index: PolicyIndex | null = null;
-  private nowMs = monoMs(0);
 
   constructor(settings: PathSettings, seams: PathSeams) {
     const { memory, wire, counters, random } = seams;
+    const own = { ...seams, clock: this.clock };
     this.settings = settings;
     this.memory = memory;
     this.wire = wire;
@@ -78,9 +80,9 @@ export class QueryPath {
     this.identifier = new Identifier(memory, settings.attestedMark ?? null);
     this.decider = new Decider(memory, settings);
     this.expansions = settings.searchDomains === null ? null : new SearchExpansions(this.decider, settings.searchDomains);
-    this.forwarder = new Forwarder(memory, wire, random, settings.clientPorts ?? false);
-    this.learner = new Learner(seams.sink, counters, random, settings);
-    this.replier = new Replier(seams, settings.dnsCompression);
+    this.forwarder = new Forwarder(own, settings.clientPorts ?? false);
+    this.learner = new Learner(own, settings);
+    this.replier = new Replier(own, settings.dnsCompression);
     this.held = new HeldAnswers(memory, wire, settings.responseMaxDelayMs);
     this.queued = new SlotList(memory.slotCount);
     this.endpointIdOfSlot = new Uint16Array(memory.slotCount);
@@ -126,7 +128,7 @@ export class QueryPath {
 
   /** A batch of events begins; the clock is read once per batch. */
   startBatch(nowMs: MonoMs): void {
-    this.nowMs = nowMs;
+    this.clock.nowMs = nowMs;
     this.flows.startBatch(nowMs);
     this.forwarder.startBatch();
   }
@@ -184,7 +186,7 @@ export class QueryPath {
       counters.add(COUNTER.audited);
       upstream = this.decider.anyway(slot);
     } else if (limits !== null) {
-      const overrun = this.limiter.overrun(row, memory.bytes, view, isTaken ? null : this.nowMs);
+      const overrun = this.limiter.overrun(row, memory.bytes, view, isTaken ? null : this.clock.nowMs);
       if (overrun !== null) {
         this.countDenied();
         this.flows.end(slot, overrun === EDE_TEXT.queryRate ? OUTCOME.queryRate : OUTCOME.labelEntropy);
@@ -235,7 +237,7 @@ export class QueryPath {
       return;
     }
     this.forwarder.finish(slot);
-    counters.latency(LATENCY.upstream, this.nowMs - this.forwarder.askedAtMs(slot));
+    counters.latency(LATENCY.upstream, wholeUs(this.clock.nowMs - this.forwarder.askedAtMs(slot)));
     if (!isWhole) {
       counters.dns.answer(answer);
       this.shares.leave(slot);
@@ -248,9 +250,9 @@ export class QueryPath {
     counters.dns.answer(answer);
     const endpointId = this.endpointIdOfSlot[slot];
     const opening =
-      endpointId === STRANGER_ID ? NOTHING : this.learner.learn(slot, endpointId, bytes, offset, answer, this.nowMs);
+      endpointId === STRANGER_ID ? NOTHING : this.learner.learn(slot, endpointId, bytes, offset, answer);
     if (opening.length > 0) {
-      if (this.held.hold(slot, this.learner.answer, bytes.slice(offset, offset + length), opening, this.nowMs)) {
+      if (this.held.hold(slot, this.learner.answer, bytes.slice(offset, offset + length), opening, this.clock.nowMs)) {
         counters.add(COUNTER.held);
         this.startQueued();
         return;
@@ -275,8 +277,9 @@ export class QueryPath {
 
   /** Time has passed: silent upstreams, full waiting rooms, late datapaths. */
   onTick(): void {
-    const { counters, nowMs } = this;
-    for (let slot = this.forwarder.overdue(nowMs); slot !== NO_SLOT; slot = this.forwarder.overdue(nowMs)) {
+    const { counters } = this;
+    const { nowMs } = this.clock;
+    for (let slot = this.forwarder.overdue(); slot !== NO_SLOT; slot = this.forwarder.overdue()) {
       this.tryAgain(slot);
     }
     while (this.queued.firstDeadlineMs() <= nowMs) {
@@ -351,7 +354,7 @@ export class QueryPath {
     if (this.queued.size === 0 && this.forwarder.underWay < this.underWayMax) {
       this.ask(slot, upstream, questionBytes);
     } else if (this.settings.concurrencyGraceMs > 0) {
-      this.queued.append(slot, this.nowMs + this.settings.concurrencyGraceMs);
+      this.queued.append(slot, this.clock.nowMs + this.settings.concurrencyGraceMs);
     } else {
       this.counters.add(COUNTER.semaphore_rejected);
       this.fail(slot, EDE.other, OUTCOME.overload);
@@ -364,7 +367,7 @@ export class QueryPath {
    */
   private makeRoom(slot: number): boolean {
     this.counters.add(COUNTER.shed);
-    this.shares.findHeaviest(this.nowMs);
+    this.shares.findHeaviest(this.clock.nowMs);
     const victim = this.shares.isHeaviest(slot)
       ? NO_SLOT
       : this.forwarder.newest((candidate) => this.shares.ofHeaviest(candidate));
@@ -379,14 +382,14 @@ export class QueryPath {
 
   private ask(slot: number, upstream: number, questionBytes: number): void {
     this.counters.add(COUNTER.asked);
-    this.forwarder.start(slot, upstream, questionBytes, this.nowMs);
+    this.forwarder.start(slot, upstream, questionBytes);
   }
 
   private tryAgain(slot: number): void {
     if (this.forwarder.tries(slot) >= TRIES) {
       this.forwarder.finish(slot);
       this.counters.add(COUNTER.upstream_timeout);
-      this.counters.latency(LATENCY.timedOut, this.nowMs - receivedAtMs(this.memory, slot));
+      this.counters.latency(LATENCY.timedOut, wholeUs(this.clock.nowMs - receivedAtMs(this.memory, slot)));
       this.fail(slot, EDE.noReachableAuthority, OUTCOME.upstreamTimeout);
       return;
     }
@@ -398,21 +401,21 @@ export class QueryPath {
     let upstream = row < 0 ? REFUSED : this.decider.elsewhere(slot, row, this.memory.bytes, this.view);
     // Policy may have changed since; a question under way keeps the verdict that it got.
     if (upstream === REFUSED) upstream = this.decider.current(slot);
-    this.forwarder.again(slot, upstream, this.nowMs);
+    this.forwarder.again(slot, upstream);
   }
 
   private release(slot: number): boolean {
     const heldSinceMs = this.held.sinceMs(slot);
     const bytes = this.held.take(slot);
     if (bytes === null) return false;
-    this.counters.latency(LATENCY.held, this.nowMs - heldSinceMs);
+    this.counters.latency(LATENCY.held, wholeUs(this.clock.nowMs - heldSinceMs));
     this.answerClient(slot, bytes.bytes, bytes.offset, bytes.length);
     return true;
   }
 
   private answerClient(slot: number, bytes: Uint8Array, offset: number, length: number): void {
     this.shares.leave(slot);
-    this.replier.upstream(slot, bytes, offset, length, this.clientBytesOfSlot[slot], this.nowMs);
+    this.replier.upstream(slot, bytes, offset, length, this.clientBytesOfSlot[slot]);
     this.startQueued();
   }
 
@@ -432,7 +435,7 @@ export class QueryPath {
   private startQueued(): void {
     while (this.queued.size > 0 && this.forwarder.underWay < this.underWayMax) {
       const slot = this.queued.first();
-      this.counters.latency(LATENCY.queued, this.nowMs - this.queued.firstDeadlineMs() + this.settings.concurrencyGraceMs);
+      this.counters.latency(LATENCY.queued, wholeUs(this.clock.nowMs - this.queued.firstDeadlineMs() + this.settings.concurrencyGraceMs));
       this.queued.remove(slot);
       this.scanAgain(slot);
       this.ask(slot, this.decider.current(slot), this.view.questionEnd - this.view.nameStart);

@@ -6,8 +6,8 @@
  */
 import { buildReply, buildTruncated, FLAG, HEADER_BYTES, recompress, scanAnswer, scanQuery, SCAN, AnswerView, QueryView } from '@tandem/dns';
 import { assert } from '../base/assert.js';
-import type { MonoMs } from '../base/seams.js';
-import { COUNTER, type Counters, LATENCY } from './counters.js';
+import type { BatchClock } from './batch-clock.js';
+import { COUNTER, type Counters, LATENCY, wholeUs } from './counters.js';
 import type { FlowSink } from './flow-sink.js';
 import { receivedAtMs, SCRATCH_BYTES, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
 
@@ -26,6 +26,7 @@ export interface ReplySeams {
   readonly wire: Wire;
   readonly counters: Counters;
   readonly flows: FlowSink;
+  readonly clock: BatchClock;
 }
 
 export class Replier {
@@ -33,11 +34,13 @@ export class Replier {
   private readonly wire: Wire;
   private readonly counters: Counters;
   private readonly flows: FlowSink;
+  private readonly clock: BatchClock;
   private readonly compression: boolean;
   private readonly query = new QueryView();
   private readonly answer = new AnswerView();
 
-  constructor({ memory, wire, counters, flows }: ReplySeams, compression: boolean) {
+  constructor({ memory, wire, counters, flows, clock }: ReplySeams, compression: boolean) {
+    this.clock = clock;
     this.memory = memory;
     this.wire = wire;
     this.counters = counters;
@@ -78,10 +81,10 @@ export class Replier {
   }
 
   /** The upstream's answer at `offset` of `bytes` (for UDP the slot memory). `clientBytes` is what the client takes. */
-  upstream(slot: number, bytes: Uint8Array, offset: number, length: number, clientBytes: number, nowMs: MonoMs): void {
+  upstream(slot: number, bytes: Uint8Array, offset: number, length: number, clientBytes: number): void {
     this.restoreId(slot, bytes, offset);
     this.counters.add(COUNTER.answered);
-    this.counters.latency(LATENCY.answered, nowMs - receivedAtMs(this.memory, slot));
+    this.counters.latency(LATENCY.answered, wholeUs(this.clock.nowMs - receivedAtMs(this.memory, slot)));
     if (length <= clientBytes) this.send(slot, bytes, offset, length);
     else this.fit(slot, bytes, offset, length, clientBytes);
   }

@@ -35,7 +35,8 @@ export class Holder {
   readonly own: OwnSide;
   private readonly options: HandoverOptions;
   private readonly listenerFd: number;
-  private readonly incoming = new Set<Incoming>();
+  /** Walked by index: it is looked at on every turn, and an iterator is an object. */
+  private readonly incoming: Incoming[] = [];
   private sweepAtMs = 0;
   private nextBase = listenersPerMember;
 
@@ -57,17 +58,20 @@ export class Holder {
 
   /** The members that gave their sockets and journals, dead ones that are answered for among them. */
   get members(): readonly HeldMember[] {
-    return [...this.incoming].flatMap(({ held }) => held ?? []);
+    return this.incoming.flatMap(({ held }) => held ?? []);
   }
 
   /** A member that answers for itself is held. */
   get isHolding(): boolean {
-    return [...this.incoming].some(({ held }) => held?.isAlive === true && !held.isAdopted);
+    for (const { held } of this.incoming) if (held?.isAlive === true && !held.isAdopted) return true;
+    return false;
   }
 
   /** Members that are being answered for. */
   get adopted(): number {
-    return [...this.incoming].filter(({ held }) => held?.isAdopted === true).length;
+    let count = 0;
+    for (const { held } of this.incoming) if (held?.isAdopted === true) count++;
+    return count;
   }
 
   /** When the data plane of a member that lives was seen to turn last; 0: there is none. */
@@ -79,36 +83,40 @@ export class Holder {
 
   nextDeadlineMs(): number {
     let deadline = Infinity;
-    for (const { held } of this.incoming) if (held !== null) deadline = Math.min(deadline, held.nextDeadlineMs());
+    for (let i = 0; i < this.incoming.length; i++) {
+      const { held } = this.incoming[i];
+      if (held !== null) deadline = Math.min(deadline, held.nextDeadlineMs());
+    }
     return deadline;
   }
 
   tick(nowMs: MonoMs): void {
     const isSweeping = nowMs >= this.sweepAtMs;
     if (isSweeping) this.sweepAtMs = nowMs + SWEEP_EVERY_MS;
-    for (const one of this.incoming) {
+    for (let i = this.incoming.length - 1; i >= 0; i--) {
+      const one = this.incoming[i];
       if (isSweeping) one.connections?.sweep();
       one.held?.tick(nowMs);
-      if (one.held?.isDone === true) this.incoming.delete(one);
+      if (one.held?.isDone === true) this.forget(one);
     }
   }
 
   /** Hears what was said here, where the reactor does not turn. */
   serve(): void {
     this.accept();
-    for (const one of this.incoming) one.onReady();
+    for (const one of [...this.incoming]) one.onReady();
   }
 
   close(): void {
     this.options.seams.reactor.unwatch(this.listenerFd);
     closeFd(this.listenerFd);
-    for (const one of this.incoming) one.close();
-    this.incoming.clear();
+    for (const one of [...this.incoming]) one.close();
+    this.incoming.length = 0;
   }
 
   /** The member with these sockets reads them itself (again). */
   giveBackAll(except: Incoming): void {
-    for (const one of this.incoming) {
+    for (const one of [...this.incoming]) {
       if (one === except || one.role !== except.role) continue;
       if (one.held?.isAlive === false) one.held.giveBack(this.options.seams.nowMs());
     }
@@ -116,7 +124,7 @@ export class Holder {
 
   /** Sockets of a dead member of this role that are read here, to be handed to its successor. */
   inheritance(role: Role): readonly Listener[] {
-    for (const one of this.incoming) {
+    for (const one of [...this.incoming]) {
       if (one.role === role && one.held?.isAlive === false && !one.held.isDone) return one.listeners;
     }
     return [];
@@ -149,7 +157,8 @@ export class Holder {
   }
 
   forget(one: Incoming): void {
-    this.incoming.delete(one);
+    const at = this.incoming.indexOf(one);
+    if (at >= 0) this.incoming.splice(at, 1);
   }
 
   warn(message: string): void {
@@ -159,7 +168,7 @@ export class Holder {
   private accept(): void {
     for (let fd = acceptConnection(this.listenerFd); fd >= 0; fd = acceptConnection(this.listenerFd)) {
       if (peerCredentials(fd).uid === process.geteuid!()) {
-        this.incoming.add(new Incoming(this, this.options.seams, fd));
+        this.incoming.push(new Incoming(this, this.options.seams, fd));
       } else {
         this.options.warn('a handover connection from another user was refused');
         closeFd(fd);

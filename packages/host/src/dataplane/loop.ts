@@ -82,6 +82,7 @@ export class DataPlaneLoop {
   private answeredBefore = 0;
   private timeoutsBefore = 0;
   private notifyAtMs = 0;
+  private gaugesAtMs = 0;
   private stopping = false;
   private awaitsPeer = false;
   private stopByMs = 0;
@@ -197,7 +198,8 @@ export class DataPlaneLoop {
       this.path.startBatch(this.nowMs);
       this.tokens.recycle();
       if (control[Control.WOKEN] > 0) this.readMessages(nextMessage);
-      this.takeBatch(control[Control.RECEIVED], control[Control.ANSWERS], control[Control.READY]);
+      // Whole numbers, and not fractions, which would be objects on V8's heap.
+      this.takeBatch(control[Control.RECEIVED] | 0, control[Control.ANSWERS] | 0, control[Control.READY] | 0);
       this.tick();
       this.opener?.flush(this.nowMs);
     }
@@ -232,20 +234,26 @@ export class DataPlaneLoop {
   }
 
   private tick(): void {
-    const { gauges, path } = this;
+    const { path } = this;
     path.onTick();
     this.clients.tick();
     this.upstreams.tick();
     this.handover.tick();
     this.leave();
     this.clientPorts?.tick(this.nowMs);
-    if (this.ports.tick(this.nowMs, this.isSilent())) path.setPorts(this.ports.numbers());
+    if (this.ports.isDue(this.nowMs) && this.ports.tick(this.nowMs, this.isSilent())) path.setPorts(this.ports.numbers());
     if (this.wroteMappings && this.nowMs >= this.notifyAtMs) {
       this.wroteMappings = false;
       this.notifyAtMs = this.nowMs + NOTIFY_EVERY_MS;
       if (this.ring.mustNotify()) this.say({ kind: 'mappings' });
     }
-    gauges[GAUGE.underWay] = path.underWay;
+    if (this.nowMs >= this.gaugesAtMs || this.stopping) this.setGauges();
+  }
+
+  private setGauges(): void {
+    const { gauges } = this;
+    this.gaugesAtMs = this.nowMs + PEER_TICK_MS;
+    gauges[GAUGE.underWay] = this.path.underWay;
     gauges[GAUGE.tcpConnections] = this.clients.count;
     gauges[GAUGE.freeSlots] = this.reactor.control[Control.FREE_SLOTS];
     gauges[GAUGE.heartbeatMs] = this.nowMs;

@@ -60,6 +60,7 @@ export class TcpUpstreams {
 
   nextDeadlineMs(): number {
     if (this.failed.length > 0) return 0;
+    if (this.servers.size === 0) return Infinity;
     let deadline = Infinity;
     for (const connections of this.servers.values()) {
       for (const connection of connections) deadline = Math.min(deadline, connection.deadlineMs);
@@ -73,6 +74,7 @@ export class TcpUpstreams {
       this.failed = [];
       for (const { slot, id } of failed) this.path.onAskFailed(slot, id);
     }
+    if (this.servers.size === 0) return;
     const nowMs = this.seams.nowMs();
     for (const connections of this.servers.values()) {
       for (const connection of connections) if (nowMs >= connection.deadlineMs) connection.close();

@@ -53,6 +53,11 @@ export class UpstreamPorts {
     return this.active.map((ports) => ports.map((port) => port.number));
   }
 
+  /** True when `tick` has something to do. */
+  isDue(nowMs: MonoMs): boolean {
+    return nowMs >= this.replaceAtMs || (this.retired.length > 0 && this.retired[0].untilMs <= nowMs);
+  }
+
   /**
    * Replaces and closes what is due; true when `numbers` changed. `silent`: no upstream has answered lately, so
    * all sockets are replaced: a socket keeps the source address that it was connected with, which the host may have lost.
