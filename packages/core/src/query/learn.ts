@@ -54,6 +54,8 @@ const NONE: readonly number[] = [];
 const V4_MAPPED = new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
 const TTL_MAX = 0x7fff_ffff;
 const TTL_USED_MAX = 604_800;
+/** A longer life is passed on again that often: so its milliseconds are a whole number of 31 bits. */
+const REMEMBERED_SECONDS_MAX = 2_000_000;
 const ADDRESS_BYTES = { v4: 4, v6: 16 } as const;
 
 export interface LearnSeams {
@@ -90,7 +92,7 @@ export class Learner {
     this.counters = counters;
     this.clock = clock;
     this.minTtlSeconds = settings.minTtlSeconds;
-    this.recent = new RecentMappings(random, settings.recentSets);
+    this.recent = new RecentMappings(random, clock, settings.recentSets);
   }
 
   /** Every answer is news again. */
@@ -161,16 +163,15 @@ export class Learner {
       for (let i = 0; i < ADDRESS_BYTES.v6; i++) this.addressBytes[i] = bytes[offset + i];
     }
     const { mapping, recent } = this;
-    const lifeMs = Math.max(mapping.ttlSeconds, this.minTtlSeconds) * 1000;
-    const expiryMs = mapping.lookupMs + lifeMs;
-    if (!recent.isNews(mapping.endpointId, mapping.address, 0, lifeMs, expiryMs)) return;
+    const lifeMs = (Math.min(Math.max(mapping.ttlSeconds, this.minTtlSeconds), REMEMBERED_SECONDS_MAX) * 1000) | 0;
+    if (!recent.isNews(mapping.endpointId, mapping.address, 0, lifeMs)) return;
     const opening = this.sink.learned(mapping);
     if (opening === OPENING.full) {
       this.counters.add(COUNTER.learn_dropped);
       return;
     }
     this.counters.add(COUNTER.learned);
-    const entry = recent.note(mapping.endpointId, mapping.address, 0, expiryMs);
+    const entry = recent.note(mapping.endpointId, mapping.address, 0, lifeMs);
     if (opening !== OPENING.pending) return;
     recent.await(entry, mapping.answer);
     this.opening.push(entry);

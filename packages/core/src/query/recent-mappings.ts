@@ -7,6 +7,7 @@
  * Bounded: a set of WAYS entries takes the place of its earliest expiry.
  */
 import type { Random } from '../base/seams.js';
+import type { BatchClock } from './batch-clock.js';
 
 /** Sets of a member that serves a node; a pair of tests makes do with fewer. */
 const SETS = 16_384;
@@ -34,6 +35,7 @@ const EXTENSION_MIN_MS = 1000;
 const EXTENSION_SHARE = 1 / 6;
 
 export class RecentMappings {
+  private readonly clock: BatchClock;
   private readonly sets: number;
   private readonly words: Uint32Array;
   /** By entry, where it is pending: the answer that waits. */
@@ -48,7 +50,8 @@ export class RecentMappings {
   private first = 0;
 
   /** `sets` of WAYS entries each. */
-  constructor(random: Random, sets = SETS) {
+  constructor(random: Random, clock: BatchClock, sets = SETS) {
+    this.clock = clock;
     this.sets = sets;
     this.words = new Uint32Array(FIRST_WORD + sets * LINE_WORDS);
     this.waiters = new Uint32Array(sets * WAYS);
@@ -72,18 +75,19 @@ export class RecentMappings {
   }
 
   /**
-   * True when the mapping, good for `lifeMs` until `expiryMs`, must be passed on. The address is four words at `at`. One that
+   * True when the mapping, good for `lifeMs` (whole) from now on, must be passed on. The address is four words at `at`. One that
    * is not open yet is news to every answer: each has to wait for it.
    */
-  isNews(endpointId: number, words: Uint32Array, at: number, lifeMs: number, expiryMs: number): boolean {
+  isNews(endpointId: number, words: Uint32Array, at: number, lifeMs: number): boolean {
     const entry = this.find(endpointId, words, at);
     if (entry < 0 || (this.words[entry + OWNER] & PENDING) !== 0) return true;
     const extensionMs = Math.min(EXTENSION_MAX_MS, Math.max(EXTENSION_MIN_MS, lifeMs * EXTENSION_SHARE));
-    return expiryMs >= this.expiryMs(entry) + extensionMs;
+    return this.clock.nowMs + lifeMs >= this.expiryMs(entry) + extensionMs;
   }
 
   /** Notes that the mapping was passed on, and is open. Returns its entry, as `await` and `opened` take it. */
-  note(endpointId: number, words: Uint32Array, at: number, expiryMs: number): number {
+  note(endpointId: number, words: Uint32Array, at: number, lifeMs: number): number {
+    const expiryMs = this.clock.nowMs + lifeMs;
     let entry = this.find(endpointId, words, at);
     if (entry < 0) {
       entry = this.earliest(this.first);

@@ -1,0 +1,41 @@
+/**
+ * The data plane's thread allocates nothing for a query: what it collects in a million of them is the turns' own few bytes. One
+ * number that is handed over as a fraction, 16 bytes a query, would be sixteen collections.
+ */
+import t from 'tap';
+import { ownAddress } from '../harness/address.js';
+import { baseManifests, CLIENT_A, dnsPolicy } from '../harness/manifests.js';
+import { generate, startNative } from '../harness/native.js';
+import { formatServer, Pair } from '../harness/pair.js';
+
+const WARM_UP_QUERIES = 500_000;
+const QUERIES = 1_000_000;
+const COLLECTIONS_MAX = 4;
+
+t.setTimeout(300_000);
+
+t.test('a million queries in steady state', async (t) => {
+  const upstream = await startNative('upstream', ['--listen', `${ownAddress}:0`]);
+  t.teardown(() => upstream.child.stop());
+  const manifests = { ...baseManifests(ownAddress), 'policy-a.json': dnsPolicy('policy-a', { app: 'a' }, ['*.bench.test'], ['*.bench.test']) };
+  const pair = await Pair.start({
+    upstreams: [{ address: ownAddress, port: upstream.port }], manifests, roles: ['agent'], environment: { TANDEM_NODE_FLAGS: '--trace-gc' },
+  });
+  t.teardown(() => pair.stop());
+  // V8 says of each collection whose heap it was; the control thread's comes first.
+  const collections = (): string[] => [...pair.member('agent').output.matchAll(/:(0x[0-9a-f]+)\].*\b(?:Scavenge|Mark-Compact)\b/g)].map(([, heap]) => heap);
+  const load = async (count: number): Promise<void> => {
+    t.match(await generate(['--server', formatServer(pair.server), '--bind', CLIENT_A, '--window', '256', '--count', String(count)]), { answered: count, lost: 0, wrong: 0 });
+  };
+
+  await load(WARM_UP_QUERIES);
+  const before = collections();
+  const heaps = [...new Set(before)];
+  t.equal(heaps.length, 2, 'the control thread and the data plane');
+  await load(QUERIES);
+  const since = collections().slice(before.length);
+  const [ofControl, ofDataPlane] = heaps.map((heap) => since.filter((one) => one === heap).length);
+  t.comment(`collections in ${String(QUERIES)} queries: data plane ${String(ofDataPlane)}, control thread ${String(ofControl)}`);
+  t.ok(ofControl > 0, 'collections are seen');
+  t.ok(ofDataPlane <= COLLECTIONS_MAX, `${String(ofDataPlane)} of the data plane`);
+});
