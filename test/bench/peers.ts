@@ -3,8 +3,7 @@
  * thread where it is pinned. Settings are the best that we know for each; what they are is said in docs/performance.md.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child, run } from '../harness/child.js';
 import { UdpClient } from '../harness/clients.js';
@@ -12,6 +11,7 @@ import type { Server } from '../harness/clients.js';
 import { nativeProgram } from '../harness/native.js';
 import { formatServer } from '../harness/pair.js';
 import { repositoryRoot } from '../harness/repository.js';
+import { removeTemporary, temporaryFolder } from '../harness/temporary.js';
 import { until } from '../harness/until.js';
 import { buildQuery, TYPE } from '../harness/wire.js';
 import type { Peer } from './cases.js';
@@ -44,7 +44,7 @@ const programs: Record<Started, (setting: PeerSetting) => Program> = { dnsdist, 
 
 /** Ready to answer. @throws Error saying what to install, or what the program said. */
 export async function startPeer(peer: Started, setting: PeerSetting): Promise<{ child: Child; stop: () => Promise<void> }> {
-  const folder = mkdtempSync(join(tmpdir(), `tandem-bench-${peer}-`));
+  const folder = temporaryFolder(`tandem-bench-${peer}-`);
   const program = programs[peer](setting);
   const path = join(folder, program.file);
   writeFileSync(path, program.content);
@@ -52,7 +52,7 @@ export async function startPeer(peer: Started, setting: PeerSetting): Promise<{ 
   const child = new Child(command, args);
   const stop = async (): Promise<void> => {
     await child.stop();
-    rmSync(folder, { recursive: true, force: true });
+    removeTemporary(folder);
   };
   try {
     await answers(peer, child, setting);

@@ -2,9 +2,8 @@
  * Both daemons as separate processes on loopback, with folders of their own, and the CLI for them. Black box: flags,
  * HTTP, files, signals; imports nothing from packages.
  */
-import { mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ownAddress, ownPort } from './address.js';
 import { Child, run } from './child.js';
@@ -12,6 +11,7 @@ import type { Exit } from './child.js';
 import type { Server } from './clients.js';
 import { NODE_NAME } from './manifests.js';
 import { repositoryRoot } from './repository.js';
+import { removeTemporary, temporaryFolder } from './temporary.js';
 import { until } from './until.js';
 
 export type Role = 'agent' | 'dns-proxy';
@@ -64,7 +64,7 @@ export interface HttpAnswer {
 }
 
 export class Pair {
-  readonly folder = mkdtempSync(join(tmpdir(), 'tandem-test-'));
+  readonly folder = temporaryFolder('tandem-test-');
   readonly runDir = join(this.folder, 'run');
   readonly manifestsDir = join(this.folder, 'manifests');
   readonly listen: readonly Server[];
@@ -226,7 +226,7 @@ export class Pair {
 
   async stop(): Promise<Map<Role, Exit>> {
     const exits = await Promise.all([...this.members].map(async ([role, child]) => [role, await child.stop('SIGINT')] as const));
-    rmSync(this.folder, { recursive: true, force: true });
+    removeTemporary(this.folder);
     return new Map(exits);
   }
 }

@@ -20,7 +20,7 @@ th, td { text-align: right; padding: 5px 6px; border-bottom: 1px solid var(--lin
 th:first-child, td:first-child { text-align: left; }
 th { color: var(--quiet); font-weight: 600; }
 tr.ours td { font-weight: 600; }
-.pass { color: var(--good); font-weight: 700; } .short { color: var(--bad); font-weight: 700; } .not-run { color: var(--quiet); }
+.pass { color: var(--good); font-weight: 700; } .short { color: var(--bad); font-weight: 700; } .not-run, .undecided { color: var(--quiet); }
 svg { width: 100%; height: auto; display: block; font: 12px system-ui, sans-serif; }
 svg text { fill: var(--ink); } svg .label { text-anchor: end; } svg .tick { text-anchor: middle; fill: var(--quiet); } svg .unit { fill: var(--quiet); }
 svg .grid { stroke: var(--line); } svg .spread { stroke: var(--ink); stroke-width: 1.2; fill: none; }

@@ -59,6 +59,13 @@ t.test('an answer that is lost or wrong is a fault of the one that was asked, bu
   t.end();
 });
 
+t.test('a goal is undecided where others took much of the measured core in most rounds', (t) => {
+  const of = (disturbances: readonly number[]): string => outcomes(resultsOf(caseOf('allowed', { tandem: disturbances.map((disturbance) => ({ disturbance })), relay: disturbances.map(() => ({})) })))[0];
+  t.equal(of([0.3, 0.3, 0]), 'undecided');
+  t.equal(of([0.3, 0, 0]), 'pass');
+  t.end();
+});
+
 t.test('a run that did not have the machine to itself says so', (t) => {
   const page = (disturbance: number): string => markdownOf(resultsOf(caseOf('allowed', { tandem: [{ disturbance }] })), '');
   t.match(page(0.2), 'Others took 20.0 % of the measured core in the median measurement');

@@ -15,6 +15,9 @@ export const LATEST = 'test/bench/results/latest.json';
 export const PAGE = 'docs/performance.md';
 export const NOTES = 'docs/performance-notes.md';
 
+/** Where others took more of the measured core than this, in the median round, figures are no measure of what was measured. */
+export const DISTURBANCE_MAX = 0.05;
+
 export interface Results {
   readonly format: typeof FORMAT;
   /** ISO 8601, UTC: when the run began. */
@@ -48,7 +51,8 @@ export interface GoalResult {
   readonly ratio: Spread | null;
   /** Of queries per CPU second, where the goal is about speed. */
   readonly cpuRatio: Spread | null;
-  readonly outcome: 'pass' | 'short' | 'not run';
+  /** `undecided`: others took too much of the measured core. */
+  readonly outcome: 'pass' | 'short' | 'undecided' | 'not run';
 }
 
 /** @throws Error where the file holds no results of this format. */
@@ -74,9 +78,10 @@ export function goalResults(results: Results): GoalResult[] {
     const one = results.cases.find(({ id }) => id === goal.caseId);
     const ratio = one === undefined ? null : ratioOf(one, goal.of, goal.to, (sample) => sample[goal.figure]);
     if (one === undefined || ratio === null) return { goal, ratio: null, cpuRatio: null, outcome: 'not run' };
+    const disturbance = Math.max(...one.rows.filter(({ name }) => name === goal.of || name === goal.to).map((row) => spreadBy(row, (sample) => sample.disturbance).median));
     const cpuRatio = goal.figure === 'qps' ? ratioOf(one, goal.to, goal.of, (sample) => sample.cpuUsPerQuery) : null;
     const isMet = (goal.atLeast === undefined || ratio.median >= goal.atLeast) && (goal.atMost === undefined || ratio.median <= goal.atMost);
-    return { goal, ratio, cpuRatio, outcome: isMet ? 'pass' : 'short' };
+    return { goal, ratio, cpuRatio, outcome: disturbance > DISTURBANCE_MAX ? 'undecided' : isMet ? 'pass' : 'short' };
   });
 }
 

@@ -1,11 +1,9 @@
 /** Sentences that more than one report says. */
 import { spreadOf } from '../statistics.js';
-import { referenceOf } from './results.js';
+import { DISTURBANCE_MAX, referenceOf } from './results.js';
 import type { CaseResult, Results } from './results.js';
 
 const WHO = { 'pair': 'both members, sharing the load', 'agent': 'the agent alone', 'dns-proxy': 'dns-proxy alone' } as const;
-/** Where others took more of the measured core than this, the run did not have the machine to itself. */
-const DISTURBANCE_MAX = 0.03;
 
 /** On what, when and with what, a sentence each. */
 export function conditionsOf(results: Results): string[] {
@@ -14,6 +12,7 @@ export function conditionsOf(results: Results): string[] {
   return [
     `Measured ${when.slice(0, 16).replace('T', ' ')} UTC at revision ${machine.revision}; ${String(rounds)} rounds of ${String(seconds)} s a measurement, ${String(Math.round(tookSeconds / 60))} minutes in all. Tandem is ${WHO[member]}.`,
     `${machine.processor}, ${String(machine.cores)} cores, ${String(machine.memoryMb)} MB, virtualization: ${machine.virtualization.trim()}; ${machine.system}, Linux ${machine.kernel}; Node ${machine.node}; ${peers.join(', ')}.`,
+    ...(machine.cores < 2 ? ['There is one core alone: nothing is pinned.'] : []),
     ...disturbanceOf(results),
   ];
 }
