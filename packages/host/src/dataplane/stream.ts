@@ -28,8 +28,7 @@ export interface StreamSeams {
   readonly unsent: UnsentBudget;
 }
 
-/** One frame is put together here before it is sent; used within one call only. */
-const frameBuffer = new Uint8Array(LENGTH_BYTES + MESSAGE_MAX);
+const FIRST_BUFFER_BYTES = 4096;
 
 export class Stream {
   readonly fd: number;
@@ -37,8 +36,10 @@ export class Stream {
   readonly reader: FrameReader;
   private readonly interest: Interest;
   private readonly budget: UnsentBudget;
-  private unsent: Uint8Array[] = [];
-  private unsentBytes = 0;
+  /** What is to be sent is in [from, to). */
+  private unsent = new Uint8Array(FIRST_BUFFER_BYTES);
+  private from = 0;
+  private to = 0;
   private wantsOutput: boolean;
 
   /** `connecting`: wait for the connection to be made before anything is sent. */
@@ -52,11 +53,6 @@ export class Stream {
     this.interest = new Interest(reactor, fd, token, ReadyEvent.IN | (connecting ? ReadyEvent.OUT : 0));
   }
 
-  /** Bytes accepted by `send` that the kernel has not taken. */
-  get pendingBytes(): number {
-    return this.unsentBytes;
-  }
-
   /** Reads once; 'end' when the other side has finished sending. */
   receive(): StreamResult {
     const offset = this.reader.writeOffset();
@@ -68,40 +64,59 @@ export class Stream {
     return count === 0 ? 'end' : 'broken';
   }
 
-  /** Sends one message with its length in front; 'broken' also when too much waits already. */
-  send(bytes: Uint8Array, offset: number, length: number): StreamResult {
-    frameBuffer[0] = length >>> 8;
-    frameBuffer[1] = length & 0xff;
-    frameBuffer.set(bytes.subarray(offset, offset + length), LENGTH_BYTES);
+  /** Puts one message, with its length in front, behind those that `flush` will send together; 'broken' when too much waits already. */
+  put(bytes: Uint8Array, offset: number, length: number): StreamResult {
     const total = LENGTH_BYTES + length;
-    let sent = 0;
-    if (this.unsentBytes === 0 && !this.wantsOutput) {
-      const count = sendFrom(this.fd, frameBuffer, 0, total);
-      if (count < 0 && count !== WOULD_BLOCK && count !== INTERRUPTED) return 'broken';
-      sent = Math.max(count, 0);
-    }
-    if (sent === total) return 'ok';
-    const rest = total - sent;
-    if (this.unsentBytes + rest > UNSENT_MAX || this.budget.bytes + rest > UNSENT_IN_ALL_MAX) return 'broken';
-    this.unsent.push(frameBuffer.slice(sent, total));
-    this.count(rest);
-    this.setOutput(true);
+    if (this.to - this.from + total > UNSENT_MAX || this.budget.bytes + total > UNSENT_IN_ALL_MAX) return 'broken';
+    this.makeRoom(total);
+    const { unsent, to } = this;
+    unsent[to] = length >>> 8;
+    unsent[to + 1] = length & 0xff;
+    for (let i = 0; i < length; i++) unsent[to + LENGTH_BYTES + i] = bytes[offset + i];
+    this.to += total;
+    this.budget.bytes += total;
     return 'ok';
   }
 
-  /** The socket takes bytes again (or is connected now). */
+  /** Sends what waits, as far as the socket takes it; the rest goes when it is writable. */
   flush(): StreamResult {
-    while (this.unsent.length > 0) {
-      const first = this.unsent[0];
-      const count = sendFrom(this.fd, first, 0, first.length);
-      if (count === WOULD_BLOCK || count === INTERRUPTED) return 'ok';
-      if (count < 0) return 'broken';
-      this.count(-count);
-      if (count < first.length) this.unsent[0] = first.subarray(count);
-      else this.unsent.shift();
-    }
+    if (this.wantsOutput) return 'ok';
+    return this.write();
+  }
+
+  /** The socket takes bytes again (or is connected now). */
+  writable(): StreamResult {
     this.setOutput(false);
+    return this.write();
+  }
+
+  private write(): StreamResult {
+    if (this.from === this.to) return 'ok';
+    const count = sendFrom(this.fd, this.unsent, this.from, this.to - this.from);
+    if (count < 0 && count !== WOULD_BLOCK && count !== INTERRUPTED) return 'broken';
+    if (count > 0) {
+      this.from += count;
+      this.budget.bytes -= count;
+    }
+    if (this.from < this.to) {
+      this.setOutput(true);
+      return 'ok';
+    }
+    this.from = this.to = 0;
     return 'ok';
+  }
+
+  private makeRoom(bytes: number): void {
+    if (this.to + bytes <= this.unsent.length) return;
+    const kept = this.unsent.subarray(this.from, this.to);
+    let size = this.unsent.length;
+    while (kept.length + bytes > size) size *= 2;
+    const unsent = size === this.unsent.length ? this.unsent : new Uint8Array(size);
+    if (unsent === this.unsent) unsent.copyWithin(0, this.from, this.to);
+    else unsent.set(kept);
+    this.unsent = unsent;
+    this.to -= this.from;
+    this.from = 0;
   }
 
   /** False: leave what arrives in the socket, so that the sender is held back. */
@@ -110,16 +125,11 @@ export class Stream {
   }
 
   close(): void {
-    this.count(-this.unsentBytes);
+    this.budget.bytes -= this.to - this.from;
     this.interest.end();
     // A duplicate of the descriptor elsewhere would keep the connection open.
     shutdownFd(this.fd, 'both');
     closeFd(this.fd);
-  }
-
-  private count(bytes: number): void {
-    this.unsentBytes += bytes;
-    this.budget.bytes += bytes;
   }
 
   private setOutput(wanted: boolean): void {

@@ -26,6 +26,8 @@ const IDLE_MS = 8000;
 const SILENT_MS = 3000;
 const MESSAGE_MAX = 65_535;
 const ID_BYTES = 2;
+/** Address and port as they stand in a slot. */
+const UPSTREAM_WORDS = SLOT.upstreamPort - SLOT.upstreamAddress + 1;
 
 interface Question {
   readonly slot: number;
@@ -37,7 +39,11 @@ export class TcpUpstreams {
   private readonly seams: TcpSeams;
   private readonly path: QueryPath;
   private readonly fromClients: boolean;
-  private readonly servers = new Map<string, Set<UpstreamConnection>>();
+  private readonly servers = new Map<string, UpstreamConnection[]>();
+  /** Whom the last question went to: nearly always the next one's server, too. */
+  private last: LastServer | null = null;
+  /** Connections with questions that are to be sent. */
+  private filled: UpstreamConnection[] = [];
   private failed: Question[] = [];
 
   /** `fromClients`: questions leave with their clients' addresses, on connections of each client's own. */
@@ -47,7 +53,7 @@ export class TcpUpstreams {
     this.fromClients = fromClients;
   }
 
-  /** Sends the slot's packet, whose ID is set, to the slot's upstream. */
+  /** Puts the slot's packet, whose ID is set, among the questions that `flush` sends to the slot's upstream. */
   ask(slot: number): void {
     const { memory } = this.seams;
     const word = slotWord(memory, slot);
@@ -55,7 +61,19 @@ export class TcpUpstreams {
     const id = (memory.bytes[payload] << 8) | memory.bytes[payload + 1];
     const connection = this.connectionFor(word);
     const asked = connection?.ask(slot, id, payload, memory.words[word + SLOT.length]) ?? false;
+    if (asked && !connection!.isFilled) {
+      connection!.isFilled = true;
+      this.filled.push(connection!);
+    }
     if (!asked) this.failed.push({ slot, id, askedAtMs: this.seams.nowMs() });
+  }
+
+  /** At the end of a turn: the questions of one connection leave together. */
+  flush(): void {
+    const { filled } = this;
+    if (filled.length === 0) return;
+    this.filled = [];
+    for (const connection of filled) connection.flush();
   }
 
   nextDeadlineMs(): number {
@@ -77,7 +95,7 @@ export class TcpUpstreams {
     if (this.servers.size === 0) return;
     const nowMs = this.seams.nowMs();
     for (const connections of this.servers.values()) {
-      for (const connection of connections) if (nowMs >= connection.deadlineMs) connection.close();
+      for (const connection of [...connections]) if (nowMs >= connection.deadlineMs) connection.close();
     }
   }
 
@@ -85,31 +103,41 @@ export class TcpUpstreams {
     for (const connections of [...this.servers.values()]) for (const connection of [...connections]) connection.close();
   }
 
-  /** The least busy connection to the server at the slot's upstream words, or a new one; null if none can be had. */
+  /** A connection to the server at the slot's upstream words that is being filled, else the least busy one, or a new one; null if none can be had. */
   private connectionFor(word: number): UpstreamConnection | null {
-    const { bytes, words } = this.seams.memory;
-    const address = formatAddress(bytes, (word + SLOT.upstreamAddress) * 4);
-    const port = words[word + SLOT.upstreamPort];
-    const client = this.fromClients ? formatAddress(bytes, (word + SLOT.clientAddress) * 4) : null;
-    const key = `${address} ${port} ${client ?? ''}`;
-    const connections = this.servers.get(key) ?? new Set<UpstreamConnection>();
+    const { key, connections } = this.serverAt(word);
     let best: UpstreamConnection | null = null;
     for (const connection of connections) {
+      if (connection.isFilled && connection.questions < QUESTIONS_BEFORE_NEXT) return connection;
       if (best === null || connection.questions < best.questions) best = connection;
     }
     const questions = best?.questions ?? Infinity;
-    if (questions < QUESTIONS_BEFORE_NEXT || connections.size >= CONNECTIONS_PER_SERVER_MAX) return best;
-    const connection = this.connect(word, { address, client, key }, connections);
+    if (questions < QUESTIONS_BEFORE_NEXT || connections.length >= CONNECTIONS_PER_SERVER_MAX) return best;
+    const connection = this.connect(word, key, connections);
     if (connection === null) return best;
     this.servers.set(key, connections);
-    connections.add(connection);
+    connections.push(connection);
     return connection;
   }
 
+  private serverAt(word: number): LastServer {
+    const { bytes, words } = this.seams.memory;
+    const at = word + SLOT.upstreamAddress;
+    const { last } = this;
+    if (last !== null && !this.fromClients && last.words.every((one, i) => one === words[at + i])) return last;
+    const address = formatAddress(bytes, at * 4);
+    const client = this.fromClients ? formatAddress(bytes, (word + SLOT.clientAddress) * 4) : null;
+    const key = `${address} ${words[word + SLOT.upstreamPort]} ${client ?? ''}`;
+    this.last = { key, words: words.slice(at, at + UPSTREAM_WORDS), connections: this.servers.get(key) ?? [] };
+    return this.last;
+  }
+
   /** Null where the kernel refuses at once. */
-  private connect(word: number, to: { address: string; client: string | null; key: string }, connections: Set<UpstreamConnection>): UpstreamConnection | null {
-    const { address, client, key } = to;
-    const port = this.seams.memory.words[word + SLOT.upstreamPort];
+  private connect(word: number, key: string, connections: UpstreamConnection[]): UpstreamConnection | null {
+    const { bytes, words } = this.seams.memory;
+    const address = formatAddress(bytes, (word + SLOT.upstreamAddress) * 4);
+    const client = this.fromClients ? formatAddress(bytes, (word + SLOT.clientAddress) * 4) : null;
+    const port = words[word + SLOT.upstreamPort];
     let fd = -1;
     try {
       fd = connectTcp({ address, port, ...(client === null ? {} : { localAddress: client, transparent: true }) });
@@ -118,8 +146,8 @@ export class TcpUpstreams {
         addressAt: word + SLOT.upstreamAddress,
         port,
         onClosed: (questions) => {
-          connections.delete(connection);
-          if (connections.size === 0) this.servers.delete(key);
+          connections.splice(connections.indexOf(connection), 1);
+          if (connections.length === 0) this.forgetServer(key);
           this.failed.push(...questions);
         },
       });
@@ -129,6 +157,18 @@ export class TcpUpstreams {
       return null;
     }
   }
+
+  private forgetServer(key: string): void {
+    this.servers.delete(key);
+    if (this.last?.key === key) this.last = null;
+  }
+}
+
+interface LastServer {
+  readonly key: string;
+  /** Address and port, as they stand in a slot. */
+  readonly words: Uint32Array;
+  readonly connections: UpstreamConnection[];
 }
 
 interface UpstreamOptions {
@@ -142,6 +182,8 @@ interface UpstreamOptions {
 class UpstreamConnection implements Watcher {
   /** When the connection is given up unless something happens on it. */
   deadlineMs: number;
+  /** It has questions that are to be sent. */
+  isFilled = false;
   private readonly seams: TcpSeams;
   private readonly path: QueryPath;
   private readonly onClosed: (unanswered: Question[]) => void;
@@ -169,13 +211,18 @@ class UpstreamConnection implements Watcher {
   ask(slot: number, id: number, offset: number, length: number): boolean {
     this.forgetOld();
     if (this.closed || this.underWay.size >= QUESTIONS_MAX || this.underWay.has(id)) return false;
-    if (this.stream.send(this.seams.memory.bytes, offset, length) === 'broken') {
+    if (this.stream.put(this.seams.memory.bytes, offset, length) === 'broken') {
       this.close();
       return false;
     }
     if (this.underWay.size === 0) this.deadlineMs = this.seams.nowMs() + SILENT_MS;
     this.underWay.set(id, { slot, id, askedAtMs: this.seams.nowMs() });
     return true;
+  }
+
+  flush(): void {
+    this.isFilled = false;
+    if (!this.closed && this.stream.flush() === 'broken') this.close();
   }
 
   onReady(events: number): void {
@@ -187,7 +234,7 @@ class UpstreamConnection implements Watcher {
       if ((events & ReadyEvent.OUT) === 0) return;
       this.connecting = false;
     }
-    if ((events & ReadyEvent.OUT) !== 0 && this.stream.flush() === 'broken') {
+    if ((events & ReadyEvent.OUT) !== 0 && this.stream.writable() === 'broken') {
       this.close();
       return;
     }
