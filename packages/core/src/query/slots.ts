@@ -42,6 +42,8 @@ export const SLOT = {
   deaths: 28,
   /** Its flow was written, by this member or by the one that it was taken from; 0 when it comes. */
   told: 29,
+  /** By TCP: its answer is in what is written, and this says where that starts in the stream, made odd; 0: in nothing. */
+  answerStart: 30,
 } as const;
 
 export const SLOT_FLAG = { truncated: 1, tcp: 2 } as const;

@@ -11,7 +11,7 @@ import { closeFd, connectionInterface, localAddress, ReadyEvent, shutdownFd } fr
 import { Claim } from './claim.js';
 import { ClientInput, type Frame, type InputStart } from './client-input.js';
 import { ClientOutput, type OutputResult } from './client-output.js';
-import type { OwnRecord } from './connection-records.js';
+import { answerMark, type OwnRecord } from './connection-records.js';
 import { Interest } from './interest.js';
 import type { TcpSeams } from './tcp-clients.js';
 import type { Watcher } from './tokens.js';
@@ -20,6 +20,8 @@ import type { Watcher } from './tokens.js';
 const PIPELINE_MAX = 100;
 /** Bytes that a client may leave unread before its next queries wait. */
 const UNREAD_MAX = 64 * 1024;
+/** A peer that knows an older one takes each answer for a write of its own. */
+const LAYOUT_WITH_JOINED_ANSWERS = 3;
 
 /** How far another member was with a connection. A new one is at 0, with nothing to go on with. */
 export interface ConnectionStart extends InputStart {
@@ -44,6 +46,8 @@ export interface ConnectionOptions {
   readonly onSlot: (slot: number) => void;
   /** The connection ended before the path got the query. */
   readonly onUnasked: (slot: number) => void;
+  /** `flush` has something to write: call it at the end of the turn. */
+  readonly onFilled: () => void;
   /** The slot's answer is written: it is free. */
   readonly onAnswered: (slot: number) => void;
   /** No slot was free: call `resume` when one may be. */
@@ -58,6 +62,8 @@ export interface ConnectionOptions {
 }
 
 export class ClientConnection implements Watcher {
+  /** It is among those that have something to write. */
+  isFilled = false;
   /** When a whole query or answer last went by. */
   progressAtMs: MonoMs;
   readonly fd: number;
@@ -80,8 +86,6 @@ export class ClientConnection implements Watcher {
   private heldBack = false;
   private finishing = false;
   private closed = false;
-  /** Its answer could not be begun: the connection is another's. */
-  private unbegun: number | null = null;
   private shared: boolean;
 
   /** `isShared`: the peer holds it or there is none; else nothing is read until `nowShared`. */
@@ -104,7 +108,10 @@ export class ClientConnection implements Watcher {
     const { records, unsent } = seams;
     this.claim = new Claim(records, record);
     this.input = new ClientInput(fd, seams.reactor.journal.layout.payloadCapacity, { records, claim: this.claim }, start);
-    this.output = new ClientOutput(fd, { records, claim: this.claim, interest: this.interest, unsent, onDone: options.onAnswered }, start.written);
+    this.output = new ClientOutput(fd, {
+      records, claim: this.claim, interest: this.interest, unsent, onDone: options.onAnswered, onStart: (slot, at) => this.mark(slot, at),
+      canJoin: seams.reactor.journal.layout.version >= LAYOUT_WITH_JOINED_ANSWERS,
+    }, start.written);
     if (start.rest !== null) this.wrote(this.output.goOn(start.rest));
   }
 
@@ -166,7 +173,16 @@ export class ClientConnection implements Watcher {
   answer(slot: number, bytes: Uint8Array, offset: number, length: number): void {
     this.asked.delete(slot);
     this.progressAtMs = this.seams.nowMs();
-    this.wrote(this.output.send(slot, bytes.subarray(offset, offset + length)), slot);
+    this.wrote(this.output.put(slot, bytes, offset, length));
+    if (this.closed) return;
+    this.options.onFilled();
+    if (this.heldBack || this.ended) this.options.onRoom();
+  }
+
+  /** Writes the answers of a turn, all at once. */
+  flush(): void {
+    if (this.closed || this.output.isUnderWay) return;
+    this.wrote(this.output.flush());
     if (!this.closed && (this.heldBack || this.ended)) this.options.onRoom();
   }
 
@@ -191,8 +207,7 @@ export class ClientConnection implements Watcher {
 
   private end(end: ConnectionEnd): void {
     this.closed = true;
-    const unwritten = [...this.output.slots()];
-    if (this.unbegun !== null) unwritten.push(this.unbegun);
+    const unwritten = this.output.slots();
     this.output.end();
     this.interest.end();
     this.seams.tokens.remove(this.token);
@@ -200,11 +215,8 @@ export class ClientConnection implements Watcher {
     this.options.onClosed(this.asked, unwritten, end);
   }
 
-  /** `slot`: of an answer that could not even be begun. */
-  private wrote(result: OutputResult, slot: number | null = null): void {
-    if (result === 'ok' || this.closed) return;
-    if (result === 'stolen') this.unbegun = slot;
-    this.close();
+  private wrote(result: OutputResult): void {
+    if (result !== 'ok' && !this.closed) this.close();
   }
 
   /** Gives whole queries to the path, as far as the bounds allow; the rest stays in the socket. */
@@ -301,5 +313,12 @@ export class ClientConnection implements Watcher {
     memory.words[word + SLOT.listener] = this.options.listener;
     memory.words[word + SLOT.connection] = this.record.index + 1;
     memory.words[word + SLOT.connectionGeneration] = this.record.generation;
+    memory.words[word + SLOT.answerStart] = 0;
+  }
+
+  /** Says in the slot that its answer is in what is about to be written. */
+  private mark(slot: number, start: number): void {
+    const { memory } = this.seams;
+    memory.words[slotWord(memory, slot) + SLOT.answerStart] = answerMark(start);
   }
 }

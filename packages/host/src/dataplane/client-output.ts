@@ -1,19 +1,20 @@
 /**
- * Answers to one client's connection, in the order they come. An answer lies in the shared region before its first byte is
- * written, and its slot is kept until its last byte is: whoever takes the connection over goes on in the middle of an answer,
- * and asks again for those that were not begun.
+ * Answers to one client's connection, in the order they come: what a turn brings leaves in one write. It lies in the shared region
+ * before its first byte is written, and the slots of its answers are kept until its last byte is: whoever takes the connection over goes
+ * on in the middle of it, and asks again for what was not begun.
  *
  * Invariant: bounded by UNSENT_MAX and the budget of all connections; beyond that the connection is broken.
  */
-import { assert } from '@tandem/core';
 import { EAGAIN, sendFrom } from 'node-reuseport';
 import type { Claim } from './claim.js';
 import { type ConnectionRecords, NONE } from './connection-records.js';
 import type { Interest } from './interest.js';
+import { ROW_BYTES } from './shared-region.js';
 import { UNSENT_IN_ALL_MAX, UNSENT_MAX, type UnsentBudget } from './stream.js';
 
 const LENGTH_BYTES = 2;
 const INTERRUPTED = -4;
+const FIRST_BUFFER_BYTES = 1024;
 
 export type OutputResult = 'ok' | 'broken' | 'stolen';
 
@@ -22,17 +23,18 @@ export interface OutputSeams {
   readonly claim: Claim;
   readonly interest: Interest;
   readonly unsent: UnsentBudget;
+  /** The slot's answer is about to be written, in what starts there in the stream; a peer that reads slots may look for it. */
+  readonly onStart: (slot: number, start: number) => void;
   /** The answer to the slot's query is written, or was in part and cannot be finished. */
   readonly onDone: (slot: number) => void;
+  /** A peer knows what it means when several answers are written as one. */
+  readonly canJoin: boolean;
 }
 
-interface Waiting {
-  readonly slot: number;
-  /** With its length in front. */
-  readonly frame: Uint8Array;
-}
-
-interface UnderWay extends Waiting {
+/** What is being written. */
+interface UnderWay {
+  readonly slots: readonly number[];
+  readonly bytes: Uint8Array;
   readonly row: number;
   sent: number;
 }
@@ -40,8 +42,12 @@ interface UnderWay extends Waiting {
 export class ClientOutput {
   private readonly fd: number;
   private readonly seams: OutputSeams;
-  private readonly waiting: Waiting[] = [];
   private underWay: UnderWay | null = null;
+  /** Answers that wait, with their lengths in front, in [0, waitingBytes) one behind the other; their slots, and where each ends. */
+  private waiting = new Uint8Array(FIRST_BUFFER_BYTES);
+  private waitingBytes = 0;
+  private slotsWaiting: number[] = [];
+  private endsWaiting: number[] = [];
   private written: number;
   private unsentBytes = 0;
 
@@ -52,57 +58,69 @@ export class ClientOutput {
     this.written = written;
   }
 
-  /** Bytes accepted by `send` that the kernel has not taken. */
+  /** Bytes accepted by `put` that the kernel has not taken. */
   get pendingBytes(): number {
     return this.unsentBytes;
   }
 
-  /** An answer is written in part. */
+  /** Something is written in part. */
   get isUnderWay(): boolean {
     return this.underWay !== null;
   }
 
   /** Slots whose answers are not written whole. */
-  *slots(): Generator<number> {
-    if (this.underWay !== null && this.underWay.slot !== NONE) yield this.underWay.slot;
-    for (const { slot } of this.waiting) yield slot;
+  slots(): number[] {
+    return [...(this.underWay?.slots ?? []), ...this.slotsWaiting];
   }
 
-  send(slot: number, message: Uint8Array): OutputResult {
-    if (this.underWay === null) return this.start(slot, LENGTH_BYTES + message.length, (frame) => putMessage(frame, message));
-    const frame = new Uint8Array(LENGTH_BYTES + message.length);
-    putMessage(frame, message);
-    this.waiting.push({ slot, frame });
-    return this.count(frame.length);
+  /** Puts an answer behind those that the next `flush` writes. */
+  put(slot: number, bytes: Uint8Array, offset: number, length: number): OutputResult {
+    const end = this.waitingBytes + LENGTH_BYTES + length;
+    if (end > this.waiting.length) {
+      const larger = new Uint8Array(Math.max(end, 2 * this.waiting.length));
+      larger.set(this.waiting.subarray(0, this.waitingBytes));
+      this.waiting = larger;
+    }
+    const { waiting } = this;
+    let at = this.waitingBytes;
+    waiting[at++] = length >>> 8;
+    waiting[at++] = length & 0xff;
+    for (let i = 0; i < length; i++) waiting[at + i] = bytes[offset + i];
+    this.waitingBytes = end;
+    this.slotsWaiting.push(slot);
+    this.endsWaiting.push(end);
+    return this.count(LENGTH_BYTES + length);
   }
 
-  /** The rest of an answer that another member began: it has no slot here. */
+  /** The rest of what another member began: its slots are not here. */
   goOn(rest: Uint8Array): OutputResult {
-    return this.start(NONE, rest.length, (frame) => frame.set(rest));
+    if (!this.seams.claim.acquire()) return 'stolen';
+    this.start([], rest);
+    const result = this.count(rest.length);
+    return result === 'ok' ? this.flush() : result;
   }
 
-  /** The socket takes bytes again. */
+  /** Writes what waits, as far as the socket takes it; the rest when it takes bytes again. */
   flush(): OutputResult {
+    const { claim, interest } = this.seams;
     for (;;) {
       const { underWay } = this;
       if (underWay !== null) {
         const count = this.write(underWay);
         if (count < 0) return 'broken';
-        this.uncount(count);
-        if (underWay.sent < underWay.frame.length) return 'ok';
+        if (underWay.sent < underWay.bytes.length) {
+          interest.setOutput(true);
+          return 'ok';
+        }
         this.done(underWay);
       }
-      const next = this.waiting.at(0);
-      if (next === undefined) break;
+      if (this.slotsWaiting.length === 0) break;
       // Until it is begun it is one of those that wait.
-      if (!this.seams.claim.acquire()) return 'stolen';
-      this.waiting.shift();
-      this.uncount(next.frame.length);
-      const result = this.start(next.slot, next.frame.length, (frame) => frame.set(next.frame));
-      if (result !== 'ok') return result;
+      if (!claim.acquire()) return 'stolen';
+      this.startWaiting();
     }
-    this.seams.interest.setOutput(false);
-    this.seams.claim.release();
+    interest.setOutput(false);
+    claim.release();
     return 'ok';
   }
 
@@ -110,46 +128,52 @@ export class ClientOutput {
   end(): void {
     if (this.underWay !== null && this.underWay.row !== NONE) this.seams.records.returnRow(this.underWay.row);
     this.underWay = null;
-    this.waiting.length = 0;
+    this.slotsWaiting = [];
+    this.endsWaiting = [];
+    this.waitingBytes = 0;
     this.uncount(this.unsentBytes);
   }
 
-  private start(slot: number, bytes: number, fill: (frame: Uint8Array) => void): OutputResult {
-    const { records, claim, interest } = this.seams;
-    assert(this.underWay === null, 'one answer at a time');
-    if (!claim.acquire()) return 'stolen';
+  /** As many of those that wait as fit a row of the shared region, but one by one where a peer could not tell them apart. */
+  private startWaiting(): void {
+    let count = 1;
+    if (this.seams.canJoin) while (count < this.endsWaiting.length && this.endsWaiting[count] <= ROW_BYTES) count++;
+    const bytes = this.endsWaiting[count - 1];
+    const slots = this.slotsWaiting.splice(0, count);
+    this.start(slots, this.waiting.subarray(0, bytes));
+    this.endsWaiting = this.endsWaiting.slice(count).map((end) => end - bytes);
+    this.waiting.copyWithin(0, bytes, this.waitingBytes);
+    this.waitingBytes -= bytes;
+  }
+
+  /** Under the claim; nothing else is under way. */
+  private start(slots: readonly number[], content: Uint8Array): void {
+    const { records, claim, onStart } = this.seams;
     const row = records.takeRow();
-    const frame = row === null ? new Uint8Array(bytes) : row.bytes.subarray(0, bytes);
-    fill(frame);
-    const underWay: UnderWay = { slot, frame, row: row?.row ?? NONE, sent: 0 };
-    records.startAnswer(claim.record, { bytes, start: this.written, slot, row: underWay.row });
-    this.underWay = underWay;
-    if (this.write(underWay) < 0) return 'broken';
-    if (underWay.sent === bytes) {
-      this.done(underWay);
-      claim.release();
-      return 'ok';
-    }
-    interest.setOutput(true);
-    return this.count(bytes - underWay.sent);
+    const bytes = row === null ? content.slice() : row.bytes.subarray(0, content.length);
+    if (row !== null) bytes.set(content);
+    for (const slot of slots) onStart(slot, this.written);
+    this.underWay = { slots, bytes, row: row?.row ?? NONE, sent: 0 };
+    records.startAnswer(claim.record, { bytes: bytes.length, start: this.written, slot: slots.at(0) ?? NONE, row: this.underWay.row });
   }
 
   /** Bytes that the kernel took, negative when the connection is broken. */
   private write(underWay: UnderWay): number {
-    const { frame, sent } = underWay;
-    const count = sendFrom(this.fd, frame, sent, frame.length - sent);
+    const { bytes, sent } = underWay;
+    const count = sendFrom(this.fd, bytes, sent, bytes.length - sent);
     if (count === -EAGAIN || count === INTERRUPTED) return 0;
     if (count < 0) return count;
     underWay.sent += count;
     this.written = (this.written + count) | 0;
+    this.uncount(count);
     return count;
   }
 
-  /** The slot first: a record without answer under way says that its slot's answer is still to be written. */
+  /** The slots first: a record with nothing under way says that its slots' answers are still to be written. */
   private done(underWay: UnderWay): void {
     const { records, claim, onDone } = this.seams;
     this.underWay = null;
-    if (underWay.slot !== NONE) onDone(underWay.slot);
+    for (const slot of underWay.slots) onDone(slot);
     records.endAnswer(claim.record);
     if (underWay.row !== NONE) records.returnRow(underWay.row);
   }
@@ -164,10 +188,4 @@ export class ClientOutput {
     this.unsentBytes -= bytes;
     this.seams.unsent.bytes -= bytes;
   }
-}
-
-function putMessage(frame: Uint8Array, message: Uint8Array): void {
-  frame[0] = message.length >>> 8;
-  frame[1] = message.length & 0xff;
-  frame.set(message, LENGTH_BYTES);
 }

@@ -20,7 +20,7 @@ const GENERATION_MASK = 0x3fff_ffff;
 const FIELD = {
   state: 0,
   listener: 1,
-  /** The answer under way: bytes of it in all (0: none), where it starts, its slot (-1: none), its row (-1: none). */
+  /** The answers under way: bytes of them in all (0: none), where they start, the first one's slot (-1: none), their row (-1: none). */
   answerBytes: 2,
   answerStart: 3,
   answerSlot: 4,
@@ -160,6 +160,11 @@ export class ConnectionRecords {
   private swap(index: number, from: number, to: number): boolean {
     return Atomics.compareExchange(this.words, index * RECORD_WORDS, from, to) === from;
   }
+}
+
+/** How a slot says that its answer is in the write that starts there: never 0, and no two writes of a connection are so near. */
+export function answerMark(start: number): number {
+  return (start | 1) >>> 0;
 }
 
 /** As a word of an Int32Array holds it: the generation may reach the sign bit. */

@@ -65,6 +65,53 @@ t.test('a dead owner\'s queries are answered by the other, on the same connectio
   t.end();
 });
 
+/** What the owner and then the thief answered, and whether each query of the client got one answer. */
+function finish(t: Test, stage: Stage, client: RawClient, count: number): void {
+  for (let turns = 0; turns < 200; turns++) {
+    client.read();
+    stage.thief.turn(1);
+  }
+  answerAll(stage.thief);
+  client.read();
+  t.same(marks(client).sort((a, b) => a - b), Array.from({ length: count }, (_, i) => i + 1), 'each query has one answer');
+}
+
+t.test('answers that a dead owner had not begun to write are all asked for again', (t) => {
+  const stage = new Stage(t);
+  const client = asking(t, stage, 5);
+  for (let i = 0; i < 3; i++) stage.owner.prepare();
+  t.same(stage.take(true), new Array(5).fill(TAKEN.query));
+  finish(t, stage, client, 5);
+  t.end();
+});
+
+t.test('of answers that a dead owner had written together none is asked for again', (t) => {
+  const stage = new Stage(t);
+  const client = asking(t, stage, 5);
+  for (let i = 0; i < 3; i++) stage.owner.prepare();
+  // It dies when all is written, before it does anything else.
+  stage.owner.reactor.freeSlot = () => { throw new Error('dead'); };
+  t.throws(() => { stage.owner.clients.flush(); }, { message: 'dead' });
+  t.same(stage.take(true), [TAKEN.query, TAKEN.query]);
+  finish(t, stage, client, 5);
+  delete (stage.owner.reactor as { freeSlot?: unknown }).freeSlot;
+  t.end();
+});
+
+t.test('answers that a dead owner had written together in part are gone on with, and none of them is asked for again', (t) => {
+  const stage = new Stage(t);
+  const { owner } = stage;
+  const client = asking(t, stage, 60);
+  let begun = 0;
+  while (owner.unsent.bytes === 0) {
+    for (let i = 0; i < 3; i++) owner.prepare(message(++begun, 20_000));
+    owner.clients.flush();
+  }
+  t.equal(stage.take(true).length, 60 - begun);
+  finish(t, stage, client, 60);
+  t.end();
+});
+
 t.test('a query that is in a slot and still in the socket is answered once', (t) => {
   const stage = new Stage(t);
   const { owner } = stage;

@@ -8,7 +8,7 @@
 import { COUNTER, type Counters, type MonoMs, SLOT, SLOT_FLAG, type SlotMemory, slotWord } from '@tandem/core';
 import { closeFd, resetConnection, type TcpProgress, tcpProgress } from 'node-reuseport';
 import type { ClientConnection, ConnectionStart } from './client-connection.js';
-import { CONNECTION, type ConnectionRecords, type FoundRecord, type OwnRecord } from './connection-records.js';
+import { answerMark, CONNECTION, type ConnectionRecords, type FoundRecord, type OwnRecord } from './connection-records.js';
 import type { TcpClients } from './tcp-clients.js';
 
 const RESET_AFTER_MS = 1000;
@@ -33,8 +33,8 @@ interface Taken {
   readonly connection: ClientConnection;
   /** Where the owner had stopped consuming: queries beyond are still in the socket. */
   readonly consumed: number;
-  /** Its answer is written or goes on here. */
-  readonly answeredSlot: number;
+  /** Whose answers are written or go on here: the slot, and what the slots of those written with it are marked by. */
+  readonly begun: Begun;
 }
 
 export class HeldConnections {
@@ -95,7 +95,9 @@ export class HeldConnections {
     const taken = this.taken.get(words[word + SLOT.connection] - 1);
     if (taken?.generation !== words[word + SLOT.connectionGeneration]) return null;
     const isConsumed = ((words[word + SLOT.streamEnd] - taken.consumed) | 0) <= 0;
-    return isConsumed && ownersSlot !== taken.answeredSlot && !taken.connection.isGone ? taken.connection : null;
+    const { begun } = taken;
+    const isAnswered = ownersSlot === begun.slot || (begun.mark !== 0 && words[word + SLOT.answerStart] === begun.mark);
+    return isConsumed && !isAnswered && !taken.connection.isGone ? taken.connection : null;
   }
 
   close(): void {
@@ -139,24 +141,26 @@ export class HeldConnections {
     const connection = this.options.clients.adopt(fd, this.options.base + found.listener, start);
     if (connection === null) return;
     this.options.counters.add(COUNTER.connections_taken);
-    this.taken.set(index, { generation: record.generation, connection, consumed, answeredSlot: answer.slot });
+    this.taken.set(index, { generation: record.generation, connection, consumed, begun: answer });
   }
 }
 
 interface Begun {
   readonly slot: number;
+  readonly mark: number;
   readonly rest: Uint8Array | null;
 }
 
-const NO_ANSWER: Begun = { slot: -1, rest: null };
+const NO_ANSWER: Begun = { slot: -1, mark: 0, rest: null };
 
 /** How far the owner's answer was when it died; null where it cannot be gone on with. */
 function answerOf(found: FoundRecord, written: number): Begun | null {
   if (found.answerBytes === 0) return NO_ANSWER;
   const sent = (written - found.answerStart) | 0;
-  if (sent >= found.answerBytes) return { slot: found.answerSlot, rest: null };
+  const begun = { slot: found.answerSlot, mark: answerMark(found.answerStart) };
+  if (sent >= found.answerBytes) return { ...begun, rest: null };
   // Copied: the owner's journal is let go of before the client has read it all.
-  if (found.answer !== null && sent >= 0) return { slot: found.answerSlot, rest: found.answer.slice(sent) };
+  if (found.answer !== null && sent >= 0) return { ...begun, rest: found.answer.slice(sent) };
   // It is asked again, as if it had not been begun.
   return sent === 0 ? NO_ANSWER : null;
 }

@@ -193,6 +193,7 @@ export class DataPlaneLoop {
   private turn(nextMessage: () => ToWorker | null): void {
     while (this.isNeeded()) {
       const { control } = this.reactor;
+      this.clients.flush();
       this.upstreams.flush();
       this.reactor.step(this.wire.takeRows(), this.waitMs());
       this.nowMs = monoMs(control[Control.NOW_MS]);

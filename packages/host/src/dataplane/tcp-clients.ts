@@ -68,6 +68,8 @@ export class TcpClients {
   private readonly unshared = new Map<ClientConnection, number>();
   /** Found no slot. */
   private readonly short = new Set<ClientConnection>();
+  /** Have answers to write at the end of the turn. */
+  private filled: ClientConnection[] = [];
   /** May take more queries now. */
   private readonly roomy = new Set<ClientConnection>();
   private readonly listeners: { readonly fd: number; readonly token: number }[] = [];
@@ -138,9 +140,19 @@ export class TcpClients {
       return;
     }
     connection.answer(slot, bytes, offset, length);
-    if (!this.connections.has(connection)) return;
-    this.progressed(connection);
-    if (connection.isIdle) this.madeRoom();
+    if (this.connections.has(connection)) this.progressed(connection);
+  }
+
+  /** At the end of a turn: the answers to one client leave together. */
+  flush(): void {
+    const { filled } = this;
+    if (filled.length === 0) return;
+    this.filled = [];
+    for (const connection of filled) {
+      connection.isFilled = false;
+      connection.flush();
+      if (this.connections.has(connection) && connection.isIdle) this.madeRoom();
+    }
   }
 
   /** Frees the slot; the query gets no answer. */
@@ -287,6 +299,7 @@ export class TcpClients {
           this.ofSlot[slot] = connection;
           this.progressed(connection);
         },
+        onFilled: () => this.fill(connection),
         onUnasked: (slot) => this.answeredNobody(slot),
         onAnswered: (slot) => this.free(slot),
         onSlotsShort: () => this.short.add(connection),
@@ -332,6 +345,12 @@ export class TcpClients {
     if (count === 0) this.perClient.delete(address);
     else this.perClient.set(address, count);
     this.madeRoom();
+  }
+
+  private fill(connection: ClientConnection): void {
+    if (connection.isFilled) return;
+    connection.isFilled = true;
+    this.filled.push(connection);
   }
 
   private progressed(connection: ClientConnection): void {

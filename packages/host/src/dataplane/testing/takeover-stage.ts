@@ -67,6 +67,7 @@ export class StreamSide {
 
   /** One turn of the loop. */
   turn(timeoutMs = 0): void {
+    this.clients.flush();
     this.reactor.step(0, timeoutMs);
     this.tokens.recycle();
     const { ready, control } = this.reactor;
@@ -87,8 +88,15 @@ export class StreamSide {
     return Buffer.from(this.memory.bytes.subarray(start, start + this.memory.words[slotWord(this.memory, slot) + SLOT.length]));
   }
 
-  /** Answers the oldest query with these bytes, or with its own. */
+  /** Answers the oldest query with these bytes, or with its own, and writes at once. */
   answer(bytes?: Uint8Array): number {
+    const slot = this.prepare(bytes);
+    this.clients.flush();
+    return slot;
+  }
+
+  /** The same, to be written at the end of the turn. */
+  prepare(bytes?: Uint8Array): number {
     const slot = this.asked.shift()!;
     const answer = bytes ?? new Uint8Array(this.question(slot));
     this.clients.reply(slot, answer, 0, answer.length);
