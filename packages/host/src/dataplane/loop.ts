@@ -40,8 +40,11 @@ const BATCH = 64;
 const LAYOUT_WITH_REGION = 2;
 /** A query's promised time, and a little. */
 const STOP_MS = 2600;
-/** New mappings wake the control thread this often at most: a wake-up costs more than a query. */
-const NOTIFY_EVERY_MS = 5;
+/**
+ * New mappings wake the control thread this often at most: a wake-up, a message to the peer and its acknowledgement cost as much as a hundred
+ * queries. What it has not read by then is in the journal of mappings, should this process die.
+ */
+const NOTIFY_EVERY_MS = 25;
 /** Of the slots: half is spare for taking over a peer's queries, and a tenth of the rest is for refusals. */
 const SPARE_SHARE = 0.5;
 const REFUSAL_SHARE = 0.1;
