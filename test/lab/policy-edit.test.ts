@@ -10,10 +10,13 @@ const NEW_VERDICT_MS_MAX = 1_000;
 const LOAD_QPS = 20_000;
 const LOAD_SECONDS = 8;
 const EDITS = 10;
+const WARM_UP_QUERIES = 100_000;
 
 const pair = await startLoaded(t, { manifests: { ...baseManifests(ownAddress), 'policy-b.json': dnsPolicy('policy-b', { app: 'b' }, ['*.bench.test'], ['*.bench.test']) } });
 
 t.test(`under ${String(LOAD_QPS)} queries/s a policy edit rules within a second, and the load does not notice`, async (t) => {
+  // Its names have been learned by then: 40,000 mappings in the first second, on two cores that the load keeps busy, are another matter.
+  await generate(['--server', formatServer(pair.server), '--bind', CLIENT_B, '--clients', '200', '--window', '400', '--count', String(WARM_UP_QUERIES)]);
   const load = generate(['--server', formatServer(pair.server), '--bind', CLIENT_B, '--clients', '200', '--window', '1000', '--seconds', String(LOAD_SECONDS), '--rate', String(LOAD_QPS)]);
   const { queries, slowestMs, mixed } = await measureEdits(pair, { clients: 40, edits: EDITS });
   t.comment(`${String(EDITS)} edits, ${String(queries)} queries of those concerned: the last old verdict was asked for ${slowestMs.toFixed(0)} ms after the edit`);
