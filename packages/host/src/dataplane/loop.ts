@@ -252,16 +252,18 @@ export class DataPlaneLoop {
       this.notifyAtMs = this.nowMs + NOTIFY_EVERY_MS;
       if (this.ring.mustNotify()) this.say({ kind: 'mappings' });
     }
-    if (this.nowMs >= this.gaugesAtMs || this.stopping) this.setGauges();
-  }
-
-  private setGauges(): void {
     const { gauges } = this;
-    this.gaugesAtMs = this.nowMs + PEER_TICK_MS;
-    gauges[GAUGE.underWay] = this.path.underWay;
+    gauges[GAUGE.underWay] = path.underWay;
     gauges[GAUGE.tcpConnections] = this.clients.count;
     gauges[GAUGE.freeSlots] = this.reactor.control[Control.FREE_SLOTS];
     gauges[GAUGE.heartbeatMs] = this.nowMs;
+    if (this.nowMs >= this.gaugesAtMs || this.stopping) this.setPairGauges();
+  }
+
+  /** What costs more than a store to find out, and changes by ticks. */
+  private setPairGauges(): void {
+    const { gauges } = this;
+    this.gaugesAtMs = this.nowMs + PEER_TICK_MS;
     gauges[GAUGE.redundant] = this.handover.isRedundant ? 1 : 0;
     gauges[GAUGE.adopted] = this.handover.adopted;
     gauges[GAUGE.held] = this.handover.isHeld ? 1 : 0;
