@@ -1,6 +1,6 @@
 /**
- * The data plane's thread allocates nothing for a query: what it collects in a million of them is the turns' own few bytes. One
- * number that is handed over as a fraction, 16 bytes a query, would be sixteen collections.
+ * The data plane's thread allocates nothing for a query by UDP whose name is known: what it collects in a million of them is the turns'
+ * own few bytes, one to three collections of a megabyte. One number that is handed over as a fraction, 16 bytes a query, would be sixteen.
  */
 import t from 'tap';
 import { ownAddress } from '../harness/address.js';
@@ -22,7 +22,7 @@ t.test('a million queries in steady state', async (t) => {
     upstreams: [{ address: ownAddress, port: upstream.port }], manifests, roles: ['agent'], environment: { TANDEM_NODE_FLAGS: '--trace-gc' },
   });
   t.teardown(() => pair.stop());
-  // V8 says of each collection whose heap it was; the control thread's comes first.
+  // V8 says of each collection whose heap it was. The control thread's are far more: it keeps what is learned.
   const collections = (): string[] => [...pair.member('agent').output.matchAll(/:(0x[0-9a-f]+)\].*\b(?:Scavenge|Mark-Compact)\b/g)].map(([, heap]) => heap);
   const load = async (count: number): Promise<void> => {
     t.match(await generate(['--server', formatServer(pair.server), '--bind', CLIENT_A, '--window', '256', '--count', String(count)]), { answered: count, lost: 0, wrong: 0 });
@@ -30,12 +30,12 @@ t.test('a million queries in steady state', async (t) => {
 
   await load(WARM_UP_QUERIES);
   const before = collections();
-  const heaps = [...new Set(before)];
+  const heaps = [...Map.groupBy(before, (heap) => heap)].sort(([, a], [, b]) => b.length - a.length).map(([heap]) => heap);
   t.equal(heaps.length, 2, 'the control thread and the data plane');
   await load(QUERIES);
   const since = collections().slice(before.length);
   const [ofControl, ofDataPlane] = heaps.map((heap) => since.filter((one) => one === heap).length);
   t.comment(`collections in ${String(QUERIES)} queries: data plane ${String(ofDataPlane)}, control thread ${String(ofControl)}`);
-  t.ok(ofControl > 0, 'collections are seen');
+  t.ok(ofControl > COLLECTIONS_MAX, 'the control thread collects, and is seen to');
   t.ok(ofDataPlane <= COLLECTIONS_MAX, `${String(ofDataPlane)} of the data plane`);
 });

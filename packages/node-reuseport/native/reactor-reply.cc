@@ -160,7 +160,7 @@ void Reactor::sendRun(int fd, uint32_t listener, uint32_t count) {
     prepareMessage(start, end);
     start = end;
   }
-  sendMessages(fd, firstMessage, messagesUsed_);
+  sendMessages(fd, listener, firstMessage, messagesUsed_);
 }
 
 bool Reactor::isSameMessage(const Reply& a, const Reply& b) const {
@@ -205,9 +205,28 @@ void Reactor::prepareMessage(uint32_t start, uint32_t end) {
   // Before layout 3 a message has the number of its entry.
   entriesUsed_ = to;
   messagesUsed_ = journal_.layout.hasMessages() ? message + 1 : to;
-  if (isWhole || fillMessage(message) > 0) return;
+  if (isWhole || refillMessage(message) > 0) return;
   entriesUsed_ = from;
   messagesUsed_ = message;
+}
+
+// After some of its entries were taken: the message of the others. A thief that takes one more while it is filled has its poison
+// overwritten; so the entries are looked at once more after that, and what is poisoned from there on stays so.
+uint32_t Reactor::refillMessage(uint32_t message) {
+  for (;;) {
+    const uint32_t left = fillMessage(message);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (left == 0 || !dropStolen(message)) return left;
+  }
+}
+
+uint32_t Reactor::entriesLeft(uint32_t message) const {
+  const auto [from, to] = messages_[message];
+  uint32_t count = 0;
+  for (uint32_t entry = from; entry < to; entry++) {
+    if (journal_.transmitRecords()[entry].slot != kUnset) count++;
+  }
+  return count;
 }
 
 // The message of those of its entries that are left; returns how many these are.
@@ -245,20 +264,23 @@ uint32_t Reactor::fillMessage(uint32_t message) {
   return count;
 }
 
-// After a message could not be sent: those of its entries that a peer has taken leave it.
-void Reactor::dropStolen(uint32_t message) {
+// Those of an unsent message's entries that a peer has taken leave it; true if there were any.
+bool Reactor::dropStolen(uint32_t message) {
   const auto [from, to] = messages_[message];
+  bool dropped = false;
   for (uint32_t entry = from; entry < to; entry++) {
     TransmitRecord& record = journal_.transmitRecords()[entry];
     const uint32_t slot = record.slot;
     if (slot == kUnset || loadWord(&journal_.states()[slot]) == record.word) continue;
     storeWord(&record.slot, kUnset);
     releaseStolen(slot, false);
+    dropped = true;
   }
+  return dropped;
 }
 
 // Messages [from, to), all by one socket.
-void Reactor::sendMessages(int fd, uint32_t from, uint32_t to) {
+void Reactor::sendMessages(int fd, uint32_t listener, uint32_t from, uint32_t to) {
   uint32_t waits = 0;
   uint32_t poisonRetries = 0;
   uint32_t apart = 0;
@@ -268,6 +290,7 @@ void Reactor::sendMessages(int fd, uint32_t from, uint32_t to) {
     int sent = sendmmsg(fd, journal_.transmitHeaders() + next, length, kSendFlags);
     if (sent > 0) {
       next += static_cast<uint32_t>(sent);
+      poisonRetries = 0;
       continue;
     }
     const int error = errno;
@@ -280,14 +303,17 @@ void Reactor::sendMessages(int fd, uint32_t from, uint32_t to) {
       count(kPoisoned);
       dropStolen(next);
       // Unsent and still ours: the poison was meant for an earlier use, or for others of this message.
-      if (fillMessage(next) > 0) continue;
+      if (refillMessage(next) > 0) continue;
     } else if (journal_.transmitHeaders()[next].msg_hdr.msg_iovlen > 1 && refusesSegments(error)) {
       apart_[apart++] = next;
-    } else if (error != EDESTADDRREQ) {
+      // No checksum offload: so will the next ones'. A message that is too long for its path is that path's alone.
+      if (error == EIO || error == EOPNOTSUPP) listeners_[listener].segment = false;
+    } else {
       views_.control[kLastErrno] = error;
-      this->count(kReplyErrors);
+      views_.control[kReplyErrors] += entriesLeft(next);
     }
     next++;
+    poisonRetries = 0;
   }
   points_.hit(Point::AfterSend);
   uint32_t kept = 0;
@@ -299,11 +325,11 @@ void Reactor::sendMessages(int fd, uint32_t from, uint32_t to) {
     }
   }
   // The last first: the headers that its replies get alone are no other message's that is still to be sent.
-  while (apart > 0) sendApart(fd, apart_[--apart]);
+  while (apart > 0) sendApart(fd, listener, apart_[--apart]);
 }
 
 // Each reply of an unsent message by itself. The last one first: the first one's new header may be the message's own.
-void Reactor::sendApart(int fd, uint32_t message) {
+void Reactor::sendApart(int fd, uint32_t listener, uint32_t message) {
   const auto [from, to] = messages_[message];
   for (uint32_t entry = to; entry-- > from;) {
     if (journal_.transmitRecords()[entry].slot == kUnset) continue;
@@ -311,9 +337,10 @@ void Reactor::sendApart(int fd, uint32_t message) {
     fillMessage(entry);
     __atomic_store_n(&journal_.transmitHeaders()[entry].msg_len, kUnset, __ATOMIC_SEQ_CST);
     journal_.setMessage(entry, entry);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     // Who took it before made the former header unsendable, who does it from here on this one.
     dropStolen(entry);
-    if (journal_.transmitRecords()[entry].slot != kUnset) sendMessages(fd, entry, entry + 1);
+    if (journal_.transmitRecords()[entry].slot != kUnset) sendMessages(fd, listener, entry, entry + 1);
   }
 }
 

@@ -205,7 +205,9 @@ uint32_t Reactor::takeSend(Journal& peer, uint32_t slot, uint32_t word, uint32_t
   }
   confirmTheft(ownSlot);
   // Without a destination the kernel refuses the owner's late send of this entry's message; the owner then sends what is left of it.
-  mmsghdr& header = peer.transmitHeaders()[message];
+  // Which that is, is asked once more: the owner may have given the reply another since.
+  const uint32_t now = peer.messageOf(entry);
+  mmsghdr& header = peer.transmitHeaders()[now < entries ? now : message];
   auto ours = [&] { return loadWord(&record.slot) == slot && record.word == word; };
   if (ours()) {
     __atomic_store_n(&header.msg_hdr.msg_name, nullptr, __ATOMIC_SEQ_CST);

@@ -141,9 +141,11 @@ class Reactor {
   bool isSameMessage(const Reply& a, const Reply& b) const;
   void prepareMessage(uint32_t start, uint32_t end);
   uint32_t fillMessage(uint32_t message);
-  void dropStolen(uint32_t message);
-  void sendMessages(int fd, uint32_t from, uint32_t to);
-  void sendApart(int fd, uint32_t message);
+  uint32_t refillMessage(uint32_t message);
+  uint32_t entriesLeft(uint32_t message) const;
+  bool dropStolen(uint32_t message);
+  void sendMessages(int fd, uint32_t listener, uint32_t from, uint32_t to);
+  void sendApart(int fd, uint32_t listener, uint32_t message);
   void settleMessage(uint32_t message);
 
   // reactor-transmit.cc

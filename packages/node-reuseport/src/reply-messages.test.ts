@@ -183,3 +183,31 @@ t.test('of a message all of whose replies are taken the owner sends nothing, and
   s.close();
   t.end();
 });
+
+t.test('of many messages each of which a thief has taken a reply of, the owner sends the others', (t) => {
+  const clients = 12;
+  const s = new Stage({ clients });
+  const thief = new Side(256, 8);
+  const peer = Journal.open(s.owner.journal.fd);
+  thief.reactor.addListener(s.listener, listenersPerMember);
+  thief.reactor.pauseListener(listenersPerMember);
+  const slots = s.list(2, 40);
+  onCodePoint('before-send', 1, () => {
+    // The first query of each client.
+    for (const slot of slots.slice(0, clients)) {
+      t.equal(thief.reactor.take(peer, slot, listenersPerMember), Take.ANSWER);
+      const [own, offset, length] = thief.reactor.taken;
+      thief.reply(0, own, offset, length);
+      thief.reactor.flush(1);
+    }
+  });
+  s.owner.reactor.flush(2 * clients);
+  t.same(s.answers(), new Array(clients).fill([[1, 40], [2, 40]]));
+  t.equal(s.owner.count(Control.POISONED), clients);
+  t.equal(s.owner.count(Control.LOST_TO_PEER), clients);
+  t.equal(s.owner.count(Control.REPLIES_SENT), clients);
+  thief.close();
+  peer.release();
+  s.close();
+  t.end();
+});

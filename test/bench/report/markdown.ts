@@ -20,7 +20,7 @@ AAAA, in random order; every answer is checked.
 - **unbound**: one thread, forwarding, \`local-zone: "." refuse\` and the suffixes transparent, no validation, no caching of what is forwarded.
 - **dnsmasq**: \`cache-size=0\`, \`dns-forward-max=10000\`, one \`server=\` for each suffix, so that all else is refused.
 - **go** (\`test/bench/go\`): a forwarder on miekg/dns in the way of Cilium's DNS proxy: a goroutine for each query, one regular expression of all patterns, shared connections for each client address and port.
-- All have receive buffers of 4 MB, which a resolver's administrator gives by \`net.core.rmem_default\`; the kernel's default holds fewer datagrams than are open.
+- Tandem's sockets have receive buffers of 16 MB; the peers are given 4 MB, as a resolver's administrator does by \`net.core.rmem_default\`: far more than the queries that are open at a time, which the kernel's default does not hold.
 - **Open loop**: query *n* is due *n*/rate after the start, whatever became of those before it, and its latency counts from then.
 `;
 

@@ -17,6 +17,8 @@ export const NOTES = 'docs/performance-notes.md';
 
 /** Where others took more of the measured core than this, in the median round, figures are no measure of what was measured. */
 export const DISTURBANCE_MAX = 0.05;
+/** Of the measured core, that both of a goal about queries a second must use. */
+const CORES_MIN = 0.9;
 
 export interface Results {
   readonly format: typeof FORMAT;
@@ -51,7 +53,7 @@ export interface GoalResult {
   readonly ratio: Spread | null;
   /** Of queries per CPU second, where the goal is about speed. */
   readonly cpuRatio: Spread | null;
-  /** `undecided`: others took too much of the measured core. */
+  /** `undecided`: others took too much of the measured core, or what is measured did not fill it. */
   readonly outcome: 'pass' | 'short' | 'undecided' | 'not run';
 }
 
@@ -78,10 +80,13 @@ export function goalResults(results: Results): GoalResult[] {
     const one = results.cases.find(({ id }) => id === goal.caseId);
     const ratio = one === undefined ? null : ratioOf(one, goal.of, goal.to, (sample) => sample[goal.figure]);
     if (one === undefined || ratio === null) return { goal, ratio: null, cpuRatio: null, outcome: 'not run' };
-    const disturbance = Math.max(...one.rows.filter(({ name }) => name === goal.of || name === goal.to).map((row) => spreadBy(row, (sample) => sample.disturbance).median));
+    const compared = one.rows.filter(({ name }) => name === goal.of || name === goal.to);
+    const disturbance = Math.max(...compared.map((row) => spreadBy(row, (sample) => sample.disturbance).median));
+    // Else something else was the limit, and queries a second say nothing of the core.
+    const isFull = goal.figure !== 'qps' || compared.every((row) => spreadBy(row, (sample) => sample.cores).median >= CORES_MIN);
     const cpuRatio = goal.figure === 'qps' ? ratioOf(one, goal.to, goal.of, (sample) => sample.cpuUsPerQuery) : null;
     const isMet = (goal.atLeast === undefined || ratio.median >= goal.atLeast) && (goal.atMost === undefined || ratio.median <= goal.atMost);
-    return { goal, ratio, cpuRatio, outcome: disturbance > DISTURBANCE_MAX ? 'undecided' : isMet ? 'pass' : 'short' };
+    return { goal, ratio, cpuRatio, outcome: disturbance > DISTURBANCE_MAX || !isFull ? 'undecided' : isMet ? 'pass' : 'short' };
   });
 }
 

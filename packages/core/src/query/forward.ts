@@ -108,9 +108,10 @@ export class Forwarder {
     return this.waiting.firstDeadlineMs() <= this.clock.nowMs ? this.waiting.first() : NO_SLOT;
   }
 
-  /** The slot asked last that `choose` accepts, or NO_SLOT. */
+  /** The slot asked for the first time last of those that `choose` accepts; where all are at another try, one of these. NO_SLOT: none. */
   newest(choose: (slot: number) => boolean): number {
-    return this.waiting.findLast(choose);
+    const first = this.waiting.findLast((slot) => this.triesOfSlot[slot] === 1 && choose(slot));
+    return first === NO_SLOT ? this.waiting.findLast(choose) : first;
   }
 
   tries(slot: number): number {

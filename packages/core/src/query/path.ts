@@ -363,7 +363,7 @@ export class QueryPath {
 
   /**
    * Slots are short: the client that holds most of them loses a query; false if that is the new one. It loses the one that it asked
-   * last, which has waited least: the others are about to be answered.
+   * last, which has waited least: the others are about to be answered. One that is at its second try waited longest.
    */
   private makeRoom(slot: number): boolean {
     this.counters.add(COUNTER.shed);

@@ -175,6 +175,9 @@ export class ClientConnection implements Watcher {
     this.progressAtMs = this.seams.nowMs();
     this.wrote(this.output.put(slot, bytes, offset, length));
     if (this.closed) return;
+    // More than one write takes: the client may be reading, and what waits here is bounded.
+    if (this.output.pendingBytes > UNREAD_MAX && !this.output.isUnderWay) this.wrote(this.output.flush());
+    if (this.isClosed()) return;
     this.options.onFilled();
     if (this.heldBack || this.ended) this.options.onRoom();
   }

@@ -15,6 +15,8 @@ import { UNSENT_IN_ALL_MAX, UNSENT_MAX, type UnsentBudget } from './stream.js';
 const LENGTH_BYTES = 2;
 const INTERRUPTED = -4;
 const FIRST_BUFFER_BYTES = 1024;
+/** A larger one, which a burst of answers took, is given back. */
+const KEPT_BUFFER_BYTES = 16 * 1024;
 
 export type OutputResult = 'ok' | 'broken' | 'stolen';
 
@@ -144,6 +146,7 @@ export class ClientOutput {
     this.endsWaiting = this.endsWaiting.slice(count).map((end) => end - bytes);
     this.waiting.copyWithin(0, bytes, this.waitingBytes);
     this.waitingBytes -= bytes;
+    if (this.waitingBytes === 0 && this.waiting.length > KEPT_BUFFER_BYTES) this.waiting = new Uint8Array(FIRST_BUFFER_BYTES);
   }
 
   /** Under the claim; nothing else is under way. */

@@ -16,7 +16,8 @@ export interface Listener {
 const LISTEN_BACKLOG = 1024;
 /**
  * Some 40,000 small queries, as the kernel counts them: a member that has just started, with cold code on busy cores, is behind by
- * several tenths of a second at 25,000 queries/s; what does not fit is lost.
+ * several tenths of a second at 25,000 queries/s; what does not fit is lost. Where more is asked than is ever answered, a query waits as long as
+ * it takes to answer so many: a second at 40,000/s.
  */
 const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
 

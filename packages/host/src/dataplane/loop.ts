@@ -366,6 +366,7 @@ export class DataPlaneLoop {
   }
 
   private close(): void {
+    this.clients.flush();
     if (this.wroteMappings) this.say({ kind: 'mappings' });
     this.reactor.flush(this.wire.takeRows());
     // The peer goes on with the connections as soon as this process ends.
