@@ -2,6 +2,7 @@
  * A run: case after case; in each, every round measures all contestants, each time in the other direction, so that drift of the machine
  * hits all alike. Absolute figures drift with the machine's load; the ratio of two contestants in one round does not.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { ownAddress } from '../harness/address.js';
 import { startNative } from '../harness/native.js';
 import type { Case, Entry } from './cases.js';
@@ -15,6 +16,12 @@ import type { CaseResult } from './report/results.js';
 
 const WARM_UP_SECONDS = 2;
 const WARM_UP_WINDOW = 1_000;
+/**
+ * Before each measurement. What a member learned more than half a minute ago is learned again when it is asked for; with nine contestants in
+ * turn all names would fall due in every measurement, where under steady load a thirtieth of them does in a second.
+ */
+const REFRESH_SECONDS = 1;
+const SETTLE_MS = 500;
 
 export async function runCases(plan: Plan, say: (line: string) => void): Promise<CaseResult[]> {
   const results: CaseResult[] = [];
@@ -40,6 +47,8 @@ async function runCase(one: Case, plan: Plan): Promise<CaseResult> {
     const samples = new Map(contestants.map(({ name }) => [name, [] as Sample[]]));
     for (let round = 0; round < plan.rounds; round++) {
       for (const contestant of round % 2 === 0 ? contestants : [...contestants].reverse()) {
+        await measure(contestant, { load: warmUp, isPinned, seconds: REFRESH_SECONDS, seed: round + 1 });
+        await pause(SETTLE_MS);
         samples.get(contestant.name)!.push(await measure(contestant, { load, isPinned, seconds: plan.seconds, seed: round + 1 }));
       }
     }
