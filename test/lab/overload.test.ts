@@ -7,6 +7,7 @@ import { ownAddress } from '../harness/address.js';
 import { baseManifests, CLIENT_A, CLIENT_B, dnsPolicy } from '../harness/manifests.js';
 import { generate, startNative } from '../harness/native.js';
 import { formatServer, Pair } from '../harness/pair.js';
+import { until } from '../harness/until.js';
 
 /** Of each member; 450 are for questions, so both together get through 1,500 a second. */
 const SLOTS = 1024;
@@ -14,6 +15,7 @@ const UPSTREAM_DELAY_MS = 600;
 const GREEDY_RATE = 8_000;
 const POLITE_RATE = 100;
 const SECONDS = 6;
+const PATIENCE_MS = 5_000;
 const POLITE_COUNT = POLITE_RATE * (SECONDS - 2);
 
 const manifests = {
@@ -31,8 +33,7 @@ t.test('a client that exhausts the slots of a slow upstream costs a polite one n
     generate(['--server', formatServer(pair.server), '--bind', client, '--timeout-ms', '15000', ...more]);
 
   const greedy = ask(CLIENT_A, '--clients', '16', '--window', '60000', '--rate', String(GREEDY_RATE), '--seconds', String(SECONDS));
-  // Once the slots are taken.
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await until('the slots of both are taken', PATIENCE_MS, async () => ((await pair.counters('shed')).every((count) => count > 0) ? true : null));
   const rate = ['--rate', String(POLITE_RATE), '--window', '1000', '--count', String(POLITE_COUNT)];
   const [polite, refused] = await Promise.all([ask(CLIENT_B, ...rate), ask(CLIENT_B, ...rate, '--suffix', 'denied.test')]);
   const hog = await greedy;

@@ -23,7 +23,7 @@ constexpr size_t kReplySocketsMax = 128;
 // What every path takes (the least MTU of IPv6, less headers); longer answers are few.
 constexpr uint32_t kSegmentBytesMax = 1232;
 
-uint64_t loadDouble(const uint8_t* at) {
+uint64_t load64(const uint8_t* at) {
   uint64_t value;
   memcpy(&value, at, sizeof value);
   return value;
@@ -32,10 +32,10 @@ uint64_t loadDouble(const uint8_t* at) {
 // Equal for replies that can be one message; rarely so for others.
 uint64_t sortKey(const uint8_t* name, uint32_t length) {
   constexpr uint64_t kMix = 0x9e3779b97f4a7c15ull;
-  uint64_t key = (loadDouble(name) ^ length) * kMix;
+  uint64_t key = (load64(name) ^ length) * kMix;
   if (name[0] != AF_INET6) return key;
-  key = (key ^ (key >> 29) ^ loadDouble(name + 8)) * kMix;
-  return (key ^ (key >> 29) ^ loadDouble(name + 16)) * kMix;
+  key = (key ^ (key >> 29) ^ load64(name + 8)) * kMix;
+  return (key ^ (key >> 29) ^ load64(name + 16)) * kMix;
 }
 
 socklen_t nameBytesOf(const uint8_t* name) {

@@ -14,12 +14,40 @@ const HEADER_WORDS = 16;
 const IOVLEN_WORD = 6;
 const SEGMENTS_MAX = 64;
 
+class Thief {
+  private readonly side = new Side(256, 8);
+  private readonly journal: Journal;
+
+  constructor(owner: Side, listener: number) {
+    this.journal = Journal.open(owner.journal.fd);
+    this.side.reactor.addListener(listener, listenersPerMember);
+    this.side.reactor.pauseListener(listenersPerMember);
+  }
+
+  take(slot: number): number {
+    return this.side.reactor.take(this.journal, slot, listenersPerMember);
+  }
+
+  /** Sends the answer that it last took. */
+  answer(): void {
+    const [own, offset, length] = this.side.reactor.taken;
+    this.side.reply(0, own, offset, length);
+    this.side.reactor.flush(1);
+  }
+
+  close(): void {
+    this.side.close();
+    this.journal.release();
+  }
+}
+
 /** An owner with a listener of a family, and clients of it. */
 class Stage {
   readonly owner: Side;
   readonly listener: number;
   readonly askers: number[] = [];
   private readonly family: 4 | 6;
+  private other: Thief | null = null;
 
   constructor(options: { readonly family?: 4 | 6; readonly clients?: number; readonly version?: number; readonly packetInfo?: boolean } = {}) {
     this.family = options.family ?? 4;
@@ -63,8 +91,15 @@ class Stage {
     return Array.from({ length: count }, (_, message) => this.owner.words[transmitHeaderOffset / 4 + message * HEADER_WORDS + IOVLEN_WORD]);
   }
 
+  /** Another member, which has the listener, too, and the owner's journal open. */
+  thief(): Thief {
+    this.other = new Thief(this.owner, this.listener);
+    return this.other;
+  }
+
   close(): void {
     disarmCodePoints();
+    this.other?.close();
     this.owner.close();
     for (const fd of [this.listener, ...this.askers]) closeFd(fd);
   }
@@ -134,28 +169,21 @@ for (const at of [1, 2, 3, 4]) {
     execFileSync('ip', ['link', 'set', 'lo', 'mtu', String(MTU)]);
     t.teardown(() => { execFileSync('ip', ['link', 'set', 'lo', 'mtu', '65536']); });
     const s = new Stage();
-    const thief = new Side(256, 8);
-    const peer = Journal.open(s.owner.journal.fd);
-    thief.reactor.addListener(s.listener, listenersPerMember);
-    thief.reactor.pauseListener(listenersPerMember);
+    const thief = s.thief();
     const slots = s.list(3, LONG_BYTES);
     const codes: number[] = [];
     onCodePoint('before-send', at, () => {
       for (const slot of slots) {
-        const code = thief.reactor.take(peer, slot, listenersPerMember);
+        const code = thief.take(slot);
         codes.push(code);
         if (code !== Take.ANSWER) continue;
-        const [own, offset, length] = thief.reactor.taken;
-        thief.reply(0, own, offset, length);
-        thief.reactor.flush(1);
+        thief.answer();
       }
     });
     s.owner.reactor.flush(3);
     // The first send is of the message, each further one of a reply, which is settled before the next.
     t.same(codes.filter((code) => code === Take.ANSWER).length, at === 1 ? 3 : 5 - at);
     t.same(s.answers(), [[1, 2, 3].map((id) => [id, LONG_BYTES])]);
-    thief.close();
-    peer.release();
     s.close();
     t.end();
   });
@@ -163,13 +191,10 @@ for (const at of [1, 2, 3, 4]) {
 
 t.test('of a message all of whose replies are taken the owner sends nothing, and goes on', (t) => {
   const s = new Stage();
-  const thief = new Side(256, 8);
-  const peer = Journal.open(s.owner.journal.fd);
-  thief.reactor.addListener(s.listener, listenersPerMember);
-  thief.reactor.pauseListener(listenersPerMember);
+  const thief = s.thief();
   const slots = s.list(3, 40);
   onCodePoint('before-send', 1, () => {
-    for (const slot of slots) t.equal(thief.reactor.take(peer, slot, listenersPerMember), Take.ANSWER);
+    for (const slot of slots) t.equal(thief.take(slot), Take.ANSWER);
   });
   s.owner.reactor.flush(3);
   t.same(s.answers(), [[]]);
@@ -178,8 +203,6 @@ t.test('of a message all of whose replies are taken the owner sends nothing, and
   s.list(2, 40);
   s.owner.reactor.flush(2);
   t.equal(s.answers()[0].length, 2);
-  thief.close();
-  peer.release();
   s.close();
   t.end();
 });
@@ -187,18 +210,13 @@ t.test('of a message all of whose replies are taken the owner sends nothing, and
 t.test('of many messages each of which a thief has taken a reply of, the owner sends the others', (t) => {
   const clients = 12;
   const s = new Stage({ clients });
-  const thief = new Side(256, 8);
-  const peer = Journal.open(s.owner.journal.fd);
-  thief.reactor.addListener(s.listener, listenersPerMember);
-  thief.reactor.pauseListener(listenersPerMember);
+  const thief = s.thief();
   const slots = s.list(2, 40);
   onCodePoint('before-send', 1, () => {
     // The first query of each client.
     for (const slot of slots.slice(0, clients)) {
-      t.equal(thief.reactor.take(peer, slot, listenersPerMember), Take.ANSWER);
-      const [own, offset, length] = thief.reactor.taken;
-      thief.reply(0, own, offset, length);
-      thief.reactor.flush(1);
+      t.equal(thief.take(slot), Take.ANSWER);
+      thief.answer();
     }
   });
   s.owner.reactor.flush(2 * clients);
@@ -206,8 +224,6 @@ t.test('of many messages each of which a thief has taken a reply of, the owner s
   t.equal(s.owner.count(Control.POISONED), clients);
   t.equal(s.owner.count(Control.LOST_TO_PEER), clients);
   t.equal(s.owner.count(Control.REPLIES_SENT), clients);
-  thief.close();
-  peer.release();
   s.close();
   t.end();
 });

@@ -6,7 +6,7 @@ import { conditionsOf, loadOf, ratioWord } from './words.js';
 
 const METHOD = `## How it is measured
 
-\`npm run bench\` (about 20 minutes; \`npm run bench:short\`: the goals alone, 3 minutes) runs everything on one machine over loopback. In each round
+\`npm run bench\` (half an hour; \`npm run bench:short\`: the goals alone, 5 minutes) runs everything on one machine over loopback. In each round
 all contestants of a case get the same load one after the other, in the other direction every second round. Absolute figures drift with the machine, the
 ratio of two contestants in one round does not; a goal is judged by the median of these ratios. Queries are \`h0\` to \`h9999\` under one name, each for A and
 AAAA, in random order; every answer is checked.

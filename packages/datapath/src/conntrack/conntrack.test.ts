@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import { type EndpointRecord, type LiveConnection, type Log } from '@tandem/core';
+import { type EndpointRecord, type LiveConnection } from '@tandem/core';
 import t from 'tap';
+import { NO_LOG } from '../testing/kernel-test.js';
 import { enterOwnNamespace, ip, otherNamespace, type OtherNamespace } from '../testing/namespace.js';
 import { ConntrackSource } from './conntrack-source.js';
 import { cutConnections, type TrackedFlow } from './cut-connections.js';
@@ -104,7 +105,6 @@ t.teardown(async () => {
   for (const program of servers) await program.end();
 });
 
-const log: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const endpoint = (uid: string, ...addresses: readonly string[]): EndpointRecord =>
   ({ id: 1, uid, namespace: 'default', pod: uid, identity: 256, addresses, ruleSet: null });
 const pass = (source: ConntrackSource): Promise<Iterable<LiveConnection>> =>
@@ -117,13 +117,13 @@ const pairs = (live: Iterable<LiveConnection>): readonly string[] => [...live].m
 t.test('a pass tells with whom each endpoint has connections, by the address asked for and the one behind it', async (t) => {
   const clients = [new Program(pods, client(service, 443)), new Program(pods, client(server6, 8080)), new Program(outside, client(podAddress, 9090))];
   for (const one of clients) t.equal(await one.hear(), 'connected');
-  const source = new ConntrackSource({ ...ours, log });
+  const source = new ConntrackSource({ ...ours, log: NO_LOG });
   t.same(pairs(await pass(source)), [], 'no endpoint is known yet');
   source.setEndpoints([endpoint('web', podAddress, podAddress6)]);
   t.same(pairs(await pass(source)), [`web ${service}`, `web ${server}`, `web ${server6}`].sort(), 'not who connected to the pod');
   t.equal(source.isRunning, false);
   t.equal(source.problem, null);
-  const others = new ConntrackSource({ mark: mark * 2, mask: mark * 2, log });
+  const others = new ConntrackSource({ mark: mark * 2, mask: mark * 2, log: NO_LOG });
   others.setEndpoints([endpoint('web', podAddress, podAddress6)]);
   t.same(pairs(await pass(others)), [], 'connections with another mark are not ours');
   for (const one of clients) await one.end();

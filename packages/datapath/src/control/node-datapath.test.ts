@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { type FqdnCache, type Log, type Settings } from '@tandem/core';
+import type { FqdnCache, Settings } from '@tandem/core';
 import t, { type Test } from 'tap';
+import { NO_LOG, staysAlive, until } from '../testing/kernel-test.js';
 import { enterOwnNamespace } from '../testing/namespace.js';
 import { cacheOf, inKernel, mappingOf, setsOf, settingsOf, snapshotOf } from '../testing/open-sets.js';
 import { lockPath } from './leadership.js';
@@ -9,13 +10,8 @@ import { NodeDatapath } from './node-datapath.js';
 
 enterOwnNamespace();
 
-const alive = setInterval(() => undefined, 1000);
-t.teardown(() => {
-  clearInterval(alive);
-});
+staysAlive(t);
 
-const PATIENCE_MS = 20_000;
-const log: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const SNAPSHOT = snapshotOf(['*.one.']);
 const [SET] = setsOf(SNAPSHOT);
 
@@ -28,7 +24,7 @@ interface Member {
 async function member(t: Test, runDir: string, role: Settings['role']): Promise<Member> {
   const settings: Settings = { ...settingsOf('mode', 'transparent', 'enable-hubble', 'false'), role, runDir };
   const cache = cacheOf(settings);
-  const datapath = await NodeDatapath.start({ settings, log });
+  const datapath = await NodeDatapath.start({ settings, log: NO_LOG });
   t.teardown(() => { datapath.close(); });
   const told = { reopened: 0 };
   datapath.attach({
@@ -44,12 +40,6 @@ function isThere(): boolean {
   } catch {
     return false;
   }
-}
-
-async function until(holds: () => boolean): Promise<boolean> {
-  const byMs = performance.now() + PATIENCE_MS;
-  while (!holds() && performance.now() < byMs) await new Promise((resolve) => setTimeout(resolve, 20));
-  return holds();
 }
 
 t.test('a member without a policy does not lead, so it keeps nobody from writing one', async (t) => {

@@ -3,6 +3,7 @@ import { openSync, closeSync } from 'node:fs';
 import { type Clean, monoMs } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
 import t, { type Test } from 'tap';
+import { staysAlive } from '../testing/kernel-test.js';
 import { enterOwnNamespace } from '../testing/namespace.js';
 import { addSet, cacheOf, inKernel, makeTable, mappingOf, nft, setsOf, settingsOf, snapshotOf } from '../testing/open-sets.js';
 import { graceMs } from '../opener/grace.js';
@@ -11,10 +12,7 @@ import { OpenAddresses } from './open-addresses.js';
 enterOwnNamespace();
 
 // Its timers keep no process alive.
-const alive = setInterval(() => undefined, 1000);
-t.teardown(() => {
-  clearInterval(alive);
-});
+staysAlive(t);
 
 const PATIENCE_MS = 10_000;
 const ONE = '*.one.';

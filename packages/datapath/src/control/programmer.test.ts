@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { type Log, type Snapshot } from '@tandem/core';
+import type { Snapshot } from '@tandem/core';
 import t, { type Test } from 'tap';
 import { DEFAULT_MARK_BASE, marksFrom } from '../names.js';
 import { compileProgram, type Program } from '../program/index.js';
+import { NO_LOG, staysAlive, until } from '../testing/kernel-test.js';
 import { enterOwnNamespace } from '../testing/namespace.js';
 import { nft, setsOf, snapshotOf } from '../testing/open-sets.js';
 import { Programmer } from './programmer.js';
@@ -11,13 +12,8 @@ import { fingerprint, generation } from './table-watch.js';
 
 enterOwnNamespace();
 
-const alive = setInterval(() => undefined, 1000);
-t.teardown(() => {
-  clearInterval(alive);
-});
+staysAlive(t);
 
-const PATIENCE_MS = 20_000;
-const log: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 function programOf(snapshot: Snapshot): Program {
   return compileProgram({
@@ -30,7 +26,7 @@ function programOf(snapshot: Snapshot): Program {
 function stage(t: Test) {
   nft('flush ruleset');
   const state = { mayWrite: true, written: [] as boolean[] };
-  const programmer = new Programmer({ log, mayWrite: () => state.mayWrite, open: () => new Map(), onWritten: (_, isWhole) => state.written.push(isWhole) });
+  const programmer = new Programmer({ log: NO_LOG, mayWrite: () => state.mayWrite, open: () => new Map(), onWritten: (_, isWhole) => state.written.push(isWhole) });
   t.teardown(() => { programmer.follow(); });
   programmer.lead();
   return { programmer, state };
@@ -38,12 +34,6 @@ function stage(t: Test) {
 
 const listed = (): string => execFileSync('nft', ['list', 'tables'], { encoding: 'utf8' });
 const chains = (): string => execFileSync('nft', ['list', 'table', 'inet', 'tandem'], { encoding: 'utf8' });
-
-async function until(holds: () => boolean): Promise<boolean> {
-  const byMs = performance.now() + PATIENCE_MS;
-  while (!holds() && performance.now() < byMs) await new Promise((resolve) => setTimeout(resolve, 10));
-  return holds();
-}
 
 const ONE = snapshotOf(['*.one.']);
 const TWO = snapshotOf(['*.one.', '*.two.']);

@@ -1,16 +1,14 @@
 import { type LearnedMapping, monoMs, OPENING, type Snapshot } from '@tandem/core';
 import { bootTimeMs, Readable } from 'node-reuseport';
 import t, { type Test } from 'tap';
+import { staysAlive } from '../testing/kernel-test.js';
 import { enterOwnNamespace } from '../testing/namespace.js';
 import { addSet, inKernel, makeTable, nft, setsOf, settingsOf, snapshotOf } from '../testing/open-sets.js';
 import { KernelOpener } from './kernel-opener.js';
 
 enterOwnNamespace();
 
-const alive = setInterval(() => undefined, 1000);
-t.teardown(() => {
-  clearInterval(alive);
-});
+staysAlive(t);
 
 const ONE = '*.one.';
 const TWO = '*.two.';

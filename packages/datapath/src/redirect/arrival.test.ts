@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import type { Log } from '@tandem/core';
 import { bindSocket, closeFd, openSocket, Readable } from 'node-reuseport';
 import t from 'tap';
 import { LinkWatch } from '../links/index.js';
 import { marksFrom } from '../names.js';
+import { NO_LOG, staysAlive } from '../testing/kernel-test.js';
 import { enterOwnNamespace, ip, otherNamespace } from '../testing/namespace.js';
 import { InputCheck } from './input-check.js';
 import { setUpDivert } from './divert.js';
@@ -15,15 +15,11 @@ import { checkBridgeRequirements, checkRequirements } from './requirements.js';
 enterOwnNamespace();
 
 // Neither a watch nor what waits for its words keeps a process alive.
-const alive = setInterval(() => undefined, 1000);
-t.teardown(() => {
-  clearInterval(alive);
-});
+staysAlive(t);
 
 const PATIENCE_MS = 20_000;
 const marks = marksFrom(0x0100_0000);
 const MARK = `0x${marks.redirect.toString(16)}`;
-const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const nft = (text: string): string => execFileSync('nft', ['-f', '-'], { input: text, encoding: 'utf8' });
 const setting = (path: string, value: number): void => {
   writeFileSync(`/proc/sys/net/ipv4/conf/${path}`, String(value));
@@ -72,8 +68,8 @@ async function redirected() {
 }
 
 t.test('redirected DNS arrives where rp_filter is strict and looks at marks, and a firewall that drops it is named', async (t) => {
-  const watch = await LinkWatch.start({ log: quiet, onChange: () => undefined });
-  const redirect = await Redirect.prepare({ log: quiet, watch, marks, table: 10053, isTransparentUpstream: false });
+  const watch = await LinkWatch.start({ log: NO_LOG, onChange: () => undefined });
+  const redirect = await Redirect.prepare({ log: NO_LOG, watch, marks, table: 10053, isTransparentUpstream: false });
   t.teardown(() => {
     redirect.close();
     watch.close();
@@ -150,8 +146,8 @@ t.test('without the privilege it is said what is needed', (t) => {
 
 t.test('the pair for bridged pods is made when it is wanted, and again when it is gone', async (t) => {
   const changes = new EventEmitter();
-  const watch = await LinkWatch.start({ log: quiet, onChange: () => changes.emit('change') });
-  const redirect = await Redirect.prepare({ log: quiet, watch, marks, table: 10053, isTransparentUpstream: false });
+  const watch = await LinkWatch.start({ log: NO_LOG, onChange: () => changes.emit('change') });
+  const redirect = await Redirect.prepare({ log: NO_LOG, watch, marks, table: 10053, isTransparentUpstream: false });
   t.teardown(() => {
     redirect.close();
     watch.close();

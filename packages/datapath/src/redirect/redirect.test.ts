@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { AppError } from '@tandem/core';
 import t from 'tap';
 import { LinkWatch } from '../links/link-watch.js';
+import { NO_LOG, staysAlive } from '../testing/kernel-test.js';
 import { enterOwnNamespace, ip } from '../testing/namespace.js';
 import { readDivert, removeDivert, setUpDivert } from './divert.js';
 import { checkRedirect, removeRedirect, setUpRedirect, type RedirectRules } from './redirect-rules.js';
@@ -10,10 +11,7 @@ import { checkRedirect, removeRedirect, setUpRedirect, type RedirectRules } from
 enterOwnNamespace();
 
 // Neither a watch nor what waits for its words keeps a process alive.
-const alive = setInterval(() => undefined, 1000);
-t.teardown(() => {
-  clearInterval(alive);
-});
+staysAlive(t);
 
 const PATIENCE_MS = 20_000;
 const MARK = 0x0100_0000;
@@ -83,10 +81,9 @@ t.test("a table with others' routes is not used", async (t) => {
 
 t.test('whoever watches hears that a rule is gone', async (t) => {
   await setUpRedirect(options);
-  const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
   const words = new EventEmitter();
   let heard = 0;
-  const watch = await LinkWatch.start({ log: quiet, onChange: () => undefined, onRules: () => words.emit('rules', heard++) });
+  const watch = await LinkWatch.start({ log: NO_LOG, onChange: () => undefined, onRules: () => words.emit('rules', heard++) });
   t.teardown(() => watch.close());
   for (const loss of ['rule del pref 54 ipproto udp dport 53', '-6 rule del pref 54 ipproto tcp dport 53', 'route flush table 10053', '-6 route flush table 10053']) {
     const before = heard;

@@ -3,16 +3,14 @@
  *
  * Each turn sends what the last one listed, waits, and hands what came to the path. Holds no decisions: those are core's.
  */
-import { randomFillSync } from 'node:crypto';
 import {
-  type AnswerSource, AppError, COUNTER, Counters, formatSocketAddress, type LearnedMapping, type MappingSink, monoMs, type MonoMs, NO_FLOWS,
-  OPENING, type Opening, parseAddress, PEER_TICK_MS, type PathSettings, PolicyIndex, QueryPath, type Settings, type SlotMemory, type Snapshot, type SocketAddress,
+  type AnswerSource, COUNTER, Counters, formatSocketAddress, type LearnedMapping, type MappingSink, monoMs, type MonoMs, NO_FLOWS,
+  OPENING, type Opening, PEER_TICK_MS, PolicyIndex, QueryPath, type SlotMemory, type Snapshot, type SocketAddress,
 } from '@tandem/core';
-import { RCODE } from '@tandem/dns';
+import type { Journal} from 'node-reuseport';
 import {
-  answerRowStride, bootTimeMs, Control, Journal, Reactor, ReadyEvent, readyStride,
+  answerRowStride, bootTimeMs, Control, Reactor, ReadyEvent, readyStride,
 } from 'node-reuseport';
-import { CELL_BYTES, initRing, RING_CELLS_MIN, ringBytes } from '../flows/flow-ring.js';
 import { FlowWriter } from '../flows/flow-writer.js';
 import { wallTimes } from '../state/wall-times.js';
 import { ClientPorts } from './client-ports.js';
@@ -22,8 +20,9 @@ import { Handover, peerLayout } from './handover.js';
 import { bindListener, closeListener, isWildcard, type Listener } from './listeners.js';
 import { MappingJournalWriter } from './mapping-journal.js';
 import { MappingRingWriter } from './mapping-ring.js';
-import { type FlowsAt, type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
-import { createRegion, privateRegion, regionBytes, type RingBytes, type SharedRegion } from './shared-region.js';
+import { type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
+import { createJournal, flowsAt, newRing, regionOf } from './own-memory.js';
+import { pathSettings, SPARE_SHARE } from './path-settings.js';
 import { isStolenIn, slotMemory } from './slot-memory.js';
 import { SecureRandom } from './random.js';
 import { UnsentBudget } from './stream.js';
@@ -34,28 +33,14 @@ import type { Opener } from './opener.js';
 import { ANY_SERVER, UpstreamPorts } from './upstream-ports.js';
 import { ReactorWire } from './wire.js';
 
-/** Datagrams per receive call: enough that the system call's own cost does not count (reference: 63 per call under load). */
-const BATCH = 64;
-/** Journals have the extra region since this layout. */
-const LAYOUT_WITH_REGION = 2;
 /** A query's promised time, and a little. */
 const STOP_MS = 2600;
 /**
- * New mappings wake the control thread this often at most: a wake-up, a message to the peer and its acknowledgement cost as much as a hundred
- * queries. What it has not read by then is in the journal of mappings, should this process die.
+ * New mappings wake the control thread this often at most: each time costs it a message to the peer and an acknowledgement. What it has
+ * not read by then is in the journal of mappings, should this process die.
  */
 const NOTIFY_EVERY_MS = 25;
-/** Of the slots: half is spare for taking over a peer's queries, and a tenth of the rest is for refusals. */
-const SPARE_SHARE = 0.5;
-const REFUSAL_SHARE = 0.1;
-
-/** The second of our four bits of the packet mark says that a bridged pod's place was checked. */
-const ATTESTED_BIT = 2;
 const ADDRESS_WORDS_AT = 4;
-/** Of the flow ring: an ordinary query takes three, and makes two flows. */
-const CELLS_PER_FLOW = 2;
-/** The ring of packets has so much less room: the kernel's log is limited to far fewer than there are queries. */
-const PACKETS_SHARE = 4;
 
 export class DataPlaneLoop {
   private readonly say: (message: FromWorker) => void;
@@ -396,62 +381,4 @@ function legacyFor(addresses: readonly SocketAddress[], legacy: readonly Listene
   if (texts(addresses) === texts(legacy.map(({ address }) => address))) return legacy;
   legacy.forEach(closeListener);
   return null;
-}
-
-function createJournal(settings: Settings, version: number): Journal {
-  const extraBytes = version >= LAYOUT_WITH_REGION ? regionBytes(recordsOf(settings), ringBytesOf(settings)) : 0;
-  return Journal.create({ slots: settings.slots, batch: BATCH, version, extraBytes });
-}
-
-/** In the journal, so that the peer has it, too; or, with a layout that has no room for it, for ourselves. */
-function regionOf(journal: Journal, settings: Settings): SharedRegion {
-  const make = journal.layout.extraBytes > 0 ? createRegion.bind(null, journal) : privateRegion;
-  return make(recordsOf(settings), ringBytesOf(settings));
-}
-
-/** Powers of two of cells, so that the flows wanted fit; a quarter as many again for those of packets. */
-function ringBytesOf({ enableHubble, flowCapacity }: Settings): RingBytes {
-  if (!enableHubble) return { queries: 0, packets: 0 };
-  const cells = 2 ** Math.ceil(Math.log2(flowCapacity * CELLS_PER_FLOW));
-  return { queries: ringBytes(cells), packets: ringBytes(Math.max(RING_CELLS_MIN, cells / PACKETS_SHARE)) };
-}
-
-function newRing(words: Uint32Array, release: string): Uint32Array {
-  const [high, low] = randomFillSync(new Uint32Array(2));
-  initRing(words, 2 ** Math.floor(Math.log2(words.byteLength / CELL_BYTES)), [high, low], release);
-  return words;
-}
-
-function flowsAt(journal: Journal, { flows, packetFlows }: SharedRegion): FlowsAt {
-  return flows.buffer instanceof SharedArrayBuffer ? { queries: flows, packets: packetFlows } : { journalFd: journal.fd };
-}
-
-/** As many again as clients may open: those of a peer that is answered for. */
-function recordsOf(settings: Settings): number {
-  return 2 * settings.tcpConnections;
-}
-
-function pathSettings(settings: Settings): PathSettings {
-  return {
-    upstreams: settings.upstreams.map((upstream) => {
-      const address = parseAddress(upstream.address);
-      if (address === null) throw new AppError('CONFIGURATION', `no address: ${formatSocketAddress(upstream)}`);
-      return { address, port: upstream.port };
-    }),
-    policyPort: settings.policyPort,
-    ...(settings.mode === 'transparent' ? { attestedMark: settings.packetMark * ATTESTED_BIT } : {}),
-    clientPorts: settings.clientAddressUpstream,
-    unknownEndpoint: settings.unknownEndpoint,
-    auditMode: settings.auditMode,
-    rejectRcode: settings.rejectResponseCode === 'refused' ? RCODE.refused : RCODE.nxDomain,
-    searchDomains: settings.refusedSearchExpansions === 'refuse'
-      ? null
-      : { cluster: settings.clusterDomain, others: settings.searchDomains },
-    dnsCompression: settings.dnsCompression,
-    concurrencyLimit: settings.concurrencyLimit,
-    concurrencyGraceMs: settings.concurrencyGraceMs,
-    responseMaxDelayMs: settings.responseMaxDelayMs,
-    slotsForQueries: Math.max(1, Math.floor(settings.slots * SPARE_SHARE * (1 - REFUSAL_SHARE))),
-    minTtlSeconds: settings.minTtlSeconds,
-  };
 }

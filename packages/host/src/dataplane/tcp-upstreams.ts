@@ -124,7 +124,7 @@ export class TcpUpstreams {
     const { bytes, words } = this.seams.memory;
     const at = word + SLOT.upstreamAddress;
     const { last } = this;
-    if (last !== null && !this.fromClients && last.words.every((one, i) => one === words[at + i])) return last;
+    if (last !== null && !this.fromClients && areEqual(last.words, words, at)) return last;
     const address = formatAddress(bytes, at * 4);
     const client = this.fromClients ? formatAddress(bytes, (word + SLOT.clientAddress) * 4) : null;
     const key = `${address} ${words[word + SLOT.upstreamPort]} ${client ?? ''}`;
@@ -273,4 +273,10 @@ class UpstreamConnection implements Watcher {
       this.path.onAnswer(reader.bytes, offset, length, this.source);
     }
   }
+}
+
+/** Whether `words` stand in `memory` at `at`. For each question over TCP: makes nothing. */
+function areEqual(words: Uint32Array, memory: Uint32Array, at: number): boolean {
+  for (let i = 0; i < words.length; i++) if (words[i] !== memory[at + i]) return false;
+  return true;
 }
