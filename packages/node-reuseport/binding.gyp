@@ -23,6 +23,7 @@
         "native/reactor-binding.cc",
         "native/socket.cc",
         "native/tcp.cc",
+        "native/thread.cc",
         "native/unix.cc"
       ],
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],

@@ -120,6 +120,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exportConntrack(env, exports);
   exportLock(env, exports);
   exportNetlink(env, exports);
+  exportThread(env, exports);
   exportUnix(env, exports);
   exportReactor(env, exports);
   return exports;

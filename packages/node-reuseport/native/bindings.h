@@ -16,6 +16,7 @@ void exportTcp(Napi::Env env, Napi::Object exports);
 void exportConntrack(Napi::Env env, Napi::Object exports);
 void exportLock(Napi::Env env, Napi::Object exports);
 void exportNetlink(Napi::Env env, Napi::Object exports);
+void exportThread(Napi::Env env, Napi::Object exports);
 void exportUnix(Napi::Env env, Napi::Object exports);
 void exportReactor(Napi::Env env, Napi::Object exports);
 

@@ -125,6 +125,8 @@ interface Binding {
   peerCredentials(fd: number): { readonly pid: number; readonly uid: number; readonly gid: number } | number;
 
   lockFile(path: string): number;
+  setThreadSlice(nanoseconds: number): number;
+  threadSlice(): number;
 
   openNetlink(protocol: number, groups: Uint32Array, receiveBufferBytes: number): number;
   sendNetlink(fd: number, request: Uint8Array): number;

@@ -101,6 +101,7 @@ export {
   tcpProgress,
   type TcpProgress,
 } from './tcp.js';
+export { setThreadSlice, threadSlice } from './thread.js';
 export {
   connectUnix,
   type Credentials,

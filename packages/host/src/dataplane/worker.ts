@@ -5,9 +5,16 @@
  * Invariant: nothing here waits but `Reactor.step`. An error that escapes ends the thread, and with it the process.
  */
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
+import { setThreadSlice } from 'node-reuseport';
 import { DataPlaneLoop } from './loop.js';
 import type { FromWorker, ToWorker, WorkerData } from './messages.js';
 import type { OpenerModule } from './opener.js';
+
+/**
+ * About what a turn with a batch takes, and the shortest that the kernel grants: who has a shorter slice than what runs, runs at once when it
+ * is woken. So no query waits until the control thread, or the engine's threads, are at the end of theirs.
+ */
+const SLICE_NS = 100_000;
 
 async function main(port: MessagePort, data: WorkerData): Promise<void> {
   const say = (message: FromWorker): void => {
@@ -15,6 +22,7 @@ async function main(port: MessagePort, data: WorkerData): Promise<void> {
   };
   let loop: DataPlaneLoop;
   try {
+    setThreadSlice(SLICE_NS);
     const opener = data.opener === null ? null : (await import(data.opener) as OpenerModule).createOpener(data.settings);
     loop = new DataPlaneLoop(data, say, opener);
   } catch (error) {
