@@ -153,6 +153,7 @@ export const ALERT_CASES: readonly AlertCase[] = [
     silent: { 'a burst': { [`tandem_under_way{${AGENT}}`]: '3000x3 40x30', [`tandem_slots{${AGENT}}`]: '8192x30' } },
   },
   counter('TandemShedding', 'tandem_shed_total', { perMinute: 60, forMinutes: 2 }),
+  counter('TandemOverdue', 'tandem_overdue_total', { perMinute: 60, forMinutes: 2 }),
   counter('TandemSemaphoreRejections', 'tandem_semaphore_rejected_total', { perMinute: 60, forMinutes: 5 }),
   {
     alert: 'TandemDatapathLate', labels: OF_AGENT, firesAtMinute: 8, notYetAtMinute: 5,

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "bindings.h"
@@ -166,6 +167,9 @@ Napi::Value removeListener(const Napi::CallbackInfo& info) {
 Napi::Value setReceiving(const Napi::CallbackInfo& info) {
   return inside(info, [&](Reactor& r) { return r.setReceiving(wordArgument(info, 1), boolArgument(info, 2)); });
 }
+Napi::Value queuedMs(const Napi::CallbackInfo& info) {
+  return inside(info, [&](Reactor& r) { return static_cast<int>(std::min(r.queuedMs(wordArgument(info, 1)), 1e9)); });
+}
 Napi::Value addUpstream(const Napi::CallbackInfo& info) {
   return inside(info, [&](Reactor& r) {
     return r.addUpstream(intArgument(info, 1), wordArgument(info, 2), boolArgument(info, 3), boolArgument(info, 4));
@@ -258,6 +262,7 @@ void exportReactor(Napi::Env env, Napi::Object exports) {
   exports.Set("addListener", Napi::Function::New(env, addListener));
   exports.Set("removeListener", Napi::Function::New(env, removeListener));
   exports.Set("setReceiving", Napi::Function::New(env, setReceiving));
+  exports.Set("queuedMs", Napi::Function::New(env, queuedMs));
   exports.Set("addUpstream", Napi::Function::New(env, addUpstream));
   exports.Set("removeUpstream", Napi::Function::New(env, removeUpstream));
   exports.Set("watch", Napi::Function::New(env, watch));

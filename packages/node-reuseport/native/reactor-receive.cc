@@ -1,6 +1,10 @@
 // Receiving: datagrams of listeners into armed slots, answers of upstreams into answer buffers.
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <time.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "reactor.h"
@@ -84,16 +88,35 @@ bool Reactor::receiveFrom(uint32_t listener, uint32_t share) {
       views_.control[kLastErrno] = errno;
       this->count(kReceiveErrors);
     }
+    noteQueue(&listeners_[listener], false);
     return false;
   }
   points_.hit(Point::AfterReceive);
+  const bool isMore = static_cast<uint32_t>(count) == length;
+  noteQueue(&listeners_[listener], isMore);
   for (int i = 0; i < count; i++) {
     if (i == count / 2) points_.hit(Point::MidBatch);
     acceptEntry(first_ + static_cast<uint32_t>(i), listener);
   }
   first_ += static_cast<uint32_t>(count);
   points_.hit(Point::AfterTake);
-  return static_cast<uint32_t>(count) == length;
+  return isMore;
+}
+
+// How long what was received last lay in the socket is asked where there may be more, so a socket whose queue ends in every turn costs
+// no call and no time stamps. The kernel keeps them from the first call on, by the clock that may be set: what it says counts no longer
+// than there has been a backlog.
+void Reactor::noteQueue(Listener* listener, bool isMore) {
+  Listener& l = *listener;
+  l.queuedMs = 0;
+  if (!isMore) l.backlogSinceMs = 0;
+  if (!isMore) return;
+  if (l.backlogSinceMs == 0) l.backlogSinceMs = nowMs_;
+  timespec stamp;
+  timespec now;
+  if (ioctl(l.fd, SIOCGSTAMPNS, &stamp) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0) return;
+  const double ms = static_cast<double>(now.tv_sec - stamp.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec - stamp.tv_nsec) / 1e6;
+  l.queuedMs = std::max(0.0, std::min(ms, nowMs_ - l.backlogSinceMs));
 }
 
 void Reactor::acceptEntry(uint32_t entry, uint32_t listener) {
@@ -105,7 +128,7 @@ void Reactor::acceptEntry(uint32_t entry, uint32_t listener) {
   datagram.controlBytes = header.msg_hdr.msg_controllen;
   datagram.truncated = (header.msg_hdr.msg_flags & MSG_TRUNC) != 0;
   datagram.listener = listener;
-  datagram.receivedAtMs = nowMs_;
+  datagram.receivedAtMs = nowMs_ - listeners_[listener].queuedMs;
   describeDatagram(journal_.slot(slot), datagram, listeners_[listener].bound);
   if (datagram.truncated) count(kTruncated);
   if (advance(slot, kWork)) {

@@ -82,6 +82,7 @@ class Reactor {
   void flush(uint32_t transmitCount);
   int allocateSlot();
   int freeSlot(uint32_t slot);
+  double queuedMs(uint32_t index) const { return index < listeners_.size() ? listeners_[index].queuedMs : 0; }
   void setReserve(uint32_t reserve) { reserve_ = reserve; }
   uint32_t take(Journal& peer, uint32_t slot, uint32_t listenerBase, bool ownerGone);
 
@@ -97,6 +98,8 @@ class Reactor {
     bool receiving = false;
     bool polled = false;
     bool segment = true;
+    double backlogSinceMs = 0;  // since when each batch was full; 0 once its queue has ended
+    double queuedMs = 0;        // how long what was received last lay in the socket, where there may be more
     Address bound;
   };
   // PKTINFO sets an answer's source address, never its port: what was redirected from another port leaves by one of these.
@@ -127,6 +130,7 @@ class Reactor {
   void pollListeners();
   void receiveReady();
   bool receiveFrom(uint32_t listener, uint32_t share);
+  void noteQueue(Listener* listener, bool isMore);
   void acceptEntry(uint32_t entry, uint32_t listener);
   bool answersFrom(uint32_t upstream, uint32_t share);
   void prepareAnswerHeaders();

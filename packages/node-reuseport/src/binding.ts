@@ -149,6 +149,7 @@ interface Binding {
   addListener(reactor: Handle, fd: number, index: number, replyFromServerAddress: boolean): number;
   removeListener(reactor: Handle, index: number): number;
   setReceiving(reactor: Handle, index: number, on: boolean): number;
+  queuedMs(reactor: Handle, index: number): number;
   addUpstream(reactor: Handle, fd: number, index: number, connected: boolean, segment: boolean): number;
   removeUpstream(reactor: Handle, index: number): number;
   watch(reactor: Handle, fd: number, token: number, events: number, known: boolean): number;

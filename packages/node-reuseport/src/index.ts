@@ -84,6 +84,7 @@ export {
   localAddress,
   openSocket,
   remoteAddress,
+  setReceiveBuffer,
   shutdownFd,
   type SocketAddress,
   socketError,

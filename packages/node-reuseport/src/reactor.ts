@@ -168,6 +168,11 @@ export class Reactor {
     check(binding.setReceiving(this.#handle, index, true), 'epoll_ctl', `listener ${String(index)}`);
   }
 
+  /** How long, in whole milliseconds, what was received last from the listener had waited in its socket; 0 where there was no more. */
+  queuedMs(index: number): number {
+    return check(binding.queuedMs(this.#handle, index), 'ioctl', `listener ${String(index)}`);
+  }
+
   /** Adds a UDP socket for questions; answers that arrive on it appear in `answers`. */
   addUpstream(fd: number, index: number, o: UpstreamOptions = {}): void {
     checkFd('fd', fd);

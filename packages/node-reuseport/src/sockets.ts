@@ -88,6 +88,13 @@ export function openSocket(o: SocketOptions): number {
   return fd;
 }
 
+/** SO_RCVBUFFORCE, or SO_RCVBUF (capped by net.core.rmem_max) without the privilege. What waits in the socket stays, though it be more. */
+export function setReceiveBuffer(fd: number, bytes: number): void {
+  checkFd('fd', fd);
+  checkInteger('bytes', bytes, bufferBytesMin, bufferBytesMax);
+  check(binding.setOption(fd, 4, 'receiveBufferBytes', bytes), 'setsockopt', `option receiveBufferBytes = ${String(bytes)}`);
+}
+
 function checkAddress(address: string, port: number): string {
   if (isIP(address) === 0) throw argumentError('address', address, 'an IPv4 or IPv6 address');
   checkInteger('port', port, 0, 65535);

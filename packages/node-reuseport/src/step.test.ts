@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
 import { Worker } from 'node:worker_threads';
 import {
@@ -19,6 +20,7 @@ import {
 import { client, receiveIds, sendId, Side, udp } from './testing/harness.js';
 
 const encoder = new TextEncoder();
+const WAIT_MS = 60;
 
 for (const family of [4, 6] as const) {
   t.test(`a query over IPv${String(family)} goes client, slot, upstream, answer buffer, client`, (t) => {
@@ -385,4 +387,36 @@ t.test('a worker thread wakes the loop, and loads the addon for itself', async (
   b.reactor.step(0, 0);
   t.equal(b.count(Control.WOKEN), 2);
   b.close();
+});
+
+t.test('what waits in a socket behind a full batch says since when, and what comes to an empty one came now', async (t) => {
+  const batch = 4;
+  const b = new Side(32, batch);
+  const listener = udp(4);
+  const asker = client(listener);
+  b.reactor.addListener(listener, 0);
+  const queuedMs = (): number[] => {
+    const slots = b.receive(0);
+    const [nowMs] = [b.reactor.control[Control.NOW_MS]];
+    const queued = slots.map((slot) => nowMs - new Float64Array(b.journal.buffer, (b.meta(slot) + Meta.RECEIVED_AT_MS) * 4, 1)[0]);
+    for (const slot of slots) b.reactor.freeSlot(slot);
+    return queued;
+  };
+  const send = (count: number): void => { for (let id = 0; id < count; id++) sendId(asker, id); };
+
+  send(batch);
+  queuedMs();
+  t.same(queuedMs(), [], 'the queue has ended');
+  // The kernel begins to keep time stamps a moment after it is asked.
+  await pause(WAIT_MS);
+  send(2 * batch + 1);
+  await pause(WAIT_MS);
+  for (let n = 0; n < 2; n++) {
+    const queued = queuedMs();
+    t.equal(queued.length, batch);
+    t.ok(queued.every((ms) => ms >= WAIT_MS && ms < 1000 * WAIT_MS), queued.join(', '));
+  }
+  t.same(queuedMs(), [0], 'behind it there is nothing');
+  b.close();
+  for (const fd of [listener, asker]) closeFd(fd);
 });

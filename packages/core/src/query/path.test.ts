@@ -1,4 +1,5 @@
 import t from 'tap';
+import { monoMs } from '../base/seams.js';
 import { EDE, RCODE, TYPE } from '@tandem/dns';
 import { NO_FLOWS } from './flow-sink.js';
 import { OPENING } from './learn.js';
@@ -158,6 +159,19 @@ t.test('when slots are short the heaviest client pays, and refusals still go out
   t.same([rcodeOf(rig.replies[1]), rig.replies[1].bytes[1]], [RCODE.servFail, 50], 'the heavy one gets no more');
   rig.query('127.0.1.1', queryPacket('bbc.co.uk.'));
   t.equal(rcodeOf(rig.replies[2]), RCODE.refused);
+  t.end();
+});
+
+t.test('a query that has waited in the socket for too long is dropped, and counted; one that has waited a little less is answered', (t) => {
+  const rig = new Rig();
+  for (const [queuedMs, asks, drops] of [[1499, 1, 0], [1500, 1, 1]]) {
+    const slot = rig.place('127.0.1.1', queryPacket('echo.k8s.intra.'));
+    rig.nowMs += queuedMs;
+    rig.path.startBatch(monoMs(rig.nowMs));
+    rig.path.onQuery(slot);
+    t.same([rig.asks.length, rig.drops.length, rig.counters.get('overdue')], [asks, drops, drops], `${String(queuedMs)} ms`);
+  }
+  t.same(rig.replies, []);
   t.end();
 });
 

@@ -22,7 +22,7 @@ import { EDE_TEXT, QueryLimiter } from './limits.js';
 import { givesPrivateAddress } from './private-addresses.js';
 import { NO_EDE, Replier } from './reply.js';
 import { SearchExpansions } from './search-expansions.js';
-import { DEATHS_MAX, TRIES, type PathSettings } from './settings.js';
+import { DEATHS_MAX, QUEUED_MAX_MS, TRIES, type PathSettings } from './settings.js';
 import { NO_SLOT, SlotList } from './slot-list.js';
 import { receivedAtMs, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
 
@@ -139,6 +139,11 @@ export class QueryPath {
   }
 
   onQuery(slot: number): void {
+    if (this.clock.nowMs - receivedAtMs(this.memory, slot) >= QUEUED_MAX_MS) {
+      this.counters.add(COUNTER.overdue);
+      this.wire.drop(slot);
+      return;
+    }
     this.receive(slot, false);
   }
 

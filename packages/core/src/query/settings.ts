@@ -51,6 +51,12 @@ export interface PathSettings {
 export const TRY_TIMEOUT_MS = 1000;
 export const TRIES = 2;
 
+/**
+ * A query that has waited longer in the socket is dropped: its client gives up before the answer, or asks again. Without it a member that
+ * gets more than it can answer would in the end answer nothing in time.
+ */
+export const QUEUED_MAX_MS = 1500;
+
 /** Questions in a row from one source port: more would be cheaper to guess, fewer break the send batches. */
 export const ASKS_PER_PORT = 16;
 

@@ -6,6 +6,7 @@
 import type { SocketAddress } from '@tandem/core';
 import { bindSocket, closeFd, listenSocket, localAddress, openSocket } from 'node-reuseport';
 import { listenError } from './listen-error.js';
+import { BURST_BUFFER_BYTES } from './receive-buffers.js';
 
 export interface Listener {
   readonly udp: number;
@@ -14,13 +15,6 @@ export interface Listener {
 }
 
 const LISTEN_BACKLOG = 1024;
-/**
- * Some 40,000 small queries, as the kernel counts them: a member that has just started, with cold code on busy cores, is behind by
- * several tenths of a second at 25,000 queries/s; what does not fit is lost. Where more is asked than is ever answered, a query waits as long as
- * it takes to answer so many: a second at 40,000/s.
- */
-const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
-
 export function isWildcard(address: SocketAddress): boolean {
   return address.address === '0.0.0.0' || address.address === '::';
 }
@@ -36,7 +30,7 @@ export function createListener(address: SocketAddress, isTransparent = false): L
     ...(address.family === 6 ? { v6Only: true } : {}),
   };
   const redirected = isTransparent ? { originalDestination: true, receiveMark: true } : {};
-  const udp = openSocket({ type: 'udp', ...shared, ...redirected, receiveBufferBytes: RECEIVE_BUFFER_BYTES });
+  const udp = openSocket({ type: 'udp', ...shared, ...redirected, receiveBufferBytes: BURST_BUFFER_BYTES });
   // A restart must not wait for the former owner's connections to leave TIME_WAIT.
   const tcp = openSocket({ type: 'tcp', ...shared, reuseAddress: true });
   return { udp, tcp, address };

@@ -23,6 +23,7 @@ import { MappingRingWriter } from './mapping-ring.js';
 import { type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
 import { createJournal, flowsAt, newRing, regionOf } from './own-memory.js';
 import { pathSettings, SPARE_SHARE } from './path-settings.js';
+import { ReceiveBuffers } from './receive-buffers.js';
 import { isStolenIn, slotMemory } from './slot-memory.js';
 import { SecureRandom } from './random.js';
 import { UnsentBudget } from './stream.js';
@@ -64,13 +65,14 @@ export class DataPlaneLoop {
   private readonly handover: Handover;
   private readonly cursor: Int32Array;
   private readonly listeners: readonly Listener[];
+  private readonly receiveBuffers: ReceiveBuffers;
   private index: PolicyIndex | null = null;
   private nowMs: MonoMs = monoMs(bootTimeMs());
   private wroteMappings = false;
   private answeredBefore = 0;
   private timeoutsBefore = 0;
   private notifyAtMs = 0;
-  private gaugesAtMs = 0;
+  private slowTickAtMs = 0;
   private stopping = false;
   private awaitsPeer = false;
   private stopByMs = 0;
@@ -160,6 +162,7 @@ export class DataPlaneLoop {
     });
     this.cursor = new Int32Array(this.journal.buffer, this.journal.layout.cursorOffset, 1);
     this.listeners = this.listen(settings.listen, legacyFor(settings.listen, data.legacy));
+    this.receiveBuffers = new ReceiveBuffers(this.reactor, this.listeners);
     this.say({
       kind: 'listening', addresses: this.listeners.map(({ address }) => address), wakeFd: this.reactor.wakeFd,
       flows: settings.enableHubble ? flowsAt(this.journal, region) : null,
@@ -242,13 +245,14 @@ export class DataPlaneLoop {
     gauges[GAUGE.tcpConnections] = this.clients.count;
     gauges[GAUGE.freeSlots] = this.reactor.control[Control.FREE_SLOTS];
     gauges[GAUGE.heartbeatMs] = this.nowMs;
-    if (this.nowMs >= this.gaugesAtMs || this.stopping) this.setPairGauges();
+    if (this.nowMs >= this.slowTickAtMs || this.stopping) this.slowTick();
   }
 
   /** What costs more than a store to find out, and changes by ticks. */
-  private setPairGauges(): void {
+  private slowTick(): void {
     const { gauges } = this;
-    this.gaugesAtMs = this.nowMs + PEER_TICK_MS;
+    this.slowTickAtMs = this.nowMs + PEER_TICK_MS;
+    this.receiveBuffers.tick();
     gauges[GAUGE.redundant] = this.handover.isRedundant ? 1 : 0;
     gauges[GAUGE.adopted] = this.handover.adopted;
     gauges[GAUGE.held] = this.handover.isHeld ? 1 : 0;
