@@ -24,6 +24,7 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
   const datapath = settings.datapath === 'none' ? null : await NodeDatapath.start({ settings, log, onSeen: () => { relocated(); } });
   if (datapath !== null) onStop(() => datapath.close());
   const member = new Member({ settings, version, log, fail, onSucceeded, enforcement: datapath });
+  member.prepare();
   member.mappings.restore();
   const http = await startHttpServers(
     {

@@ -11,7 +11,7 @@ import {
 import { statusPageFiles } from '@tandem/status-page';
 import { lapseWithoutAgent } from './lapse.js';
 
-/** How long a start waits for the agent's policy before it goes on with the stored one. */
+/** How long a start waits for the policy of an agent that is there before it goes on with the stored one. */
 const POLICY_FROM_AGENT_MS = 500;
 
 export async function startDnsProxy({ settings, version, log, fail, onStop, onSucceeded }: DaemonContext): Promise<Running> {
@@ -20,6 +20,7 @@ export async function startDnsProxy({ settings, version, log, fail, onStop, onSu
   const datapath = settings.datapath === 'none' ? null : await NodeDatapath.start({ settings, log });
   if (datapath !== null) onStop(() => datapath.close());
   const member = new Member({ settings, version, log, fail, onSucceeded, enforcement: datapath });
+  member.prepare();
   member.mappings.restore();
   const http = await startHttpServers(
     {
@@ -32,8 +33,13 @@ export async function startDnsProxy({ settings, version, log, fail, onStop, onSu
   member.httpListen = http.listen;
 
   const stored = member.storedSnapshot();
+  let away = (): void => undefined;
+  const isAway = new Promise<void>((resolve) => {
+    away = resolve;
+  });
   const pair = startPairClient({
     member,
+    onUnreached: () => { away(); },
     onSnapshot: async (snapshot) => {
       await member.enforce(snapshot);
       const message = snapshot === stored ? 'stored policy in force: the agent has no other, or an older one' : 'policy from the agent is in force';
@@ -41,7 +47,8 @@ export async function startDnsProxy({ settings, version, log, fail, onStop, onSu
     },
   });
   onStop(() => pair.close());
-  await member.policyWithin(stored === null ? POLICY_FROM_ANYWHERE_MS : POLICY_FROM_AGENT_MS);
+  if (stored === null) await member.policyWithin(POLICY_FROM_ANYWHERE_MS);
+  else await Promise.race([member.policyWithin(POLICY_FROM_AGENT_MS), isAway]);
   if (member.snapshot === null && stored !== null) {
     await member.enforce(stored);
     log.warn('the agent is away: the stored policy is enforced', { revision: stored.revision, hash: stored.hash });

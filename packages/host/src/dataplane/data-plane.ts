@@ -106,8 +106,17 @@ export class DataPlane {
     });
   }
 
+  /** The thread, which loads its modules meanwhile and keeps no process alive. For `start`. */
+  static prepare(): Worker {
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] });
+    worker.unref();
+    return worker;
+  }
+
   /** Resolves once every address is bound. @throws AppError UNAVAILABLE naming the address that is not to be had. */
-  static async start(settings: Settings, snapshot: Snapshot | null, events: DataPlaneEvents, sockets: InheritedSockets = NO_SOCKETS): Promise<DataPlane> {
+  static async start(
+    settings: Settings, snapshot: Snapshot | null, events: DataPlaneEvents, sockets: InheritedSockets = NO_SOCKETS, worker = DataPlane.prepare(),
+  ): Promise<DataPlane> {
     const faults = readFaults();
     if (faults.text !== '') events.onWarning?.(`faults are planted here: ${faults.text}`);
     const data: WorkerData = {
@@ -123,7 +132,7 @@ export class DataPlane {
       displaced: [],
       ...sockets,
     };
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: data, execArgv: [] });
+    worker.ref();
     const first = await new Promise<FromWorker>((resolve, reject) => {
       worker.once('error', reject);
       worker.on('message', function first(message: FromWorker) {
@@ -136,6 +145,7 @@ export class DataPlane {
         worker.off('message', first);
         resolve(message);
       });
+      worker.postMessage(data);
     });
     if (first.kind === 'failed') throw new AppError('UNAVAILABLE', first.message, { details: { errno: first.code } });
     if (first.kind !== 'listening') throw new Error(`unexpected first message: ${first.kind}`);

@@ -3,6 +3,7 @@ import type { Role, Settings, Snapshot, SocketAddress } from '@tandem/core';
 import type { Faults } from './faults.js';
 import type { Listener } from './listeners.js';
 
+/** What a data plane begins with: its first message. */
 export interface WorkerData {
   readonly settings: Settings;
   /** Enforced before the first address is bound; null: everything is refused until one comes. */

@@ -2,9 +2,11 @@
  * The data plane's thread: one loop over the reactor, the query path in the middle. It answers queries whatever the
  * control thread does.
  *
+ * It begins with the one message that says what for (`WorkerData`); until then its modules are loaded, while the control thread has other things to do.
  * Invariant: nothing here waits but `Reactor.step`. An error that escapes ends the thread, and with it the process.
  */
-import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
+import { once } from 'node:events';
+import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { setThreadSlice } from 'node-reuseport';
 import { DataPlaneLoop } from './loop.js';
 import type { FromWorker, ToWorker, WorkerData } from './messages.js';
@@ -16,7 +18,8 @@ import type { OpenerModule } from './opener.js';
  */
 const SLICE_NS = 100_000;
 
-async function main(port: MessagePort, data: WorkerData): Promise<void> {
+async function main(port: MessagePort): Promise<void> {
+  const [data] = await once(port, 'message') as [WorkerData];
   const say = (message: FromWorker): void => {
     port.postMessage(message);
   };
@@ -35,4 +38,4 @@ async function main(port: MessagePort, data: WorkerData): Promise<void> {
   port.close();
 }
 
-void main(parentPort!, workerData as WorkerData);
+void main(parentPort!);

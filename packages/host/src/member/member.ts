@@ -126,6 +126,7 @@ export class Member {
   private currentIndex: PolicyIndex | null = null;
   private inForce: Enforced | null = null;
   private plane: DataPlane | null = null;
+  private prepared: ReturnType<typeof DataPlane.prepare> | undefined;
   /** The interface that bridged pods' packets come in by; 0: there is none. */
   private diverted = 0;
   /** Endpoints' addresses whose place is gone. */
@@ -332,6 +333,11 @@ export class Member {
     this.onExchange();
   }
 
+  /** The data plane's thread loads its modules from here on, beside all that comes before `serve`. */
+  prepare(): void {
+    this.prepared = DataPlane.prepare();
+  }
+
   /** Binds the shared addresses and answers queries from here on. @throws AppError UNAVAILABLE, also when stopped meanwhile. */
   async serve(sockets?: InheritedSockets): Promise<DataPlane> {
     const complaint = await takePreCache(this);
@@ -351,7 +357,7 @@ export class Member {
       onFlowsEnded: (key) => this.flows.ended(key),
       onSucceeded: this.onSucceeded,
       onCrash: (error) => this.fail(error),
-    }, { legacy: null, httpFd: null, ...sockets, release: this.version, opener: this.enforcement?.opener ?? null, diverted, displaced });
+    }, { legacy: null, httpFd: null, ...sockets, release: this.version, opener: this.enforcement?.opener ?? null, diverted, displaced }, this.prepared);
     const plane = await this.starting;
     if (this.isStopping) throw draining();
     this.plane = plane;

@@ -32,6 +32,8 @@ export interface PairClient {
 export interface PairClientOptions {
   readonly member: Member;
   readonly onSnapshot: (snapshot: Snapshot) => Promise<void>;
+  /** A try has ended without an agent. */
+  readonly onUnreached?: () => void;
 }
 
 /** @throws AppError CONFIGURATION for certificates that cannot be used. */
@@ -89,6 +91,7 @@ class Dialler {
     call.on('status', ({ details }: StatusObject) => {
       if (openMs === null && !this.closed && !session.isGivenUp) this.spaced.say('warn', UNREACHED, details.replace(TIME_OF_DAY, '').replace(/ Resolution note: $/, ''));
       session.ended(details);
+      if (openMs === null) this.options.onUnreached?.();
       if (openMs !== null && bootTimeMs() - openMs >= GOOD_LINK_MS) this.pauseMs = PAUSE_FIRST_MS;
       this.again();
     });
