@@ -105,18 +105,25 @@ bool Reactor::receiveFrom(uint32_t listener, uint32_t share) {
 
 // How long what was received last lay in the socket is asked where there may be more, so a socket whose queue ends in every turn costs
 // no call and no time stamps. The kernel keeps them from the first call on, by the clock that may be set: what it says counts no longer
-// than there has been a backlog.
+// than there has been a backlog, which is to say that no step was without a full batch.
 void Reactor::noteQueue(Listener* listener, bool isMore) {
   Listener& l = *listener;
   l.queuedMs = 0;
-  if (!isMore) l.backlogSinceMs = 0;
-  if (!isMore) return;
-  if (l.backlogSinceMs == 0) l.backlogSinceMs = nowMs_;
+  if (!isMore) {
+    l.fullStep = 0;
+    return;
+  }
+  if (l.fullStep + 1 < steps_) l.backlogSinceMs = nowMs_;
+  l.fullStep = steps_;
   timespec stamp;
   timespec now;
   if (ioctl(l.fd, SIOCGSTAMPNS, &stamp) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0) return;
   const double ms = static_cast<double>(now.tv_sec - stamp.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec - stamp.tv_nsec) / 1e6;
   l.queuedMs = std::max(0.0, std::min(ms, nowMs_ - l.backlogSinceMs));
+}
+
+double Reactor::queuedMs(uint32_t index) const {
+  return index < listeners_.size() && listeners_[index].fullStep + 1 >= steps_ ? listeners_[index].queuedMs : 0;
 }
 
 void Reactor::acceptEntry(uint32_t entry, uint32_t listener) {

@@ -264,6 +264,7 @@ void Reactor::beat(int64_t nowNs) {
 
 int Reactor::step(uint32_t transmitCount, int timeoutMs) {
   receivedCount_ = answerCount_ = readyCount_ = 0;
+  steps_++;
   double woken = 0;
   flush(transmitCount);
   arm();

@@ -82,7 +82,7 @@ class Reactor {
   void flush(uint32_t transmitCount);
   int allocateSlot();
   int freeSlot(uint32_t slot);
-  double queuedMs(uint32_t index) const { return index < listeners_.size() ? listeners_[index].queuedMs : 0; }
+  double queuedMs(uint32_t index) const;
   void setReserve(uint32_t reserve) { reserve_ = reserve; }
   uint32_t take(Journal& peer, uint32_t slot, uint32_t listenerBase, bool ownerGone);
 
@@ -98,8 +98,9 @@ class Reactor {
     bool receiving = false;
     bool polled = false;
     bool segment = true;
-    double backlogSinceMs = 0;  // since when each batch was full; 0 once its queue has ended
-    double queuedMs = 0;        // how long what was received last lay in the socket, where there may be more
+    uint64_t fullStep = 0;      // the last step in which a batch was full
+    double backlogSinceMs = 0;  // since when each step had a full batch
+    double queuedMs = 0;        // how long what was received last lay in the socket; holds until the step after fullStep
     Address bound;
   };
   // PKTINFO sets an answer's source address, never its port: what was redirected from another port leaves by one of these.
@@ -192,6 +193,7 @@ class Reactor {
   uint32_t first_;                  // armed entries: [first_, batch)
   uint32_t receivedCount_ = 0, answerCount_ = 0, readyCount_ = 0;
   double nowMs_ = 0;
+  uint64_t steps_ = 1;
   bool listenersPaused_ = false;
   bool pollRefused_ = false;  // epoll did not do what it was asked for some listener
 

@@ -23,7 +23,7 @@ export const COUNTERS = {
   identity_stale: "Queries from a known endpoint's address that came in elsewhere than that endpoint is.",
   no_snapshot: 'Queries refused because no policy snapshot is enforced yet.',
   semaphore_rejected: 'Queries over the concurrency limit, answered SERVFAIL.',
-  overdue: 'Queries dropped because they had waited in the socket for 1.5 seconds: more comes than can be answered.',
+  overdue: 'Queries dropped because they had waited 1.5 seconds in a socket whose queue does not end.',
   shed: 'Queries answered SERVFAIL because slots were short.',
   asked: 'Questions sent to upstreams, retries included.',
   retried: 'Questions asked a second time.',

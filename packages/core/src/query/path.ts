@@ -140,6 +140,7 @@ export class QueryPath {
 
   onQuery(slot: number): void {
     if (this.clock.nowMs - receivedAtMs(this.memory, slot) >= QUEUED_MAX_MS) {
+      this.counters.add(COUNTER.queries);
       this.counters.add(COUNTER.overdue);
       this.wire.drop(slot);
       return;

@@ -14,7 +14,6 @@ enterOwnNamespace();
 
 staysAlive(t);
 
-
 function programOf(snapshot: Snapshot): Program {
   return compileProgram({
     snapshot: { ...snapshot, endpoints: snapshot.endpoints.map((one, n) => ({ ...one, at: one.addresses.map((address) => ({ address, interface: 100 + n })) })) },

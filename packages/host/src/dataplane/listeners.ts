@@ -15,6 +15,7 @@ export interface Listener {
 }
 
 const LISTEN_BACKLOG = 1024;
+
 export function isWildcard(address: SocketAddress): boolean {
   return address.address === '0.0.0.0' || address.address === '::';
 }

@@ -7,10 +7,7 @@ import {
   type AnswerSource, COUNTER, Counters, formatSocketAddress, type LearnedMapping, type MappingSink, monoMs, type MonoMs, NO_FLOWS,
   OPENING, type Opening, PEER_TICK_MS, PolicyIndex, QueryPath, type SlotMemory, type Snapshot, type SocketAddress,
 } from '@tandem/core';
-import type { Journal} from 'node-reuseport';
-import {
-  answerRowStride, bootTimeMs, Control, Reactor, ReadyEvent, readyStride,
-} from 'node-reuseport';
+import { answerRowStride, bootTimeMs, Control, type Journal, Reactor, ReadyEvent, readyStride } from 'node-reuseport';
 import { FlowWriter } from '../flows/flow-writer.js';
 import { wallTimes } from '../state/wall-times.js';
 import { ClientPorts } from './client-ports.js';

@@ -1,4 +1,4 @@
-import { bindSocket, closeFd, connectSocket, localAddress, openSocket, type Reactor, receiveInto, sendFrom } from 'node-reuseport';
+import { bindSocket, closeFd, connectSocket, localAddress, openSocket, receiveInto, sendFrom } from 'node-reuseport';
 import t from 'tap';
 import { ReceiveBuffers } from './receive-buffers.js';
 
@@ -20,17 +20,18 @@ t.test('a burst finds room; behind a queue that does not end there is little, un
     return waiting;
   };
   let queuedMs = 0;
-  const buffers = new ReceiveBuffers({ queuedMs: () => queuedMs } as unknown as Reactor, [{ udp, tcp: -1, address: { address, port, family: 4 } }]);
+  const buffers = new ReceiveBuffers({ queuedMs: () => queuedMs }, [{ udp, tcp: -1, address: { address, port, family: 4 } }]);
   const at = (ms: number): number => {
     queuedMs = ms;
     buffers.tick();
     return room();
   };
-  t.equal(room(), SENT);
-  t.equal(at(999), SENT);
+  const much = room();
+  t.ok(much > SENT / 2, String(much));
+  t.ok(at(999) > SENT / 2);
   const little = at(1000);
   t.ok(little > 500 && little < SENT / 4, String(little));
-  t.equal(at(50), little);
-  t.equal(at(0), SENT);
+  t.ok(at(50) < SENT / 4, 'the queue has not ended yet');
+  t.ok(at(0) > SENT / 2);
   t.end();
 });

@@ -1,6 +1,7 @@
 /**
  * How much may wait in the shared sockets: much for a burst, little where more is asked than is answered for long. There every query would
  * wait as long as it takes to answer all that fits, and be answered late, if not too late; and what has waited long has left the caches.
+ * Only of a member's own sockets: those of a peer that it answers for stay as they are.
  */
 import { type Reactor, setReceiveBuffer } from 'node-reuseport';
 import type { Listener } from './listeners.js';
@@ -16,12 +17,12 @@ const OVERLOAD_BUFFER_BYTES = 1024 * 1024;
 const OVERLOADED_MS = 1000;
 
 export class ReceiveBuffers {
-  private readonly reactor: Reactor;
+  private readonly reactor: Pick<Reactor, 'queuedMs'>;
   private readonly fds: readonly number[];
   private readonly isShort: boolean[];
 
   /** The reactor has the listeners by their places in the list. A socket may come from a member that was overloaded. */
-  constructor(reactor: Reactor, listeners: readonly Listener[]) {
+  constructor(reactor: Pick<Reactor, 'queuedMs'>, listeners: readonly Listener[]) {
     this.reactor = reactor;
     this.fds = listeners.map(({ udp }) => udp);
     this.isShort = this.fds.map(() => true);

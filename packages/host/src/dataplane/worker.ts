@@ -13,12 +13,14 @@ import type { FromWorker, ToWorker, WorkerData } from './messages.js';
 import type { OpenerModule } from './opener.js';
 
 /**
- * About what a turn with a batch takes, and the shortest that the kernel grants: who has a shorter slice than what runs, runs at once when it
- * is woken. So no query waits until the control thread, or the engine's threads, are at the end of theirs.
+ * About what a turn with a batch takes, and the shortest that the kernel grants: since Linux 6.12 who has a shorter slice than what runs, runs
+ * at once when it is woken. So no query waits until the control thread, or the engine's threads, are at the end of theirs. Where the kernel
+ * refuses it, they do.
  */
 const SLICE_NS = 100_000;
 
 async function main(port: MessagePort): Promise<void> {
+  // Nobody listens to what comes between this message and the loop: the control thread says nothing before it hears of `listening`.
   const [data] = await once(port, 'message') as [WorkerData];
   const say = (message: FromWorker): void => {
     port.postMessage(message);

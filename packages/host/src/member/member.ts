@@ -380,6 +380,7 @@ export class Member {
   async stop(awaitsPeer = false): Promise<void> {
     this.isStopping = true;
     this.collection.stop();
+    if (this.starting === null) void this.prepared?.terminate();
     const plane = await this.starting?.catch(() => null);
     for (const { reject } of this.applying.splice(0)) reject(draining());
     await plane?.stop(awaitsPeer);

@@ -91,7 +91,7 @@ class Dialler {
     call.on('status', ({ details }: StatusObject) => {
       if (openMs === null && !this.closed && !session.isGivenUp) this.spaced.say('warn', UNREACHED, details.replace(TIME_OF_DAY, '').replace(/ Resolution note: $/, ''));
       session.ended(details);
-      if (openMs === null) this.options.onUnreached?.();
+      if (openMs === null && !this.closed && !session.isGivenUp) this.options.onUnreached?.();
       if (openMs !== null && bootTimeMs() - openMs >= GOOD_LINK_MS) this.pauseMs = PAUSE_FIRST_MS;
       this.again();
     });
