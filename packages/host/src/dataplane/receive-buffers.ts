@@ -13,8 +13,8 @@ import type { Listener } from './listeners.js';
 export const BURST_BUFFER_BYTES = 16 * 1024 * 1024;
 /** Some 2,500. */
 const OVERLOAD_BUFFER_BYTES = 1024 * 1024;
-/** What has waited so long was no burst. */
-const OVERLOADED_MS = 1000;
+/** What has waited so long was no burst, and is dropped (`QUEUED_MAX_MS` of the query path). */
+const OVERLOADED_MS = 1500;
 
 export class ReceiveBuffers {
   private readonly reactor: Pick<Reactor, 'queuedMs'>;
