@@ -22,5 +22,5 @@ export { type AnswerSource, STREAM_PORT } from './query/forward.js';
 export { learnedName, type LearnedMapping, type MappingSink, OPENING, type Opening } from './query/learn.js';
 export { QueryPath, type PathSeams } from './query/path.js';
 export { EXTENSION_MAX_MS } from './query/recent-mappings.js';
-export type { PathSettings, UpstreamServer } from './query/settings.js';
+export { type PathSettings, QUEUED_MAX_MS, type UpstreamServer } from './query/settings.js';
 export * from './query/slots.js';

@@ -33,13 +33,10 @@ export async function startDnsProxy({ settings, version, log, fail, onStop, onSu
   member.httpListen = http.listen;
 
   const stored = member.storedSnapshot();
-  let away = (): void => undefined;
-  const isAway = new Promise<void>((resolve) => {
-    away = resolve;
-  });
+  const unreached = Promise.withResolvers<void>();
   const pair = startPairClient({
     member,
-    onUnreached: () => { away(); },
+    onUnreached: () => { unreached.resolve(); },
     onSnapshot: async (snapshot) => {
       await member.enforce(snapshot);
       const message = snapshot === stored ? 'stored policy in force: the agent has no other, or an older one' : 'policy from the agent is in force';
@@ -48,7 +45,7 @@ export async function startDnsProxy({ settings, version, log, fail, onStop, onSu
   });
   onStop(() => pair.close());
   if (stored === null) await member.policyWithin(POLICY_FROM_ANYWHERE_MS);
-  else await Promise.race([member.policyWithin(POLICY_FROM_AGENT_MS), isAway]);
+  else await Promise.race([member.policyWithin(POLICY_FROM_AGENT_MS), unreached.promise]);
   if (member.snapshot === null && stored !== null) {
     await member.enforce(stored);
     log.warn('the agent is away: the stored policy is enforced', { revision: stored.revision, hash: stored.hash });

@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
 import { Worker } from 'node:worker_threads';
 import {
@@ -20,8 +19,6 @@ import {
 import { client, receiveIds, sendId, Side, udp } from './testing/harness.js';
 
 const encoder = new TextEncoder();
-const WAIT_MS = 60;
-const TRIES_MAX = 100;
 
 for (const family of [4, 6] as const) {
   t.test(`a query over IPv${String(family)} goes client, slot, upstream, answer buffer, client`, (t) => {
@@ -388,41 +385,4 @@ t.test('a worker thread wakes the loop, and loads the addon for itself', async (
   b.reactor.step(0, 0);
   t.equal(b.count(Control.WOKEN), 2);
   b.close();
-});
-
-t.test('what waits in a socket behind a full batch says since when, and what comes to an empty one came now', async (t) => {
-  const batch = 4;
-  const b = new Side(32, batch);
-  const listener = udp(4);
-  const asker = client(listener);
-  b.reactor.addListener(listener, 0);
-  const queuedMs = (): number[] => {
-    const slots = b.receive(0);
-    const nowMs = b.reactor.control[Control.NOW_MS];
-    const queued = slots.map((slot) => nowMs - new Float64Array(b.journal.buffer, (b.meta(slot) + Meta.RECEIVED_AT_MS) * 4, 1)[0]);
-    for (const slot of slots) b.reactor.freeSlot(slot);
-    return queued;
-  };
-  // The kernel begins to keep time stamps a while after it is asked for the first.
-  for (let tries = 0, isStamped = false; !isStamped; tries++) {
-    t.ok(tries < TRIES_MAX, 'there are time stamps');
-    for (let id = 0; id < 2 * batch + 1; id++) sendId(asker, id);
-    await pause(WAIT_MS);
-    t.same(queuedMs(), [0, 0, 0, 0], 'until now there was no backlog');
-    await pause(WAIT_MS);
-    const queued = queuedMs();
-    t.equal(queued.length, batch);
-    isStamped = queued.every((ms) => ms >= WAIT_MS);
-    if (isStamped) t.ok(b.reactor.queuedMs(0) >= WAIT_MS);
-    t.same(queuedMs(), [0], 'behind it there is nothing');
-    t.equal(b.reactor.queuedMs(0), 0);
-  }
-  for (let id = 0; id < batch; id++) sendId(asker, id);
-  queuedMs();
-  b.reactor.step(0, 0);
-  await pause(WAIT_MS);
-  for (let id = 0; id < batch; id++) sendId(asker, id);
-  t.same(queuedMs(), [0, 0, 0, 0], 'a batch that was just full, and nothing behind it, is no backlog');
-  b.close();
-  for (const fd of [listener, asker]) closeFd(fd);
 });

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { monoMs } from '../base/seams.js';
 import { EDE, RCODE, TYPE } from '@tandem/dns';
+import { monoMs } from '../base/seams.js';
 import { NO_FLOWS } from './flow-sink.js';
 import { OPENING } from './learn.js';
 import { QueryPath } from './path.js';

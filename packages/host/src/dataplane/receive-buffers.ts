@@ -3,6 +3,7 @@
  * wait as long as it takes to answer all that fits, and be answered late, if not too late; and what has waited long has left the caches.
  * Only of a member's own sockets: those of a peer that it answers for stay as they are.
  */
+import { QUEUED_MAX_MS } from '@tandem/core';
 import { type Reactor, setReceiveBuffer } from 'node-reuseport';
 import type { Listener } from './listeners.js';
 
@@ -13,8 +14,6 @@ import type { Listener } from './listeners.js';
 export const BURST_BUFFER_BYTES = 16 * 1024 * 1024;
 /** Some 2,500. */
 const OVERLOAD_BUFFER_BYTES = 1024 * 1024;
-/** What has waited so long was no burst, and is dropped (`QUEUED_MAX_MS` of the query path). */
-const OVERLOADED_MS = 1500;
 
 export class ReceiveBuffers {
   private readonly reactor: Pick<Reactor, 'queuedMs'>;
@@ -29,11 +28,11 @@ export class ReceiveBuffers {
     this.tick();
   }
 
-  /** To be called every now and then. */
+  /** To be called every now and then. What has waited until it is dropped was no burst. */
   tick(): void {
     for (let index = 0; index < this.fds.length; index++) {
       const queuedMs = this.reactor.queuedMs(index);
-      const isShort = this.isShort[index] ? queuedMs > 0 : queuedMs >= OVERLOADED_MS;
+      const isShort = this.isShort[index] ? queuedMs > 0 : queuedMs >= QUEUED_MAX_MS;
       if (isShort === this.isShort[index]) continue;
       this.isShort[index] = isShort;
       setReceiveBuffer(this.fds[index], isShort ? OVERLOAD_BUFFER_BYTES : BURST_BUFFER_BYTES);

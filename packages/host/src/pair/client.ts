@@ -32,7 +32,7 @@ export interface PairClient {
 export interface PairClientOptions {
   readonly member: Member;
   readonly onSnapshot: (snapshot: Snapshot) => Promise<void>;
-  /** A try has ended without an agent. */
+  /** A try has found no agent. */
   readonly onUnreached?: () => void;
 }
 
@@ -89,9 +89,11 @@ class Dialler {
     // Whatever ends the call ends it with a status, and an error if that is not OK.
     call.on('error', () => undefined);
     call.on('status', ({ details }: StatusObject) => {
-      if (openMs === null && !this.closed && !session.isGivenUp) this.spaced.say('warn', UNREACHED, details.replace(TIME_OF_DAY, '').replace(/ Resolution note: $/, ''));
+      if (openMs === null && !this.closed && !session.isGivenUp) {
+        this.spaced.say('warn', UNREACHED, details.replace(TIME_OF_DAY, '').replace(/ Resolution note: $/, ''));
+        this.options.onUnreached?.();
+      }
       session.ended(details);
-      if (openMs === null && !this.closed && !session.isGivenUp) this.options.onUnreached?.();
       if (openMs !== null && bootTimeMs() - openMs >= GOOD_LINK_MS) this.pauseMs = PAUSE_FIRST_MS;
       this.again();
     });

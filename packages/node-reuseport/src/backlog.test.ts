@@ -1,0 +1,49 @@
+/** Since when a datagram waits: asked of the kernel only behind a full batch. */
+import { setTimeout as pause } from 'node:timers/promises';
+import t from 'tap';
+import { closeFd, Control, Meta } from './index.js';
+import { client, sendId, Side, udp } from './testing/harness.js';
+
+const BATCH = 4;
+const WAIT_MS = 60;
+const TRIES_MAX = 100;
+
+t.test('what waits in a socket behind a full batch says since when, and what comes to an empty one came now', async (t) => {
+  const b = new Side(32, BATCH);
+  const listener = udp(4);
+  const asker = client(listener);
+  b.reactor.addListener(listener, 0);
+  /** What the reactor finds now, by how long it has waited. */
+  const queuedMs = (): number[] => {
+    const slots = b.receive(0);
+    const nowMs = b.reactor.control[Control.NOW_MS];
+    const queued = slots.map((slot) => nowMs - new Float64Array(b.journal.buffer, (b.meta(slot) + Meta.RECEIVED_AT_MS) * 4, 1)[0]);
+    for (const slot of slots) b.reactor.freeSlot(slot);
+    return queued;
+  };
+  const send = (count: number): void => {
+    for (let id = 0; id < count; id++) sendId(asker, id);
+  };
+  // The kernel begins to keep time stamps a while after it is asked for the first.
+  let isStamped = false;
+  for (let tries = 0; tries < TRIES_MAX && !isStamped; tries++) {
+    send(2 * BATCH + 1);
+    t.same(queuedMs(), [0, 0, 0, 0], 'until now there was no backlog');
+    await pause(WAIT_MS);
+    const queued = queuedMs();
+    t.equal(queued.length, BATCH);
+    isStamped = queued.every((ms) => ms >= WAIT_MS);
+    if (isStamped) t.ok(b.reactor.queuedMs(0) >= WAIT_MS);
+    t.same(queuedMs(), [0], 'behind it there is nothing');
+    t.equal(b.reactor.queuedMs(0), 0);
+  }
+  t.ok(isStamped);
+  send(BATCH);
+  queuedMs();
+  b.reactor.step(0, 0);
+  await pause(WAIT_MS);
+  send(BATCH);
+  t.same(queuedMs(), [0, 0, 0, 0], 'a batch that was just full, and nothing behind it, is no backlog');
+  b.close();
+  for (const fd of [listener, asker]) closeFd(fd);
+});
