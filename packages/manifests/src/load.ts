@@ -5,14 +5,11 @@
  * Invariant: objects are given out only when nothing was wrong; a half-read policy would be a wrong policy. Those of a file whose
  * text has not changed are the very same objects as before, so that a compile knows what is new.
  */
-import { POLICY_KINDS, type PolicyObjects } from '@tandem/core';
-import { warnOfIdleExtensions, warnOfLabels } from './extensions.js';
+import type { PolicyObjects } from '@tandem/core';
 import { Field, type MapField } from './field.js';
-import { endpointSlice, namespace, pod, service } from './kubernetes-objects.js';
+import { isObjectKind, isPolicyKind, KINDS, noObjects, readKind, type Mutable } from './kinds.js';
 import { nearestHint, nearestWord } from './nearest.js';
 import { readMetadata, type Metadata } from './metadata.js';
-import { networkPolicy } from './network-policy.js';
-import { policy } from './policy-object.js';
 import { ProblemList, byText, type Problem } from './problem.js';
 import { DOCUMENTS_MAX, VisitLimit, parseSource, type SourceFile } from './yaml-source.js';
 
@@ -25,8 +22,6 @@ export interface LoadResult {
   readonly problems: readonly Problem[];
 }
 
-type Mutable = { -readonly [K in keyof PolicyObjects]: PolicyObjects[K][number][] };
-
 /** One file, read. */
 interface Loading {
   readonly text: string;
@@ -37,46 +32,6 @@ interface Loading {
   documents: number;
 }
 
-interface Kind {
-  readonly apiVersion: string;
-  /** Whether `metadata.namespace` applies. */
-  readonly namespaced: boolean;
-  readonly read: (object: MapField, metadata: Metadata, into: Mutable) => void;
-}
-
-const KINDS: Readonly<Record<string, Kind>> = {
-  Pod: { apiVersion: 'v1', namespaced: true, read: (object, metadata, into) => into.pods.push(...pod(object, metadata)) },
-  Namespace: {
-    apiVersion: 'v1',
-    namespaced: false,
-    read: (_object, metadata, into) => into.namespaces.push(namespace(metadata)),
-  },
-  Service: {
-    apiVersion: 'v1',
-    namespaced: true,
-    read: (object, metadata, into) => into.services.push(...service(object, metadata)),
-  },
-  EndpointSlice: {
-    apiVersion: 'discovery.k8s.io/v1',
-    namespaced: true,
-    read: (object, metadata, into) => into.endpointSlices.push(...endpointSlice(object, metadata)),
-  },
-  CiliumNetworkPolicy: {
-    apiVersion: 'cilium.io/v2',
-    namespaced: true,
-    read: (object, metadata, into) => into.policies.push(...policy(object, metadata, 'CiliumNetworkPolicy')),
-  },
-  CiliumClusterwideNetworkPolicy: {
-    apiVersion: 'cilium.io/v2',
-    namespaced: false,
-    read: (object, metadata, into) => into.policies.push(...policy(object, metadata, 'CiliumClusterwideNetworkPolicy')),
-  },
-  NetworkPolicy: {
-    apiVersion: 'networking.k8s.io/v1',
-    namespaced: true,
-    read: (object, metadata, into) => into.policies.push(...networkPolicy(object, metadata)),
-  },
-};
 const LIST_KIND = 'List';
 
 export function loadManifests(files: readonly SourceFile[]): LoadResult {
@@ -95,7 +50,7 @@ export class ManifestLoader {
       problems.addFile('', `${files.length} files; the limit is ${FILES_MAX}`);
       return { objects: null, problems: problems.sorted() };
     }
-    const objects: Mutable = { namespaces: [], pods: [], services: [], endpointSlices: [], policies: [] };
+    const objects: Mutable = noObjects();
     const seen = new Map<string, Problem>();
     let documents = 0;
     for (const file of [...files].sort((a, b) => byText(a.path, b.path))) {
@@ -130,7 +85,7 @@ function refuseRepeated({ names }: Loading, seen: Map<string, Problem>, problems
 function loadFile(file: SourceFile): Loading {
   const loading: Loading = {
     text: file.text,
-    objects: { namespaces: [], pods: [], services: [], endpointSlices: [], policies: [] },
+    objects: noObjects(),
     problems: new ProblemList(),
     names: [],
     documents: 0,
@@ -172,20 +127,18 @@ function loadObject(root: Field, loading: Loading): void {
     for (const item of object.get('items')?.list() ?? []) loadObject(item, loading);
     return;
   }
-  const kind = Object.hasOwn(KINDS, kindName) ? KINDS[kindName] : null;
-  if (kind === null) {
+  if (!isObjectKind(kindName)) {
     unknownKind(object, apiVersion, kindName);
     return;
   }
+  const kind = KINDS[kindName];
   if (apiVersion !== kind.apiVersion) {
     object.get('apiVersion')?.error(`is "${apiVersion}"; for ${kindName} it is "${kind.apiVersion}"`);
     return;
   }
   const metadata = readMetadata(object, kind.namespaced);
   rememberName(kindName, metadata, loading);
-  if (isPolicyKind(kindName)) warnOfLabels(object, metadata.labels);
-  else warnOfIdleExtensions(metadata.annotations);
-  kind.read(object, metadata, loading.objects);
+  readKind(kindName, { object, metadata }, loading.objects);
 }
 
 function required(object: MapField, key: string): string | null {
@@ -198,7 +151,7 @@ function required(object: MapField, key: string): string | null {
 function unknownKind(object: MapField, apiVersion: string, kind: string): void {
   const field = object.keyField('kind');
   const singular = kind.endsWith(LIST_KIND) ? kind.slice(0, -LIST_KIND.length) : '';
-  if (Object.hasOwn(KINDS, singular)) {
+  if (isObjectKind(singular)) {
     field.error(`${kind} is not read; write a v1 List, or one document for each object`);
     return;
   }
@@ -206,10 +159,6 @@ function unknownKind(object: MapField, apiVersion: string, kind: string): void {
   const text = `${apiVersion} ${kind} is unknown and ignored${nearestHint(kind, Object.keys(KINDS))}`;
   if (nearest !== null && isPolicyKind(nearest)) field.error(text.replace(' and ignored', ''));
   else field.warning(text);
-}
-
-function isPolicyKind(kind: string): boolean {
-  return POLICY_KINDS.some((one) => one === kind);
 }
 
 function rememberName(kind: string, { namespace: space, name, nameField }: Metadata, { names }: Loading): void {

@@ -24,8 +24,8 @@ import type { Problem, ProblemList } from './problem.js';
 /** Kubernetes refuses objects above 3 MiB; a folder's file may hold several. */
 export const FILE_CHARACTERS_MAX = 4 * 1024 * 1024;
 export const DOCUMENTS_MAX = 10_000;
-const DEPTH_MAX = 64;
-const TOO_DEEP = `is nested more than ${DEPTH_MAX} levels deep`;
+export const DEPTH_MAX = 64;
+export const TOO_DEEP = `is nested more than ${DEPTH_MAX} levels deep`;
 const SYNTAX_ERRORS_MAX = 20;
 /** Brackets open at one time, strings included: far above any use, low enough for the parser's time. */
 const OPEN_BRACKETS_MAX = 10_000;
