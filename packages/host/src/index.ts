@@ -7,6 +7,7 @@ export { type HubbleServer, startHubbleServer } from './hubble/server.js';
 export type { Enforcement, EnforcementCounts, EnforcementSeams } from './member/enforcement.js';
 export { Member, POLICY_FROM_ANYWHERE_MS } from './member/member.js';
 export { MEMBER_METRICS } from './member/member-metrics.js';
+export type { PolicySourceReadings } from './member/source-metrics.js';
 export { MemberView } from './member/member-view.js';
 export { type PairClient, startPairClient } from './pair/client.js';
 export { type PairServer, startPairServer } from './pair/server.js';

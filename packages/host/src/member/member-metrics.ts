@@ -7,6 +7,7 @@ import { FLOW_METRICS } from './flow-metrics.js';
 import type { Member } from './member.js';
 import { PAIR_METRICS } from './pair-metrics.js';
 import { QUERY_METRICS } from './query-metrics.js';
+import { SOURCE_METRICS } from './source-metrics.js';
 
 /** What metrics are read from. */
 export interface HasMember {
@@ -21,7 +22,7 @@ const BUILD_METRICS: readonly MetricRow<HasMember>[] = [
 ];
 
 export const MEMBER_METRICS: readonly MetricRow<HasMember & HasProcess>[] = [
-  ...PAIR_METRICS, ...QUERY_METRICS, ...CACHE_METRICS, ...FLOW_METRICS, ...ENFORCEMENT_METRICS, ...BUILD_METRICS, ...PROCESS_METRICS,
+  ...PAIR_METRICS, ...QUERY_METRICS, ...CACHE_METRICS, ...FLOW_METRICS, ...ENFORCEMENT_METRICS, ...SOURCE_METRICS, ...BUILD_METRICS, ...PROCESS_METRICS,
 ];
 
 export function memberMetrics(member: Member): Metrics<HasMember & HasProcess> {

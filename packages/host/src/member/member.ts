@@ -26,6 +26,7 @@ import { Collection, noConnections } from './collection.js';
 import type { Enforcement } from './enforcement.js';
 import { Mappings } from './mappings.js';
 import { takePreCache } from './pre-cache.js';
+import type { PolicySourceReadings } from './source-metrics.js';
 import type { SettingMismatch } from './verdict-settings.js';
 
 /** A member without any policy waits so long for its peer's before it binds, and refuses everything. */
@@ -105,6 +106,8 @@ export class Member {
   httpListen: SocketAddress;
   /** Complaints of the policy source, one line each. */
   sourceProblems: readonly string[] = [];
+  /** Of a policy source that is an API server; null: there is none. */
+  source: PolicySourceReadings | null = null;
   /** Addresses that are not where their pods are, one line each. */
   locationProblems: readonly string[] = [];
   /** Times that a link to a peer came up, and went down. */
