@@ -6,8 +6,8 @@ import { repositoryRoot } from '../../harness/repository.js';
 import { temporaryFolder } from '../../harness/temporary.js';
 import { type KubernetesObject, objectsOf } from '../objects.js';
 
-/** The oldest one whose kustomize knows components, and folders among resources. */
-export const OLDEST_MINOR = 21;
+/** The oldest one that was tried. Components came with 1.21; 1.20 takes no folder among resources. */
+export const OLDEST_MINOR = 27;
 const KUBECTL = process.env.KUBECTL ?? 'kubectl';
 const KUSTOMIZE = join(repositoryRoot, 'deploy/kustomize');
 const OUTPUT_BYTES_MAX = 16 << 20;
