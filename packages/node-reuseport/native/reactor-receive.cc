@@ -11,6 +11,9 @@
 
 namespace reuseport {
 
+// Steps in a row that were full of answers: more is no burst.
+constexpr uint32_t kAnswersFullStepsMax = 32;
+
 // Arms entries downwards from first_, so that what is armed stays one run up to the batch's end.
 void Reactor::arm() {
   while (first_ > 0 && free_.size() > reserve_) {
@@ -66,12 +69,16 @@ void Reactor::pollListeners() {
   }
 }
 
+// Each query brings an answer: with as many of either in a step, answers that have once piled up (behind a pause, or a takeover) would
+// stay piled up, and be read too late. So while they do, fewer queries are received.
 void Reactor::receiveReady() {
   const uint32_t batch = journal_.layout.batch;
-  readyListeners_.serve([&] { return batch - first_; },
-                        [&](uint32_t listener, uint32_t share) { return receiveFrom(listener, share); });
   readyUpstreams_.serve([&] { return batch - answerCount_; },
                         [&](uint32_t upstream, uint32_t share) { return answersFrom(upstream, share); });
+  answersFullSteps_ = answerCount_ == batch ? answersFullSteps_ + 1 : 0;
+  const uint32_t most = answersFullSteps_ > kAnswersFullStepsMax ? batch / 2 : batch;
+  readyListeners_.serve([&] { return receivedCount_ < most ? std::min(batch - first_, most - receivedCount_) : 0; },
+                        [&](uint32_t listener, uint32_t share) { return receiveFrom(listener, share); });
 }
 
 // Up to `share` datagrams; true if there may be more.

@@ -194,6 +194,7 @@ class Reactor {
   uint32_t receivedCount_ = 0, answerCount_ = 0, readyCount_ = 0;
   double nowMs_ = 0;
   uint64_t steps_ = 1;
+  uint32_t answersFullSteps_ = 0;
   bool listenersPaused_ = false;
   bool pollRefused_ = false;  // epoll did not do what it was asked for some listener
 
