@@ -3,6 +3,7 @@
  *
  * Invariant: what is given goes to a process of the same user only; a socket of another user's is as good as none.
  */
+import { existsSync } from 'node:fs';
 import type { Role } from '@tandem/core';
 import { closeFd, connectUnix, peerCredentials } from 'node-reuseport';
 import { handoverSocketPath } from './handover-messages.js';
@@ -23,13 +24,15 @@ export function pause(): void {
 
 /** A connection to the handover socket of the member with that role; null where nobody is there. */
 export function dialHandover(runDir: string, role: Role, warn: (message: string) => void): number | null {
+  const path = handoverSocketPath(runDir, role);
+  if (!existsSync(path)) return null;
   try {
-    const fd = connectUnix(handoverSocketPath(runDir, role));
+    const fd = connectUnix(path);
     if (peerCredentials(fd).uid === process.geteuid!()) return fd;
     warn('the handover socket of the peer belongs to another user: not used');
     closeFd(fd);
   } catch {
-    // Nobody there: we are alone for now.
+    // Nobody listens there any more: we are alone for now.
   }
   return null;
 }

@@ -63,21 +63,28 @@ export class Holder {
 
   /** A member that answers for itself is held. */
   get isHolding(): boolean {
-    for (const { held } of this.incoming) if (held?.isAlive === true && !held.isAdopted) return true;
+    // By index, here and below: an iterator is an object on V8's heap, and these are asked a hundred times a second.
+    for (let i = 0; i < this.incoming.length; i++) {
+      const { held } = this.incoming[i];
+      if (held?.isAlive === true && !held.isAdopted) return true;
+    }
     return false;
   }
 
   /** Members that are being answered for. */
   get adopted(): number {
     let count = 0;
-    for (const { held } of this.incoming) if (held?.isAdopted === true) count++;
+    for (let i = 0; i < this.incoming.length; i++) if (this.incoming[i].held?.isAdopted === true) count++;
     return count;
   }
 
   /** When the data plane of a member that lives was seen to turn last; 0: there is none. */
   get peerBeatAtMs(): number {
     let beatAtMs = 0;
-    for (const { held } of this.incoming) if (held?.isAlive === true) beatAtMs = Math.max(beatAtMs, held.beatAtMs);
+    for (let i = 0; i < this.incoming.length; i++) {
+      const { held } = this.incoming[i];
+      if (held?.isAlive === true) beatAtMs = Math.max(beatAtMs, held.beatAtMs);
+    }
     return beatAtMs;
   }
 

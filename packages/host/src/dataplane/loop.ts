@@ -38,6 +38,11 @@ const STOP_MS = 2600;
  * not read by then is in the journal of mappings, should this process die.
  */
 const NOTIFY_EVERY_MS = 25;
+/**
+ * Behind a turn with traffic comes mostly another at once: what is due next is looked for only where it does not. Found out in each turn, it
+ * would be a fraction a turn, which is an object on V8's heap.
+ */
+const BUSY_WAIT_MS = 1;
 const ADDRESS_WORDS_AT = 4;
 
 export class DataPlaneLoop {
@@ -70,6 +75,7 @@ export class DataPlaneLoop {
   private timeoutsBefore = 0;
   private notifyAtMs = 0;
   private slowTickAtMs = 0;
+  private isBusy = false;
   private stopping = false;
   private awaitsPeer = false;
   private stopByMs = 0;
@@ -183,13 +189,16 @@ export class DataPlaneLoop {
       const { control } = this.reactor;
       this.clients.flush();
       this.upstreams.flush();
-      this.reactor.step(this.wire.takeRows(), this.waitMs());
+      this.reactor.step(this.wire.takeRows(), this.isBusy ? BUSY_WAIT_MS : this.waitMs());
       this.nowMs = monoMs(control[Control.NOW_MS]);
       this.path.startBatch(this.nowMs);
       this.tokens.recycle();
       if (control[Control.WOKEN] > 0) this.readMessages(nextMessage);
       // Whole numbers, and not fractions, which would be objects on V8's heap.
-      this.takeBatch(control[Control.RECEIVED] | 0, control[Control.ANSWERS] | 0, control[Control.READY] | 0);
+      const received = control[Control.RECEIVED] | 0;
+      const answers = control[Control.ANSWERS] | 0;
+      this.isBusy = received + answers > 0;
+      this.takeBatch(received, answers, control[Control.READY] | 0);
       this.tick();
       this.opener?.flush(this.nowMs);
     }
@@ -229,9 +238,7 @@ export class DataPlaneLoop {
     this.clients.tick();
     this.upstreams.tick();
     this.handover.tick();
-    this.leave();
-    this.clientPorts?.tick(this.nowMs);
-    if (this.ports.isDue(this.nowMs) && this.ports.tick(this.nowMs, this.isSilent())) path.setPorts(this.ports.numbers());
+    if (this.stopping && !this.isQuiet) this.leave();
     if (this.wroteMappings && this.nowMs >= this.notifyAtMs) {
       this.wroteMappings = false;
       this.notifyAtMs = this.nowMs + NOTIFY_EVERY_MS;
@@ -250,6 +257,8 @@ export class DataPlaneLoop {
     const { gauges } = this;
     this.slowTickAtMs = this.nowMs + PEER_TICK_MS;
     this.receiveBuffers.tick();
+    this.clientPorts?.tick(this.nowMs);
+    if (this.ports.isDue(this.nowMs) && this.ports.tick(this.nowMs, this.isSilent())) this.path.setPorts(this.ports.numbers());
     gauges[GAUGE.redundant] = this.handover.isRedundant ? 1 : 0;
     gauges[GAUGE.adopted] = this.handover.adopted;
     gauges[GAUGE.held] = this.handover.isHeld ? 1 : 0;
@@ -315,7 +324,7 @@ export class DataPlaneLoop {
 
   /** Reading goes on until the peer has taken over; without a peer the queries in the sockets have nobody. */
   private leave(): void {
-    if (!this.stopping || this.isQuiet || this.handover.drain(this.awaitsPeer) !== 'over') return;
+    if (this.handover.drain(this.awaitsPeer) !== 'over') return;
     this.isQuiet = true;
     this.stopByMs = this.nowMs + STOP_MS;
     this.listeners.forEach((_, index) => this.reactor.pauseListener(index));
