@@ -32,6 +32,7 @@ export function readRepositoryFile(path: string): string {
 /** The parts of a package.json that the rules look at. */
 export interface Manifest {
   readonly name: string;
+  readonly version?: string;
   readonly exports?: Readonly<Record<string, unknown>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
