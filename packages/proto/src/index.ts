@@ -17,3 +17,5 @@ export { DropReason, Flow, FlowFilter, FlowType, IPVersion, L7FlowType, LostEven
 export type { DNS, Endpoint, IP, Layer4, Layer7, LostEvent, Policy, Service, Workload } from './generated/flow/flow.js';
 export { GetFlowsRequest, GetFlowsResponse, ObserverClient, ObserverService } from './generated/observer/observer.js';
 export { NodeState } from './generated/relay/relay.js';
+/** Cilium's contract with a DNS proxy beside it: names and numbers are foreign, see `proto/standalonednsproxy/standalone_dns_proxy.proto`. */
+export * as fqdnPb from './generated/standalonednsproxy/standalone_dns_proxy.js';
