@@ -18,6 +18,7 @@ import { Publisher } from './publisher.js';
 export async function startAgent({ settings, version, log, fail, onStop, onSucceeded }: DaemonContext): Promise<Running> {
   const { manifestsDir } = settings;
   checkManifests(manifestsDir);
+  if (settings.standaloneProxyListen !== null) throw new AppError('UNAVAILABLE', '--standalone-dns-proxy-listen is not in this version; leave it out');
   const legacy = await succeed(settings);
   if (legacy !== null) log.info('this process succeeds another of its role');
   let relocated = (): void => undefined;

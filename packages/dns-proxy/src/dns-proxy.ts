@@ -4,9 +4,10 @@
  * Order matters: policy first, then the shared addresses. A member that joins the group without policy would refuse
  * what its peer allows.
  */
+import type { Snapshot } from '@tandem/core';
 import { NodeDatapath } from '@tandem/datapath';
 import {
-  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startHttpServers, startPairClient, succeed,
+  apiSocketPath, CiliumLink, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startHttpServers, startPairClient, succeed,
 } from '@tandem/host';
 import { statusPageFiles } from '@tandem/status-page';
 import { lapseWithoutAgent } from './lapse.js';
@@ -34,16 +35,17 @@ export async function startDnsProxy({ settings, version, log, fail, onStop, onSu
 
   const stored = member.storedSnapshot();
   const unreached = Promise.withResolvers<void>();
-  const pair = startPairClient({
+  const source = {
     member,
-    onUnreached: () => { unreached.resolve(); },
-    onSnapshot: async (snapshot) => {
+    onUnreached: (): void => { unreached.resolve(); },
+    onSnapshot: async (snapshot: Snapshot): Promise<void> => {
       await member.enforce(snapshot);
       const message = snapshot === stored ? 'stored policy in force: the agent has no other, or an older one' : 'policy from the agent is in force';
       log.info(message, { revision: snapshot.revision, hash: snapshot.hash });
     },
-  });
-  onStop(() => pair.close());
+  };
+  const agent = settings.ciliumAgent === null ? startPairClient(source) : new CiliumLink(source);
+  onStop(() => agent.close());
   if (stored === null) await member.policyWithin(POLICY_FROM_ANYWHERE_MS);
   else await Promise.race([member.policyWithin(POLICY_FROM_AGENT_MS), unreached.promise]);
   if (member.snapshot === null && stored !== null) {
@@ -52,7 +54,7 @@ export async function startDnsProxy({ settings, version, log, fail, onStop, onSu
   }
   if (member.snapshot === null) log.warn('no policy from the agent and none stored: every query is refused');
 
-  onStop(lapseWithoutAgent(member));
+  if (settings.ciliumAgent === null) onStop(lapseWithoutAgent(member));
   onStop(({ awaitsPeer }) => member.stop(awaitsPeer));
   const plane = await member.serve({ legacy: legacy?.listeners ?? null, httpFd: http.fd });
   const hubble = await serveFlows(member, fail);

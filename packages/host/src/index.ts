@@ -1,4 +1,5 @@
 /** The one door of `host`. */
+export { CiliumLink } from './cilium/link.js';
 export * from './control/index.js';
 export * from './dataplane/index.js';
 export { type FlowLog, type FlowReader, type LostFlows, type MemberFlows, type ObservedFlow } from './flows/flow-log.js';

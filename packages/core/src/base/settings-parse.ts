@@ -262,7 +262,7 @@ function contradictions(settings: Settings): Complaint[] {
     const message = `${settings.upstreams.length} upstreams with ${settings.upstreamPorts} ports each (--upstream-ports) need ${sockets} sockets; allowed: at most ${UPSTREAM_SOCKETS_MAX}`;
     complaints.push({ code: 'CONFIGURATION', message });
   }
-  return [...complaints, ...modeGaps(settings), ...pairTlsGaps(settings), ...hubbleTlsGaps(settings)];
+  return [...complaints, ...modeGaps(settings), ...ciliumGaps(settings), ...pairTlsGaps(settings), ...hubbleTlsGaps(settings)];
 }
 
 /** What needs redirected DNS, and what redirected DNS needs. */
@@ -279,9 +279,20 @@ function modeGaps(settings: Settings): Complaint[] {
   const families = new Set(listen.map(({ family }) => family));
   return [
     ...(upstreams.length === 0 ? [] : [complain('--upstream with --mode transparent: each pod\'s query goes to the server that the pod chose; leave it out')]),
-    ...(datapath === 'none' ? [complain('--datapath none with --mode transparent: there would be no redirect; leave it out')] : []),
+    ...(datapath === 'none' && settings.ciliumAgent === null ? [complain('--datapath none with --mode transparent: there would be no redirect; leave it out')] : []),
     ...(families.size === listen.length ? [] : [complain('--listen with --mode transparent: one address of each family is what DNS is redirected to')]),
     ...listen.filter(({ address }) => WILDCARDS.includes(address)).map((at) => complain(`--listen ${formatSocketAddress(at)} with --mode transparent: redirected DNS needs an address of its own, such as 127.0.0.153:53 and [fd53::1]:53`)),
+  ];
+}
+
+/** Beside Cilium there is one source of policy, one datapath, and nobody who is asked who they are. */
+function ciliumGaps({ ciliumAgent, standaloneProxyListen, pairConnect, datapath }: Settings): Complaint[] {
+  const complain = (message: string): Complaint => ({ code: 'CONFIGURATION', message });
+  const reachable = { '--cilium-agent': ciliumAgent, '--standalone-dns-proxy-listen': standaloneProxyListen };
+  return [
+    ...Object.entries(reachable).flatMap(([flag, at]) => (at === null || isLoopback(at.address) ? [] : [complain(`${flag} ${formatSocketAddress(at)} is no loopback address: neither side of that contract asks who the other is`)])),
+    ...(ciliumAgent !== null && pairConnect !== null ? [complain("--pair-connect with --cilium-agent: policy comes from one of them; leave one out")] : []),
+    ...(ciliumAgent !== null && datapath !== 'none' ? [complain('--datapath nftables with --cilium-agent: Cilium redirects and enforces; give --datapath none')] : []),
   ];
 }
 

@@ -43,7 +43,7 @@ t.test('without any raw value every setting has its documented default', (t) => 
     dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000,
     maxDeferredDeletes: 10_000, idleConnectionGraceMs: 0, gcIntervalMs: 60_000,
     connectionGcIntervalMs: 60_000, preCachePath: null, responseMaxDelayMs: 100, concurrencyLimit: 0,
-    concurrencyGraceMs: 0, pairListen: null, pairConnect: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null,
+    concurrencyGraceMs: 0, pairListen: null, pairConnect: null, ciliumAgent: null, standaloneProxyListen: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null,
     hubbleListen: '/run/tandem/agent-hubble.sock', hubbleTlsCertFile: null, hubbleTlsKeyFile: null, hubbleTlsClientCaFiles: [], metricsCiliumPrefix: 'cilium_', logLevel: 'info', logFormat: 'json',
   });
   t.ok(Object.isFrozen(settings));
@@ -201,9 +201,26 @@ t.test('a --listen address that also stands for the upstream is a circle', (t) =
 
 t.test('settings of later versions are refused unless at their default', (t) => {
   t.match(refusal([flag('kubernetes', 'true')]), { code: 'UNAVAILABLE', message: /--kubernetes: "true" is not in this version/ });
-  t.match(refusal([flag('cilium-agent', '127.0.0.1:4245')], { role: 'dns-proxy' }), { code: 'UNAVAILABLE', message: /leave it out/ });
   parseSettings([flag('mode', 'explicit'), flag('kubernetes', 'false'), flag('datapath', 'none'), flag('grant-scope', 'node'),
     flag('stale-source-limit', '0'), inFile('tofqdns-idle-connection-grace-period', '0s')], facts);
+  t.end();
+});
+
+t.test('beside Cilium there is one source of policy, one datapath, and nobody from elsewhere', (t) => {
+  const role = { role: 'dns-proxy' } as const;
+  const beside = flag('cilium-agent', '127.0.0.1:10095');
+  const refused: readonly [RawSetting[], Partial<SettingFacts>, RegExp][] = [
+    [[flag('cilium-agent', '192.0.2.1:10095')], role, /^--cilium-agent 192\.0\.2\.1:10095 is no loopback address/],
+    [[flag('standalone-dns-proxy-listen', '0.0.0.0:10095')], {}, /^--standalone-dns-proxy-listen 0\.0\.0\.0:10095 is no loopback address/],
+    [[beside, flag('mode', 'transparent')], role, /--datapath nftables with --cilium-agent/],
+    [[beside, flag('pair-connect', '192.0.2.1:1'), flag('pair-tls-cert', 'a'), flag('pair-tls-key', 'b'), flag('pair-tls-ca', 'c')], role, /--pair-connect with --cilium-agent/],
+  ];
+  for (const [raws, changes, message] of refused) t.match(refusal(raws, changes), { code: 'CONFIGURATION', message });
+  t.match(refusal([beside]), { code: 'USAGE', message: /is a setting of dns-proxy, not of agent/ });
+  t.match(parseSettings([beside, flag('mode', 'transparent'), flag('datapath', 'none')], { ...facts, ...role }).settings, {
+    ciliumAgent: { address: '127.0.0.1', port: 10_095 }, standaloneProxyListen: null, upstreams: [],
+  });
+  t.match(parseSettings([flag('standalone-dns-proxy-listen', '[::1]:10095')], facts).settings, { standaloneProxyListen: { address: '::1' }, ciliumAgent: null });
   t.end();
 });
 

@@ -81,6 +81,10 @@ export interface Settings {
   readonly pairListen: SocketAddress | null;
   /** Where the DNS proxy dials; null: the Unix socket (always null on the agent). */
   readonly pairConnect: SocketAddress | null;
+  /** Whose policy is taken, and who is told mappings, in place of an agent of ours; null: the pair link (always null on the agent). */
+  readonly ciliumAgent: SocketAddress | null;
+  /** Where a DNS proxy of Cilium's contract is served; null: nowhere (always null on dns-proxy). */
+  readonly standaloneProxyListen: SocketAddress | null;
   /** PEM files; all three, or none. */
   readonly pairTlsCert: string | null;
   readonly pairTlsKey: string | null;
@@ -357,6 +361,15 @@ const honoured = [
     roles: ['dns-proxy'], status: 'honoured', why: "the agent's --pair-listen, dialled in place of the Unix socket",
   },
   {
+    name: 'cilium-agent', field: 'ciliumAgent', kind: 'address', unit: 'ADDR:PORT', default: null, min: 1, max: PORT_MAX,
+    roles: ['dns-proxy'], status: 'honoured',
+    why: "a Cilium agent (its --standalone-dns-proxy-server-port) on this node: policy is taken from it and mappings are told to it, in place of an agent of Tandem's",
+  },
+  {
+    name: 'standalone-dns-proxy-listen', field: 'standaloneProxyListen', kind: 'address', unit: 'ADDR:PORT', default: null, min: 1, max: PORT_MAX,
+    roles: ['agent'], status: 'honoured', why: "where another DNS proxy of this node that speaks Cilium's contract takes its policy and tells its mappings; a loopback address, for nobody is asked who they are",
+  },
+  {
     name: 'pair-tls-cert', field: 'pairTlsCert', kind: 'text', unit: 'FILE', default: null, min: 1, max: PATH_MAX,
     status: 'honoured', why: "this member's certificate (PEM), made out to tandem-agent or tandem-dns-proxy; read again when it changes",
   },
@@ -404,7 +417,6 @@ type Values = Pick<SettingRow, 'kind' | 'unit'> & Partial<Pick<SettingRow, 'min'
 
 const BOOLEAN: Values = { kind: 'boolean', unit: '' };
 const DURATION: Values = { kind: 'duration', unit: 'DURATION', min: 0, max: DAY_MS };
-const ADDRESS: Values = { kind: 'address', unit: 'ADDR:PORT', min: 1, max: PORT_MAX };
 
 function integer(unit: string, max: number): Values {
   return { kind: 'integer', unit, min: 0, max };
@@ -420,7 +432,6 @@ function notice(name: string, values: Values, atDefault: string, why: string): S
 
 const others: readonly SettingRow[] = [
   later('kubernetes', { ...BOOLEAN, roles: ['agent'] }, 'false', 'objects from the API server'),
-  later('cilium-agent', { ...ADDRESS, roles: ['dns-proxy'] }, null, 'take policy from a Cilium agent'),
   notice('tofqdns-preallocate-identities', BOOLEAN, 'true', 'there are no identities per address here'),
   notice('tofqdns-proxy-port', integer('PORT', PORT_MAX), '0', 'the port is that of --listen'),
   notice('dnsproxy-lock-count', integer('N', 1_000_000), '131', 'there are no locks here'),

@@ -27,4 +27,4 @@ export { ruleSetKey, sha256OfTexts, snapshotHash, type Sha256 } from './snapshot
 export * from './trace.js';
 export * from './trace-connection.js';
 export { TRACE_NEAR_MAX, type TraceMiss, type TraceNear } from './trace-near.js';
-export { validateSnapshot } from './validate.js';
+export { validateSnapshot, type IdentityNumbers } from './validate.js';

@@ -41,16 +41,23 @@ import { ruleSetKey, sha256OfTexts, snapshotHash, type HashTools, type Sha256 } 
 const NUMBER_MAX = 65535;
 /** Linux's ifindex is a positive int. */
 const INTERFACE_MAX = 2 ** 31 - 1;
-const IDENTITY_MAX = FIRST_CIDR_IDENTITY + NUMBER_MAX;
+const OWN_IDENTITY_MAX = FIRST_CIDR_IDENTITY + NUMBER_MAX;
+const IDENTITY_MAX = 0xffff_ffff;
 
 type Content = Omit<Snapshot, 'revision' | 'hash'>;
 const CONTENT_KEYS = ['nodeName', 'endpoints', 'identities', 'services', 'ruleSets', 'fqdnSelectors', 'policies'];
 
+/**
+ * Whose numbers a snapshot's identities are. `foreign`: a Cilium agent's, any of 32 bits, of which one may have several prefixes.
+ */
+export type IdentityNumbers = 'own' | 'foreign';
+
 /** Throws AppError SNAPSHOT_REFUSED; its message names the field, its detail `field` holds the path. */
-export function validateSnapshot(value: unknown, sha256: Sha256 = sha256OfTexts): Snapshot {
+export function validateSnapshot(value: unknown, sha256: Sha256 = sha256OfTexts, numbers: IdentityNumbers = 'own'): Snapshot {
   const tools: HashTools = { sha256, texts: new WeakMap() };
   const root = record(value, 'snapshot', ['revision', 'hash', ...CONTENT_KEYS], ['boot', 'cidrs', 'contested']);
   const content = contentOf(root, (item, at) => ruleSet(item, at, tools));
+  if (numbers === 'own') checkOwnNumbers(content);
   const revision = integer(root.revision, 'revision', 0, Number.MAX_SAFE_INTEGER);
   const hash = text(root.hash, 'hash');
   const own = snapshotHash(content, tools);
@@ -65,14 +72,30 @@ export function validateSnapshot(value: unknown, sha256: Sha256 = sha256OfTexts)
 export function checkContent(content: Content, passed: WeakSet<RuleSet>, tools: HashTools): void {
   const { fqdnSelectors } = content;
   if (fqdnSelectors.length > LIMITS.fqdnSelectors) refuse('fqdnSelectors', `has ${fqdnSelectors.length} entries; the limit is ${LIMITS.fqdnSelectors}`);
-  contentOf({ ...content, fqdnSelectors: [] }, (item, at) => {
+  checkOwnNumbers(contentOf({ ...content, fqdnSelectors: [] }, (item, at) => {
     const known = item as RuleSet;
     if (!passed.has(known)) {
       ruleSet(item, at, tools);
       passed.add(known);
     }
     return known;
-  });
+  }));
+}
+
+/** Identities as the agent allots them: each kind in its range, a prefix with one of its own. */
+function checkOwnNumbers({ endpoints, identities, contested = [], cidrs = [], ruleSets }: Content): void {
+  const check = (number: number, at: string, min: number, max: number): void => {
+    integer(number, at, min, max);
+  };
+  endpoints.forEach((one, i) => check(one.identity, `endpoints[${i}].identity`, FIRST_POD_IDENTITY, NUMBER_MAX));
+  identities.forEach((one, i) => check(one.identity, `identities[${i}].identity`, 1, NUMBER_MAX));
+  contested.forEach((one, i) => one.identities.forEach((number) => check(number, `contested[${i}].identities`, 1, NUMBER_MAX)));
+  cidrs.forEach((one, i) => check(one.identity, `cidrs[${i}].identity`, FIRST_CIDR_IDENTITY, OWN_IDENTITY_MAX));
+  ruleSets.forEach(({ rules }, s) => rules.forEach((one, r) => {
+    const last = one.identities?.at(-1);
+    if (last !== undefined) check(last, `ruleSets[${s}].rules[${r}].identities`, 0, OWN_IDENTITY_MAX);
+  }));
+  distinct(cidrs.map((one) => String(one.identity)), 'cidrs', 'identity');
 }
 
 function contentOf(root: Readonly<Record<string, unknown>>, ruleSetOf: (value: unknown, at: string) => RuleSet): Content {
@@ -97,7 +120,6 @@ function contentOf(root: Readonly<Record<string, unknown>>, ruleSetOf: (value: u
   distinct(content.endpoints.flatMap(({ addresses }) => addresses), 'endpoints', 'address');
   distinct(content.identities.map((one) => String(one.identity)), 'identities', 'identity');
   distinct([...content.identities.flatMap(({ addresses }) => addresses), ...(content.contested ?? []).map((one) => one.address)], 'identities', 'address');
-  distinct((content.cidrs ?? []).map((one) => String(one.identity)), 'cidrs', 'identity');
   distinct((content.cidrs ?? []).map((one) => one.cidr), 'cidrs', 'prefix');
   distinct(ruleSets.map(({ key }) => key), 'ruleSets', 'key');
   distinct(content.policies.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`), 'policies', 'policy');
@@ -113,7 +135,7 @@ function endpoint(value: unknown, at: string, ruleSets: number): EndpointRecord 
     uid: text(item.uid, `${at}.uid`),
     namespace: text(item.namespace, `${at}.namespace`),
     pod: text(item.pod, `${at}.pod`),
-    identity: integer(item.identity, `${at}.identity`, FIRST_POD_IDENTITY, NUMBER_MAX),
+    identity: integer(item.identity, `${at}.identity`, 1, IDENTITY_MAX),
     addresses,
     ...(item.at === undefined ? {} : { at: locations(item.at, `${at}.at`, addresses) }),
     ruleSet: item.ruleSet === null ? null : integer(item.ruleSet, `${at}.ruleSet`, 0, ruleSets - 1),
@@ -154,7 +176,7 @@ function mac(value: unknown, at: string): string {
 function identity(value: unknown, at: string): IdentityRecord {
   const item = record(value, at, ['identity', 'labels', 'addresses']);
   return {
-    identity: integer(item.identity, `${at}.identity`, 1, NUMBER_MAX),
+    identity: integer(item.identity, `${at}.identity`, 1, IDENTITY_MAX),
     labels: list(item.labels, `${at}.labels`, LIMITS.labelsPerIdentity, text),
     addresses: list(item.addresses, `${at}.addresses`, LIMITS.addressesPerRecord, address),
   };
@@ -162,7 +184,7 @@ function identity(value: unknown, at: string): IdentityRecord {
 
 function contestedAddress(value: unknown, at: string): ContestedAddress {
   const item = record(value, at, ['address', 'identities']);
-  const identities = list(item.identities, `${at}.identities`, LIMITS.identities, (one, where) => integer(one, where, 1, NUMBER_MAX));
+  const identities = list(item.identities, `${at}.identities`, LIMITS.identities, (one, where) => integer(one, where, 1, IDENTITY_MAX));
   if (identities.length < 2 || identities.some((one, i) => i > 0 && one <= identities[i - 1])) refuse(`${at}.identities`, 'is not rising, or has fewer than two');
   return { address: address(item.address, `${at}.address`), identities };
 }
@@ -172,7 +194,7 @@ function cidr(value: unknown, at: string): CidrRecord {
   const given = text(item.cidr, `${at}.cidr`);
   if (parsePrefix(given)?.cidr !== given) refuse(`${at}.cidr`, `"${given}" is not a canonical prefix`);
   return {
-    identity: integer(item.identity, `${at}.identity`, FIRST_CIDR_IDENTITY, IDENTITY_MAX),
+    identity: integer(item.identity, `${at}.identity`, 1, IDENTITY_MAX),
     cidr: given,
     ...(item.labels === undefined ? {} : { labels: list(item.labels, `${at}.labels`, LIMITS.labelsPerIdentity, text) }),
   };

@@ -17,7 +17,8 @@ export function pathSettings(settings: Settings): PathSettings {
       return { address, port: upstream.port };
     }),
     policyPort: settings.policyPort,
-    ...(settings.mode === 'transparent' ? { attestedMark: settings.packetMark * ATTESTED_BIT } : {}),
+    // What Cilium redirects has no mark of ours: the address is attested by its datapath.
+    ...(settings.mode === 'transparent' && settings.ciliumAgent === null ? { attestedMark: settings.packetMark * ATTESTED_BIT } : {}),
     clientPorts: settings.clientAddressUpstream,
     unknownEndpoint: settings.unknownEndpoint,
     auditMode: settings.auditMode,

@@ -119,7 +119,7 @@ export class Mappings {
     this.collected += cache.collect(nowMs);
     this.options.onShrunk?.(false);
     // The member with the source of policy says who is gone: the other's snapshot may be older than a mapping that comes.
-    if (this.endpoints === null || settings.role !== 'agent') return;
+    if (this.endpoints === null || (settings.role !== 'agent' && settings.ciliumAgent === null)) return;
     const present = new Set([...this.endpoints.values()].map(({ uid }) => uid));
     const absent = [...cache.endpointUids()].filter((uid) => uid !== NODE_UID && !present.has(uid));
     // Absent once may be a manifest that is just being replaced, or a pod that the source has yet to tell of.

@@ -1,4 +1,5 @@
 /** All metrics of a member, in the order of the page and of the text form. */
+import { CILIUM_METRICS } from '../cilium/cilium-metrics.js';
 import { type MetricRow, Metrics } from '../control/metrics.js';
 import { type HasProcess, PROCESS_METRICS, ProcessReadings } from '../control/process-metrics.js';
 import { CACHE_METRICS } from './cache-metrics.js';
@@ -22,7 +23,8 @@ const BUILD_METRICS: readonly MetricRow<HasMember>[] = [
 ];
 
 export const MEMBER_METRICS: readonly MetricRow<HasMember & HasProcess>[] = [
-  ...PAIR_METRICS, ...QUERY_METRICS, ...CACHE_METRICS, ...FLOW_METRICS, ...ENFORCEMENT_METRICS, ...SOURCE_METRICS, ...BUILD_METRICS, ...PROCESS_METRICS,
+  ...PAIR_METRICS, ...QUERY_METRICS, ...CACHE_METRICS, ...FLOW_METRICS, ...ENFORCEMENT_METRICS, ...SOURCE_METRICS, ...CILIUM_METRICS, ...BUILD_METRICS,
+  ...PROCESS_METRICS,
 ];
 
 export function memberMetrics(member: Member): Metrics<HasMember & HasProcess> {

@@ -22,6 +22,7 @@ import { LearnedNames } from '../flows/learned-names.js';
 import { openRingMemory } from '../flows/open-ring.js';
 import { PacketFlows } from '../flows/packet-flows.js';
 import { RingLog } from '../flows/ring-log.js';
+import type { CiliumState } from '../cilium/link.js';
 import { Collection, noConnections } from './collection.js';
 import type { Enforcement } from './enforcement.js';
 import { Mappings } from './mappings.js';
@@ -114,6 +115,8 @@ export class Member {
   readonly linkChanges = { up: 0, down: 0 };
   /** Called when there may be something to send to a peer: mappings, cleans, or another policy. */
   onExchange: () => void = () => undefined;
+  /** How it stands with the Cilium agent, where policy comes from one. */
+  cilium: (() => CiliumState) | null = null;
   /** The newest comes last: during a rolling update there are two for a moment. */
   private readonly links = new Set<PeerLink>();
   private formerPeer = NO_PEER;
@@ -185,9 +188,10 @@ export class Member {
     });
     this.store = this.keeps(new KeptState(
       // With the role in its name: both members may have one state-dir.
-      new StateFile(join(options.settings.stateDir, `${options.settings.role}-snapshot.json`), {
+      // What a Cilium agent said is no policy for a pair, nor the other way round.
+      new StateFile(join(options.settings.stateDir, `${options.settings.role}-${options.settings.ciliumAgent === null ? '' : 'cilium-'}snapshot.json`), {
         bytesMax: SNAPSHOT_FILE_BYTES_MAX,
-        parse: (content) => validateSnapshot(content, sha256),
+        parse: (content) => validateSnapshot(content, sha256, options.settings.ciliumAgent === null ? 'own' : 'foreign'),
         log: options.log,
       }),
       { isSame: (a, b) => a.revision === b.revision && a.hash === b.hash },

@@ -73,7 +73,7 @@ export class Node {
       rejectResponseCode: 'refused', refusedSearchExpansions: 'refuse', clusterDomain: 'cluster.local', searchDomains: [], dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 10_000,
       maxDeferredDeletes: 10_000, idleConnectionGraceMs: 0, gcIntervalMs: 60_000,
       connectionGcIntervalMs: 60_000, preCachePath: null, responseMaxDelayMs: 100,
-      concurrencyLimit: 0, concurrencyGraceMs: 0, pairListen: null, pairConnect: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null,
+      concurrencyLimit: 0, concurrencyGraceMs: 0, pairListen: null, pairConnect: null, ciliumAgent: null, standaloneProxyListen: null, pairTlsCert: null, pairTlsKey: null, pairTlsCa: null,
     hubbleListen: null, hubbleTlsCertFile: null, hubbleTlsKeyFile: null, hubbleTlsClientCaFiles: [],
       metricsCiliumPrefix: 'cilium_', logLevel: 'error', logFormat: 'json',
     };
