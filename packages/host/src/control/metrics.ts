@@ -3,10 +3,10 @@
  * reads what others count, such as the data plane's words in shared memory, so the query path pays nothing for it.
  *
  * Invariant: every name is in one row, and a sample has exactly the labels that its row names, besides `node` and `role`, which all
- * have. It does not know what a member is.
+ * have. It does not know what a member is. The library that writes the text is loaded for the first scrape: a start does not wait for it.
  */
 import type { Role } from '@tandem/core';
-import { Registry, type Metric } from 'prom-client';
+import type { Metric, Registry } from 'prom-client';
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -63,26 +63,33 @@ interface Value {
 const MS_PER_SECOND = 1_000;
 
 export class Metrics<S> {
-  private readonly registry = new Registry();
+  private readonly options: MetricsOptions<S>;
+  private registry: Promise<Registry> | null = null;
 
   constructor(options: MetricsOptions<S>) {
-    const { rows, source, role, nodeName, ciliumPrefix } = options;
-    this.registry.setDefaultLabels({ node: nodeName, role });
-    for (const row of rows) this.register(row, metricName(row, ciliumPrefix), source);
+    this.options = options;
   }
 
-  text(): Promise<string> {
-    return this.registry.metrics();
+  async text(): Promise<string> {
+    this.registry ??= registryOf(this.options);
+    return (await this.registry).metrics();
   }
+}
 
-  private register(row: MetricRow<S>, name: string, source: S): void {
+async function registryOf<S>({ rows, source, role, nodeName, ciliumPrefix }: MetricsOptions<S>): Promise<Registry> {
+  const { Registry } = await import('prom-client');
+  const registry = new Registry();
+  registry.setDefaultLabels({ node: nodeName, role });
+  for (const row of rows) {
     const { help, type } = row;
+    const name = metricName(row, ciliumPrefix);
     // prom-client's own metrics keep values; here they are read when they are asked for.
     const metric = {
       name, help, type, aggregator: 'sum', get: () => Promise.resolve({ name, help, type, aggregator: 'sum', values: valuesOf(row, name, source) }),
     };
-    this.registry.registerMetric(metric as unknown as Metric);
+    registry.registerMetric(metric as unknown as Metric);
   }
+  return registry;
 }
 
 export function metricName(row: { readonly name: string; readonly isCiliums?: boolean }, ciliumPrefix: string): string {
