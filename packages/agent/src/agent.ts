@@ -12,12 +12,15 @@ import {
   apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startHttpServers, startPairServer, succeed,
 } from '@tandem/host';
 import { statusPageFiles } from '@tandem/status-page';
-import { type LoadedManifests, type ManifestFolder, watchManifestFolder } from './manifest-folder.js';
+import { clusterConfig } from './kubernetes/cluster-config.js';
+import { KubernetesSource } from './kubernetes/kubernetes-source.js';
+import { type LoadedManifests, watchManifestFolder } from './manifest-folder.js';
 import { Publisher } from './publisher.js';
 
 export async function startAgent({ settings, version, log, fail, onStop, onSucceeded }: DaemonContext): Promise<Running> {
   const { manifestsDir } = settings;
   checkManifests(manifestsDir);
+  const cluster = settings.kubernetes ? clusterConfig(settings.kubeconfig, process.env) : null;
   if (settings.standaloneProxyListen !== null) throw new AppError('UNAVAILABLE', '--standalone-dns-proxy-listen is not in this version; leave it out');
   const legacy = await succeed(settings);
   if (legacy !== null) log.info('this process succeeds another of its role');
@@ -50,8 +53,11 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
     else fail(error instanceof Error ? error : new Error(String(error)));
   });
   relocated = () => void publishing(publisher.relocated());
-  const folder = manifestsDir === null ? null : await watched(manifestsDir, (loaded) => publishing(publisher.publish(loaded)));
-  if (folder !== null) onStop(() => folder.close());
+  const publish = (loaded: LoadedManifests): Promise<void> => publishing(publisher.publish(loaded));
+  const source = cluster !== null
+    ? await followed(new KubernetesSource({ config: cluster, settings, version, log, publish, fail }), member)
+    : manifestsDir !== null ? await watched(manifestsDir, publish) : null;
+  if (source !== null) onStop(() => source.close());
 
   const pair = await startPairServer({
     member,
@@ -64,7 +70,7 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
     await member.policyWithin(POLICY_FROM_ANYWHERE_MS);
   }
   if (member.snapshot === null) {
-    const remedy = manifestsDir === null ? 'give --manifests DIR' : `mend the problems above in ${manifestsDir}`;
+    const remedy = source === null ? 'give --manifests DIR or --kubernetes' : `mend the problems above${manifestsDir === null ? '' : ` in ${manifestsDir}`}`;
     log.warn(`there is no policy, and the peer has none: every query is refused; ${remedy}`);
   }
   onStop(({ awaitsPeer }) => member.stop(awaitsPeer));
@@ -73,12 +79,26 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
   if (hubble !== null) onStop(() => hubble.close());
   log.info('serving', { listen: plane.addresses, http: http.listen, hubble: hubble?.address ?? 'off' });
   // Closed first: while the sockets are given up, no newer policy can be applied here.
-  if (folder !== null) onStop(() => folder.close());
-  return { reload: () => folder?.reload() };
+  if (source !== null) onStop(() => source.close());
+  return { reload: () => source?.reload() };
+}
+
+/** Where policy comes from. */
+interface PolicySource {
+  /** Publishes again even where nothing seems changed (SIGHUP). */
+  reload(): void;
+  close(): void;
+}
+
+/** Resolves once the first state was published, or that there is none yet. */
+async function followed(source: KubernetesSource, member: Member): Promise<PolicySource> {
+  member.source = source.counts;
+  await source.start();
+  return source;
 }
 
 /** Resolves once the folder's first state was published. */
-function watched(dir: string, publish: (loaded: LoadedManifests) => Promise<void>): Promise<ManifestFolder> {
+function watched(dir: string, publish: (loaded: LoadedManifests) => Promise<void>): Promise<PolicySource> {
   return new Promise((resolve) => {
     const folder = watchManifestFolder(dir, (loaded) => {
       void publish(loaded).then(() => resolve(folder));

@@ -13,6 +13,8 @@ export interface LoadedManifests {
   readonly objects: PolicyObjects | null;
   /** All problems, warnings included. */
   readonly problems: readonly Problem[];
+  /** What is said of other nodes' pods may be old: the source is away in part. */
+  readonly isAway?: boolean;
 }
 
 export interface ManifestFolder {

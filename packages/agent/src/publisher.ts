@@ -44,8 +44,12 @@ export class Publisher {
   /** The newest that a peer named. */
   private revisionSeen = 0;
   private lapse: NodeJS.Timeout | null = null;
+  /** The source has been away for too long. */
+  private isLapsed = false;
   private hasErrors = false;
   private notices: readonly string[] = [];
+  /** Of the source, as told last. */
+  private problems: readonly string[] = [];
 
   constructor(member: Member, places: Places | null = null) {
     this.member = member;
@@ -68,17 +72,19 @@ export class Publisher {
   /** What the policy source says now. */
   async publish(loaded: LoadedManifests): Promise<void> {
     const problems = loaded.problems.map(formatProblem);
+    const told = new Set(this.problems);
+    this.problems = problems;
     this.member.sourceProblems = problems;
-    for (const problem of problems) this.log.warn(problem);
+    for (const problem of problems) if (!told.has(problem)) this.log.warn(problem);
+    if (loaded.objects === null || loaded.isAway === true) this.lapseLater();
     if (loaded.objects === null) {
-      this.lapseLater();
       this.hasErrors = true;
-      this.log.error('the manifests have errors; the policy before them stays', { problems: loaded.problems.length });
+      this.log.error(`${this.settings.kubernetes ? 'the API server has not said all yet' : 'the manifests have errors'}; the policy before them stays`, { problems: loaded.problems.length });
       return;
     }
-    if (this.hasErrors) this.log.info('the manifests are good again');
+    if (this.hasErrors) this.log.info(`${this.settings.kubernetes ? 'what the API server says is' : 'the manifests are'} good again`);
     this.hasErrors = false;
-    this.heard();
+    if (loaded.isAway !== true) this.heard();
     await this.compile(loaded.objects, problems);
   }
 
@@ -102,6 +108,7 @@ export class Publisher {
     if (staleSourceLimitSeconds === 0 || this.lapse !== null) return;
     this.lapse = setTimeout(() => {
       const { snapshot } = this.member;
+      this.isLapsed = true;
       if (snapshot === null) return;
       const lapsed = withoutRemotePods(snapshot, sha256);
       if (lapsed === snapshot) return;
@@ -116,6 +123,7 @@ export class Publisher {
   private heard(): void {
     if (this.lapse !== null) clearTimeout(this.lapse);
     this.lapse = null;
+    this.isLapsed = false;
   }
 
   /** Addresses are seen elsewhere than before: endpoints that have no place yet may have one now. */
@@ -136,7 +144,7 @@ export class Publisher {
     // An earlier process has made it, with numbers that may be later than those on this disk.
     this.allotment = allotmentOf(snapshot);
     await this.member.enforce(snapshot);
-    this.log.warn("the peer's policy is in force until the manifests say better", { revision: snapshot.revision, hash: snapshot.hash });
+    this.log.warn(`the peer's policy is in force until ${this.settings.kubernetes ? 'the API server says' : 'the manifests say'} better`, { revision: snapshot.revision, hash: snapshot.hash });
   }
 
   /** `problems`: of the source, to which the compiler's are added. */
@@ -158,7 +166,7 @@ export class Publisher {
       return;
     }
     this.notice(problems, result.notices);
-    const snapshot = this.located(result.snapshot);
+    const snapshot = this.located(this.isLapsed ? withoutRemotePods(result.snapshot, sha256) : result.snapshot);
     this.isOwn = true;
     if (snapshot.hash === before?.hash && before.revision > this.revisionSeen) return;
     this.allotment = result.allotment;

@@ -27,7 +27,7 @@ export interface Watched<T> {
   /** Field and label selectors. */
   readonly query: Readonly<Record<string, string>>;
   /** What is kept of an object. Never throws. */
-  readonly read: (object: RawObject, before: T | null) => T;
+  read(object: RawObject, before: T | null): T;
 }
 
 /** Milliseconds but where it says otherwise. */

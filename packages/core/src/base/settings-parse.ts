@@ -34,12 +34,12 @@ export interface ParsedSettings {
 
 /** What is wrong with one piece of configuration; the message names the place. */
 export interface Complaint {
-  readonly code: Extract<AppErrorCode, 'USAGE' | 'CONFIGURATION' | 'UNAVAILABLE'>;
+  readonly code: Extract<AppErrorCode, 'USAGE' | 'CONFIGURATION'>;
   readonly message: string;
 }
 
 /** Of several complaints the first of these gives the exit code. */
-const GRAVEST_FIRST: readonly Complaint['code'][] = ['USAGE', 'CONFIGURATION', 'UNAVAILABLE'];
+const GRAVEST_FIRST: readonly Complaint['code'][] = ['USAGE', 'CONFIGURATION'];
 
 /** An IPv6 socket here takes IPv6 alone, so each covers its own family. */
 const WILDCARDS: readonly string[] = ['0.0.0.0', '::'];
@@ -52,7 +52,7 @@ type Value = string | number | boolean | SocketAddress | readonly SocketAddress[
 
 /**
  * `earlier`: what was wrong before there were raw values, such as an unknown key in a file; it comes first in the list.
- * @throws AppError USAGE, CONFIGURATION, or UNAVAILABLE for settings of later versions; its message has one line per complaint.
+ * @throws AppError USAGE or CONFIGURATION; its message has one line per complaint.
  */
 export function parseSettings(raws: readonly RawSetting[], facts: SettingFacts, earlier: readonly Complaint[] = []): ParsedSettings {
   const complaints: Complaint[] = [...earlier];
@@ -66,7 +66,7 @@ export function parseSettings(raws: readonly RawSetting[], facts: SettingFacts, 
       if (raw?.from === 'argv') {
         complaints.push({ code: 'USAGE', message: `${raw.where} is a setting of ${row.roles!.join(', ')}, not of ${facts.role}` });
       }
-      if (row.field !== undefined) fields[row.field] = null;
+      if (row.field !== undefined) fields[row.field] = nothingOf(row);
       continue;
     }
     if (row.field === undefined) {
@@ -110,16 +110,19 @@ function appliesTo(row: SettingRow, role: Role): boolean {
   return row.roles === undefined || row.roles.includes(role);
 }
 
-/** A setting that is kept nowhere: its value must make sense, and one of a later version must be at its default. */
+/** A setting that is kept nowhere: its value must make sense. */
 function refuseWithoutField(row: SettingRow, raw: RawSetting): Complaint | null {
   const text = raw.texts.join(',');
   const atDefault = typeof row.default === 'string' ? row.default : null;
   if (text === '' && atDefault === null) return null;
   const value = readValue(row, raw);
-  if (isComplaint(value)) return value;
-  if (row.status !== 'later' || (atDefault !== null && value.value === readOne(row, atDefault))) return null;
-  const allowed = atDefault === null ? 'leave it out' : `only ${atDefault} is`;
-  return { code: 'UNAVAILABLE', message: `${raw.where}: ${JSON.stringify(text)} is not in this version (${row.why}); ${allowed}` };
+  return isComplaint(value) ? value : null;
+}
+
+/** Of a setting that this member has not. */
+function nothingOf({ kind }: SettingRow): Value {
+  if (kind === 'boolean') return false;
+  return kind === 'names' || kind === 'files' || kind === 'cidrs' ? [] : null;
 }
 
 function valueOf(row: SettingRow, raw: RawSetting | undefined, facts: SettingFacts): { value: Value } | Complaint {
@@ -262,7 +265,17 @@ function contradictions(settings: Settings): Complaint[] {
     const message = `${settings.upstreams.length} upstreams with ${settings.upstreamPorts} ports each (--upstream-ports) need ${sockets} sockets; allowed: at most ${UPSTREAM_SOCKETS_MAX}`;
     complaints.push({ code: 'CONFIGURATION', message });
   }
-  return [...complaints, ...modeGaps(settings), ...ciliumGaps(settings), ...pairTlsGaps(settings), ...hubbleTlsGaps(settings)];
+  return [...complaints, ...sourceGaps(settings), ...modeGaps(settings), ...ciliumGaps(settings), ...pairTlsGaps(settings), ...hubbleTlsGaps(settings)];
+}
+
+/** One source says what the policy is; two could say different things. */
+function sourceGaps({ kubernetes, manifestsDir, kubeconfig, clusterCidrs }: Settings): Complaint[] {
+  const complain = (message: string): Complaint => ({ code: 'USAGE', message });
+  if (kubernetes) return manifestsDir === null ? [] : [complain('--kubernetes with --manifests: policy comes from one of them; leave the other out')];
+  return [
+    ...(kubeconfig === null ? [] : [complain('--kubeconfig without --kubernetes: nothing would be asked of that API server; give both, or leave it out')]),
+    ...(clusterCidrs.length === 0 ? [] : [complain('--cluster-cidr without --kubernetes: it is about watches at the API server; give both, or leave it out')]),
+  ];
 }
 
 /** What needs redirected DNS, and what redirected DNS needs. */

@@ -35,7 +35,7 @@ t.test('without any raw value every setting has its documented default', (t) => 
     listen: [{ address: '127.0.0.1', port: 10053, family: 4 }],
     upstreams: [{ address: '192.0.2.53', port: 53, family: 4 }],
     datapath: 'none', grantScope: 'node', clientAddressUpstream: false, podCidrs: [], packetMark: 0x100_0000, routeTable: 10_053,
-    policyPort: 53, manifestsDir: null, nodeName: 'node-a', runDir: '/run/tandem', stateDir: '/var/lib/tandem/agent',
+    policyPort: 53, manifestsDir: null, kubernetes: false, kubeconfig: null, clusterCidrs: [], nodeName: 'node-a', runDir: '/run/tandem', stateDir: '/var/lib/tandem/agent',
     httpListen: { address: '127.0.0.1', port: 9964, family: 4 },
     unknownEndpoint: 'refuse', enablePolicy: 'default', staleSourceLimitSeconds: 0, auditMode: false, enableHubble: true, flowCapacity: 8191, slots: 8192, upstreamPorts: 64,
     tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128, rejectResponseCode: 'refused',
@@ -130,7 +130,6 @@ t.test('what was wrong before there were values is told with the rest, and the g
   const earlier = [{ code: 'CONFIGURATION', message: 'tandem.yaml:1: unknown' }] as const;
   const attempt = (raws: readonly RawSetting[], with_: Partial<SettingFacts> = {}) => () => parseSettings(raws, { ...facts, ...with_ }, earlier);
   t.throws(attempt([flag('slots', 'x')]), { code: 'USAGE', message: /^tandem\.yaml:1: unknown\n--slots: "x"/ });
-  t.throws(attempt([flag('kubernetes', 'true')]), { code: 'CONFIGURATION', message: /not in this version/ });
   t.throws(attempt([], { resolver: null }), { message: /^tandem\.yaml:1: unknown$/ }, 'the upstream may stand in what could not be read');
   t.end();
 });
@@ -199,13 +198,6 @@ t.test('a --listen address that also stands for the upstream is a circle', (t) =
   t.end();
 });
 
-t.test('settings of later versions are refused unless at their default', (t) => {
-  t.match(refusal([flag('kubernetes', 'true')]), { code: 'UNAVAILABLE', message: /--kubernetes: "true" is not in this version/ });
-  parseSettings([flag('mode', 'explicit'), flag('kubernetes', 'false'), flag('datapath', 'none'), flag('grant-scope', 'node'),
-    flag('stale-source-limit', '0'), inFile('tofqdns-idle-connection-grace-period', '0s')], facts);
-  t.end();
-});
-
 t.test('beside Cilium there is one source of policy, one datapath, and nobody from elsewhere', (t) => {
   const role = { role: 'dns-proxy' } as const;
   const beside = flag('cilium-agent', '127.0.0.1:10095');
@@ -221,6 +213,15 @@ t.test('beside Cilium there is one source of policy, one datapath, and nobody fr
     ciliumAgent: { address: '127.0.0.1', port: 10_095 }, standaloneProxyListen: null, upstreams: [],
   });
   t.match(parseSettings([flag('standalone-dns-proxy-listen', '[::1]:10095')], facts).settings, { standaloneProxyListen: { address: '::1' }, ciliumAgent: null });
+  t.end();
+});
+
+t.test('one source says what the policy is', (t) => {
+  t.match(refusal([flag('kubernetes', 'true'), flag('manifests', 'x')]), { code: 'USAGE', message: /^--kubernetes with --manifests/ });
+  t.match(refusal([flag('kubeconfig', 'x')]), { code: 'USAGE', message: /^--kubeconfig without --kubernetes/ });
+  t.match(refusal([flag('cluster-cidr', '10.0.0.0/8')]), { code: 'USAGE', message: /^--cluster-cidr without --kubernetes/ });
+  t.match(parseSettings([flag('kubernetes', 'true'), flag('kubeconfig', 'x'), flag('cluster-cidr', '10.0.0.1/8')], facts).settings, { kubernetes: true, kubeconfig: 'x', clusterCidrs: ['10.0.0.0/8'] });
+  t.match(parseSettings([inFile('kubernetes', 'true')], { ...facts, role: 'dns-proxy' }).settings, { kubernetes: false, kubeconfig: null, clusterCidrs: [] });
   t.end();
 });
 

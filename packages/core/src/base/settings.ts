@@ -30,6 +30,12 @@ export interface Settings {
   readonly policyPort: number;
   /** Folder of manifests; null: none (always null on dns-proxy). */
   readonly manifestsDir: string | null;
+  /** Objects come from the API server; at most one of this and `manifestsDir` (always false on dns-proxy). */
+  readonly kubernetes: boolean;
+  /** null: `$KUBECONFIG`, else the files of a pod. */
+  readonly kubeconfig: string | null;
+  /** Where all addresses of pods and nodes lie; empty: anywhere. */
+  readonly clusterCidrs: readonly string[];
   readonly nodeName: string;
   readonly runDir: string;
   readonly stateDir: string;
@@ -139,9 +145,8 @@ export interface SettingRow {
   readonly roles?: readonly Role[];
   /**
    * honoured: acts. notice: accepted for the sake of Cilium's configuration, changes nothing, said in the log.
-   * later: known, and refused unless it is at its default.
    */
-  readonly status: 'honoured' | 'notice' | 'later';
+  readonly status: 'honoured' | 'notice';
   readonly why: string;
 }
 
@@ -220,6 +225,18 @@ const honoured = [
   {
     name: 'manifests', field: 'manifestsDir', kind: 'text', unit: 'DIR', default: null, min: 1, max: PATH_MAX,
     roles: ['agent'], status: 'honoured', why: 'folder of *.yaml, *.yml and *.json with pods, services and policies; watched',
+  },
+  {
+    name: 'kubernetes', field: 'kubernetes', kind: 'boolean', unit: '', default: 'false', roles: ['agent'], status: 'honoured',
+    why: 'pods, services and policies from the API server, in place of --manifests; by --kubeconfig, else $KUBECONFIG, else as a pod does',
+  },
+  {
+    name: 'kubeconfig', field: 'kubeconfig', kind: 'text', unit: 'FILE', default: null, min: 1, max: PATH_MAX,
+    roles: ['agent'], status: 'honoured', why: 'the API server of --kubernetes and how to get in: the current context of this file',
+  },
+  {
+    name: 'cluster-cidr', field: 'clusterCidrs', kind: 'cidrs', unit: 'CIDR', default: null, roles: ['agent'], status: 'honoured',
+    why: 'the addresses of all pods and nodes of the cluster: with it, rules for prefixes outside need no watch of every pod; may be repeated; for --kubernetes',
   },
   {
     name: 'node-name', field: 'nodeName', kind: 'text', unit: 'NAME', default: (facts) => facts.hostname,
@@ -412,7 +429,7 @@ const honoured = [
   },
 ] as const satisfies readonly SettingRow[];
 
-/** What a row of a later version, or one without effect, allows: nonsense is refused there, too. */
+/** What a row without effect allows: nonsense is refused there, too. */
 type Values = Pick<SettingRow, 'kind' | 'unit'> & Partial<Pick<SettingRow, 'min' | 'max' | 'choices' | 'roles'>>;
 
 const BOOLEAN: Values = { kind: 'boolean', unit: '' };
@@ -422,16 +439,11 @@ function integer(unit: string, max: number): Values {
   return { kind: 'integer', unit, min: 0, max };
 }
 
-function later(name: string, values: Values, atDefault: string | null, why: string): SettingRow {
-  return { name, ...values, default: atDefault, status: 'later', why };
-}
-
 function notice(name: string, values: Values, atDefault: string, why: string): SettingRow {
   return { name, ...values, default: atDefault, status: 'notice', why };
 }
 
 const others: readonly SettingRow[] = [
-  later('kubernetes', { ...BOOLEAN, roles: ['agent'] }, 'false', 'objects from the API server'),
   notice('tofqdns-preallocate-identities', BOOLEAN, 'true', 'there are no identities per address here'),
   notice('tofqdns-proxy-port', integer('PORT', PORT_MAX), '0', 'the port is that of --listen'),
   notice('dnsproxy-lock-count', integer('N', 1_000_000), '131', 'there are no locks here'),
@@ -500,7 +512,6 @@ export function referenceTable(): string {
     const notes = [row.why];
     if (row.roles !== undefined) notes.push(`${row.roles.join(', ')} only`);
     if (row.status === 'notice') notes.push("accepted for the sake of Cilium's configuration, without effect");
-    if (row.status === 'later') notes.push('not in this version: refused unless at its default');
     const cells = [`\`${`${flagOf(row)} ${row.unit}`.trimEnd()}\``, `\`${environmentNameOf(row)}\``, defaultTextOf(row), range === '' ? 'any' : range, notes.join('; ')];
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   });

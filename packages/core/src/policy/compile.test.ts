@@ -268,3 +268,15 @@ t.test('an API server outside the cluster has its label and counts as the cluste
   }
   t.end();
 });
+
+t.test('a pod of which nothing but its address is known is selected by no label, and is not the world', (t) => {
+  const any: RuleSpec = { ...ANY_PEER, endpoints: [select({})] };
+  const world: RuleSpec = { ...ANY_PEER, entities: ['world'] };
+  const opaque = [pod('default/x', {}, ['10.0.2.1'], { nodeName: 'n2', isOpaque: true }), pod('default/y', {}, ['10.0.2.2'], { nodeName: 'n2', isOpaque: true })];
+  const { snapshot, notices } = compileSnapshot({ ...OBJECTS, pods: [...PODS, ...opaque], policies: [policy('p', select({ app: 'net' }), [any, world])] }, OPTIONS);
+  const unmanaged = snapshot.identities.find(({ addresses }) => addresses.includes('10.0.2.1'));
+  t.match(unmanaged, { labels: ['reserved:unmanaged='], addresses: ['10.0.2.1', '10.0.2.2'] });
+  t.notOk(ruleSetOf(snapshot, 'a')?.some(({ identities }) => identities?.includes(unmanaged!.identity) !== false), 'neither rule selects it');
+  t.strictSame(notices, []);
+  t.end();
+});

@@ -45,6 +45,8 @@ export interface PodObject {
   readonly addresses: readonly string[];
   /** Named container ports, which a Service's targetPort may refer to. */
   readonly ports: readonly NamedPort[];
+  /** Of another node, and nothing but its addresses is known: no rule with labels selects it, no prefix and no name stands for it. */
+  readonly isOpaque?: true;
 }
 
 export interface NamedPort {

@@ -176,14 +176,18 @@ function identityDirectory(
   const namespaceLabels = new Map(namespaces.map(({ name, labels }) => [name, labels]));
   const labelsOf = new Map<PodObject, LabelSet>();
   const byLabels = new Map<string, { labels: LabelSet; pods: PodObject[] }>();
-  /** With more labels than an identity may have: no endpoints, and nobody whom labels select. */
-  const unmanaged: PodObject[] = [];
+  /** With more labels than an identity may have, or unknown ones: no endpoints, and nobody whom labels select. */
+  const unmanaged = new Set<PodObject>();
   for (const pod of pods) {
     if (pod.hostNetwork) continue;
+    if (pod.isOpaque === true) {
+      unmanaged.add(pod);
+      continue;
+    }
     const labels = podLabels(pod, namespaceLabels.get(pod.namespace) ?? {});
     if (labels.texts.length > SNAPSHOT_LIMITS.labelsPerIdentity) {
       notices.push(`pod ${pod.namespace}/${pod.name} has ${labels.texts.length} labels; the limit is ${SNAPSHOT_LIMITS.labelsPerIdentity}: it is refused everything`);
-      unmanaged.push(pod);
+      unmanaged.add(pod);
       continue;
     }
     const key = labels.texts.join(';');
@@ -199,8 +203,8 @@ function identityDirectory(
   if (nodes.apiServerNode.size > 0) {
     directory.add(RESERVED_IDENTITY.kubeApiserver, new LabelSet([KUBE_APISERVER_LABEL, 'reserved:remote-node=']), [...nodes.apiServerNode]);
   }
-  if (unmanaged.length > 0) {
-    const addresses = new Set(unmanaged.flatMap((pod) => pod.addresses).filter((one) => owned.sharedOnlyBy(one, (pod) => unmanaged.includes(pod))));
+  if (unmanaged.size > 0) {
+    const addresses = new Set([...unmanaged].flatMap((pod) => pod.addresses).filter((one) => owned.sharedOnlyBy(one, (pod) => unmanaged.has(pod))));
     directory.add(RESERVED_IDENTITY.unmanaged, new LabelSet(['reserved:unmanaged=']), [...addresses]);
     for (const pod of unmanaged) directory.assign(pod, RESERVED_IDENTITY.unmanaged);
   }

@@ -69,7 +69,11 @@ t.test('wrong flags are refused in one line that names the remedy', (t) => {
     [['--cilium-agent', '127.0.0.1:1'], /a setting of dns-proxy, not of agent/],
   ];
   for (const [argv, message] of table) t.match(refusal({ argv }), { code: 'USAGE', message }, argv.join(' '));
-  t.match(refusal({ argv: ['--kubernetes'] }), { code: 'UNAVAILABLE', message: /not in this version/ });
+  for (const [argv, message] of [
+    [['--kubernetes', '--manifests', 'x'], /^--kubernetes with --manifests: policy comes from one of them/],
+    [['--kubeconfig', 'x'], /^--kubeconfig without --kubernetes/],
+    [['--cluster-cidr', '10.0.0.0/8'], /^--cluster-cidr without --kubernetes/],
+  ] as const) t.match(refusal({ argv: [...argv] }), { code: 'USAGE', message });
   t.end();
 });
 
@@ -89,7 +93,7 @@ t.test('a complaint about a file names file, line and the nearest key', (t) => {
     ['slots: "64\n', /tandem\.yaml:\d: Missing closing/],
     [`a: ${'['.repeat(5_000)}`, /tandem\.yaml:1: [^]* more complaints are not shown$/],
     ['? [a]\n: 1\n', /tandem\.yaml:1: /],
-    ['kubernetes: true\n', /tandem\.yaml:1: kubernetes: "true" is not in this version/],
+    ['kubernetes: maybe\n', /tandem\.yaml:1: kubernetes: "maybe" is not allowed; allowed: true, false/],
   ];
   for (const [text, message] of table) t.match(refusal({ argv: ['--config', configFile(text)] }).message, message, JSON.stringify(text));
   t.match(refusal({ argv: ['--config', join(dir, 'absent.yaml')] }), { code: 'CONFIGURATION', message: /absent\.yaml.*ENOENT/ });
@@ -105,10 +109,10 @@ t.test('a complaint about the environment names the variable', (t) => {
 });
 
 t.test('one start shows what is wrong in flags, file and environment', (t) => {
-  const config = configFile('slotz: 5\nlog-level: loud\nkubernetes: true\n');
+  const config = configFile('slotz: 5\nlog-level: loud\nkubernetes: maybe\n');
   const { code, message } = refusal({ argv: ['--zzzzzz', '--policy-port=0', '--config', config], env: { TANDEM_SLOTS: '1' } });
   t.equal(code, 'USAGE');
-  t.match(message.split('\n'), [/--zzzzzz/, /tandem\.yaml:1: unknown setting "slotz"/, /--policy-port: "0"/, /TANDEM_SLOTS: "1"/, /tandem\.yaml:2: log-level: "loud"/, /tandem\.yaml:3: kubernetes/]);
+  t.match(message.split('\n'), [/--zzzzzz/, /tandem\.yaml:1: unknown setting "slotz"/, /--policy-port: "0"/, /tandem\.yaml:3: kubernetes/, /TANDEM_SLOTS: "1"/, /tandem\.yaml:2: log-level: "loud"/]);
   t.equal(message.split('\n').length, 6);
   t.end();
 });

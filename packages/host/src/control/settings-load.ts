@@ -188,7 +188,6 @@ function afterHelp(role: Role): string {
     SETTINGS.filter((row) => row.status === status && row.roles?.includes(role) !== false).map(flagOf).join(', ');
   return `
 Accepted for the sake of Cilium's configuration, without effect: ${names('notice')}
-Not in this version, refused unless at their default: ${names('later')}
 
 Signals: SIGTERM drains and exits, a second one exits at once; SIGHUP rereads the configuration.
 Exit codes: 0 clean, 64 usage, 65 configuration, 69 resource not to be had, 70 broken invariant.

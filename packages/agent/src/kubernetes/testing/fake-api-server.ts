@@ -7,7 +7,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { matchesFields, matchesLabels, type Selectable } from './label-selector.js';
 
 export interface FakeObject extends Selectable {
-  readonly metadata: Selectable['metadata'] & { readonly resourceVersion?: string; readonly generation?: number };
+  readonly metadata: Selectable['metadata'] & { readonly resourceVersion?: string; readonly generation?: number; readonly [key: string]: unknown };
   readonly [key: string]: unknown;
 }
 
@@ -19,10 +19,14 @@ interface Change {
   readonly before: FakeObject | null;
 }
 
-interface Watcher {
+interface Selection {
   readonly path: string;
+  readonly namespace: string | null;
   readonly labels: string;
   readonly fields: string;
+}
+
+interface Watcher extends Selection {
   readonly response: ServerResponse;
 }
 
@@ -175,17 +179,19 @@ export class FakeApiServer {
     if (this.token !== null && token !== this.token) return refuse(response, 401, 'Unauthorized');
     if (url.pathname === '/readyz') return void response.end('ok');
     if (request.method === 'PATCH') return this.#patch(url.pathname, request, response);
-    const objects = this.#objects.get(url.pathname);
+    const [, root, space, plural] = /^(.*)\/namespaces\/([^/]+)\/([^/]+)$/.exec(url.pathname) ?? [];
+    const path = space === undefined ? url.pathname : `${root}/${plural}`;
+    const objects = this.#objects.get(path);
     if (objects === undefined) return refuse(response, 404, 'the server could not find the requested resource');
-    if (url.searchParams.get('watch') === '1') this.#watch(url, response);
-    else this.#list(url, objects, response);
+    const selection = { path, namespace: space ?? null, labels: url.searchParams.get('labelSelector') ?? '', fields: url.searchParams.get('fieldSelector') ?? '' };
+    if (url.searchParams.get('watch') === '1') this.#watch(url, { ...selection, response });
+    else this.#list(url, [...objects.values()].filter((object) => isSelected(object, selection)), response);
   }
 
-  #list({ searchParams: query }: URL, objects: ReadonlyMap<string, FakeObject>, response: ServerResponse): void {
+  #list({ searchParams: query }: URL, wanted: readonly FakeObject[], response: ServerResponse): void {
     const [from, version] = (query.get('continue') ?? `0 ${this.#version}`).split(' ').map(Number);
     if (version < this.#compacted) return refuse(response, 410, 'the continue token is too old');
     const limit = query.get('resourceVersion') === '0' ? Infinity : Number(query.get('limit') ?? Infinity);
-    const wanted = [...objects.values()].filter((object) => isSelected(object, query.get('labelSelector') ?? '', query.get('fieldSelector') ?? ''));
     const page = wanted.slice(from, from + limit);
     const isWhole = from + page.length >= wanted.length;
     response.writeHead(200, { 'content-type': 'application/json' });
@@ -194,7 +200,8 @@ export class FakeApiServer {
     }));
   }
 
-  #watch(url: URL, response: ServerResponse): void {
+  #watch(url: URL, watcher: Watcher): void {
+    const { response } = watcher;
     const from = Number(url.searchParams.get('resourceVersion'));
     if (from < this.#compacted) {
       const status = { kind: 'Status', code: 410, reason: 'Expired', message: `too old resource version: ${from}` };
@@ -203,7 +210,6 @@ export class FakeApiServer {
       send(response, { type: 'ERROR', object: status });
       return void response.end();
     }
-    const watcher = { path: url.pathname, labels: url.searchParams.get('labelSelector') ?? '', fields: url.searchParams.get('fieldSelector') ?? '', response };
     response.writeHead(200, { 'content-type': 'application/json' });
     response.flushHeaders();
     for (const change of this.#history) if (change.version > from) tell(watcher, change);
@@ -231,15 +237,16 @@ export class FakeApiServer {
   }
 }
 
-function tell({ path, labels, fields, response }: Watcher, change: Change): void {
-  if (path !== change.path) return;
-  const was = change.before !== null && isSelected(change.before, labels, fields);
-  const is = change.type !== 'DELETED' && isSelected(change.object, labels, fields);
+function tell(watcher: Watcher, change: Change): void {
+  if (watcher.path !== change.path) return;
+  const was = change.before !== null && isSelected(change.before, watcher);
+  const is = change.type !== 'DELETED' && isSelected(change.object, watcher);
   // Whoever stops matching a selector is gone for its watch.
-  if (was || is) send(response, { type: is ? (was ? 'MODIFIED' : 'ADDED') : 'DELETED', object: change.object });
+  if (was || is) send(watcher.response, { type: is ? (was ? 'MODIFIED' : 'ADDED') : 'DELETED', object: change.object });
 }
 
-function isSelected(object: FakeObject, labels: string, fields: string): boolean {
+function isSelected(object: FakeObject, { namespace, labels, fields }: Selection): boolean {
+  if (namespace !== null && object.metadata.namespace !== namespace) return false;
   return matchesLabels(labels, object.metadata.labels ?? {}) && matchesFields(fields, object);
 }
 

@@ -1,7 +1,7 @@
 /** Selectors of lists, as an API server understands them: written for the tests, by another hand than what writes such selectors. */
 export interface Selectable {
   readonly metadata: { readonly name: string; readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> };
-  readonly spec?: { readonly nodeName?: string };
+  readonly spec?: { readonly nodeName?: string; readonly [key: string]: unknown };
 }
 
 /** `a=b,c!=d,e in (x,y),f notin (z),g,!h`. */

@@ -47,7 +47,7 @@ export function newDir(): string {
 export function settingsOf(dir: string, listen: readonly SocketAddress[], upstreams: readonly SocketAddress[]): Settings {
   return {
     role: 'agent', mode: 'explicit', datapath: 'none', grantScope: 'node', clientAddressUpstream: false, podCidrs: [], packetMark: 1, routeTable: 1, staleSourceLimitSeconds: 0,
-    listen, upstreams, policyPort: 53, manifestsDir: null, nodeName: 'node', runDir: dir, stateDir: dir,
+    listen, upstreams, policyPort: 53, manifestsDir: null, kubernetes: false, kubeconfig: null, clusterCidrs: [], nodeName: 'node', runDir: dir, stateDir: dir,
     httpListen: { address: '127.0.0.1', family: 4, port: 0 }, unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false,
     enableHubble: true, flowCapacity: 1023, slots: 1024, upstreamPorts: 64, tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128,
     rejectResponseCode: 'refused', refusedSearchExpansions: 'refuse', clusterDomain: 'cluster.local', searchDomains: [], dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000,

@@ -67,7 +67,7 @@ export class Node {
     const listen = [{ address: '127.0.0.1', family: 4, port: 1 }] as const;
     return {
       role, mode: 'explicit', datapath: 'none', grantScope: 'node', clientAddressUpstream: false, podCidrs: [], packetMark: 1, routeTable: 1, staleSourceLimitSeconds: 0,
-      listen, upstreams: listen, policyPort: 53, manifestsDir: null, nodeName: 'node', runDir: this.dir,
+      listen, upstreams: listen, policyPort: 53, manifestsDir: null, kubernetes: false, kubeconfig: null, clusterCidrs: [], nodeName: 'node', runDir: this.dir,
       stateDir: join(this.dir, role), httpListen: listen[0], unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false,
       enableHubble: true, flowCapacity: 1023, slots: 64, upstreamPorts: 64, tcpIdleTimeoutMs: 1000, tcpConnections: 1, tcpConnectionsPerClient: 1,
       rejectResponseCode: 'refused', refusedSearchExpansions: 'refuse', clusterDomain: 'cluster.local', searchDomains: [], dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 10_000,

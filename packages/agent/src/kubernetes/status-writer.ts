@@ -1,0 +1,159 @@
+/**
+ * Writes the condition `Valid` of policies where it says something else than it should. All nodes would write the same: each waits by
+ * chance and looks again, so that mostly one does.
+ *
+ * Invariant: at most `RATE` writes a second, `BURST` at once, one at a time; for one policy with growing pauses, so that two writers who
+ * disagree do no harm. A write that is refused changes nothing here. At most as many are pending as there are policies.
+ */
+import type { Log } from '@tandem/core';
+import type { ApiClient } from './api-client.js';
+import { ApiError } from './api-error.js';
+import { isDue, isSameCondition, type PolicyStatus, statusPatch } from './policy-status.js';
+import type { SourceCounts } from './source-counts.js';
+
+const RATE = 2;
+const BURST = 10;
+const WAIT_MS_MIN = 200;
+const PAUSE_MS_FIRST = 5_000;
+const PAUSE_MS_MAX = 30 * 60_000;
+const LOOK_EVERY_MS = 100;
+
+export interface StatusTarget {
+  /** Of the collection. */
+  readonly path: string;
+  readonly status: PolicyStatus;
+}
+
+interface Pending {
+  /** performance.now() */
+  readonly atMs: number;
+}
+
+/** How often was written for one wanted condition, and when next at the earliest. */
+interface Written {
+  readonly status: PolicyStatus;
+  readonly pauseMs: number;
+  readonly notBeforeMs: number;
+}
+
+export interface StatusWriterOptions {
+  readonly client: ApiClient;
+  readonly log: Log;
+  readonly counts: SourceCounts;
+  readonly random: () => number;
+  /** Up to which a node waits before it writes. */
+  readonly waitMsMax: number;
+}
+
+export class StatusWriter {
+  readonly #options: StatusWriterOptions;
+  readonly #closing = new AbortController();
+  #targets = new Map<string, StatusTarget>();
+  readonly #pending = new Map<string, Pending>();
+  readonly #written = new Map<string, Written>();
+  #tokens = BURST;
+  #tokensAtMs = performance.now();
+  #timer: NodeJS.Timeout | null = null;
+  #isBusy = false;
+  #isForbidden = false;
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options;
+  }
+
+  /** All policies with a status of ours, as they are now. */
+  set(targets: readonly StatusTarget[]): void {
+    this.#targets = new Map(targets.map((target) => [pathOf(target), target]));
+    for (const key of this.#written.keys()) if (!this.#targets.has(key)) this.#written.delete(key);
+    for (const key of this.#pending.keys()) if (!this.#targets.has(key)) this.#pending.delete(key);
+    const now = performance.now();
+    for (const [key, { status }] of this.#targets) {
+      if (!isDue(status)) this.#pending.delete(key);
+      else if (!this.#pending.has(key)) this.#pending.set(key, { atMs: Math.max(now + this.#waitMs(), this.#notBefore(key, status)) });
+    }
+    this.#schedule();
+  }
+
+  close(): void {
+    this.#closing.abort();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#pending.clear();
+  }
+
+  #waitMs(): number {
+    return WAIT_MS_MIN + this.#options.random() * Math.max(0, this.#options.waitMsMax - WAIT_MS_MIN);
+  }
+
+  #notBefore(key: string, status: PolicyStatus): number {
+    const written = this.#written.get(key);
+    return written === undefined || !isSameCondition(written.status, status) ? 0 : written.notBeforeMs;
+  }
+
+  #schedule(): void {
+    if (this.#timer !== null || this.#pending.size === 0 || this.#closing.signal.aborted) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      void this.#look().finally(() => { this.#schedule(); });
+    }, LOOK_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    try {
+      const now = performance.now();
+      for (const [key, { atMs }] of [...this.#pending]) {
+        const target = this.#targets.get(key);
+        if (atMs > now || target === undefined || !isDue(target.status)) continue;
+        if (!this.#takeToken() || this.#closing.signal.aborted) return;
+        this.#pending.delete(key);
+        await this.#write(key, target);
+      }
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  #takeToken(): boolean {
+    const now = performance.now();
+    this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#tokensAtMs) / 1000) * RATE);
+    this.#tokensAtMs = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+
+  async #write(key: string, { status }: StatusTarget): Promise<void> {
+    const { client, counts, log } = this.#options;
+    const before = this.#written.get(key);
+    const pauseMs = before !== undefined && isSameCondition(before.status, status) ? Math.min(before.pauseMs * 2, PAUSE_MS_MAX) : PAUSE_MS_FIRST;
+    this.#written.set(key, { status, pauseMs, notBeforeMs: performance.now() + pauseMs });
+    try {
+      const text = JSON.stringify(statusPatch(status, `${new Date().toISOString().slice(0, 19)}Z`));
+      await client.text({ method: 'PATCH', path: `${key}/status`, body: { text, type: 'application/merge-patch+json' }, signal: this.#closing.signal });
+      counts.statusWritten('written');
+      this.#isForbidden = false;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      counts.statusWritten(error.status === 409 ? 'conflict' : 'failed');
+      if (error.code === 'forbidden' && !this.#isForbidden) {
+        this.#isForbidden = true;
+        log.warn('the status of policies cannot be written: the agent has no right to patch it', { reason: error.message });
+      }
+    } finally {
+      // If the server keeps it, an event says so; if not, there is a next time.
+      const target = this.#targets.get(key);
+      if (target !== undefined && isDue(target.status) && !this.#closing.signal.aborted) {
+        this.#pending.set(key, { atMs: Math.max(performance.now() + this.#waitMs(), this.#notBefore(key, target.status)) });
+      }
+    }
+  }
+}
+
+/** Of the object; names of Kubernetes need no escaping. */
+function pathOf({ path, status: { namespace, name } }: StatusTarget): string {
+  if (namespace === null) return `${path}/${name}`;
+  const slash = path.lastIndexOf('/');
+  return `${path.slice(0, slash)}/namespaces/${namespace}${path.slice(slash)}/${name}`;
+}
