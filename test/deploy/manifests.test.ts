@@ -51,6 +51,7 @@ t.test('the rules see what is wrong', (t) => {
   t.match(broken(({ spec }) => { spec.template.spec.terminationGracePeriodSeconds = 10; }), [/killed before it has drained/]);
   t.match(broken(({ spec }) => { spec.updateStrategy.rollingUpdate.maxUnavailable = 1; }), [/update strategy/], 'a surge and an absence at once');
   t.match(broken(({ spec }) => { spec.updateStrategy.rollingUpdate.maxSurges = 1; }), [/update strategy/]);
+  t.match(broken(({ spec }) => { spec.minReadySeconds = 0; }), [/its predecessor's answers/]);
   t.match(broken(({ spec }) => { spec.template.metadata.labels = {}; }), [/does not select/, /without component/]);
   t.end();
 });
@@ -122,6 +123,7 @@ t.test('the PrometheusRule has the rules of the rule file', (t) => {
 /** A DaemonSet to break. */
 interface Changeable {
   readonly spec: {
+    minReadySeconds: number;
     readonly updateStrategy: { readonly rollingUpdate: Record<string, unknown> };
     readonly template: {
       readonly metadata: { labels: object };

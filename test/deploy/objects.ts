@@ -62,6 +62,7 @@ export interface DaemonSet extends KubernetesObject {
   readonly kind: 'DaemonSet';
   readonly spec: {
     readonly selector: { readonly matchLabels: Labels };
+    readonly minReadySeconds?: number;
     readonly updateStrategy: { readonly type: string; readonly rollingUpdate: Readonly<Record<string, number | string>> };
     readonly template: { readonly metadata: { readonly labels: Labels }; readonly spec: PodSpec };
   };

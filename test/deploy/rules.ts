@@ -8,6 +8,8 @@ export const CAPABILITIES: readonly string[] = ['NET_ADMIN', 'NET_RAW', 'NET_BIN
 export const MEMBERS = ['tandem-agent', 'tandem-dns-proxy'] as const;
 /** DESIGN's promise: waiting for a peer, ending what is under way; in seconds. */
 export const DRAIN_SECONDS_MAX = 13;
+/** A crash at the start, and the first probe after it. */
+const READY_SECONDS_MIN = 10;
 const LABELS = ['app.kubernetes.io/name', 'app.kubernetes.io/component', 'app.kubernetes.io/part-of'];
 const HTTP_PORT: Readonly<Record<string, number>> = { agent: 9964, 'dns-proxy': 9965 };
 
@@ -24,6 +26,11 @@ const OF_DAEMON_SET: readonly Rule<DaemonSet>[] = [
   ['has pods without component', ({ spec }) => LABELS.every((label) => (spec.template.metadata.labels[label] ?? '') !== '')],
   ['has an update strategy that no server takes', ({ spec: { updateStrategy } }) => isStrategy(updateStrategy)],
   ['names a port, which on the host network keeps a successor from the node', ({ spec }) => spec.template.spec.containers.every(({ ports }) => ports === undefined)],
+];
+
+const OF_MEMBER_SET: readonly Rule<DaemonSet>[] = [
+  // On the host network old and new are probed at one address, and the old one answers until it has handed its HTTP socket over.
+  ['takes a successor for ready by its predecessor\'s answers', ({ spec }) => (spec.minReadySeconds ?? 0) >= READY_SECONDS_MIN],
 ];
 
 const OF_POD: readonly Rule<PodSpec>[] = [
@@ -84,7 +91,7 @@ function complaintsOfDaemonSet(object: DaemonSet): string[] {
   return [
     ...check(OF_DAEMON_SET, object),
     ...check(OF_POD, pod),
-    ...(isMember ? check(OF_MEMBER_POD, pod) : []),
+    ...(isMember ? [...check(OF_MEMBER_SET, object), ...check(OF_MEMBER_POD, pod)] : []),
     ...pod.containers.flatMap((container) => [...check(OF_CONTAINER, container), ...(isMember ? check(OF_MEMBER, container) : [])]),
   ];
 }
