@@ -2,8 +2,9 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { flagOf, SETTINGS } from '@tandem/core';
+import { loadSettings } from '@tandem/host';
 import { parse } from 'yaml';
-import { readRepositoryFile, repositoryFiles } from '../harness/repository.js';
+import { readRepositoryFile, repositoryFiles, repositoryRoot } from '../harness/repository.js';
 import { type DaemonSet, isClusterRole, isDaemonSet, objectsOf, permissionsOf } from './objects.js';
 import { PROMETHEUS_RULE, PROMETHEUS_RULE_COMMAND, prometheusRule } from './prometheus-rule.js';
 import { complaintsAbout } from './rules.js';
@@ -103,6 +104,14 @@ t.test('what is in a configuration file is a setting, written as its flag', (t) 
     const keys = Object.keys(parse(readRepositoryFile(path)) as object);
     t.ok(keys.length > 0, path);
     t.strictSame(keys.filter((key) => !known.includes(key)), [], path);
+  }
+  t.end();
+});
+
+t.test('dns-proxy takes its configuration in every overlay', (t) => {
+  for (const path of files.filter((path) => SETTINGS_FILES.test(path) && !path.includes('agent'))) {
+    const loaded = loadSettings({ role: 'dns-proxy', version: '0', argv: ['--config', join(repositoryRoot, path)], env: {} });
+    t.equal(loaded.kind, 'settings', path);
   }
   t.end();
 });
