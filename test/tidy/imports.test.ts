@@ -42,7 +42,7 @@ function isOfPackages(path: string, specifier: string): boolean {
 }
 
 t.test('drills, and tests of running pairs, know nothing of what is inside', (t) => {
-  const folders = ['chaos', 'test/harness', 'test/pair', 'test/lab', 'test/page'];
+  const folders = ['chaos', 'test/harness', 'test/pair', 'test/lab', 'test/page', 'test/kubernetes'];
   const sources = folders.flatMap((folder) => repositoryFiles(folder)).filter((path) => path.endsWith('.ts'));
   t.ok(sources.length > 50, 'the sources are found');
   const breaks = sources.flatMap((path) => importsOf(parse(path, readRepositoryFile(path)))
