@@ -160,6 +160,8 @@ export const ALERT_CASES: readonly AlertCase[] = [
     fires: { [`tandem_hold_timeout_total{${AGENT}}`]: '0+60x30', [`tandem_hold_overflow_total{${AGENT}}`]: '0x30' },
     silent: { 'answers are held, and released in time': { [`tandem_held_total{${AGENT}}`]: '0+600x30', [`tandem_hold_timeout_total{${AGENT}}`]: '0x30', [`tandem_hold_overflow_total{${AGENT}}`]: '0x30' } },
   },
+  gauge('TandemSourceAway', 'tandem_source_away', { wrong: '1x30', right: '0x30', forMinutes: 5 }),
+  gauge('TandemSourceNotSynced', 'tandem_source_synced', { wrong: '0x30', right: '1x30', forMinutes: 10 }),
   gauge('TandemStateNotWritten', 'tandem_state_write_failed', { wrong: '1x30', right: '0x30', forMinutes: 2 }),
   counter('TandemMappingsDropped', 'tandem_learn_dropped_total', { perMinute: 6, forMinutes: 2 }),
   {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { type Log, parseSettings, type PolicyObjects, type Snapshot } from '@tandem/core';
+import { type Log, parseSettings, type PolicyObjects, type RawSetting, type Snapshot } from '@tandem/core';
 import { Member } from '@tandem/host';
 import { loadManifests } from '@tandem/manifests';
 import type { LoadedManifests } from './manifest-folder.js';
@@ -17,7 +17,7 @@ function loaded(...texts: string[]): LoadedManifests {
   return { objects: problems.some(({ severity }) => severity === 'error') ? null : objects, problems };
 }
 
-function setUp(t: Test): { member: Member; publisher: Publisher; lines: string[] } {
+function setUp(t: Test, argv: readonly string[] = []): { member: Member; publisher: Publisher; lines: string[] } {
   const dir = mkdtempSync(join(tmpdir(), 'tandem-publisher-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const lines: string[] = [];
@@ -25,7 +25,7 @@ function setUp(t: Test): { member: Member; publisher: Publisher; lines: string[]
     lines.push(line);
   };
   const log: Log = { debug: () => undefined, info: note, warn: note, error: note };
-  const { settings } = parseSettings([], {
+  const { settings } = parseSettings(rawsOf(argv), {
     role: 'agent', hostname: 'node', runDir: dir, stateDir: join(dir, 'state'), resolver: '192.0.2.53:53', localAddresses: [],
   });
   const fail = (error: Error): never => {
@@ -33,6 +33,11 @@ function setUp(t: Test): { member: Member; publisher: Publisher; lines: string[]
   };
   const member = new Member({ settings, version: '0', log, fail });
   return { member, publisher: new Publisher(member), lines };
+}
+
+/** `--name value`, again and again. */
+function rawsOf(argv: readonly string[]): RawSetting[] {
+  return argv.flatMap((name, i) => (i % 2 === 0 ? [{ name: name.slice(2), texts: [argv[i + 1]], where: name, from: 'argv' as const }] : []));
 }
 
 const WEB = podText('web', '10.0.0.1');
@@ -49,6 +54,25 @@ t.test('with an error the snapshot before stays, and the end of the errors is to
   t.equal(member.snapshot, before);
   t.strictSame(member.problems, []);
   t.equal(lines.filter((line) => line === 'the manifests are good again').length, 1);
+});
+
+t.test('while a source says that it is away in part, its limit runs, and other nodes\' pods stay nobody until it is back', async (t) => {
+  const { member, publisher } = setUp(t, ['--stale-source-limit', '1']);
+  const far = podText('far', '10.0.9.1').replace('nodeName: node', 'nodeName: elsewhere');
+  const isKnown = (): boolean => member.snapshot!.identities.some(({ addresses, labels }) => addresses.includes('10.0.9.1') && !labels.includes('reserved:unmanaged='));
+  await publisher.publish({ ...loaded(WEB, far), isAway: true });
+  t.ok(isKnown());
+  // The limit's own timer keeps no process alive.
+  const alive = setInterval(() => undefined, 1_000);
+  await new Promise<void>((resolve) => { member.onExchange = resolve; });
+  clearInterval(alive);
+  t.notOk(isKnown(), 'the limit has passed');
+  await publisher.publish({ ...loaded(WEB, far, podText('new', '10.0.0.9')), isAway: true });
+  t.ok(member.snapshot!.endpoints.some(({ pod }) => pod === 'new'), 'what is heard of this node counts');
+  t.notOk(isKnown());
+  await publisher.publish({ ...loaded(WEB, far), isAway: false });
+  t.ok(isKnown());
+  publisher.close();
 });
 
 t.test('a notice of the compiler is a problem for as long as it holds, and is logged once', async (t) => {

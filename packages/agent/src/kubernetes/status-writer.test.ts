@@ -1,0 +1,114 @@
+import t, { type Test } from 'tap';
+import { readObject } from '@tandem/manifests';
+import { ApiClient } from './api-client.js';
+import { isDue, type PolicyStatus, statusOf } from './policy-status.js';
+import { SourceCounts } from './source-counts.js';
+import { StatusWriter } from './status-writer.js';
+import { COLLECTIONS, FakeApiServer, type FakeObject } from './testing/fake-api-server.js';
+
+const GOOD = { endpointSelector: {}, egress: [{}] };
+
+function policy(name: string, spec: object = GOOD, more: object = {}): FakeObject {
+  return { metadata: { name, namespace: 'shop', generation: 4 }, spec, ...more } as FakeObject;
+}
+
+function status(raw: FakeObject): PolicyStatus {
+  return statusOf(raw, readObject('CiliumNetworkPolicy', raw));
+}
+
+async function stage(t: Test): Promise<{ server: FakeApiServer; counts: SourceCounts; lines: string[]; writers: (n: number, waitMsMax: number) => StatusWriter[]; set: (writer: StatusWriter) => void }> {
+  const server = await new FakeApiServer().start();
+  t.teardown(() => server.stop());
+  const counts = new SourceCounts();
+  const lines: string[] = [];
+  const note = (line: string): void => { lines.push(line); };
+  const client = new ApiClient({ server: new URL(server.url), ca: null, cert: null, key: null, token: null, tlsServerName: null, insecureSkipTlsVerify: false }, { version: '0' });
+  const log = { debug: note, info: note, warn: note, error: note };
+  return {
+    server, counts, lines,
+    writers: (n, waitMsMax) => Array.from({ length: n }, () => {
+      const writer = new StatusWriter({ client, log, counts, random: Math.random, waitMsMax });
+      t.teardown(() => { writer.close(); });
+      return writer;
+    }),
+    set: (writer) => { writer.set(server.all('policies').map((raw) => ({ path: COLLECTIONS.policies, status: status(raw) }))); },
+  };
+}
+
+const passed = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await passed(10);
+}
+
+t.test('a condition is due where it is missing, says otherwise, or is of an earlier generation', (t) => {
+  const condition = { type: 'Valid', status: 'True', reason: '', message: 'in other words' };
+  const table: readonly [unknown, boolean][] = [
+    [undefined, true], ['x', true], [{ conditions: [{ type: 'Ready', status: 'True' }] }, true], [{ conditions: [{ ...condition, status: 'Maybe' }] }, true],
+    [{ conditions: [{ ...condition, status: 'False' }] }, true], [{ conditions: [condition] }, false],
+    [{ conditions: [{ ...condition, observedGeneration: 4 }] }, false], [{ conditions: [{ ...condition, observedGeneration: 3 }] }, true],
+  ];
+  for (const [found, expected] of table) t.equal(isDue(status(policy('p', GOOD, { status: found }))), expected, JSON.stringify(found));
+  t.end();
+});
+
+t.test('a message is bounded, and the same for all nodes', (t) => {
+  const spec = { ...GOOD, egress: Array.from({ length: 500 }, () => ({ nonsense: 1 })) };
+  const { wanted } = status(policy('p', spec));
+  t.match(wanted, { status: 'False', reason: 'Invalid', message: /^Not enforced; where a valid version was in force before, that one stays\. spec\.egress\[0\].*495 more$/ });
+  t.ok(wanted.message.length <= 1_024);
+  t.end();
+});
+
+t.test('conditions of others stay, and the time of the last change with them', async (t) => {
+  const { server, writers, set } = await stage(t);
+  const others = { type: 'Ready', status: 'True' };
+  server.put('policies', policy('p', GOOD, { status: { conditions: [{ type: 'Valid', status: 'True', observedGeneration: 1, lastTransitionTime: '2020-01-01T00:00:00Z' }, others], nodes: 7 } }));
+  const [writer] = writers(1, 0);
+  set(writer);
+  await until(() => server.patches.length === 1);
+  await until(() => server.get('policies', 'shop/p')?.status !== undefined);
+  t.match(server.get('policies', 'shop/p')?.status, {
+    nodes: 7, conditions: [others, { type: 'Valid', status: 'True', observedGeneration: 4, lastTransitionTime: '2020-01-01T00:00:00Z' }],
+  });
+});
+
+t.test('of many nodes few write', async (t) => {
+  const { server, writers, set, counts } = await stage(t);
+  server.put('policies', policy('p'));
+  const all = writers(40, 2_000);
+  for (const writer of all) set(writer);
+  await until(() => counts.statusWrites.get('written') === 1);
+  for (const writer of all) set(writer);
+  await passed(2_500);
+  t.equal(counts.statusWrites.get('written'), 1);
+  t.ok(server.patches.length < 10, `${server.patches.length} tries`);
+});
+
+t.test('a conflict and a missing right do no harm, and the right that is missing is told once', async (t) => {
+  const { server, writers, set, counts, lines } = await stage(t);
+  for (const name of ['p', 'q']) server.put('policies', policy(name));
+  const [writer] = writers(1, 0);
+  set(writer);
+  for (const name of ['p', 'q']) server.put('policies', policy(name));
+  await until(() => counts.statusWrites.get('conflict') === 2);
+  server.onRequest = () => ({ status: 403 });
+  const [other] = writers(1, 0);
+  set(other);
+  await until(() => counts.statusWrites.get('failed') === 2);
+  t.strictSame(lines, ['the status of policies cannot be written: the agent has no right to patch it']);
+});
+
+t.test('writes are rate-limited, and grow rare against somebody who undoes them', async (t) => {
+  const { server, writers, set } = await stage(t);
+  for (let i = 0; i < 30; i++) server.put('policies', policy(`p${i}`));
+  const [writer] = writers(1, 0);
+  const begin = performance.now();
+  while (performance.now() - begin < 3_000) {
+    set(writer);
+    await passed(20);
+    for (const raw of server.all('policies')) if (raw.status !== undefined) server.put('policies', { ...raw, status: undefined });
+  }
+  t.ok(server.patches.length >= 10 && server.patches.length <= 17, `${server.patches.length} writes in 3 s`);
+  t.equal(new Set(server.patches.map(({ path }) => path)).size, server.patches.length, 'none was written twice');
+});
