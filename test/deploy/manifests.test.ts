@@ -8,7 +8,7 @@ import { readRepositoryFile, repositoryFiles, repositoryRoot } from '../harness/
 import { type DaemonSet, isClusterRole, isDaemonSet, objectsOf, permissionsOf } from './objects.js';
 import { PROMETHEUS_RULE, PROMETHEUS_RULE_COMMAND, prometheusRule } from './prometheus-rule.js';
 import { complaintsAbout } from './rules.js';
-import { complaintsAboutSchema, type CustomResourceDefinition } from './structural.js';
+import { complaintsAboutRoot, complaintsAboutSchema, type CustomResourceDefinition } from './structural.js';
 
 const KUSTOMIZE = 'deploy/kustomize';
 /** What a member reads as --config. */
@@ -83,7 +83,7 @@ t.test('the definitions of policies are structural, and open below spec', (t) =>
     t.equal(spec.scope, spec.names.kind === 'CiliumNetworkPolicy' ? 'Namespaced' : 'Cluster');
     t.strictSame(spec.versions.map(({ name, served, storage, subresources }) => ({ name, served, storage, subresources })), [{ name: 'v2', served: true, storage: true, subresources: { status: {} } }]);
     const schema = spec.versions[0].schema.openAPIV3Schema;
-    t.strictSame(complaintsAboutSchema(schema), [], metadata.name);
+    t.strictSame([...complaintsAboutRoot(schema), ...complaintsAboutSchema(schema)], [], metadata.name);
     t.equal(schema.properties?.spec['x-kubernetes-preserve-unknown-fields'], true);
   }
   t.end();
@@ -91,6 +91,7 @@ t.test('the definitions of policies are structural, and open below spec', (t) =>
 
 t.test('the rule of structural schemas sees what is none', (t) => {
   t.match(complaintsAboutSchema({ type: 'object', properties: { a: {} } }), ['.a: has no type']);
+  t.match(complaintsAboutRoot({ type: 'object', anyOf: [] }), ['anyOf is not allowed at the root beside a status']);
   t.match(complaintsAboutSchema({ type: 'array' }), [': has no items']);
   t.match(complaintsAboutSchema({ type: 'object', anyOf: [{ type: 'object' }] }), ['.anyOf[0]: type belongs outside']);
   t.end();

@@ -31,6 +31,13 @@ const LOGICAL = ['allOf', 'anyOf', 'oneOf'] as const;
 const ONLY_OUTSIDE = ['type', 'description', 'default', 'additionalProperties', 'nullable', 'x-kubernetes-preserve-unknown-fields'];
 const FORBIDDEN = ['$ref', 'definitions', 'dependencies', 'deprecated', 'discriminator', 'id', 'patternProperties', 'readOnly', 'writeOnly', 'xml'];
 
+/** What a server takes at the root of a schema with a status of its own; of this the part that we could write. */
+const AT_ROOT = ['type', 'description', 'required', 'properties', 'x-kubernetes-preserve-unknown-fields'];
+
+export function complaintsAboutRoot(schema: Schema): string[] {
+  return Object.keys(schema).filter((key) => !AT_ROOT.includes(key)).map((key) => `${key} is not allowed at the root beside a status`);
+}
+
 export function complaintsAboutSchema(schema: Schema, at = ''): string[] {
   const complaints = FORBIDDEN.filter((key) => key in schema).map((key) => `${at}: ${key} is not allowed`);
   if (typeof schema.type !== 'string') complaints.push(`${at}: has no type`);
