@@ -109,9 +109,9 @@ t.test('what is in a configuration file is a setting, written as its flag', (t) 
   t.end();
 });
 
-t.test('dns-proxy takes its configuration in every overlay', (t) => {
-  for (const path of files.filter((path) => SETTINGS_FILES.test(path) && !path.includes('agent'))) {
-    const loaded = loadSettings({ role: 'dns-proxy', version: '0', argv: ['--config', join(repositoryRoot, path)], env: {} });
+t.test('each member takes its configuration in every overlay', (t) => {
+  for (const path of files.filter((path) => SETTINGS_FILES.test(path))) {
+    const loaded = loadSettings({ role: /\bagent\b/.test(path) ? 'agent' : 'dns-proxy', version: '0', argv: ['--config', join(repositoryRoot, path)], env: {} });
     t.equal(loaded.kind, 'settings', path);
   }
   t.end();
