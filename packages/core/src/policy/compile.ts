@@ -10,6 +10,7 @@
  */
 import { Allotter, NO_ALLOTMENT, type Allotment } from './allotment.js';
 import { Flattener, type FlatSpec } from './flatten.js';
+import { LabelGroups } from './label-groups.js';
 import type { PolicyObject, PolicyObjects, RuleSpec } from './objects.js';
 import { CidrDirectory, cidrsOf, PeerResolver } from './peers.js';
 import { policyRecords } from './policy-records.js';
@@ -66,6 +67,7 @@ export class SnapshotCompiler {
   /** Prefixes that a policy names; what its Services stand for is the world's say. */
   readonly #cidrs = new WeakMap<World, WeakMap<PolicyObject, readonly string[]>>();
   readonly #selectors = new SelectorList();
+  readonly #groups = new LabelGroups();
   #kept: Kept | null = null;
 
   constructor(sha256: Sha256 = sha256OfTexts) {
@@ -78,7 +80,7 @@ export class SnapshotCompiler {
     const { nodeName, enablePolicy, revision } = options;
     const world = isSameWorld(before, objects, options)
       ? before.world
-      : worldOf(objects, nodeName, { allotment: options.allotment ?? NO_ALLOTMENT, revision });
+      : worldOf(objects, nodeName, { allotment: options.allotment ?? NO_ALLOTMENT, revision, groups: this.#groups });
     const { cidrKey, cidrRecords, flattener, allotment } = this.#resolver(objects, options, world);
     const specs = flattener.flatten(objects.policies);
     const previous = before?.flattener === flattener ? before.sets : null;

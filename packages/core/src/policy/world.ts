@@ -9,10 +9,11 @@
 import { canonicalAddress } from '../base/socket-address.js';
 import { Allotter, type AllottedNumber, type Allotment } from './allotment.js';
 import { IdentityDirectory } from './identity-directory.js';
+import type { LabelGroup, LabelGroups } from './label-groups.js';
 import type { NamedPort, NamespaceObject, PodObject, PolicyObjects } from './objects.js';
 import { SNAPSHOT_LIMITS } from './limits.js';
 import { KUBE_APISERVER_LABEL, ServiceDirectory } from './peers.js';
-import { LabelSet, podLabels } from './selector.js';
+import { LabelSet } from './selector.js';
 import { compileServices } from './services.js';
 import { FIRST_POD_IDENTITY, RESERVED_IDENTITY, type ContestedAddress, type EndpointRecord, type IdentityRecord, type ServiceRecord } from './snapshot.js';
 import { byText, sortedDistinct } from './sort.js';
@@ -43,17 +44,17 @@ interface Allotted {
   readonly next: number;
 }
 
-/** `before`: numbers that are given already. */
-export function worldOf(objects: PolicyObjects, nodeName: string, before: { readonly allotment: Allotment; readonly revision: number }): World {
+/** `before`: numbers that are given already, and the groups of the world before. */
+export function worldOf(objects: PolicyObjects, nodeName: string, before: { readonly allotment: Allotment; readonly revision: number; readonly groups: LabelGroups }): World {
   const notices: string[] = [];
-  const { allotment, revision } = before;
+  const { allotment, revision, groups } = before;
   const pods = livePods(objects.pods, notices);
   const owned = new OwnedAddresses(pods, notices);
   const services = new ServiceDirectory(objects);
   const identityNumbers = new Allotter(allotment, 'identity');
   const endpointNumbers = new Allotter(allotment, 'endpoint');
   const nodes = new NodeAddresses(pods, { owned, nodeName, apiServer: services.apiServer() });
-  const directory = identityDirectory(pods, objects.namespaces, { owned, identityNumbers, nodes, notices });
+  const directory = identityDirectory(pods, objects.namespaces, { owned, identityNumbers, nodes, groups, notices });
   const endpoints = pods
     .filter((pod) => !pod.hostNetwork && isLocal(pod, nodeName) && directory.identityOfPod(pod) >= FIRST_POD_IDENTITY)
     .map((pod): WorldEndpoint => {
@@ -95,7 +96,8 @@ function livePods(pods: readonly PodObject[], notices: string[]): PodObject[] {
       if (address === null) notices.push(`pod ${pod.namespace}/${pod.name}: "${text}" is not an address; left out`);
       else if (!addresses.includes(address)) addresses.push(address);
     }
-    live.push({ ...pod, addresses });
+    const isSame = addresses.length === pod.addresses.length && addresses.every((address, i) => address === pod.addresses[i]);
+    live.push(isSame ? pod : { ...pod, addresses });
   }
   return live.sort((a, b) => byText(a.namespace, b.namespace) || byText(a.name, b.name) || byText(uidOf(a), uidOf(b)));
 }
@@ -171,11 +173,11 @@ class NodeAddresses {
 function identityDirectory(
   pods: readonly PodObject[],
   namespaces: readonly NamespaceObject[],
-  { owned, identityNumbers, nodes, notices }: { readonly owned: OwnedAddresses; readonly identityNumbers: Allotter; readonly nodes: NodeAddresses; readonly notices: string[] },
+  { owned, identityNumbers, nodes, groups, notices }: { readonly owned: OwnedAddresses; readonly groups: LabelGroups; readonly identityNumbers: Allotter; readonly nodes: NodeAddresses; readonly notices: string[] },
 ): IdentityDirectory {
   const namespaceLabels = new Map(namespaces.map(({ name, labels }) => [name, labels]));
-  const labelsOf = new Map<PodObject, LabelSet>();
-  const byLabels = new Map<string, { labels: LabelSet; pods: PodObject[] }>();
+  const groupOf = new Map<PodObject, LabelGroup>();
+  const byGroup = new Map<LabelGroup, PodObject[]>();
   /** With more labels than an identity may have, or unknown ones: no endpoints, and nobody whom labels select. */
   const unmanaged = new Set<PodObject>();
   for (const pod of pods) {
@@ -184,18 +186,19 @@ function identityDirectory(
       unmanaged.add(pod);
       continue;
     }
-    const labels = podLabels(pod, namespaceLabels.get(pod.namespace) ?? {});
+    const group = groups.of(pod, namespaceLabels.get(pod.namespace));
+    const { labels } = group;
     if (labels.texts.length > SNAPSHOT_LIMITS.labelsPerIdentity) {
       notices.push(`pod ${pod.namespace}/${pod.name} has ${labels.texts.length} labels; the limit is ${SNAPSHOT_LIMITS.labelsPerIdentity}: it is refused everything`);
       unmanaged.add(pod);
       continue;
     }
-    const key = labels.texts.join(';');
-    labelsOf.set(pod, labels);
-    const group = byLabels.get(key);
-    if (group === undefined) byLabels.set(key, { labels, pods: [pod] });
-    else group.pods.push(pod);
+    groupOf.set(pod, group);
+    const members = byGroup.get(group);
+    if (members === undefined) byGroup.set(group, [pod]);
+    else members.push(pod);
   }
+  groups.forget();
   const directory = new IdentityDirectory();
   directory.add(RESERVED_IDENTITY.world, new LabelSet(['reserved:world=']), []);
   directory.add(RESERVED_IDENTITY.host, new LabelSet(['reserved:host=', ...(nodes.isApiServerHost ? [KUBE_APISERVER_LABEL] : [])]), [...nodes.host]);
@@ -208,11 +211,11 @@ function identityDirectory(
     directory.add(RESERVED_IDENTITY.unmanaged, new LabelSet(['reserved:unmanaged=']), [...addresses]);
     for (const pod of unmanaged) directory.assign(pod, RESERVED_IDENTITY.unmanaged);
   }
-  for (const [key, { labels, pods: members }] of [...byLabels].sort(([a], [b]) => byText(a, b))) {
-    const same = (pod: PodObject): boolean => labelsOf.get(pod)?.texts.join(';') === key;
+  for (const [group, members] of [...byGroup].sort(([a], [b]) => byText(a.key, b.key))) {
+    const same = (pod: PodObject): boolean => groupOf.get(pod) === group;
     const addresses = new Set(members.flatMap((pod) => pod.addresses).filter((one) => owned.sharedOnlyBy(one, same)));
-    const identity = identityNumbers.take(key);
-    directory.add(identity, labels, [...addresses]);
+    const identity = identityNumbers.take(group.key);
+    directory.add(identity, group.labels, [...addresses]);
     for (const pod of members) directory.assign(pod, identity);
   }
   return directory;
