@@ -50,7 +50,8 @@ export interface RunOptions {
 
 export type Need = 'root' | 'cgroup-cpu' | 'cgroup-memory' | 'faketime' | 'git';
 
-export interface Drill {
+/** What an experiment says of itself before it is made. */
+export interface Statement {
   readonly name: string;
   readonly hypothesis: string;
   readonly steadyState: string;
@@ -59,6 +60,10 @@ export interface Drill {
   /** Of the same drill with stealing switched off: it must fail then, or it proves nothing. */
   readonly expectedOfControl?: readonly Expectation[];
   readonly abort: Abort;
+  readonly needs?: readonly string[];
+}
+
+export interface Drill extends Statement {
   readonly needs?: readonly Need[];
   readonly protocol?: Protocol;
   /** Default of RunOptions.rate: 5,000 queries, or 400 connections, a second. */

@@ -20,7 +20,17 @@ export interface Previous {
 
 /** @throws Error saying what git or the build said. */
 export function previousVersion(): Previous {
-  const commit = commitOf(lastTag() ?? readFileSync(join(repositoryRoot, NAMED), 'utf8').trim());
+  return builtVersion(lastTag() ?? named(NAMED));
+}
+
+/** The commit that a file of the repository names. */
+export function named(file: string): string {
+  return readFileSync(join(repositoryRoot, file), 'utf8').trim();
+}
+
+/** Of a tag or commit. @throws as previousVersion does. */
+export function builtVersion(name: string): Previous {
+  const commit = commitOf(name);
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tandem-drills');
   const root = join(cache, commit);
   if (!existsSync(root)) {

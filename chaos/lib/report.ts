@@ -7,7 +7,7 @@ import type { Role } from '#harness/pair.js';
 import { linePanel } from './plot.js';
 import type { Panel, Point, Series } from './plot.js';
 import { boundText } from './drill.js';
-import type { Drill } from './drill.js';
+import type { Statement } from './drill.js';
 import type { LoadResult } from './load.js';
 import type { RunResult } from './run.js';
 import type { Sample } from './sampler.js';
@@ -18,7 +18,7 @@ const MS_PER_SECOND = 1_000;
 const US_PER_MS = 1_000;
 const NS_PER_MS = 1e6;
 
-export function reportOf(drill: Drill, results: readonly RunResult[]): string {
+export function reportOf(drill: Statement, results: readonly RunResult[]): string {
   const passed = results.every((one) => one.passed);
   const expected = results[0]?.options.isControl === true ? (drill.expectedOfControl ?? []) : drill.expected;
   const rows: readonly (readonly [string, string])[] = [

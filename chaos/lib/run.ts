@@ -9,7 +9,7 @@ import { baseManifests, CLIENT_A, dnsPolicy } from '#harness/manifests.js';
 import { formatServer, Pair, ROLES } from '#harness/pair.js';
 import type { Launch, Role } from '#harness/pair.js';
 import { boundText, holds } from './drill.js';
-import type { Drill, Expectation, Figures, RunOptions } from './drill.js';
+import type { Drill, Expectation, Figures, RunOptions, Statement } from './drill.js';
 import { Load } from './load.js';
 import type { LoadResult } from './load.js';
 import { Sampler } from './sampler.js';
@@ -146,11 +146,16 @@ interface RunRecord {
 
 function judge(drill: Drill, options: RunOptions, { stage, load, steady, samples, aborted }: RunRecord): RunResult {
   const figures = load === null || steady === null || stage === null ? null : figuresOf(load, steady, stage);
+  return resultOf(drill, options, { figures, proofs: stage?.proofs ?? [], marks: stage?.marks ?? [], samples, load, aborted });
+}
+
+/** The verdict over what a run has found: it passes when it came to its end, each figure is as expected, and the fault is proven. */
+export function resultOf(drill: Statement, options: RunOptions, found: Omit<RunResult, 'options' | 'verdicts' | 'passed'>): RunResult {
+  const { figures, proofs, aborted } = found;
   const expected: readonly Expectation[] = options.isControl ? (drill.expectedOfControl ?? []) : drill.expected;
   const verdicts = figures === null ? [] : expected.map((one) => ({ bound: boundText(one), value: figures[one.figure], holds: holds(one, figures) }));
-  const proofs = stage?.proofs ?? [];
   return {
-    options, figures, verdicts, proofs, marks: stage?.marks ?? [], samples, load, aborted,
+    options, ...found, verdicts,
     passed: aborted === null && verdicts.length > 0 && verdicts.every((one) => one.holds) && proofs.length > 0 && proofs.every((one) => one.holds),
   };
 }
@@ -182,7 +187,7 @@ export function worstHungUs(load: Pick<LoadResult, 'bins' | 'binMs' | 'startNs'>
   return worstUs;
 }
 
-function describe(error: unknown): string {
+export function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause === undefined ? error.message : `${error.message}\n  ${describe(error.cause)}`;
 }

@@ -1,11 +1,11 @@
 /** Runs as text: one row per run, then what did not hold. */
-import type { Drill } from './drill.js';
+import type { Statement } from './drill.js';
 import type { RunResult } from './run.js';
 import type { Mark } from './stage.js';
 
 const COLUMNS = ['run', 'sent', 'lost', 'twice', 'wrong', 'failed', 'refused', 'worst ms', 'in hang', 'without fault', 'converged ms', 'proofs', 'result'] as const;
 
-export function statement(drill: Drill): string {
+export function statement(drill: Statement): string {
   return [
     `${drill.name}${drill.needs === undefined ? '' : ` (needs ${drill.needs.join(', ')})`}`, `  hypothesis    ${drill.hypothesis}`, `  steady state  ${drill.steadyState}`, `  fault         ${drill.fault}`,
     `  abort         after ${String(drill.abort.afterSeconds)} s, or when more than ${String(drill.abort.lostMost)} are lost`,

@@ -34,6 +34,9 @@ interface Held {
   isEnding: boolean;
   /** As last said. */
   said: string;
+  wasReady: boolean;
+  /** When it became ready, or ceased to be. */
+  readyChanged: string;
   readonly startTime: string;
 }
 
@@ -68,7 +71,8 @@ export class Kubelet {
   }
 
   #admitted(pod: Pod): Held {
-    const held: Held = { pod, containers: [], problem: unsupported(pod), isEnding: false, said: '', startTime: new Date().toISOString() };
+    const now = new Date().toISOString();
+    const held: Held = { pod, containers: [], problem: unsupported(pod), isEnding: false, said: '', wasReady: false, readyChanged: now, startTime: now };
     this.#held.set(pod.metadata.uid, held);
     return held;
   }
@@ -137,10 +141,13 @@ export class Kubelet {
     if (answer.status === 200) held.said = text;
   }
 
-  #statusOf({ pod, containers, problem, startTime }: Held): object {
+  #statusOf(held: Held): object {
+    const { pod, containers, problem, startTime } = held;
     const { host } = this.#options;
     const ready = containers.length > 0 && containers.every(({ isReady }) => isReady);
-    const condition = (type: string, isTrue: boolean): object => ({ type, status: isTrue ? 'True' : 'False' });
+    if (ready !== held.wasReady) held.readyChanged = new Date().toISOString();
+    held.wasReady = ready;
+    const condition = (type: string, isTrue: boolean): object => ({ type, status: isTrue ? 'True' : 'False', lastTransitionTime: type.endsWith('Ready') ? held.readyChanged : startTime });
     const statuses = pod.spec.containers.map(({ name, image }, index) => {
       const running = containers[index] as Running | undefined;
       const waiting = running === undefined ? (problem ?? 'ContainerCreating') : running.waiting;

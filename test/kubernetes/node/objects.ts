@@ -86,3 +86,10 @@ export interface ListOf<T> {
 export function isReady(pod: Pod): boolean {
   return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
 }
+
+/** Ready, and has been for so long. */
+export function isAvailable(pod: Pod, minReadySeconds: number, nowMs: number): boolean {
+  const ready = pod.status?.conditions?.find(({ type }) => type === 'Ready');
+  if (ready?.status !== 'True') return false;
+  return minReadySeconds === 0 || nowMs - Date.parse(ready.lastTransitionTime ?? '') >= minReadySeconds * 1_000;
+}

@@ -1,11 +1,11 @@
 /**
  * What the DaemonSet controller of Kubernetes does next, as a pure function: which pods to create and which to delete, and the DaemonSet's
- * status. Update strategies OnDelete and RollingUpdate with maxUnavailable and maxSurge, as in Kubernetes 1.22 and newer.
+ * status. Update strategies OnDelete and RollingUpdate with maxUnavailable, maxSurge and minReadySeconds, as in Kubernetes 1.22 and newer.
  *
  * Invariant: of a DaemonSet there is at most one pod of the present template on a node, and with maxSurge 0 at most one pod at all.
  */
 import { createHash } from 'node:crypto';
-import { isReady } from './objects.js';
+import { isAvailable, isReady } from './objects.js';
 import type { DaemonSet, Pod } from './objects.js';
 
 export const HASH_LABEL = 'controller-revision-hash';
@@ -41,7 +41,8 @@ export function podsOf(set: DaemonSet, pods: readonly Pod[]): Pod[] {
   return pods.filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === set.metadata.uid));
 }
 
-export function nextSteps(set: DaemonSet, pods: readonly Pod[], nodes: readonly string[]): Steps {
+/** `nowMs`: Unix time. */
+export function nextSteps(set: DaemonSet, pods: readonly Pod[], nodes: readonly string[], nowMs: number): Steps {
   const present = templateHash(set);
   const own = podsOf(set, pods);
   const places = nodes.map((node) => {
@@ -58,7 +59,8 @@ export function nextSteps(set: DaemonSet, pods: readonly Pod[], nodes: readonly 
   const remove = own.filter(({ spec, metadata }) => metadata.deletionTimestamp === undefined && !nodes.includes(spec.nodeName ?? '')).map(({ metadata }) => metadata.name);
   if (set.spec.updateStrategy?.type === 'OnDelete') return { create, remove };
   const { surge, unavailable } = bounds(set, nodes.length);
-  const more = surge > 0 ? surged(places, surge) : replaced(places, unavailable);
+  const isUp = (pod: Pod): boolean => isAvailable(pod, set.spec.minReadySeconds ?? 0, nowMs);
+  const more = surge > 0 ? surged(places, surge, isUp) : replaced(places, unavailable, isUp);
   return { create: [...create, ...more.create], remove: [...remove, ...more.remove] };
 }
 
@@ -69,13 +71,13 @@ interface Place {
   readonly old: readonly Pod[];
 }
 
-/** Old first: those that are not ready go at once, the others while no more than `unavailable` nodes are without a ready pod. */
-function replaced(places: readonly Place[], unavailable: number): Steps {
+/** Old first: those that are not available go at once, the others while no more than `unavailable` nodes are without an available pod. */
+function replaced(places: readonly Place[], unavailable: number, isUp: (pod: Pod) => boolean): Steps {
   const remove: string[] = [];
-  let without = places.filter(({ fresh, old }) => ![...(fresh === null ? [] : [fresh]), ...old].some(isReady)).length;
+  let without = places.filter(({ fresh, old }) => ![...(fresh === null ? [] : [fresh]), ...old].some(isUp)).length;
   for (const { old } of places) {
     for (const pod of old) {
-      if (isReady(pod)) {
+      if (isUp(pod)) {
         if (without >= unavailable) continue;
         without++;
       }
@@ -85,16 +87,16 @@ function replaced(places: readonly Place[], unavailable: number): Steps {
   return { create: [], remove };
 }
 
-/** New first: an old one goes when the new one on its node is ready. */
-function surged(places: readonly Place[], surge: number): Steps {
+/** New first: an old one goes when the new one on its node is available. */
+function surged(places: readonly Place[], surge: number, isUp: (pod: Pod) => boolean): Steps {
   const create: string[] = [];
   const remove: string[] = [];
-  let under = places.filter(({ fresh, old }) => fresh !== null && old.length > 0 && !isReady(fresh)).length;
+  let under = places.filter(({ fresh, old }) => fresh !== null && old.length > 0 && !isUp(fresh)).length;
   for (const { node, fresh, old, isEnding } of places) {
     if (old.length === 0) continue;
     if (fresh !== null) {
-      if (isReady(fresh)) remove.push(...old.map(({ metadata }) => metadata.name));
-    } else if (!isEnding && (under < surge || !old.some(isReady))) {
+      if (isUp(fresh)) remove.push(...old.map(({ metadata }) => metadata.name));
+    } else if (!isEnding && (under < surge || !old.some(isUp))) {
       create.push(node);
       under++;
     }
@@ -113,14 +115,14 @@ function bounds(set: DaemonSet, nodes: number): { readonly surge: number; readon
   return { surge: number(rolling?.maxSurge ?? set.metadata.annotations?.[SURGE_ANNOTATION], 0), unavailable: number(rolling?.maxUnavailable, 1) };
 }
 
-export function statusOf(set: DaemonSet, pods: readonly Pod[], nodes: readonly string[]): RolloutStatus {
+export function statusOf(set: DaemonSet, pods: readonly Pod[], nodes: readonly string[], nowMs: number): RolloutStatus {
   const own = podsOf(set, pods).filter(({ metadata, spec }) => metadata.deletionTimestamp === undefined && nodes.includes(spec.nodeName ?? ''));
   const present = templateHash(set);
   const nodesWith = (wanted: (pod: Pod) => boolean): number => new Set(own.filter(wanted).map(({ spec }) => spec.nodeName)).size;
-  const ready = nodesWith(isReady);
+  const available = nodesWith((pod) => isAvailable(pod, set.spec.minReadySeconds ?? 0, nowMs));
   return {
     observedGeneration: set.metadata.generation ?? 0, desiredNumberScheduled: nodes.length, currentNumberScheduled: nodesWith(() => true),
     updatedNumberScheduled: nodesWith(({ metadata }) => metadata.labels?.[HASH_LABEL] === present), numberMisscheduled: 0,
-    numberReady: ready, numberAvailable: ready, numberUnavailable: nodes.length - ready,
+    numberReady: nodesWith(isReady), numberAvailable: available, numberUnavailable: nodes.length - available,
   };
 }

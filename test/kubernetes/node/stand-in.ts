@@ -82,10 +82,10 @@ export class StandIn {
     const { items: pods } = await this.#api.call<ListOf<Pod>>('GET', podsPath);
     const nodes = hosts.map(({ name }) => name);
     for (const set of sets) {
-      const { create, remove } = nextSteps(set, pods, nodes);
+      const { create, remove } = nextSteps(set, pods, nodes, Date.now());
       for (const name of remove) await this.#api.ask('DELETE', `${podsPath}/${name}`);
       for (const node of create) await this.#api.call('POST', podsPath, podFrom(set, node));
-      const status = statusOf(set, pods, nodes);
+      const status = statusOf(set, pods, nodes, Date.now());
       const isSaid = Object.entries(status).every(([field, value]) => ((set.status as Record<string, unknown> | undefined)?.[field] ?? 0) === value);
       if (!isSaid) await this.#api.call('PATCH', `/apis/apps/v1/namespaces/${namespace}/daemonsets/${set.metadata.name}/status`, { status });
     }
