@@ -78,8 +78,9 @@ export class Publisher {
     for (const problem of problems) if (!told.has(problem)) this.log.warn(problem);
     if (loaded.objects === null || loaded.isAway === true) this.lapseLater();
     if (loaded.objects === null) {
+      // An API server says one thing after the other; a folder is read again when it was changed.
+      if (!this.settings.kubernetes || !this.hasErrors) this.log.error(`${this.settings.kubernetes ? 'the API server has not said all yet' : 'the manifests have errors'}; the policy before them stays`, { problems: loaded.problems.length });
       this.hasErrors = true;
-      this.log.error(`${this.settings.kubernetes ? 'the API server has not said all yet' : 'the manifests have errors'}; the policy before them stays`, { problems: loaded.problems.length });
       return;
     }
     if (this.hasErrors) this.log.info(`${this.settings.kubernetes ? 'what the API server says is' : 'the manifests are'} good again`);

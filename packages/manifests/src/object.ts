@@ -22,6 +22,8 @@ export interface ReadObject {
 
 /** Of ObjectMeta; the rest is the server's, and new servers may have more of it. */
 const METADATA_KEYS = ['name', 'namespace', 'uid', 'labels', 'annotations'];
+/** Makes nodes and keeps none; a document costs more than the nodes of an object. */
+const NODES = new Document(null);
 const NO_PLACE = { path: '', offset: 0 } as const;
 
 /** `object` needs no `apiVersion` and `kind`: lists have none in their items. */
@@ -46,7 +48,7 @@ interface Reading {
 }
 
 function read(kind: ObjectKind, raw: unknown, { file, problems, objects }: Reading): void {
-  const contents = new Document(null).createNode(trimmed(raw), { aliasDuplicateObjects: false }) as Node;
+  const contents = NODES.createNode(trimmed(raw), { aliasDuplicateObjects: false }) as Node;
   const source = new YamlSource(file, { documents: [], hasFaults: false, problems, lines: new LineCounter(), targets: new Map() });
   const object = new Field(source, contents, NO_PLACE).map();
   if (object === null) return;

@@ -74,6 +74,13 @@ export class KubernetesSource {
   #isBusy = false;
   #isAgain = false;
   #isForced = false;
+  /** Something was heard since the state was put together. */
+  #isNews = true;
+  #state: PolicyObjects | null = null;
+  /** About objects. */
+  #complaints: readonly Problem[] = [];
+  /** Something that is needed has not been listed since. */
+  #waitingSinceMs: number | null = performance.now();
   #isClosed = false;
   readonly #startedAtMs = performance.now();
   #first: () => void = () => undefined;
@@ -83,7 +90,10 @@ export class KubernetesSource {
     this.#options = options;
     this.#client = new ApiClient(config, { version });
     this.#reachability = new Reachability(this.#client, () => { for (const one of this.#reflectors) one.kick(); });
-    const changed = (): void => { this.#changed(); };
+    const changed = (): void => {
+      this.#isNews = true;
+      this.#changed();
+    };
     const seams: ReflectorSeams = {
       client: this.#client, counts: this.counts, times, random: Math.random, onChange: changed, onSynced: changed,
       onUnreachable: () => { this.#reachability.lost(); }, fail,
@@ -157,14 +167,14 @@ export class KubernetesSource {
   }
 
   async #publish(): Promise<void> {
-    const objects = this.#state();
+    if (this.#isNews) this.#take();
+    const objects = this.#state;
     this.#count(objects !== null);
     if (objects === null && this.#published === null && performance.now() - this.#startedAtMs < FIRST_MS) return;
     // Of a state that is being completed the one before stays, and so does what was said of it.
-    const problems = this.#problems(objects !== null);
+    const problems = this.#problems();
     const next: Published = { objects: objects ?? this.#published?.objects ?? null, problems: JSON.stringify(problems), isAway: this.#isAway };
     const before = this.#published;
-    this.#writer.set(this.#statusTargets());
     if (before !== null && !this.#isForced && before.objects === next.objects && before.problems === next.problems && before.isAway === next.isAway) return;
     this.#isForced = false;
     this.#published = next;
@@ -172,8 +182,17 @@ export class KubernetesSource {
     this.#first();
   }
 
+  /** What has been heard. */
+  #take(): void {
+    this.#isNews = false;
+    this.#state = this.#assembled();
+    this.#waitingSinceMs = this.#state !== null ? null : (this.#waitingSinceMs ?? performance.now());
+    this.#complaints = this.#reflectors.flatMap(({ objects }) => [...objects.values()].flatMap(({ problems }) => problems));
+    this.#writer.set(this.#statusTargets());
+  }
+
   /** null while something that is needed has not been listed yet. */
-  #state(): PolicyObjects | null {
+  #assembled(): PolicyObjects | null {
     if (!this.#fixed.every(({ isSynced }) => isSynced)) return null;
     const held = {
       ownPods: [...this.#ownPods.objects.values()], namespaces: [...this.#namespaces.objects.values()], services: [...this.#services.objects.values()],
@@ -209,7 +228,7 @@ export class KubernetesSource {
     this.counts.watches = reflectors.length;
   }
 
-  #problems(isWhole: boolean): Problem[] {
+  #problems(): Problem[] {
     const { origin } = this.#client.config.server;
     const say = (field: string, message: string, severity: Problem['severity']): Problem => ({ file: `API server ${origin}`, line: 0, column: 0, field, message, severity });
     const found: Problem[] = [];
@@ -221,10 +240,10 @@ export class KubernetesSource {
       if (code === 'absent' && isSynced && objects.size === 0) found.push(say(resource, 'this kind is not there: taken as none', 'warning'));
       else found.push(say(resource, `${code}: ${message}; what is known stays in force`, 'error'));
     }
-    const waiting = isWhole ? [] : this.#reflectors.filter(({ isSynced }) => !isSynced).map(({ watched: { resource } }) => resource);
+    const isWaiting = this.#waitingSinceMs !== null && performance.now() - this.#waitingSinceMs >= (this.#options.times ?? REFLECTOR_TIMES).grace;
+    const waiting = !isWaiting ? [] : this.#reflectors.filter(({ isSynced }) => !isSynced).map(({ watched: { resource } }) => resource);
     if (waiting.length > 0) found.push(say('', `not listed yet: ${[...new Set(waiting)].join(', ')}; until then the policy of before stays`, 'error'));
-    const complaints = this.#reflectors.flatMap(({ objects }) => [...objects.values()].flatMap(({ problems }) => problems));
-    const distinct = [...new Map([...found, ...complaints].map((one) => [JSON.stringify(one), one])).values()];
+    const distinct = [...new Map([...found, ...this.#complaints].map((one) => [JSON.stringify(one), one])).values()];
     if (distinct.length <= PROBLEMS_MAX) return distinct;
     return [...distinct.slice(0, PROBLEMS_MAX), say('', `${distinct.length - PROBLEMS_MAX} more complaints are not shown`, 'warning')];
   }
