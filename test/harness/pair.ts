@@ -25,6 +25,8 @@ export interface PairOptions {
   readonly upstreams: readonly Server[];
   /** File name → object, written as JSON, or text as it is. */
   readonly manifests: Readonly<Record<string, object | string>>;
+  /** Flags that say where the agent's policy comes from: default its folder of manifests. */
+  readonly source?: readonly string[];
   /** Default: an address and port of this process's own. */
   readonly listen?: readonly Server[];
   readonly roles?: readonly Role[];
@@ -106,7 +108,7 @@ export class Pair {
       ...this.listen.flatMap((one) => ['--listen', formatServer(one)]),
       ...this.#options.upstreams.flatMap((one) => ['--upstream', formatServer(one)]),
       '--run-dir', this.runDir, '--state-dir', join(this.folder, role), '--http-listen', formatServer(http), '--node-name', NODE_NAME,
-      ...(role === 'agent' && !flags.includes('--manifests') ? ['--manifests', this.manifestsDir] : []),
+      ...(role === 'agent' && !flags.includes('--manifests') ? this.#options.source ?? ['--manifests', this.manifestsDir] : []),
       ...(this.#options.flags ?? []),
       ...flags,
     ];
