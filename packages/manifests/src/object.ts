@@ -5,7 +5,7 @@
  * Invariant: reading never throws, whatever was sent, and takes bounded time.
  * Does not know: lists, watches, what was read before.
  */
-import { Document, LineCounter, type Node } from 'yaml';
+import { LineCounter, type Node, Pair, Scalar, YAMLMap, YAMLSeq } from 'yaml';
 import type { PolicyObjects } from '@tandem/core';
 import { Field } from './field.js';
 import { KINDS, noObjects, readKind, type ObjectKind } from './kinds.js';
@@ -22,8 +22,6 @@ export interface ReadObject {
 
 /** Of ObjectMeta; the rest is the server's, and new servers may have more of it. */
 const METADATA_KEYS = ['name', 'namespace', 'uid', 'labels', 'annotations'];
-/** Makes nodes and keeps none; a document costs more than the nodes of an object. */
-const NODES = new Document(null);
 const NO_PLACE = { path: '', offset: 0 } as const;
 
 /** `object` needs no `apiVersion` and `kind`: lists have none in their items. */
@@ -48,12 +46,25 @@ interface Reading {
 }
 
 function read(kind: ObjectKind, raw: unknown, { file, problems, objects }: Reading): void {
-  const contents = NODES.createNode(trimmed(raw), { aliasDuplicateObjects: false }) as Node;
+  const contents = nodeOf(trimmed(raw));
   const source = new YamlSource(file, { documents: [], hasFaults: false, problems, lines: new LineCounter(), targets: new Map() });
   const object = new Field(source, contents, NO_PLACE).map();
   if (object === null) return;
   const metadata = readMetadata(object, KINDS[kind].namespaced);
   readKind(kind, { object, metadata }, objects);
+}
+
+/** The library's own way looks for a tag for each value, which takes several times as long. Its depth has been looked at. */
+function nodeOf(value: unknown): Node {
+  if (Array.isArray(value)) {
+    const list = new YAMLSeq();
+    for (const item of value as unknown[]) list.items.push(nodeOf(item));
+    return list;
+  }
+  if (!isRecord(value)) return new Scalar(value ?? null);
+  const map = new YAMLMap();
+  for (const [key, item] of Object.entries(value)) if (item !== undefined) map.items.push(new Pair(new Scalar(key), nodeOf(item)));
+  return map;
 }
 
 /** Without what no reader wants; the status of a policy is written by many, and none of its meaning. */
