@@ -37,24 +37,29 @@ t.test('a state that cannot be read is refused, shown, and leaves what is enforc
   await stage.launch();
   await acknowledgements(model, 1);
   const { hash } = (await pair.status('dns-proxy')).policy;
+  // A disk that is slow for a moment is a problem, too, and not this test's.
+  const shown = async (): Promise<readonly [string | null, readonly string[]]> => {
+    const { policy } = await pair.status('dns-proxy');
+    return [policy.hash, policy.problems.filter((problem) => problem.includes('policy state'))];
+  };
   const odd = { ...stateOf(upstream, ['*.b.test'], [], 'odd'), identityToPrefixMapping: [{ identity: 5, prefix: [Buffer.from([1, 2, 3])] }] };
   model.say(odd);
   await acknowledgements(model, 2);
   t.strictSame(model.acknowledged[1], { response: FORMAT_ERROR, requestId: 'odd' });
-  t.match((await pair.status('dns-proxy')).policy, { hash, problems: [/^error: the policy state is refused: identity_to_prefix_mapping\[0\]\.prefix has 3 bytes/] });
+  t.match(await shown(), [hash, [/^error: the policy state is refused: identity_to_prefix_mapping\[0\]\.prefix has 3 bytes/]]);
   for (const hostile of [Buffer.from([0xff, 0xff, 0xff]), Buffer.from('0a7f00', 'hex'), Buffer.alloc(70_001, 0x0a)]) {
     const before = model.acknowledged.length;
     model.say(hostile);
     await acknowledgements(model, before + 1);
     t.equal(model.acknowledged.at(-1)?.response, FORMAT_ERROR);
-    t.match((await pair.status('dns-proxy')).policy, { hash, problems: [/bytes cannot be read/] });
+    t.match(await shown(), [hash, [/bytes cannot be read/]]);
   }
   t.strictSame([...await rcodes(pair, CLIENT_A, 'www.a.test', 5)], [RCODE.noError]);
   t.strictSame([...await rcodes(pair, CLIENT_A, 'www.b.test', 5)], [RCODE.refused]);
   t.equal(await counted(pair, 'policy_states', 'refused'), 4);
   model.say(stateOf(upstream, ['*.b.test']));
   await acknowledgements(model, 6);
-  t.strictSame((await pair.status('dns-proxy')).policy.problems, []);
+  t.strictSame((await shown())[1], []);
   t.strictSame([...await rcodes(pair, CLIENT_A, 'www.b.test', 5)], [RCODE.noError]);
   t.equal(model.proxies, 1, 'over the one stream');
 });

@@ -9,7 +9,8 @@ import { statSync } from 'node:fs';
 import { AppError } from '@tandem/core';
 import { NodeDatapath } from '@tandem/datapath';
 import {
-  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startHttpServers, startPairServer, succeed,
+  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startFqdnServer, startHttpServers, startPairServer,
+  succeed,
 } from '@tandem/host';
 import { statusPageFiles } from '@tandem/status-page';
 import { clusterConfig } from './kubernetes/cluster-config.js';
@@ -21,7 +22,6 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
   const { manifestsDir } = settings;
   checkManifests(manifestsDir);
   const cluster = settings.kubernetes ? clusterConfig(settings.kubeconfig, process.env) : null;
-  if (settings.standaloneProxyListen !== null) throw new AppError('UNAVAILABLE', '--standalone-dns-proxy-listen is not in this version; leave it out');
   const legacy = await succeed(settings);
   if (legacy !== null) log.info('this process succeeds another of its role');
   let relocated = (): void => undefined;
@@ -77,6 +77,8 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
   const plane = await member.serve({ legacy: legacy?.listeners ?? null, httpFd: http.fd });
   const hubble = await serveFlows(member, fail);
   if (hubble !== null) onStop(() => hubble.close());
+  const proxies = settings.standaloneProxyListen === null ? null : await startFqdnServer(member, settings.standaloneProxyListen);
+  if (proxies !== null) onStop(() => proxies.close());
   log.info('serving', { listen: plane.addresses, http: http.listen, hubble: hubble?.address ?? 'off' });
   // Closed first: while the sockets are given up, no newer policy can be applied here.
   if (source !== null) onStop(() => source.close());

@@ -1,4 +1,5 @@
 /** The one door of `host`. */
+export { type FqdnServer, startFqdnServer } from './cilium/fqdn-server.js';
 export { CiliumLink } from './cilium/link.js';
 export * from './control/index.js';
 export * from './dataplane/index.js';

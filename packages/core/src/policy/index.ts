@@ -15,7 +15,7 @@ export { ALLOW_NO_POLICY, deniedBy, DENY, denyingRule, PolicyIndex, WORLD_ROW, t
 export { STALE_SOURCE_LABEL, withoutRemotePods } from './lapse.js';
 export { SNAPSHOT_LIMITS } from './limits.js';
 export * from './logged-packet.js';
-export { coversPort, selectsIdentity, type Target } from './covering.js';
+export { coveringRules, coversPort, selectsIdentity, type Target } from './covering.js';
 export { isWithin, parsePrefix, type Prefix, PrefixTable } from './cidr.js';
 export { nameMatcher, selectorsMatcher } from './name-matcher.js';
 export { NameTable, type NameView, type TableEntry } from './name-table.js';

@@ -4,7 +4,7 @@
  * Invariant: while a connection lasts, what the cache learns is given out by `next` at least once, unless it ends before (counted), or the
  * agent refuses it (counted). Nothing is kept here but what is under way: what waits, waits in the cache and its log of changes, so
  * their bounds hold, a later look-up supersedes an earlier one, and all of it survives a restart. Where the log is overtaken, the
- * cache is told once more.
+ * cache is told once more. What comes in while the cache is told may be given out twice, which the agent takes.
  * It does not know connections: whoever sends says what became of it.
  */
 import type { ChangeLog, EndpointRecord, FqdnCache, Mapping } from '@tandem/core';

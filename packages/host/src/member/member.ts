@@ -115,6 +115,8 @@ export class Member {
   readonly linkChanges = { up: 0, down: 0 };
   /** Called when there may be something to send to a peer: mappings, cleans, or another policy. */
   onExchange: () => void = () => undefined;
+  /** Called when another policy is enforced. */
+  onEnforce: () => void = () => undefined;
   /** How it stands with the Cilium agent, where policy comes from one. */
   cilium: (() => CiliumState) | null = null;
   /** The newest comes last: during a rolling update there are two for a moment. */
@@ -338,6 +340,7 @@ export class Member {
     if (this.plane === null) await written;
     if (this.plane !== null) await this.apply(this.plane, snapshot, written);
     this.onExchange();
+    this.onEnforce();
   }
 
   /** The data plane's thread loads its modules from here on, beside all that comes before `serve`. */
