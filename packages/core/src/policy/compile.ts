@@ -16,6 +16,7 @@ import { CidrDirectory, cidrsOf, PeerResolver } from './peers.js';
 import { policyRecords } from './policy-records.js';
 import { RuleSets } from './rule-sets.js';
 import { SelectorList } from './selector-list.js';
+import { ServiceRecords } from './services.js';
 import { FIRST_POD_IDENTITY, type CidrRecord, type EndpointRecord, type RuleSet, type Snapshot } from './snapshot.js';
 import { sha256OfTexts, snapshotHashWith, type HashTools, type Sha256 } from './snapshot-hash.js';
 import { byText } from './sort.js';
@@ -68,6 +69,7 @@ export class SnapshotCompiler {
   readonly #cidrs = new WeakMap<World, WeakMap<PolicyObject, readonly string[]>>();
   readonly #selectors = new SelectorList();
   readonly #groups = new LabelGroups();
+  readonly #services = new ServiceRecords();
   #kept: Kept | null = null;
 
   constructor(sha256: Sha256 = sha256OfTexts) {
@@ -80,7 +82,7 @@ export class SnapshotCompiler {
     const { nodeName, enablePolicy, revision } = options;
     const world = isSameWorld(before, objects, options)
       ? before.world
-      : worldOf(objects, nodeName, { allotment: options.allotment ?? NO_ALLOTMENT, revision, groups: this.#groups });
+      : worldOf(objects, nodeName, { allotment: options.allotment ?? NO_ALLOTMENT, revision, groups: this.#groups, services: this.#services });
     const { cidrKey, cidrRecords, flattener, allotment } = this.#resolver(objects, options, world);
     const specs = flattener.flatten(objects.policies);
     const previous = before?.flattener === flattener ? before.sets : null;

@@ -1,6 +1,6 @@
 /**
- * What a node pays for pods of other nodes that its policies name by labels: a full compile, one pod that comes, what the other member does
- * with the snapshot, the snapshot's size, and the memory that all of it keeps. docs/scaling.md counts with it.
+ * What a node pays for pods of other nodes that its policies name by labels, and for backends of Services: a full compile, one change,
+ * what the other member does with the snapshot, the snapshot's size, and the memory that all of it keeps. docs/scaling.md counts with it.
  * Milliseconds are of the thread's CPU. Run: npm run bench:scale
  */
 import { createHash } from 'node:crypto';
@@ -8,8 +8,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { SnapshotCompiler, type CompileResult } from './compile.js';
 import { PolicyIndex } from './decide.js';
-import { ANY_PEER, type LabelSelector, NO_EXTENSIONS, NO_OBJECTS, NOTHING_SAID, type PodObject, type PolicyObject, type PolicyObjects } from './objects.js';
-import type { Snapshot } from './snapshot.js';
+import {
+  ANY_PEER, type EndpointSliceObject, type LabelSelector, NO_EXTENSIONS, NO_OBJECTS, NOTHING_SAID, type PodObject, type PolicyObject, type PolicyObjects, type ServiceObject,
+} from './objects.js';
 import type { Sha256 } from './snapshot-hash.js';
 import { validateSnapshot } from './validate.js';
 
@@ -20,7 +21,9 @@ const NAMES = 20;
 /** Of the pods elsewhere: pods with the same labels. */
 const PODS_PER_APP = 50;
 const REMOTE_PODS = [0, 1_000, 10_000, 50_000] as const;
-const ARRIVALS = 10;
+/** Services, and backends of each. */
+const SERVICES = [[1_000, 10], [5_000, 10], [5_000, 100]] as const;
+const CHANGES = 10;
 
 const sha256: Sha256 = (texts) => {
   const hash = createHash('sha256');
@@ -33,33 +36,38 @@ interface Built {
   readonly index: PolicyIndex;
 }
 
-for (const remote of REMOTE_PODS) report(remote);
+for (const remote of REMOTE_PODS) {
+  report(`${remote} pods elsewhere, one more`, () => source(remote), (objects, n) => ({ ...objects, pods: [...objects.pods, remotePod(remote + n)] }));
+}
+for (const [services, backends] of SERVICES) {
+  report(`${services} Services of ${backends} backends, one slice changes`, () => withServices(source(0), services, backends), (objects, n) => ({
+    ...objects, endpointSlices: objects.endpointSlices.map((slice, i) => (i === n ? sliceOf(i, backends - 1) : slice)),
+  }));
+}
 
-function report(remote: number): void {
+function report(what: string, sourceOf: () => PolicyObjects, change: (objects: PolicyObjects, n: number) => PolicyObjects): void {
   const emptyMb = keptMb();
-  let objects = source(remote);
+  let objects = sourceOf();
   const objectsMb = keptMb() - emptyMb;
   const compiler = new SnapshotCompiler(sha256);
   let built: Built | null = null;
   const fullMs = milliseconds(() => (built = build(compiler, objects, null)));
   const keptOverMb = keptMb() - emptyMb;
-  const arrivalMs: number[] = [];
-  for (let n = 0; n < ARRIVALS; n++) {
-    objects = { ...objects, pods: [...objects.pods, remotePod(remote + n)] };
-    arrivalMs.push(milliseconds(() => (built = build(compiler, objects, built))));
+  const changeMs: number[] = [];
+  for (let n = 0; n < CHANGES; n++) {
+    objects = change(objects, n);
+    changeMs.push(milliseconds(() => (built = build(compiler, objects, built))));
   }
   const { snapshot } = built!.result;
   let text = '';
   const tellMs = milliseconds(() => (text = JSON.stringify(snapshot)));
-  let received: Snapshot | null = null;
   let index = PolicyIndex.build(snapshot, null);
-  const firstMs = milliseconds(() => {
-    received = validateSnapshot(JSON.parse(text), sha256);
-    index = PolicyIndex.build(received, index);
+  const takeMs = milliseconds(() => {
+    index = PolicyIndex.build(validateSnapshot(JSON.parse(text), sha256), index);
   });
   process.stdout.write(
-    `${remote} pods elsewhere: compile ${fullMs.toFixed(0)} ms, one more pod ${median(arrivalMs).toFixed(0)} ms here, ${(tellMs + firstMs).toFixed(0)} ms to tell and take it; ` +
-    `snapshot ${(text.length / 1e6).toFixed(2)} MB, objects ${objectsMb.toFixed(1)} MB, all of it ${keptOverMb.toFixed(1)} MB\n`,
+    `${what}: ${median(changeMs).toFixed(0)} ms here, ${(tellMs + takeMs).toFixed(0)} ms to tell and take it; from nothing ${fullMs.toFixed(0)} ms; ` +
+    `snapshot ${(text.length / 1e6).toFixed(1)} MB, objects ${objectsMb.toFixed(1)} MB, all of it ${keptOverMb.toFixed(1)} MB\n`,
   );
 }
 
@@ -75,6 +83,25 @@ function source(remote: number): PolicyObjects {
     pods: [dns, ...Array.from({ length: LOCAL_PODS }, (_, i) => localPod(i)), ...Array.from({ length: remote }, (_, i) => remotePod(i))],
     policies: Array.from({ length: POLICIES }, (_, i) => policy(i, Math.ceil(remote / PODS_PER_APP))),
   };
+}
+
+function withServices(objects: PolicyObjects, services: number, backends: number): PolicyObjects {
+  return {
+    ...objects,
+    services: Array.from({ length: services }, (_, i): ServiceObject => ({
+      namespace: `ns${i % 10}`, name: `svc${i}`, labels: {}, addresses: [`10.96.${i >> 8}.${i & 255}`],
+      ports: [{ name: 'http', port: 80, protocol: 6, targetPort: 8080 }], selector: { app: `svc${i}` },
+    })),
+    endpointSlices: Array.from({ length: services }, (_, i) => sliceOf(i, backends)),
+  };
+}
+
+function sliceOf(i: number, backends: number): EndpointSliceObject {
+  const addresses = Array.from({ length: backends }, (_, n) => {
+    const at = i * backends + n;
+    return `10.${128 + (at >> 16)}.${(at >> 8) & 255}.${at & 255}`;
+  });
+  return { namespace: `ns${i % 10}`, name: `svc${i}-1`, serviceName: `svc${i}`, addresses, ports: [{ name: 'http', port: 8080, protocol: 6 }] };
 }
 
 function localPod(i: number): PodObject {

@@ -13,35 +13,44 @@ interface Backend {
   readonly port: number;
 }
 
-/**
- * `pods`: those that live, with canonical addresses. Services without an address are left out. A port with too many backends, and
- * ports beyond the limit, lead nowhere: then only rules for any server allow them.
- */
-export function compileServices(objects: PolicyObjects, pods: readonly PodObject[], notices: string[]): ServiceRecord[] {
-  const slices = groupBy(objects.endpointSlices, ({ namespace, serviceName }) =>
-    serviceName === null ? null : `${namespace}/${serviceName}`,
-  );
-  const podsByNamespace = groupBy(pods, ({ namespace }) => namespace);
-  return objects.services
-    .filter(({ addresses }) => addresses.length > 0)
-    .map((service) => ({
-      namespace: service.namespace,
-      name: service.name,
-      addresses: sortedDistinct(service.addresses.flatMap((text) => canonicalAddress(text) ?? [])),
-      ports: withinLimits(
-        service,
-        service.ports.map((port): ServicePort => {
-          const own = slices.get(`${service.namespace}/${service.name}`);
-          const backends =
-            own === undefined
-              ? podBackends(service, port, podsByNamespace.get(service.namespace) ?? [])
-              : sliceBackends(port, own);
-          return { port: port.port, protocol: port.protocol, backends: sortedDistinct(backends) };
-        }),
-        notices,
-      ),
-    }))
-    .sort((a, b) => byText(a.namespace, b.namespace) || byText(a.name, b.name));
+/** Kept from compile to compile: a Service with the very same slices is the very same record. */
+export class ServiceRecords {
+  readonly #known = new WeakMap<ServiceObject, { readonly slices: readonly EndpointSliceObject[]; readonly record: ServiceRecord }>();
+
+  /**
+   * `pods`: those that live, with canonical addresses. Services without an address are left out. A port with too many backends, and
+   * ports beyond the limit, lead nowhere: then only rules for any server allow them.
+   */
+  of(objects: PolicyObjects, pods: readonly PodObject[], notices: string[]): ServiceRecord[] {
+    const slices = groupBy(objects.endpointSlices, ({ namespace, serviceName }) =>
+      serviceName === null ? null : `${namespace}/${serviceName}`,
+    );
+    const podsByNamespace = groupBy(pods, ({ namespace }) => namespace);
+    return objects.services
+      .filter(({ addresses }) => addresses.length > 0)
+      .map((service) => {
+        const own = slices.get(`${service.namespace}/${service.name}`);
+        if (own === undefined) return recordOf(service, (port) => podBackends(service, port, podsByNamespace.get(service.namespace) ?? []), notices);
+        const known = this.#known.get(service);
+        if (known?.slices.length === own.length && own.every((slice, i) => slice === known.slices[i])) return known.record;
+        const before = notices.length;
+        const record = recordOf(service, (port) => sliceBackends(port, own), notices);
+        // What there is to complain of is said each time.
+        if (notices.length === before) this.#known.set(service, { slices: own, record });
+        return record;
+      })
+      .sort((a, b) => byText(a.namespace, b.namespace) || byText(a.name, b.name));
+  }
+}
+
+function recordOf(service: ServiceObject, backendsOf: (port: ServicePortObject) => Backend[], notices: string[]): ServiceRecord {
+  const ports = service.ports.map((port): ServicePort => ({ port: port.port, protocol: port.protocol, backends: sortedDistinct(backendsOf(port)) }));
+  return {
+    namespace: service.namespace,
+    name: service.name,
+    addresses: sortedDistinct(service.addresses.flatMap((text) => canonicalAddress(text) ?? [])),
+    ports: withinLimits(service, ports, notices),
+  };
 }
 
 function withinLimits({ namespace, name }: ServiceObject, ports: readonly ServicePort[], notices: string[]): ServicePort[] {

@@ -14,8 +14,8 @@ export const sha256OfTexts: Sha256 = (texts) => sha256Hex(utf8([...texts].join('
 
 export interface HashTools {
   readonly sha256: Sha256;
-  /** The texts of lists, for as long as the lists live: an edit changes few of them. */
-  readonly texts: WeakMap<readonly unknown[], string>;
+  /** The texts of lists and Services, for as long as these live: an edit changes few of them. */
+  readonly texts: WeakMap<object, string>;
 }
 
 const plainTools = (): HashTools => ({ sha256: sha256OfTexts, texts: new WeakMap() });
@@ -51,7 +51,12 @@ function* contentTexts(content: Omit<Snapshot, 'revision' | 'hash'>, selectorTex
     yield* setMembers(set, textOf(set.rules, tools, ruleInOrder));
     yield '}';
   }
-  yield `],"services":${textOf(services, tools, null)}}`;
+  yield '],"services":[';
+  for (let i = 0; i < services.length; i++) {
+    if (i > 0) yield ',';
+    yield canonicalTextOf(services[i], tools);
+  }
+  yield ']}';
 }
 
 function* setMembers({ openByDefault, limits }: Omit<RuleSet, 'key'>, rules: string): Generator<string> {
@@ -68,6 +73,12 @@ function textOf<T>(list: readonly T[], { texts }: HashTools, inOrder: ((item: T)
     text = inOrder === null ? canonicalJson(list) : JSON.stringify(list.map(inOrder));
     texts.set(list, text);
   }
+  return text;
+}
+
+function canonicalTextOf(item: object, { texts }: HashTools): string {
+  let text = texts.get(item);
+  if (text === undefined) texts.set(item, (text = canonicalJson(item)));
   return text;
 }
 

@@ -14,7 +14,7 @@ import type { NamedPort, NamespaceObject, PodObject, PolicyObjects } from './obj
 import { SNAPSHOT_LIMITS } from './limits.js';
 import { KUBE_APISERVER_LABEL, ServiceDirectory } from './peers.js';
 import { LabelSet } from './selector.js';
-import { compileServices } from './services.js';
+import type { ServiceRecords } from './services.js';
 import { FIRST_POD_IDENTITY, RESERVED_IDENTITY, type ContestedAddress, type EndpointRecord, type IdentityRecord, type ServiceRecord } from './snapshot.js';
 import { byText, sortedDistinct } from './sort.js';
 
@@ -44,8 +44,8 @@ interface Allotted {
   readonly next: number;
 }
 
-/** `before`: numbers that are given already, and the groups of the world before. */
-export function worldOf(objects: PolicyObjects, nodeName: string, before: { readonly allotment: Allotment; readonly revision: number; readonly groups: LabelGroups }): World {
+/** `before`: numbers that are given already, and what is kept of the world before. */
+export function worldOf(objects: PolicyObjects, nodeName: string, before: { readonly allotment: Allotment; readonly revision: number; readonly groups: LabelGroups; readonly services: ServiceRecords }): World {
   const notices: string[] = [];
   const { allotment, revision, groups } = before;
   const pods = livePods(objects.pods, notices);
@@ -69,7 +69,7 @@ export function worldOf(objects: PolicyObjects, nodeName: string, before: { read
     endpoints,
     identityRecords: directory.records(),
     contested: owned.contested(directory),
-    serviceRecords: compileServices(objects, pods, notices),
+    serviceRecords: before.services.of(objects, pods, notices),
     apiServerElsewhere: nodes.apiServerElsewhere,
     clusterPorts: sortedDistinct(pods.flatMap(({ ports }) => ports)),
     notices,
