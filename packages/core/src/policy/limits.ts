@@ -4,7 +4,8 @@ export const SNAPSHOT_LIMITS = {
   endpoints: 4096,
   /** Distinct label sets in the cluster: Cilium's 16-bit range. */
   identities: 65536,
-  addressesPerRecord: 65536,
+  /** One record has the backends of all Services that no watch knows (the agent under Kubernetes). */
+  addressesPerRecord: 1_048_576,
   labelsPerIdentity: 1024,
   /** Distinct prefixes that policies name. */
   cidrs: 65536,
