@@ -8,6 +8,7 @@ import { repositoryRoot } from '#harness/repository.js';
 import { until } from '#harness/until.js';
 import { Cluster } from '#kubernetes/cluster/cluster.js';
 import { program } from '#kubernetes/cluster/programs.js';
+import { cutScripts } from '#kubernetes/cut.js';
 import { LabObjects } from '#kubernetes/lab-objects.js';
 import { memberObjects, NAMESPACE } from '#kubernetes/node/deploy.js';
 import { imagesOf } from '#kubernetes/node/images.js';
@@ -80,19 +81,13 @@ async function populate(cluster: Cluster, lab: Lab): Promise<void> {
 
 function targetOf(cluster: Cluster, lab: Lab, prefix: readonly string[]): Target {
   const onNode = ['ip', 'netns', 'exec', lab.node(1)];
-  const nft = (script: string): string[] => [...onNode, 'sh', '-c', script];
+  const { off, on } = cutScripts(cluster);
   return new Target({
     kubectl: [...prefix, program('kubectl'), '--kubeconfig', cluster.kubeconfig, '--cache-dir', join(cluster.folder, 'discovery')],
     namespace: NAMESPACE, probe: ['ip', 'netns', 'exec', lab.namespace(PROBE_POD)], node: nodeName(1), drainSelector: Object.entries(BYSTANDER)[0].join('='),
     names: { allowed: ['google.com', 'cilium.io'], fresh: { pattern: 'h#.fresh.k8s.intra', count: FRESH_NAMES }, denied: ['bbc.co.uk', 'cnn.com'] },
     cut: {
-      off: nft(`nft -f - <<'END'
-table inet cut {
-  chain out { type filter hook output priority 0; ip daddr ${cluster.address} tcp dport ${String(cluster.port)} drop; }
-  chain in { type filter hook input priority 0; ip saddr ${cluster.address} tcp sport ${String(cluster.port)} drop; }
-}
-END`),
-      on: nft('nft delete table inet cut 2>/dev/null || true'),
+      off: [...onNode, 'sh', '-c', off], on: [...onNode, 'sh', '-c', on],
       reaches: [...onNode, 'curl', '-sk', '-m', '3', '-o', '/dev/null', `${cluster.url}/readyz`],
     },
     otherImages: { agent: `tandem-agent:${PREVIOUS}`, 'dns-proxy': `tandem-dns-proxy:${PREVIOUS}` },

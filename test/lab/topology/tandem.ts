@@ -30,17 +30,20 @@ export class Tandem {
   readonly runDir: string;
   readonly #lab: Lab;
   readonly #flags: readonly string[];
+  readonly #source: readonly string[];
 
-  constructor(lab: Lab, node: NodeNumber, flags: readonly string[] = TRANSPARENT) {
+  /** `source`: where the agent's policy comes from, default the node's folder of manifests. */
+  constructor(lab: Lab, node: NodeNumber, flags: readonly string[] = TRANSPARENT, source: readonly string[] = ['--manifests', lab.manifestsDir(node)]) {
     this.#lab = lab;
     this.node = node;
     this.#flags = flags;
+    this.#source = source;
     this.runDir = join(lab.folderOf(`node${String(node)}`), 'run');
   }
 
   /** Both, ready and in touch. */
-  static async start(lab: Lab, node: NodeNumber, flags?: readonly string[]): Promise<Tandem> {
-    const tandem = new Tandem(lab, node, flags);
+  static async start(lab: Lab, node: NodeNumber, flags?: readonly string[], source?: readonly string[]): Promise<Tandem> {
+    const tandem = new Tandem(lab, node, flags, source);
     for (const role of ROLES) tandem.launch(role);
     try {
       await Promise.all(ROLES.map((role) => tandem.ready(role)));
@@ -60,7 +63,7 @@ export class Tandem {
       const child = spawn('env', [
         '-u', 'NODE_OPTIONS', 'ip', 'netns', 'exec', this.#lab.node(this.node), launcherOf(role), ...this.#flags,
         '--run-dir', this.runDir, '--state-dir', join(folder, 'state'), '--http-listen', `127.0.0.1:${String(HTTP_PORTS[role])}`, '--node-name', nodeName(this.node),
-        ...(role === 'agent' ? ['--manifests', this.#lab.manifestsDir(this.node)] : []), ...flags,
+        ...(role === 'agent' ? this.#source : []), ...flags,
       ], { stdio: ['ignore', log, log], detached: true });
       child.unref();
       return child;
