@@ -5,6 +5,9 @@ import { join } from 'node:path';
 
 const folder = join(process.env.TANDEM_CACHE_DIR ?? join(homedir(), '.cache/tandem/kubernetes'), 'bin');
 
+/** The version of the server and of its kubectl. */
+export const SERVER_VERSION = '1.20.2';
+
 /** Path of a program. @throws Error saying how to get it. */
 export function program(name: 'kube-apiserver' | 'kubectl'): string {
   const path = join(folder, name);
