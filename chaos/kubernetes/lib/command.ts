@@ -13,16 +13,17 @@ import { standInSite } from './stand-in.js';
 import type { Site } from './stand-in.js';
 
 const USAGE = `usage: npm run chaos:kubernetes -- --list
-       npm run chaos:kubernetes -- NAME --stand-in [--rate N] [-o table|json] [--report FILE.html]
+       npm run chaos:kubernetes -- NAME --stand-in [--nodes 1|2] [--rate N] [-o table|json] [--report FILE.html]
        npm run chaos:kubernetes -- NAME --cluster FILE.json [--rate N] [-o table|json] [--report FILE.html]
 `;
 const DEFAULT_RATE = 3_000;
 const RATE_MOST = 100_000;
+const NODES_MOST = 2;
 
 class UsageError extends Error {}
 
 const OPTIONS = {
-  list: { type: 'boolean', default: false }, 'stand-in': { type: 'boolean', default: false }, cluster: { type: 'string' }, rate: { type: 'string' },
+  list: { type: 'boolean', default: false }, 'stand-in': { type: 'boolean', default: false }, cluster: { type: 'string' }, nodes: { type: 'string' }, rate: { type: 'string' },
   output: { type: 'string', short: 'o', default: 'table' }, report: { type: 'string' },
 } as const;
 
@@ -31,6 +32,8 @@ interface Plan {
   readonly rate: number;
   /** null: the stand-in. */
   readonly clusterFile: string | null;
+  /** Of the stand-in. */
+  readonly nodes: number;
   readonly isJson: boolean;
   readonly report: string | null;
 }
@@ -66,11 +69,13 @@ function planOf(values: ReturnType<typeof parse>['values'], positionals: readonl
   if (values['stand-in'] === (values.cluster !== undefined)) throw new UsageError('either --stand-in or --cluster FILE.json is expected');
   const rate = Number(values.rate ?? DEFAULT_RATE);
   if (!Number.isInteger(rate) || rate < 1 || rate > RATE_MOST) throw new UsageError(`--rate must be a whole number from 1 to ${String(RATE_MOST)}`);
-  return { experiment, rate, clusterFile: values.cluster ?? null, isJson: values.output === 'json', report: values.report ?? null };
+  const nodes = Number(values.nodes ?? NODES_MOST);
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > NODES_MOST || (values.nodes !== undefined && !values['stand-in'])) throw new UsageError('--nodes is 1 or 2, and of --stand-in');
+  return { experiment, rate, nodes, clusterFile: values.cluster ?? null, isJson: values.output === 'json', report: values.report ?? null };
 }
 
-async function siteOf({ clusterFile, experiment }: Plan): Promise<Site> {
-  if (clusterFile === null) return standInSite(experiment);
+async function siteOf({ clusterFile, experiment, nodes }: Plan): Promise<Site> {
+  if (clusterFile === null) return standInSite(experiment, nodes);
   return { target: targetFrom(readFileSync(clusterFile, 'utf8')), tellMore: () => Promise.resolve(''), stop: () => Promise.resolve() };
 }
 

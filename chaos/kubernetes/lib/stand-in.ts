@@ -36,9 +36,11 @@ export interface Site {
   readonly stop: () => Promise<void>;
 }
 
-export async function standInSite(experiment: Experiment): Promise<Site> {
+/** The probe's pod is on the first of the nodes. */
+export async function standInSite(experiment: Experiment, nodeCount: number): Promise<Site> {
+  const nodes = NODES.slice(0, nodeCount);
   const other = experiment.needs?.includes('other-images') === true ? builtVersion(named(PREVIOUS_NAMED)).root : undefined;
-  const lab = await Lab.held({ name: `k${String(process.pid)}`, wiring: 'veth', nfCall: 1, nodes: NODES, family: 4, scenarios: ['3'] });
+  const lab = await Lab.held({ name: `k${String(process.pid)}`, wiring: 'veth', nfCall: 1, nodes, family: 4, scenarios: ['3'] });
   const stops: (() => Promise<unknown>)[] = [() => Lab.down(lab.options.name)];
   const stop = async (): Promise<void> => {
     for (const one of stops.splice(0).reverse()) await one();
@@ -48,7 +50,7 @@ export async function standInSite(experiment: Experiment): Promise<Site> {
     const cluster = await Cluster.start({ address: ROUTER.v4, prefix });
     stops.push(() => cluster.stop());
     await populate(cluster, lab);
-    const hosts = NODES.map((node) => ({
+    const hosts = nodes.map((node) => ({
       name: nodeName(node), address: nodeAddress(node).v4, folder: join(lab.folderOf(`node${String(node)}`), 'host'), prefix: ['ip', 'netns', 'exec', lab.node(node)],
     }));
     const standIn = await StandIn.start({ access: cluster.adminAccess, namespace: NAMESPACE, hosts, images: imagesOf({ '0.1.0': undefined, ...(other === undefined ? {} : { [PREVIOUS]: other }) }) });
