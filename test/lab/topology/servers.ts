@@ -40,6 +40,7 @@ ${interfaces.join('\n')}
   log-queries: yes
   verbosity: 0
   num-threads: 1
+  so-rcvbuf: 8m
   module-config: "iterator"
   msg-cache-size: 1m
   rrset-cache-size: 1m
