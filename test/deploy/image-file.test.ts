@@ -23,7 +23,7 @@ t.test('a linter has nothing to say', (t) => {
 for (const role of ROLES) {
   t.test(`the image of ${role} is the runtime and what was collected for it`, (t) => {
     const stage = stageOf(text, role);
-    t.match(stage.base, /^gcr\.io\/distroless\/nodejs24-debian12:/);
+    t.match(stage.base, /\/distroless\/nodejs24-debian12:/);
     t.strictSame(stage.copies, [{ from: 'build', source: `/out/${role}/`, destination: '/' }]);
     t.strictSame(stage.runs, [], 'there is no shell to run anything');
     t.equal(stage.user, '0:0');
@@ -46,7 +46,7 @@ for (const role of ROLES) {
 
 t.test('the build stage has what it builds with, on the Debian release of the runtime', (t) => {
   const build = stageOf(text, 'build');
-  t.match(build.base, /^docker\.io\/library\/node:24-bookworm$/);
+  t.match(build.base, /\/library\/node:24-bookworm$/);
   t.strictSame(build.copies, [{ from: null, source: '.', destination: '.' }]);
   for (const role of ROLES) t.ok(build.runs.some((run) => run.includes(`deploy/images/collect ${role} /out/${role}`)), role);
   t.ok(existsSync(join(repositoryRoot, 'deploy/images/collect')));

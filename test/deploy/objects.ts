@@ -51,6 +51,7 @@ export interface PodSpec {
   readonly terminationGracePeriodSeconds: number;
   readonly securityContext?: { readonly seLinuxOptions?: { readonly type: string } };
   readonly containers: readonly Container[];
+  readonly initContainers?: readonly Container[];
   readonly volumes: readonly {
     readonly name: string;
     readonly hostPath?: { readonly path: string; readonly type: string };

@@ -6,7 +6,7 @@ import { type Container, type DaemonSet, isDaemonSet, type KubernetesObject, typ
 
 export const CAPABILITIES: readonly string[] = ['NET_ADMIN', 'NET_RAW', 'NET_BIND_SERVICE', 'IPC_LOCK'];
 export const MEMBERS = ['tandem-agent', 'tandem-dns-proxy'] as const;
-/** DESIGN's promise: waiting for a peer, ending what is under way; in seconds. */
+/** What the drain takes: waiting for a peer, ending what is under way; in seconds. */
 export const DRAIN_SECONDS_MAX = 13;
 /** A crash at the start, and the first probe after it. */
 const READY_SECONDS_MIN = 10;
@@ -92,7 +92,7 @@ function complaintsOfDaemonSet(object: DaemonSet): string[] {
     ...check(OF_DAEMON_SET, object),
     ...check(OF_POD, pod),
     ...(isMember ? [...check(OF_MEMBER_SET, object), ...check(OF_MEMBER_POD, pod)] : []),
-    ...pod.containers.flatMap((container) => [...check(OF_CONTAINER, container), ...(isMember ? check(OF_MEMBER, container) : [])]),
+    ...[...pod.containers, ...(pod.initContainers ?? [])].flatMap((container) => [...check(OF_CONTAINER, container), ...(isMember ? check(OF_MEMBER, container) : [])]),
   ];
 }
 

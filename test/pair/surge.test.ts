@@ -45,3 +45,15 @@ for (const role of ROLES) {
 t.test('so does a second agent that has no peer', async (t) => {
   await succeeded(t, await startOwing(t, { roles: ['agent'] }), 'agent');
 });
+
+t.test('a predecessor whose successor is gone ends, to be started again', async (t) => {
+  t.setTimeout(DEADLINE_MS * 3);
+  const pair = await startOwing(t, { roles: ['agent'] });
+  const former = pair.member('agent');
+  await replaced(pair, 'agent');
+  t.equal(former.exit, null);
+  pair.member('agent').process.kill('SIGKILL');
+  t.same(await within('its end', DEADLINE_MS, former.exited), { code: 0, signal: null });
+  pair.launch('agent', [], { sameHttp: true });
+  await pair.ready('agent');
+});

@@ -3,8 +3,9 @@
  *
  * Invariant: from the first line of `start` on, a signal to end is obeyed, and what was opened is closed before the end.
  */
+import { connect } from 'node:net';
 import { AppError, type AppErrorCode, EXIT, exitCodeOf, type Log, type Role, SETTINGS, type Settings } from '@tandem/core';
-import { ensurePrivateDir } from './control/paths.js';
+import { apiSocketPath, ensurePrivateDir } from './control/paths.js';
 import { createLog, type DaemonLog } from './control/log.js';
 import { loadSettings } from './control/settings-load.js';
 
@@ -39,7 +40,9 @@ export interface Ending {
 export type StartDaemon = (context: DaemonContext) => Promise<Running>;
 
 /** A timer keeps the process; how often it does nothing is of no interest. */
-const ALIVE_EVERY_MS = 60_000;
+/** Whether a successor answers on the API socket is looked for this often, and so many times in a row before it is taken for gone: a start takes a second. */
+const SUCCESSOR_LOOK_MS = 1_000;
+const SUCCESSOR_UNSEEN_MAX = 10;
 const LOGGED_CODE: AppErrorCode = 'UNAVAILABLE';
 
 type Closer = (ending: Ending) => void | Promise<void>;
@@ -57,6 +60,18 @@ export async function runDaemon(role: Role, version: string, start: StartDaemon)
   });
   for (const notice of loaded.notices) log.warn(notice);
   await daemon.run(start);
+}
+
+function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const settle = (isThere: boolean): void => {
+      socket.destroy();
+      resolve(isThere);
+    };
+    socket.once('connect', () => { settle(true); });
+    socket.once('error', () => { settle(false); });
+  });
 }
 
 function readSettings(role: Role, load: () => ReturnType<typeof loadSettings>): { settings: Settings; notices: readonly string[] } | null {
@@ -145,12 +160,26 @@ class Daemon {
     );
   }
 
-  /** To exit would have the process started again, by whoever watches over it, and succeed its successor. */
+  /**
+   * To exit would have the process started again, by whoever watches over it, and succeed its successor. Where that is gone, this is just what
+   * is wanted.
+   */
   private retire(): void {
     if (this.isEnding || this.isRetired) return;
     this.isRetired = true;
     this.log.info('a successor takes over; nothing is done here any more until SIGTERM');
-    const alive = setInterval(() => undefined, ALIVE_EVERY_MS);
+    const { runDir, role } = this.settings;
+    let unseen = 0;
+    const alive = setInterval(() => {
+      void isListening(apiSocketPath(runDir, role)).then((isThere) => {
+        unseen = isThere ? 0 : unseen + 1;
+        if (unseen < SUCCESSOR_UNSEEN_MAX || this.isEnding) return;
+        clearInterval(alive);
+        this.isEnding = true;
+        this.log.warn('the successor is gone: this process ends, to be started again');
+        this.exit(EXIT.ok);
+      });
+    }, SUCCESSOR_LOOK_MS);
     this.close({ awaitsPeer: false }).catch((error: unknown) => {
       clearInterval(alive);
       this.fail(error instanceof Error ? error : new Error(String(error)));

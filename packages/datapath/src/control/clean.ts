@@ -5,6 +5,7 @@
  * Invariant: nothing is removed while a member leads. Marks on living connections stay; they mean nothing to others.
  */
 import { statSync } from 'node:fs';
+import { constants } from 'node:os';
 import { AppError } from '@tandem/core';
 import { closeFd, lockFile } from 'node-reuseport';
 import { BRIDGE_TABLE, GUARD_TABLE, INPUT_TABLE, PORT_TABLE, TABLE } from '../names.js';
@@ -33,6 +34,7 @@ function holdLead(runDir: string): number | null {
   if (statSync(runDir, { throwIfNoEntry: false }) === undefined) return null;
   const fd = lockFile(lockPath(runDir));
   if (fd >= 0) return fd;
+  if (fd !== -constants.errno.EAGAIN) throw new AppError('UNAVAILABLE', `${lockPath(runDir)} cannot be locked (errno ${-fd})`);
   throw new AppError('UNAVAILABLE', `a member still writes the datapath (${lockPath(runDir)} is locked): stop both daemons first`);
 }
 

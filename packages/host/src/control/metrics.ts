@@ -71,7 +71,11 @@ export class Metrics<S> {
   }
 
   async text(): Promise<string> {
-    this.registry ??= registryOf(this.options);
+    // One that could not be loaded, as while packages are replaced, is tried again.
+    this.registry ??= registryOf(this.options).catch((error: unknown) => {
+      this.registry = null;
+      throw error;
+    });
     return (await this.registry).metrics();
   }
 }
