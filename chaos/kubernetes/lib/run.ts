@@ -7,6 +7,7 @@ import type { Figures, RunOptions } from '../../lib/drill.js';
 import { describe, resultOf } from '../../lib/run.js';
 import type { RunResult } from '../../lib/run.js';
 import type { Experiment } from './experiment.js';
+import { requireUninterrupted } from './interruption.js';
 import { Probe } from './probe.js';
 import type { ProbeResult } from './probe.js';
 import { Stage } from './stage.js';
@@ -57,8 +58,9 @@ class Probes {
     return { allowed, denied };
   }
 
-  kill(): void {
-    for (const one of this.#probes) one.kill();
+  /** Also where they run: what is ended here alone goes on in the pod. */
+  async end(): Promise<void> {
+    for (const one of this.#probes) if (!one.hasEnded) await one.stop().catch(() => { one.kill(); });
   }
 }
 
@@ -70,6 +72,7 @@ export async function runOnce(experiment: Experiment, target: Target, rate: numb
   let aborted: string | null = null;
   let probes: Probes | null = null;
   try {
+    requireUninterrupted();
     stage = await Stage.open(target);
     await stage.whole();
     steady = await (await Probes.start(target, rate, STEADY_SECONDS)).finished();
@@ -86,7 +89,7 @@ export async function runOnce(experiment: Experiment, target: Target, rate: numb
   } catch (error) {
     aborted = describe(error);
   } finally {
-    probes?.kill();
+    await probes?.end();
   }
   const figures = stage === null || steady === null || load === null ? null : figuresOf(load, steady, stage);
   return resultOf(experiment, options, { figures, proofs: stage?.proofs ?? [], marks: stage?.marks ?? [], samples: [], load: null, aborted });
@@ -103,6 +106,7 @@ async function unlessAborted({ abort }: Experiment, probes: Probes, run: Promise
   const started = performance.now();
   const watch = async (): Promise<void> => {
     while (!state.isOver) {
+      requireUninterrupted();
       if (probes.lostSoFar > abort.lostMost) throw new Error(`aborted: ${String(probes.lostSoFar)} queries lost, more than ${String(abort.lostMost)}`);
       if (probes.hasEnded) throw new Error('aborted: dnsperf has ended');
       if (performance.now() - started > abort.afterSeconds * 1_000) throw new Error(`aborted: the fault was not over after ${String(abort.afterSeconds)} s`);
