@@ -14,6 +14,7 @@ export interface Held {
 
 /** Of a backend that nobody knows more of. */
 const UNKNOWN_NODE = '';
+const ENDED = ['Succeeded', 'Failed'];
 
 export class Assembler {
   #before: PolicyObjects | null = null;
@@ -45,7 +46,8 @@ export class Assembler {
 
   /** Addresses behind Services with a selector are pods'; those that no watch knows must at least not be taken for the world's. */
   #backends(pods: readonly PodObject[], services: readonly ServiceObject[], slices: readonly EndpointSliceObject[]): PodObject[] {
-    const known = new Set(pods.flatMap(({ addresses }) => addresses));
+    // The address of a pod that has ended may be another's by now.
+    const known = new Set(pods.filter(({ phase }) => phase === null || !ENDED.includes(phase)).flatMap(({ addresses }) => addresses));
     const selecting = new Set(services.filter(({ selector }) => selector !== null && Object.keys(selector).length > 0).map(({ namespace, name }) => `${namespace}/${name}`));
     const opaque = new Map<string, PodObject>();
     for (const { namespace, serviceName, addresses } of slices) {

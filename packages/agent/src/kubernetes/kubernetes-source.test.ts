@@ -185,6 +185,10 @@ t.test('backends of Services are never taken for the world where names are allow
   const stage = new Stage(t, api);
   await stage.started;
   t.match(stage.objects!.pods, [{ addresses: ['10.0.9.9'], isOpaque: true }, { name: 'web' }]);
+  const job = pod('job', '10.0.9.9');
+  api.put('pods', { ...job, status: { ...(job.status as object), phase: 'Succeeded' } });
+  await stage.until(() => podNames(stage).includes('job'));
+  t.match(stage.objects!.pods, [{ addresses: ['10.0.9.9'], isOpaque: true }, { name: 'job' }, { name: 'web' }], 'nor where a pod that has ended had the address');
 });
 
 t.test('nothing is published before everything is listed; that there is nothing yet is told after a while', async (t) => {
