@@ -80,6 +80,28 @@ t.test('a mapping comes to the agent as it reads it', async (t) => {
   t.equal(await counted(stage.pair, 'mappings', 'acknowledged'), 1);
 });
 
+t.test('mappings of an endpoint that a later state adds are told then; a refused state tells of none', async (t) => {
+  const stage = await startStage(t);
+  const { pair, upstream } = stage;
+  const full = stateOf(upstream, ['*.a.test'], ['*.a.test']);
+  const partial = { ...full, identityToEndpointMapping: full.identityToEndpointMapping!.slice(0, 1) };
+  const first = await stage.startAgent(full);
+  await stage.launch();
+  await acknowledgements(first, 1);
+  for (const from of [CLIENT_A, CLIENT_B]) await rcodes(pair, from, 'www.a.test', 1);
+  await until('both are told', DEADLINE_MS, () => (first.mappings.length === 2 ? true : null));
+  stage.stopAgent();
+  const second = await stage.startAgent(Buffer.from([0xff]));
+  await acknowledgements(second, 1);
+  second.say(partial);
+  await told(second, 'www.a.test.');
+  const sources = (): string[] => second.mappings.map(({ sourceIp }) => sourceIp.toString());
+  t.strictSame(sources(), [CLIENT_A]);
+  second.say(full);
+  await until('the other is told, too', DEADLINE_MS, () => (sources().length >= 2 ? true : null));
+  t.strictSame(sources(), [CLIENT_A, CLIENT_B]);
+});
+
 t.test('while the agent is away names are answered; what they taught is told when it is back, after a restart, too', async (t) => {
   const stage = await startStage(t);
   const { pair, upstream } = stage;

@@ -117,8 +117,10 @@ export class CiliumLink {
   private async take(call: StateCall, decoded: Decoded): Promise<void> {
     const requestId = 'state' in decoded ? decoded.state.requestId : '';
     let response: fqdnPb.ResponseCode = fqdnPb.ResponseCode.NO_ERROR;
+    let isTaken = false;
     try {
       await this.enforce(decoded);
+      isTaken = true;
       this.states.taken++;
       this.member.sourceProblems = [];
       this.spaced.over(REFUSED);
@@ -132,6 +134,7 @@ export class CiliumLink {
     if (call !== this.call || this.closed) return;
     call.write({ response, requestId });
     if (this.openMs === null) this.opened();
+    if (isTaken) this.untold.taken(this.member.snapshot?.endpoints ?? [], bootTimeMs());
     this.pump();
   }
 
@@ -146,7 +149,6 @@ export class CiliumLink {
     this.openMs = bootTimeMs();
     this.spaced.over(UNREACHED);
     this.member.log.info('the Cilium agent is reached');
-    this.untold.up(bootTimeMs());
   }
 
   private ended({ code, details }: StatusObject): void {

@@ -26,7 +26,7 @@ function all(untold: UntoldMappings, nowMs = NOW): Untold[] {
 
 /** With nothing in the cache yet. */
 function up(untold: UntoldMappings): void {
-  untold.up(NOW);
+  untold.taken([ENDPOINT], NOW);
   all(untold);
 }
 
@@ -36,7 +36,7 @@ t.test('nothing is given out while there is no connection; then all of the cache
   const { replica, untold } = rig();
   replica.merge([mappingOf('a.'), mappingOf('b.')], null);
   t.strictSame([all(untold), untold.waiting], [[], 2]);
-  untold.up(NOW);
+  untold.taken([ENDPOINT], NOW);
   t.equal(untold.waiting, 2);
   const first = all(untold);
   t.strictSame(names(first), ['a.', 'b.']);
@@ -75,7 +75,7 @@ t.test('a new connection is told all anew, but for what is over: that is counted
   for (const one of all(untold)) untold.acknowledged(one);
   untold.down();
   replica.merge([mappingOf('long.'), mappingOf('short.', '192.0.2.9', { expiryMs: monoMs(NOW + 1000) })], null);
-  untold.up(NOW + 2000);
+  untold.taken([ENDPOINT], NOW + 2000);
   t.strictSame(names(all(untold, NOW + 2000)), ['a.', 'long.']);
   t.equal(untold.counts.expired, 1);
   t.end();
@@ -85,7 +85,7 @@ t.test('what was collected while nobody was there is counted, too', (t) => {
   const { cache, replica, untold } = rig();
   replica.merge([mappingOf('a.')], null);
   cache.clean({ matchPattern: '*', endpointUid: null, atMs: monoMs(NOW + 1) });
-  untold.up(NOW + 2);
+  untold.taken([ENDPOINT], NOW + 2);
   t.strictSame([all(untold), untold.counts.expired], [[], 1]);
   t.end();
 });
@@ -125,6 +125,61 @@ t.test('one without an answer is told again as often as it takes, until it is ov
   t.equal(untold.waiting, 1);
   t.strictSame(all(untold, NOW + TTL_SECONDS * 1000), []);
   t.strictSame([untold.counts.expired, untold.waiting], [1, 0]);
+  t.end();
+});
+
+t.test('what is held of endpoints that only a later state has is told then, and nothing else anew', (t) => {
+  const { cache, replica } = rig();
+  const late: EndpointRecord = { ...ENDPOINT, id: 2, uid: 'late', addresses: ['10.0.0.2'] };
+  let policy: readonly EndpointRecord[] = [];
+  const untold = new UntoldMappings({ cache, log: replica.log, endpointByUid: (uid) => policy.find((one) => one.uid === uid) ?? null });
+  const taken = (...endpoints: readonly EndpointRecord[]): string[] => {
+    policy = endpoints;
+    untold.taken(policy, NOW);
+    return all(untold).map(({ endpoint, name }) => `${endpoint.uid} ${name}`);
+  };
+  replica.merge([mappingOf('a.'), mappingOf('b.', '192.0.2.2', { endpointUid: 'late' })], null);
+  t.strictSame(taken(ENDPOINT), ['uid-1 a.']);
+  t.strictSame(taken(ENDPOINT, { ...late, addresses: [] }), [], 'nobody has its address');
+  t.strictSame(taken(ENDPOINT, late), ['late b.']);
+  t.strictSame(taken(late), []);
+  t.strictSame(taken(ENDPOINT, late), ['uid-1 a.'], 'the agent may have forgotten it meanwhile');
+  untold.down();
+  t.strictSame(all(untold), []);
+  t.strictSame(taken(late), ['late b.'], 'another connection begins anew');
+  t.end();
+});
+
+t.test('states that come while the cache is told are told of after it', (t) => {
+  const { cache, replica } = rig();
+  const policy = ['uid-1', 'x', 'y'].map((uid, i) => ({ ...ENDPOINT, id: i + 1, uid }));
+  const untold = new UntoldMappings({ cache, log: replica.log, endpointByUid: (uid) => policy.find((one) => one.uid === uid) ?? null });
+  replica.merge(policy.map(({ uid }) => mappingOf('a.', '192.0.2.1', { endpointUid: uid })), null);
+  for (const count of [1, 2, 3]) untold.taken(policy.slice(0, count), NOW);
+  const found = all(untold).map(({ endpoint }) => endpoint.uid);
+  t.strictSame(['x', 'y'].map((uid) => found.filter((one) => one === uid).length), [2, 2], 'the pass that was under way need not have come to them');
+  t.equal(untold.next(NOW), null);
+  t.end();
+});
+
+t.test('of more that wait for an answer than there is room for none is dropped: the cache is told once more', (t) => {
+  const { replica, untold } = rig();
+  up(untold);
+  replica.merge(Array.from({ length: 1500 }, (_, i) => mappingOf(`n${i}.`)), null);
+  for (const one of all(untold)) untold.unanswered(one, NOW);
+  const found = all(untold);
+  t.equal(new Set(names(found)).size, 1500);
+  for (const one of [...found, ...all(untold, NOW + 1000)]) untold.acknowledged(one);
+  t.strictSame([all(untold, NOW + 5000), untold.waiting, untold.counts.refused], [[], 0, 0]);
+  t.end();
+});
+
+t.test('of more that were refused than there is room for the oldest are given up', (t) => {
+  const { replica, untold } = rig();
+  up(untold);
+  replica.merge(Array.from({ length: 1500 }, (_, i) => mappingOf(`n${i}.`)), null);
+  for (const one of all(untold)) untold.refused(one, NOW);
+  t.strictSame([all(untold).length, untold.waiting, untold.counts.refused], [0, 1024, 476]);
   t.end();
 });
 

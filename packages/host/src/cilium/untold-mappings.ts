@@ -1,10 +1,12 @@
 /**
- * What a Cilium agent is to be told: the FQDN cache once per connection, then each change of it, until it is acknowledged.
+ * What a Cilium agent is to be told: the FQDN cache once per connection, then each change of it, until it is acknowledged. Of endpoints that a
+ * later policy state has and the one before had not, what the cache holds is told then.
  *
  * Invariant: while a connection lasts, what the cache learns is given out by `next` at least once, unless it ends before (counted), or the
  * agent refuses it (counted). Nothing is kept here but what is under way: what waits, waits in the cache and its log of changes, so
- * their bounds hold, a later look-up supersedes an earlier one, and all of it survives a restart. Where the log is overtaken, the
- * cache is told once more. What comes in while the cache is told may be given out twice, which the agent takes.
+ * their bounds hold, a later look-up supersedes an earlier one, and all of it survives a restart. Where the log is overtaken, or more wait
+ * for another try than there is room for, the cache is told once more. What comes in while it is told may be given out twice, which
+ * the agent takes.
  * It does not know connections: whoever sends says what became of it.
  */
 import type { ChangeLog, EndpointRecord, FqdnCache, Mapping } from '@tandem/core';
@@ -16,7 +18,7 @@ const ADDRESSES_MAX = 1000;
 /** An agent that refuses it so often will not take it; the next connection begins anew. */
 const TRIES_MAX = 3;
 const AGAIN_AFTER_MS = 1000;
-/** Refused ones that wait; of more the oldest is given up. */
+/** Those that wait for another try. Of more the oldest goes: for good if the agent has refused it, else the cache is told once more. */
 const AGAIN_MAX = 1024;
 
 /** The cache has no number for an endpoint, and the change log none for who is told. */
@@ -49,6 +51,9 @@ export interface UntoldSource {
   readonly endpointByUid: (uid: string) => EndpointRecord | null;
 }
 
+/** What of the cache is to be told: of these endpoints, or all. */
+type Extent = ReadonlySet<string> | 'all';
+
 interface Waiting {
   readonly untold: Untold;
   readonly atMs: number;
@@ -61,10 +66,14 @@ export class UntoldMappings {
   readonly counts: UntoldCounts = { told: 0, acknowledged: 0, expired: 0, unknownEndpoint: 0, refused: 0 };
   private readonly source: UntoldSource;
   private reader: Reader;
-  /** What the cache held when the connection came up; null: it was all given out. */
+  /** What the cache held when it began; null: it was all given out. */
   private pass: Iterator<Mapping> | null = null;
-  /** Mappings that the pass has still to come to, about. */
+  /** Mappings that the pass has still to come to, at most. */
   private passLeft = 0;
+  /** The pass after this one; null: none. */
+  private passNext: Extent | null = null;
+  /** UIDs of the endpoints of the last state that have an address. */
+  private endpoints: ReadonlySet<string> = new Set();
   private ready: Untold[] = [];
   private again: Waiting[] = [];
   private underWay = 0;
@@ -78,22 +87,30 @@ export class UntoldMappings {
   /** Mappings that are not acknowledged; while nobody is there to be told, all. */
   get waiting(): number {
     if (!this.isUp) return this.source.cache.size;
-    return this.reader.pending + this.passLeft + this.underWay + countOf(this.ready) + countOf(this.again.map(({ untold }) => untold));
+    return this.reader.pending + this.passLeft + (this.passNext === null ? 0 : this.source.cache.size) + this.underWay + countOf(this.ready) + countOf(this.again.map(({ untold }) => untold));
   }
 
-  /** A connection is up: the cache is told from its beginning. */
-  up(nowMs: number): void {
-    this.isUp = true;
-    this.skipChanges(nowMs);
-    this.ready = [];
-    this.again = [];
-    this.passOver();
+  /** A policy state of the agent is taken. The first of a connection: the cache is told from its beginning. */
+  taken(endpoints: readonly EndpointRecord[], nowMs: number): void {
+    const before = this.endpoints;
+    this.endpoints = new Set(endpoints.filter(({ addresses }) => addresses.length > 0).map(({ uid }) => uid));
+    if (!this.isUp) {
+      this.isUp = true;
+      this.skipChanges(nowMs);
+      this.passOver('all');
+      return;
+    }
+    const fresh = new Set([...this.endpoints].filter((uid) => !before.has(uid)));
+    if (fresh.size > 0) this.passLater(fresh);
   }
 
   down(): void {
     this.isUp = false;
     this.pass = null;
     this.passLeft = 0;
+    this.passNext = null;
+    this.ready = [];
+    this.again = [];
     this.underWay = 0;
   }
 
@@ -133,7 +150,10 @@ export class UntoldMappings {
 
   private tellAgain(untold: Untold, nowMs: number): void {
     this.again.push({ untold, atMs: nowMs + AGAIN_AFTER_MS });
-    if (this.again.length > AGAIN_MAX) this.counts.refused += this.again.shift()!.untold.addresses.length;
+    if (this.again.length <= AGAIN_MAX) return;
+    const { tries, addresses } = this.again.shift()!.untold;
+    if (tries > 0) this.counts.refused += addresses.length;
+    else this.passLater('all');
   }
 
   private dueAgain(nowMs: number): Untold | null {
@@ -149,7 +169,7 @@ export class UntoldMappings {
   private fill(nowMs: number): void {
     if (this.reader.isLost) {
       this.renewReader();
-      this.passOver();
+      this.passOver('all');
     }
     while (this.reader.pending > 0 && this.ready.length === 0) {
       const pending = this.reader.pending;
@@ -157,7 +177,10 @@ export class UntoldMappings {
       this.counts.expired += pending - this.reader.pending - mappings.length - cleans.length;
       this.group(mappings);
     }
-    while (this.pass !== null && this.ready.length === 0) this.group(this.fromPass(nowMs));
+    while (this.ready.length === 0 && (this.pass !== null || this.passNext !== null)) {
+      if (this.pass === null) this.passOver(this.passNext!);
+      this.group(this.fromPass(nowMs));
+    }
   }
 
   /** The pass that follows has all that holds: of the changes only those count that are over. */
@@ -175,9 +198,20 @@ export class UntoldMappings {
     this.reader = this.source.log.reader(this.source.log.revision, NOBODY)!;
   }
 
-  private passOver(): void {
-    this.pass = this.source.cache.mappings();
+  private passOver(extent: Extent): void {
+    this.pass = extent === 'all' ? this.source.cache.mappings() : this.mappingsOf(extent);
     this.passLeft = this.source.cache.size;
+    this.passNext = null;
+  }
+
+  /** When the present one is over; two that wait become one over all, so that one is all that is kept. */
+  private passLater(extent: Extent): void {
+    this.passNext = this.passNext === null ? extent : 'all';
+  }
+
+  /** Of each endpoint what it has when its turn comes. */
+  private *mappingsOf(uids: ReadonlySet<string>): Generator<Mapping> {
+    for (const uid of uids) yield* [...this.source.cache.mappingsOf(uid)];
   }
 
   private fromPass(nowMs: number): Mapping[] {
