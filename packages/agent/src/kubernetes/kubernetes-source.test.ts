@@ -168,6 +168,32 @@ t.test('pods of other nodes are watched as far as policies of pods here name the
   await stage.until(() => podNames(stage).length === 1);
 });
 
+t.test('a watch that was wanted in between, and never served, ends', async (t) => {
+  const api = await server(t);
+  const askedFor = (labels: string): boolean => api.requests.some(({ url }) => url.searchParams.get('labelSelector') === labels);
+  api.onRequest = (url) => (url.searchParams.get('labelSelector')?.startsWith('app=late') === true ? { status: 500 } : null);
+  api.put('policies', policy('p', [{ toEndpoints: [{ matchLabels: { app: 'db' } }] }]));
+  const stage = new Stage(t, api);
+  await stage.until(() => stage.objects !== null);
+  for (const app of ['late1', 'late2', 'late3']) {
+    api.put('policies', policy('p', [{ toEndpoints: [{ matchLabels: { app } }] }]));
+    await stage.until(() => askedFor(`app=${app}`));
+    t.equal(stage.source.counts.watches, 9, 'the one of before, and the one that is wanted');
+  }
+});
+
+t.test('labels that the server does not understand are left out', async (t) => {
+  const api = await server(t);
+  api.onRequest = (url) => (url.searchParams.has('labelSelector') ? { status: 400 } : null);
+  for (const name of ['db', 'other']) api.put('pods', pod(name, `10.0.9.${name.length}`, { node: 'far' }));
+  api.put('namespaces', { metadata: { name: 'bank' } });
+  api.put('pods', pod('elsewhere', '10.0.9.3', { node: 'far', namespace: 'bank' }));
+  api.put('policies', policy('p', [{ toEndpoints: [{ matchLabels: { app: 'db' } }] }]));
+  const stage = new Stage(t, api);
+  await stage.until(() => stage.objects !== null);
+  t.strictSame(podNames(stage), ['db', 'other', 'web'], 'all of the namespace');
+});
+
 t.test('a prefix outside of the cluster needs no pods', async (t) => {
   const api = await server(t);
   api.put('pods', pod('far', '10.0.9.1', { node: 'far' }));

@@ -52,6 +52,10 @@ t.test('what a rule names is what is watched', (t) => {
     [to('{matchExpressions: [{key: app, operator: In, values: [b, a]}, {key: x, operator: NotIn, values: [y]}, {key: z, operator: Exists}, {key: q, operator: DoesNotExist}]}'),
       ['shop !q,app in (a,b),x notin (y),z']],
     [to('{matchLabels: {io.cilium.k8s.policy.serviceaccount: robot, app: db}}'), ['shop app=db']],
+    // Keys that an API server refuses are not asked for.
+    [to('{matchLabels: {a..b/x: y, app: db}}, {matchLabels: {a.-b/x: y, tier: z}}, {matchLabels: {a-.b/x: y, tier: q}}'), ['shop app=db', 'shop tier=q', 'shop tier=z']],
+    [to(`{matchLabels: {${'a.'.repeat(127)}b/x: y, app: db}}`), ['shop app=db']],
+    [to('{matchLabels: {a.b-c.d/x_Y.z: y}}'), ['shop a.b-c.d/x_Y.z=y']],
     [to('{}'), ['shop ']],
     [to('{}, {matchLabels: {app: db}}'), ['shop ']],
     ['egressDeny: [{toEndpoints: [{matchLabels: {app: db}}]}]', ['shop app=db']],

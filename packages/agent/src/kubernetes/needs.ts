@@ -33,7 +33,8 @@ const SELECTOR_CHARACTERS_MAX = 2_048;
 const ALL_PODS: PodNeed = { namespace: null, labels: '' };
 const WORLD = new LabelSet(['reserved:world=']);
 const NODE_LABELS = [new LabelSet(['reserved:host=']), new LabelSet(['reserved:remote-node=']), new LabelSet(['reserved:kube-apiserver=', 'reserved:remote-node='])];
-const KEY = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+/** As an API server checks them: the part before the slash is a DNS subdomain, label by label. */
+const KEY = /^(?=[^/]{1,253}\/|[^/]*$)([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 const VALUE = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 
 type NeedSettings = Pick<Settings, 'enablePolicy' | 'clusterCidrs'>;

@@ -12,6 +12,8 @@ export class PodWatches {
   readonly #nodeName: string;
   readonly #running = new Map<string, Reflector<Kept<PodObject>>>();
   #wanted = new Set<string>();
+  /** What was wanted when all of it had been listed last. */
+  #served = new Set<string>();
 
   constructor(seams: ReflectorSeams, nodeName: string) {
     this.#seams = seams;
@@ -33,13 +35,14 @@ export class PodWatches {
       this.#running.set(key, reflector);
       reflector.start();
     }
-    for (const key of this.#wanted) if (this.#running.get(key)?.isSynced === false) return false;
+    const isServed = [...this.#wanted].every((key) => this.#running.get(key)?.isSynced === true);
+    if (isServed) this.#served = this.#wanted;
     for (const [key, reflector] of this.#running) {
-      if (this.#wanted.has(key)) continue;
+      if (this.#wanted.has(key) || this.#served.has(key)) continue;
       reflector.close();
       this.#running.delete(key);
     }
-    return true;
+    return isServed;
   }
 
   close(): void {

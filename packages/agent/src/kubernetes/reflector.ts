@@ -91,6 +91,7 @@ export class Reflector<T> {
   /** What the next list asks for; '' is the newest. */
   #listFrom = ANY_VERSION;
   #path: string;
+  #query: Watched<T>['query'];
   #isSynced = false;
   #absences = 0;
   #trouble: Trouble | null = null;
@@ -101,6 +102,7 @@ export class Reflector<T> {
     this.watched = watched;
     this.#seams = seams;
     this.#path = watched.paths[0];
+    this.#query = watched.query;
     const { backoffFirst: firstMs, backoffMax: maxMs } = seams.times;
     this.#backoff = new Backoff({ firstMs, maxMs, random: seams.random });
   }
@@ -163,10 +165,18 @@ export class Reflector<T> {
       this.#version = null;
       this.#listFrom = '';
     }
+    if (error.status === 400) this.#widen();
     if (error.code === 'connect') onUnreachable();
     const patienceMs = error.retryAfterMs === null ? 0 : error.retryAfterMs * (1 + random() / 4);
     const isLooking = error.code === 'absent' && !this.#isSynced;
     await this.#sleep(this.#backoff.next(Math.max(patienceMs, isLooking ? ABSENCE_LOOK_MS : SLOW_FAULTS.includes(error.code) ? times.slow : 0)));
+  }
+
+  /** The labels may be what the server does not understand: without them there is more than is needed, and not nothing. */
+  #widen(): void {
+    if (this.#query.labelSelector === undefined) return;
+    this.#query = Object.fromEntries(Object.entries(this.#query).filter(([key]) => key !== 'labelSelector'));
+    this.#version = null;
   }
 
   /** Until `kick` or `close`, at most. */
@@ -247,7 +257,7 @@ export class Reflector<T> {
       const next: string | null = page?.next ?? null;
       const query = next !== null ? { continue: next } : this.#listFrom === '' ? {} : { resourceVersion: this.#listFrom };
       await this.#seams.client.stream(
-        { method: 'GET', path: withQuery(path, { ...this.watched.query, limit: String(PAGE_ITEMS), ...query }), signal: this.#closing.signal },
+        { method: 'GET', path: withQuery(path, { ...this.#query, limit: String(PAGE_ITEMS), ...query }), signal: this.#closing.signal },
         { silenceMsMax: LIST_SILENCE_MS, onChunk: (chunk) => { reader.push(chunk); } },
       );
       page = reader.end();
@@ -259,7 +269,7 @@ export class Reflector<T> {
     const { client, counts, times, random } = this.#seams;
     const timeoutSeconds = Math.ceil(times.watchSeconds * (1 + random()));
     const reader = new LineReader((event) => { this.#event(event); });
-    const query = { ...this.watched.query, watch: '1', allowWatchBookmarks: 'true', resourceVersion: version, timeoutSeconds: String(timeoutSeconds) };
+    const query = { ...this.#query, watch: '1', allowWatchBookmarks: 'true', resourceVersion: version, timeoutSeconds: String(timeoutSeconds) };
     await client.stream({ method: 'GET', path: withQuery(this.#path, query), signal: this.#closing.signal }, {
       silenceMsMax: timeoutSeconds * 1000 + times.stallMargin,
       onOpen: () => {
