@@ -31,15 +31,15 @@ const NODE_ADDRESS_TYPES = ['InternalIP', 'ExternalIP'];
 const CILIUM = '/apis/cilium.io/v2';
 
 export function podsOf(path: string, query: Readonly<Record<string, string>>, resource = 'pods'): Watched<Kept<PodObject>> {
-  return { resource, paths: [path], query, read: (raw) => keptPod(raw) };
+  return { resource, paths: [path], query, mayBeAbsent: false, read: (raw) => keptPod(raw) };
 }
 
 export const NAMESPACES: Watched<Kept<NamespaceObject>> = {
-  resource: 'namespaces', paths: ['/api/v1/namespaces'], query: {}, read: (raw) => kept('Namespace', withoutAnnotations(raw), 'namespaces'),
+  resource: 'namespaces', paths: ['/api/v1/namespaces'], query: {}, mayBeAbsent: false, read: (raw) => kept('Namespace', withoutAnnotations(raw), 'namespaces'),
 };
 
 export const SERVICES: Watched<Kept<ServiceObject>> = {
-  resource: 'services', paths: ['/api/v1/services'], query: {}, read: (raw) => kept('Service', withoutAnnotations(raw), 'services'),
+  resource: 'services', paths: ['/api/v1/services'], query: {}, mayBeAbsent: false, read: (raw) => kept('Service', withoutAnnotations(raw), 'services'),
 };
 
 const SLICES_V1 = '/apis/discovery.k8s.io/v1/endpointslices';
@@ -47,20 +47,23 @@ const SLICES_V1BETA1 = '/apis/discovery.k8s.io/v1beta1/endpointslices';
 
 /** Servers before 1.21 have v1beta1, before 1.17 Endpoints alone. */
 export const ENDPOINT_SLICES: Watched<Kept<EndpointSliceObject>> = {
-  resource: 'endpointslices', paths: [SLICES_V1, SLICES_V1BETA1, '/api/v1/endpoints'], query: {},
+  resource: 'endpointslices', paths: [SLICES_V1, SLICES_V1BETA1, '/api/v1/endpoints'], query: {}, mayBeAbsent: false,
   read: (raw) => (Array.isArray(raw.endpoints) || raw.subsets === undefined ? keptSlice(raw) : keptEndpoints(raw)),
 };
 
-export const NODES: Watched<Kept<PodObject>> = { resource: 'nodes', paths: ['/api/v1/nodes'], query: {}, read: keptNode };
+export const NODES: Watched<Kept<PodObject>> = { resource: 'nodes', paths: ['/api/v1/nodes'], query: {}, mayBeAbsent: false, read: keptNode };
 
 export const POLICIES: readonly Watched<KeptPolicy>[] = [
-  { resource: 'ciliumnetworkpolicies', paths: [`${CILIUM}/ciliumnetworkpolicies`], query: {}, read: (raw, before) => keptPolicy('CiliumNetworkPolicy', raw, before) },
   {
-    resource: 'ciliumclusterwidenetworkpolicies', paths: [`${CILIUM}/ciliumclusterwidenetworkpolicies`], query: {},
+    resource: 'ciliumnetworkpolicies', paths: [`${CILIUM}/ciliumnetworkpolicies`], query: {}, mayBeAbsent: true,
+    read: (raw, before) => keptPolicy('CiliumNetworkPolicy', raw, before),
+  },
+  {
+    resource: 'ciliumclusterwidenetworkpolicies', paths: [`${CILIUM}/ciliumclusterwidenetworkpolicies`], query: {}, mayBeAbsent: true,
     read: (raw, before) => keptPolicy('CiliumClusterwideNetworkPolicy', raw, before),
   },
   {
-    resource: 'networkpolicies', paths: ['/apis/networking.k8s.io/v1/networkpolicies'], query: {},
+    resource: 'networkpolicies', paths: ['/apis/networking.k8s.io/v1/networkpolicies'], query: {}, mayBeAbsent: false,
     read: (raw, before) => keptPolicy('NetworkPolicy', raw, before),
   },
 ];

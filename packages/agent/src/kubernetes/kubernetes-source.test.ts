@@ -245,6 +245,19 @@ t.test('Cilium\'s kinds may be absent, slices older or Endpoints', async (t) => 
   t.notOk(stage.last?.isAway);
 });
 
+t.test('what says 404 to everything is no server without policies', async (t) => {
+  const api = await server(t);
+  api.onRequest = () => ({ status: 404 });
+  const stage = new Stage(t, api);
+  await stage.until(() => (stage.source.counts.errors.get('absent') ?? 0) >= 40);
+  await stage.started;
+  t.equal(stage.objects, null, 'the state of before stays');
+  t.ok(stage.last?.isAway);
+  t.ok(stage.problems.some((line) => line.includes('ciliumnetworkpolicies: error: absent')));
+  api.onRequest = () => null;
+  await stage.until(() => stage.objects !== null);
+});
+
 t.test('while the server is away its last word stays and is said to be old; when it is back, what happened is caught up within a second', async (t) => {
   const api = await server(t);
   api.put('pods', pod('db', '10.0.9.1', { node: 'far' }));

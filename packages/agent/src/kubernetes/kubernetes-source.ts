@@ -217,13 +217,13 @@ export class KubernetesSource {
   /** What is known of other nodes' pods is old; or nothing is known yet. */
   get #isAway(): boolean {
     const watches = this.#published?.objects === null || this.#published === null ? this.#reflectors : this.#others.reflectors;
-    return watches.some(({ trouble, isSynced }) => trouble !== null && !(isSynced && trouble.code === 'absent'));
+    return watches.some(({ trouble, isNone }) => trouble !== null && !isNone);
   }
 
   #count(isSynced: boolean): void {
     const reflectors = this.#reflectors;
     this.counts.isSynced ||= isSynced;
-    this.counts.isAway = reflectors.some(({ trouble, isSynced: hasListed, objects }) => trouble !== null && !(hasListed && objects.size === 0 && trouble.code === 'absent'));
+    this.counts.isAway = reflectors.some(({ trouble, isNone }) => trouble !== null && !isNone);
     this.counts.objects = reflectors.reduce((sum, { objects }) => sum + objects.size, 0);
     this.counts.watches = reflectors.length;
   }
@@ -232,12 +232,12 @@ export class KubernetesSource {
     const { origin } = this.#client.config.server;
     const say = (field: string, message: string, severity: Problem['severity']): Problem => ({ file: `API server ${origin}`, line: 0, column: 0, field, message, severity });
     const found: Problem[] = [];
-    const troubled = this.#reflectors.flatMap(({ trouble, watched, objects, isSynced }) => (trouble === null ? [] : [{ trouble, watched, objects, isSynced }]));
+    const troubled = this.#reflectors.flatMap(({ trouble, watched, isNone }) => (trouble === null ? [] : [{ trouble, watched, isNone }]));
     const cut = troubled.find(({ trouble }) => trouble.code === 'connect');
     if (cut !== undefined) found.push(say('', `cannot be reached (${cut.trouble.message}); what is known stays in force`, 'error'));
-    for (const { trouble: { code, message }, watched: { resource }, objects, isSynced } of troubled) {
+    for (const { trouble: { code, message }, watched: { resource }, isNone } of troubled) {
       if (code === 'connect') continue;
-      if (code === 'absent' && isSynced && objects.size === 0) found.push(say(resource, 'this kind is not there: taken as none', 'warning'));
+      if (isNone) found.push(say(resource, 'this kind is not there: taken as none', 'warning'));
       else found.push(say(resource, `${code}: ${message}; what is known stays in force`, 'error'));
     }
     const isWaiting = this.#waitingSinceMs !== null && performance.now() - this.#waitingSinceMs >= (this.#options.times ?? REFLECTOR_TIMES).grace;

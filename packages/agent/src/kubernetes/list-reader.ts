@@ -7,8 +7,8 @@
  */
 import { ApiError } from './api-error.js';
 
-/** Kubernetes takes objects of 3 MiB at most, etcd of half that. */
-export const OBJECT_BYTES_MAX = 4 * 1024 * 1024;
+/** Kubernetes takes objects of 3 MiB at most, etcd of half that; JSON may be several times as long as what is stored. */
+export const OBJECT_BYTES_MAX = 16 * 1024 * 1024;
 /** All of a list but its items. */
 const REST_BYTES_MAX = 64 * 1024;
 

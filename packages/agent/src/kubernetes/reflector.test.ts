@@ -17,7 +17,7 @@ class Stage {
   readonly reflector: Reflector<Kept>;
   #wake: () => void = () => undefined;
 
-  constructor(t: Test, server: FakeApiServer, options: { readonly times?: Partial<ReflectorTimes>; readonly tokenFile?: string; readonly paths?: readonly string[] } = {}) {
+  constructor(t: Test, server: FakeApiServer, options: { readonly times?: Partial<ReflectorTimes>; readonly tokenFile?: string; readonly paths?: readonly string[]; readonly mayBeAbsent?: boolean } = {}) {
     const token = options.tokenFile === undefined ? null : { path: options.tokenFile };
     const client = new ApiClient(
       { server: new URL(server.url), ca: null, cert: null, key: null, token, tlsServerName: null, insecureSkipTlsVerify: false }, { version: '0', answerMsMax: 300 },
@@ -25,6 +25,7 @@ class Stage {
     const wake = (): void => { this.#wake(); };
     this.reflector = new Reflector<Kept>({
       resource: 'namespaces', paths: options.paths ?? [COLLECTIONS.namespaces], query: {},
+      mayBeAbsent: options.mayBeAbsent ?? true,
       read: (raw: RawObject) => ({ name: raw.metadata.name, value: raw.value }),
     }, {
       client, counts: this.counts, times: { ...TIMES, ...options.times }, random: Math.random,
@@ -215,7 +216,7 @@ t.test('what cannot be read leads to a list', async (t) => {
   }
 });
 
-t.test('an event beyond the bound ends the stream', async (t) => {
+t.test('an event beyond the bound ends the stream, and what it was about is listed', async (t) => {
   const api = await server(t, 'a');
   const stage = new Stage(t, api);
   await stage.until(() => api.watches === 1);
@@ -224,6 +225,7 @@ t.test('an event beyond the bound ends the stream', async (t) => {
   await stage.until(() => stage.counts.errors.get('too-large') === 1);
   api.put('namespaces', named('b'));
   await stage.has('a', 'b');
+  t.equal(stage.counts.relists.get('namespaces'), 1, 'a list, and not the same event for ever');
 });
 
 t.test('of several paths the first that is there is listed and watched', async (t) => {
@@ -251,6 +253,17 @@ t.test('a kind that is not there has no objects once the server is ready, until 
   api.define('policies');
   api.put('policies', { metadata: { name: 'p', namespace: 'n' } });
   await stage.until(() => stage.names.join() === 'n/p');
+});
+
+t.test('a kind that every server has is never taken as none', async (t) => {
+  const api = await new FakeApiServer(['namespaces']).start();
+  t.teardown(() => api.stop());
+  const stage = new Stage(t, api, { mayBeAbsent: false });
+  await stage.until(() => (stage.counts.errors.get('absent') ?? 0) >= 4);
+  t.notOk(stage.reflector.isSynced);
+  api.define('namespaces');
+  api.put('namespaces', named('a'));
+  await stage.has('a');
 });
 
 t.test('no right is trouble, and nothing is taken for empty', async (t) => {

@@ -26,6 +26,8 @@ export interface Watched<T> {
   readonly paths: readonly string[];
   /** Field and label selectors. */
   readonly query: Readonly<Record<string, string>>;
+  /** A server may lack the kind; others are never taken as none, whatever it says. */
+  readonly mayBeAbsent: boolean;
   /** What is kept of an object. Never throws. */
   read(object: RawObject, before: T | null): T;
 }
@@ -118,6 +120,11 @@ export class Reflector<T> {
     return trouble !== null && performance.now() - trouble.sinceMs >= this.#seams.times.grace ? trouble : null;
   }
 
+  /** The kind is not there, and taken as none. */
+  get isNone(): boolean {
+    return this.#isSynced && this.watched.mayBeAbsent && this.objects.size === 0 && this.#trouble?.code === 'absent';
+  }
+
   start(): void {
     this.#run().catch((error: unknown) => { this.#seams.fail(error instanceof Error ? error : new Error(String(error))); });
   }
@@ -161,7 +168,7 @@ export class Reflector<T> {
     this.#hasSettled();
     this.#openedAtMs = null;
     this.#trouble = { code: error.code, message: error.message, sinceMs: this.#trouble?.sinceMs ?? performance.now() };
-    if (error.code === 'expired' || error.code === 'malformed' || error.code === 'absent' || (error.code === 'server' && this.#version === null)) {
+    if (error.code === 'expired' || error.code === 'malformed' || error.code === 'too-large' || error.code === 'absent' || (error.code === 'server' && this.#version === null)) {
       this.#version = null;
       this.#listFrom = '';
     }
@@ -227,7 +234,7 @@ export class Reflector<T> {
 
   /** The kind is not there. Who has never heard of one of its objects believes that there are none, once the server is sure. */
   async #absent(): Promise<void> {
-    if (this.#isSynced) return;
+    if (this.#isSynced || !this.watched.mayBeAbsent) return;
     this.#absences++;
     if (this.#absences < ABSENCES_MIN || !(await this.#isServerReady())) return;
     this.#isSynced = true;
@@ -241,7 +248,7 @@ export class Reflector<T> {
       return true;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      return error.code === 'forbidden' || error.code === 'absent' || error.code === 'credentials';
+      return error.code === 'forbidden' || error.code === 'credentials';
     }
   }
 
