@@ -7,6 +7,8 @@
  * | a row of an endpoint that is not listed | says nothing: nobody has its address |
  * | a row without names, or without servers; a server with identity 0 (a rule that selects nobody), or of another protocol | allows nothing |
  * | an address that two endpoints have | is no endpoint's, and as a server it is both |
+ * | an empty name | matches nothing; a row with no other allows nothing |
+ * | an endpoint that is listed under identity 0 (it is still being created) | may ask nothing, whatever its rows; no rule selects it |
  * | an endpoint that is listed under two identities | is shown with the larger one; as a server it is both |
  * | an address in no prefix | is the world (2, or 9 and 10 by its family where rules name these) |
  * | a prefix of two identities, or of identity 0 | is nobody's: no rule selects it |
@@ -53,8 +55,8 @@ export function snapshotOfState(state: fqdnPb.PolicyState, { nodeName, revision 
   const setOf = ruleSetsOf(state.egressL7DnsPolicy);
   const sets = new Map<string, RuleSet>();
   const keyOf = new Map<number, string>();
-  for (const { id } of endpoints) {
-    const rules = setOf(id);
+  for (const { id, identity } of endpoints) {
+    const rules = identity === NOBODY ? [] : setOf(id);
     const key = ruleSetKey({ rules }, tools);
     keyOf.set(id, key);
     sets.set(key, { key, rules });
@@ -78,13 +80,12 @@ function endpointsOf(mappings: readonly fqdnPb.IdentityToEndpointMapping[]): End
   const byId = new Map<number, Endpoint>();
   mappings.forEach(({ identity, endpointInfo }, m) => endpointInfo.forEach(({ id: number, ip }, e) => {
     const at = `identity_to_endpoint_mapping[${m}].endpoint_info[${e}]`;
-    if (identity === 0) refuse(at, 'is of identity 0');
     if (number < 1n || number > BigInt(ENDPOINT_ID_MAX)) refuse(at, `has the number ${number}; allowed are 1 to ${ENDPOINT_ID_MAX}`);
     if (ip.length > ADDRESSES_PER_ENDPOINT_MAX) refuse(at, `has ${ip.length} addresses; the limit is ${ADDRESSES_PER_ENDPOINT_MAX}`);
     const id = Number(number);
     let endpoint = byId.get(id);
-    if (endpoint === undefined) byId.set(id, (endpoint = { id, identity, addresses: new Set() }));
-    endpoint.identity = Math.max(endpoint.identity, identity);
+    if (endpoint === undefined) byId.set(id, (endpoint = { id, identity: someIdentity(identity), addresses: new Set() }));
+    endpoint.identity = Math.max(endpoint.identity, someIdentity(identity));
     for (const bytes of ip) endpoint.addresses.add(addressOfRaw(bytes) ?? refuse(`${at}.ip`, `has ${shown(bytes)}, which is no address`));
   }));
   return [...byId.values()].sort((a, b) => a.id - b.id);
@@ -104,17 +105,21 @@ function claimsOf(endpoints: readonly Endpoint[], { identityToEndpointMapping, i
   const owners = new Map<string, number>();
   for (const { addresses } of endpoints) for (const address of addresses) owners.set(address, (owners.get(address) ?? 0) + 1);
   for (const { identity, endpointInfo } of identityToEndpointMapping) {
-    for (const { ip } of endpointInfo) for (const bytes of ip) claim(identities, addressOfRaw(bytes)!, identity);
+    for (const { ip } of endpointInfo) for (const bytes of ip) claim(identities, addressOfRaw(bytes)!, someIdentity(identity));
   }
   identityToPrefixMapping.forEach(({ identity, prefix }, m) => {
     for (const bytes of prefix) {
       const cidr = prefixOf(bytes) ?? refuse(`identity_to_prefix_mapping[${m}].prefix`, `has ${shown(bytes)}, which is no prefix`);
       const isSingle = cidr.endsWith(cidr.includes(':') ? '/128' : '/32');
       // No shorter prefix must stand in for it.
-      claim(isSingle ? identities : prefixes, isSingle ? cidr.slice(0, cidr.indexOf('/')) : cidr, identity === 0 ? NOBODY : identity);
+      claim(isSingle ? identities : prefixes, isSingle ? cidr.slice(0, cidr.indexOf('/')) : cidr, someIdentity(identity));
     }
   });
   return { identities, endpoints: owners, prefixes };
+}
+
+function someIdentity(identity: number): number {
+  return identity === 0 ? NOBODY : identity;
 }
 
 function claim(claims: Map<string, Set<number>>, key: string, identity: number): void {
@@ -213,7 +218,7 @@ function rulesOf({ dnsPattern, dnsServers }: fqdnPb.DNSPolicy, at: string): Poli
 }
 
 function patternsOf(texts: readonly string[], at: string): DnsPattern[] {
-  const admitted = texts.map((text) => {
+  const admitted = texts.filter((text) => text !== '').map((text) => {
     const admission = admitMatchPattern(text);
     return admission.ok ? admission.text : refuse(at, `${JSON.stringify(text.slice(0, 80))} ${admission.reason}`);
   });
