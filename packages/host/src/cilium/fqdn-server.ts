@@ -2,9 +2,8 @@
  * The agent's end of Cilium's FQDNData contract, for a DNS proxy of another make on this node: says what policy is, takes what that proxy
  * learns.
  *
- * Invariant: a proxy is sent the newest snapshot, whole, at most once in STATE_EVERY_MS, and not before it has answered the one before. A
- * mapping is acknowledged when it is in the cache and on disk, or the disk does not take it. What a proxy can make us hold is bounded:
- * connections, streams, the size of a message, the time for an answer. No bytes of a proxy end more than its own call.
+ * Invariant: a mapping is acknowledged when it is in the cache and on disk, or the disk does not take it. What a proxy can make us hold is
+ * bounded: connections, streams, the size of a message, the time for an answer. No bytes of a proxy end more than its own call.
  */
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { type sendUnaryData, Server, ServerCredentials, type ServerDuplexStream, type ServerUnaryCall, status } from '@grpc/grpc-js';
@@ -14,21 +13,16 @@ import { bootTimeMs } from 'node-reuseport';
 import type { Member } from '../member/member.js';
 import { closerOf, listening, unavailable } from '../pair/listeners.js';
 import { SpacedLog } from '../pair/spaced-log.js';
-import { stateOfSnapshot } from './snapshot-state.js';
+import { ServedState } from './served-state.js';
+import { StateTeller } from './state-teller.js';
 import { taughtMapping } from './taught-mapping.js';
 import { FQDN_MAPPING, isWhole, NO_MESSAGES, type Shape } from './whole-message.js';
 
-/** As Cilium's own agent. */
-const STATE_EVERY_MS = 1000;
-/** Of a state; a proxy that says nothing for longer is gone or hangs, and may dial again. */
-const ANSWER_WITHIN_MS = 30_000;
 /** During a rolling update there are two proxies for a moment; the rest is for those that hang. */
 const CONNECTIONS_MAX = 8;
 const STREAMS_PER_CONNECTION = 64;
 const PROXIES_MAX = 8;
 const MESSAGE_BYTES_MAX = 256 * 1024;
-/** What clients in Go take, unless they are told otherwise. */
-const STATE_BYTES_MAX = 4 * 1024 * 1024;
 const KEEPALIVE = { 'grpc.keepalive_time_ms': 5000, 'grpc.keepalive_timeout_ms': 5000 } as const;
 const LISTEN_WITHIN_MS = 3000;
 const LISTEN_AGAIN_MS = 50;
@@ -40,7 +34,8 @@ interface Read<T> {
   readonly message: T | null;
 }
 type Answer = Read<fqdnPb.PolicyStateResponse>;
-type Stream = ServerDuplexStream<Answer, fqdnPb.PolicyState>;
+/** States go out as the bytes that they are. */
+type Stream = ServerDuplexStream<Answer, Buffer>;
 type Said = Read<fqdnPb.FQDNMapping>;
 type MappingCall = ServerUnaryCall<Said, fqdnPb.UpdateMappingResponse>;
 
@@ -53,15 +48,20 @@ export async function startFqdnServer(member: Member, at: SocketAddress): Promis
   const spaced = new SpacedLog(member.log);
   const server = new Server({ ...KEEPALIVE, 'grpc.max_receive_message_length': MESSAGE_BYTES_MAX, 'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION });
   const proxies = new Set<Proxy>();
+  const served = new ServedState();
   const { streamPolicyState, updateMappingRequest } = fqdnPb.FQDNDataService;
   server.addService(
     {
-      streamPolicyState: { ...streamPolicyState, requestDeserialize: (bytes: Buffer): Answer => readWhole(bytes, NO_MESSAGES, fqdnPb.PolicyStateResponse) },
+      streamPolicyState: {
+        ...streamPolicyState,
+        requestDeserialize: (bytes: Buffer): Answer => readWhole(bytes, NO_MESSAGES, fqdnPb.PolicyStateResponse),
+        responseSerialize: (bytes: Buffer) => bytes,
+      },
       updateMappingRequest: { ...updateMappingRequest, requestDeserialize: (bytes: Buffer): Said => readWhole(bytes, FQDN_MAPPING, fqdnPb.FQDNMapping) },
     },
     {
       streamPolicyState: (stream: Stream) => {
-        if (proxies.size < PROXIES_MAX) new Proxy(stream, { member, spaced, proxies });
+        if (proxies.size < PROXIES_MAX) new Proxy(stream, { member, spaced, served, proxies });
         else stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details: `there are ${PROXIES_MAX} proxies already` });
       },
       updateMappingRequest: (call: MappingCall, done: sendUnaryData<fqdnPb.UpdateMappingResponse>) => {
@@ -111,27 +111,30 @@ async function listen(listener: NetServer, at: SocketAddress): Promise<void> {
 interface ProxyOptions {
   readonly member: Member;
   readonly spaced: SpacedLog;
+  readonly served: ServedState;
   readonly proxies: Set<Proxy>;
 }
 
 /** One that listens to what policy is. */
 class Proxy {
-  private readonly stream: Stream;
   private readonly options: ProxyOptions;
-  private timer: NodeJS.Timeout | null = null;
-  private isOver = false;
-  private sentHash = '';
-  private sentAtMs = -Infinity;
-  private requests = 0;
-  /** Of the state that it has not answered; null: it has answered all. */
-  private outstanding: string | null = null;
+  private readonly teller: StateTeller;
 
   constructor(stream: Stream, options: ProxyOptions) {
-    this.stream = stream;
+    const { member, spaced, served, proxies } = options;
     this.options = options;
-    options.proxies.add(this);
+    this.teller = new StateTeller({
+      snapshot: () => member.snapshot, served, spaced,
+      write: (bytes) => stream.write(bytes),
+      onFail: (code, details) => {
+        spaced.say('warn', TURNED_AWAY, details);
+        this.end();
+        stream.emit('error', { code, details });
+      },
+    });
+    proxies.add(this);
     const end = (): void => this.end();
-    stream.on('data', (answer: Answer) => this.answered(answer));
+    stream.on('data', ({ message }: Answer) => this.teller.answered(message));
     stream.on('end', () => {
       stream.end();
       end();
@@ -142,59 +145,13 @@ class Proxy {
     this.pump();
   }
 
-  /** Sends what it has not been sent, when it is time. */
   pump(): void {
-    const { member, spaced } = this.options;
-    const { snapshot } = member;
-    if (this.isOver || this.outstanding !== null || snapshot === null || snapshot.hash === this.sentHash) return;
-    const inMs = this.sentAtMs + STATE_EVERY_MS - bootTimeMs();
-    if (inMs > 0) {
-      this.timer ??= setTimeout(() => {
-        this.timer = null;
-        this.pump();
-      }, inMs);
-      return;
-    }
-    const requestId = `${snapshot.revision}-${++this.requests}`;
-    const state = stateOfSnapshot(snapshot, requestId);
-    this.sentHash = snapshot.hash;
-    this.sentAtMs = bootTimeMs();
-    const bytes = fqdnPb.PolicyState.encode(state).finish().length;
-    if (bytes > STATE_BYTES_MAX) {
-      spaced.say('error', 'the policy is too large for a DNS proxy; what it was told before stays', `${bytes} bytes; ${STATE_BYTES_MAX} are the most`);
-      return;
-    }
-    this.outstanding = requestId;
-    this.stream.write(state);
-    this.timer = setTimeout(() => this.fail(status.DEADLINE_EXCEEDED, `no answer to a policy state within ${ANSWER_WITHIN_MS} ms`), ANSWER_WITHIN_MS);
+    this.teller.pump();
   }
 
   end(): void {
-    this.isOver = true;
-    if (this.timer !== null) clearTimeout(this.timer);
+    this.teller.end();
     this.options.proxies.delete(this);
-  }
-
-  /** Cilium's own proxy does not say which state it means: it has one at a time. */
-  private answered({ message }: Answer): void {
-    if (this.isOver) return;
-    if (message === null) {
-      this.fail(status.INVALID_ARGUMENT, 'an answer that cannot be read');
-      return;
-    }
-    const { requestId, response } = message;
-    if (this.outstanding === null || (requestId !== '' && requestId !== this.outstanding)) return;
-    this.outstanding = null;
-    if (this.timer !== null) clearTimeout(this.timer);
-    this.timer = null;
-    if (response !== fqdnPb.ResponseCode.NO_ERROR) this.options.spaced.say('warn', 'a DNS proxy has refused a policy state', `it answers with the code ${response}`);
-    this.pump();
-  }
-
-  private fail(code: status, details: string): void {
-    this.options.spaced.say('warn', TURNED_AWAY, details);
-    this.end();
-    this.stream.emit('error', { code, details });
   }
 }
 

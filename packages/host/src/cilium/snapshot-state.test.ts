@@ -56,7 +56,7 @@ function allowed(snapshot: Snapshot): Set<string> {
 }
 
 function toldOf(snapshot: Snapshot): Snapshot {
-  const bytes = fqdnPb.PolicyState.encode(stateOfSnapshot(snapshot, 'r')).finish();
+  const bytes = fqdnPb.PolicyState.encode(stateOfSnapshot(snapshot, Infinity)!).finish();
   return snapshotOfState(fqdnPb.PolicyState.decode(bytes), { nodeName: 'n', revision: 1 });
 }
 
@@ -99,11 +99,19 @@ for (const [what, said, extent] of POLICIES) {
 
 t.test('the state has the numbers of the snapshot', (t) => {
   const snapshot = compile({ allow: [dns(['a.test'], { endpoints: labels('dns') })] });
-  const state = stateOfSnapshot(snapshot, 'r');
-  t.equal(state.requestId, 'r');
+  const state = stateOfSnapshot(snapshot, Infinity)!;
   for (const { id, identity, addresses } of snapshot.endpoints) {
     const info = state.identityToEndpointMapping.find((one) => one.identity === identity)?.endpointInfo.find((one) => one.id === BigInt(id));
     t.strictSame(info?.ip.map((bytes) => [...bytes].join('.')), addresses);
   }
+  t.end();
+});
+
+t.test('rows that are too long in sum are not put together', (t) => {
+  const snapshot = compile({ allow: [dns(['a.test'], {})] });
+  const { egressL7DnsPolicy } = stateOfSnapshot(snapshot, Infinity)!;
+  const bytes = egressL7DnsPolicy.reduce((sum, row) => sum + fqdnPb.DNSPolicy.encode({ ...row, sourceEndpointId: 1 }).finish().length, 0);
+  t.ok(stateOfSnapshot(snapshot, bytes));
+  t.equal(stateOfSnapshot(snapshot, bytes - 1), null);
   t.end();
 });

@@ -11,7 +11,7 @@ import {
   coveringRules, parsePrefix, type PolicyRule, PrefixTable, PROTOCOL, type QueryLimits, RESERVED_IDENTITY, type RuleSet, type ServicePort, type Snapshot, type Target,
   wordsOfAddress,
 } from '@tandem/core';
-import { addressToBytes, type fqdnPb } from '@tandem/proto';
+import { addressToBytes, fqdnPb } from '@tandem/proto';
 
 /** No row names it. */
 const NOBODY = 0xffff_ffff;
@@ -21,6 +21,11 @@ const PORTS_MAX = 16;
 const ANY_NAME = '*';
 const EVERYWHERE = ['0.0.0.0/0', '::/0'] as const;
 const BITS = { v4: 32, v6: 128 } as const;
+
+/** Tags, lengths and the least that a server's identity, port and protocol take. */
+const SERVER_BYTES_MIN = 8;
+/** Of an endpoint that no policy closes. */
+const OPEN: Omit<RuleSet, 'key'> = { rules: [], openByDefault: true };
 
 /** Identities of Services begin here, far above Cilium's and ours. */
 const FIRST_SERVICE_IDENTITY = 0xf000_0000;
@@ -43,16 +48,30 @@ interface Servers {
   readonly identitiesAt: (address: string) => readonly number[];
 }
 
-export function stateOfSnapshot(snapshot: Snapshot, requestId: string): fqdnPb.PolicyState {
+/** Without a number; null: its rows alone are longer than `bytesMax`. They are added up first: each endpoint is told those of its rule set anew. */
+export function stateOfSnapshot(snapshot: Snapshot, bytesMax: number): fqdnPb.PolicyState | null {
   const servers = serversOf(snapshot);
-  const rows = snapshot.ruleSets.map((set) => rowsOf(set, servers));
-  const open = rowsOf({ rules: [], openByDefault: true }, servers);
+  const users = new Map<number | null, number>();
+  for (const { ruleSet } of snapshot.endpoints) users.set(ruleSet, (users.get(ruleSet) ?? 0) + 1);
+  const rowsBySet = new Map<number | null, readonly Row[]>();
+  let leftBytes = bytesMax;
+  for (const [ruleSet, count] of users) {
+    const rows = rowsOf(ruleSet === null ? OPEN : snapshot.ruleSets[ruleSet], servers, Math.floor(leftBytes / count / SERVER_BYTES_MIN));
+    if (rows === null) return null;
+    leftBytes -= count * bytesOf(rows);
+    if (leftBytes < 0) return null;
+    rowsBySet.set(ruleSet, rows);
+  }
   return {
-    egressL7DnsPolicy: snapshot.endpoints.flatMap(({ id, ruleSet }) => (ruleSet === null ? open : rows[ruleSet]).map((row) => ({ sourceEndpointId: id, ...row }))),
-    requestId,
+    egressL7DnsPolicy: snapshot.endpoints.flatMap(({ id, ruleSet }) => rowsBySet.get(ruleSet)!.map((row) => ({ sourceEndpointId: id, ...row }))),
+    requestId: '',
     identityToEndpointMapping: endpointMappings(snapshot),
     identityToPrefixMapping: prefixMappings(snapshot, servers),
   };
+}
+
+function bytesOf(rows: readonly Row[]): number {
+  return rows.reduce((sum, row) => sum + fqdnPb.DNSPolicy.encode({ sourceEndpointId: 1, ...row }).finish().length, 0);
 }
 
 function serversOf({ identities, contested = [], cidrs = [], services }: Snapshot): Servers {
@@ -87,12 +106,15 @@ export function hasLimits(limits: QueryLimits | undefined): boolean {
   return (queryRate !== undefined && auditRate !== true) || (labelEntropyBits !== undefined && auditEntropy !== true) || privateNames !== undefined;
 }
 
-/** Identities that the same rules select get the same answer. */
-function rowsOf(set: Omit<RuleSet, 'key'>, servers: Servers): Row[] {
+/** Identities that the same rules select get the same answer. null: with more than `serversMax` servers. */
+function rowsOf(set: Omit<RuleSet, 'key'>, servers: Servers, serversMax: number): Row[] | null {
   if (hasLimits(set.limits)) return [];
   const byNames = new Map<string, Row>();
+  let left = serversMax;
   const add = (names: readonly string[], identities: readonly number[], port: number, protocol: number): void => {
     if (names.length === 0) return;
+    left -= identities.length;
+    if (left < 0) return;
     const key = JSON.stringify(names);
     let row = byNames.get(key);
     if (row === undefined) byNames.set(key, (row = { dnsPattern: [...names], dnsServers: [] }));
@@ -105,7 +127,7 @@ function rowsOf(set: Omit<RuleSet, 'key'>, servers: Servers): Row[] {
       for (const service of servers.services) add(namesThrough(set, targetsOf(service, port, protocol, servers), protocol), [service.identity], port, protocol);
     }
   }
-  return [...byNames.values()];
+  return left < 0 ? null : [...byNames.values()];
 }
 
 /** What has to be allowed for a Service to be; empty: the port leads nowhere. */
