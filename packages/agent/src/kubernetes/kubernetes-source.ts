@@ -96,7 +96,7 @@ export class KubernetesSource {
     };
     const seams: ReflectorSeams = {
       client: this.#client, counts: this.counts, times, random: Math.random, onChange: changed, onSynced: changed,
-      onUnreachable: () => { this.#reachability.lost(); }, fail,
+      onUnreachable: () => { this.#reachability.lost(); }, onOpened: () => { this.#reachability.opened(); }, fail,
     };
     this.#ownPods = new Reflector(podsOf('/api/v1/pods', { fieldSelector: `spec.nodeName=${settings.nodeName}` }), seams);
     this.#namespaces = new Reflector(NAMESPACES, seams);

@@ -29,7 +29,7 @@ class Stage {
       read: (raw: RawObject) => ({ name: raw.metadata.name, value: raw.value }),
     }, {
       client, counts: this.counts, times: { ...TIMES, ...options.times }, random: Math.random,
-      onChange: wake, onSynced: wake, onUnreachable: () => undefined, fail: (error) => { throw error; },
+      onChange: wake, onSynced: wake, onUnreachable: () => undefined, onOpened: () => undefined, fail: (error) => { throw error; },
     });
     t.teardown(() => {
       this.reflector.close();
@@ -71,7 +71,9 @@ async function server(t: Test, ...names: string[]): Promise<FakeApiServer> {
   return server;
 }
 
-const listsOf = ({ requests }: FakeApiServer): number => requests.filter(({ url }) => url.searchParams.get('watch') === null && url.pathname !== '/readyz').length;
+const listQueries = ({ requests }: FakeApiServer): string[] =>
+  requests.filter(({ url }) => url.searchParams.get('watch') === null && url.pathname !== '/readyz').map(({ url }) => url.search.slice(1));
+const listsOf = (server: FakeApiServer): number => listQueries(server).length;
 
 t.test('what is there, and what comes, changes and goes', async (t) => {
   const api = await server(t, 'a', 'b');
@@ -111,8 +113,27 @@ for (const form of ['as a status', 'as an event'] as const) {
     await stage.has('a', 'c', 'd');
     t.equal(stage.counts.relists.get('namespaces'), 1);
     t.equal(stage.counts.errors.get('expired'), 1);
+    t.match(listQueries(api).at(-1), /^resourceVersion=103&resourceVersionMatch=NotOlderThan$/, 'from the cache of the server');
   });
 }
+
+t.test('the newest is asked for only where the version is refused, and once', async (t) => {
+  const api = await server(t, 'a');
+  const stage = new Stage(t, api);
+  await stage.until(() => api.watches === 1);
+  const faults = [500, 410];
+  const fail = (): void => {
+    api.onRequest = (url) => (url.searchParams.get('watch') === '1' || faults.length === 0 ? null : { status: faults.shift()! });
+    api.sendRaw('7\n');
+  };
+  fail();
+  await stage.until(() => listQueries(api).length === 4 && api.watches === 1);
+  const cached = 'resourceVersion=101&resourceVersionMatch=NotOlderThan';
+  t.strictSame(listQueries(api), ['limit=500&resourceVersion=0', cached, cached, 'limit=500']);
+  fail();
+  await stage.until(() => listQueries(api).length === 5);
+  t.equal(listQueries(api).at(-1), cached);
+});
 
 t.test('a bookmark is where the next watch begins', async (t) => {
   const api = await server(t, 'a');
@@ -199,6 +220,22 @@ t.test('while the server is away everything stays, and one kick is enough when i
   await api.start();
   stage.reflector.kick();
   await stage.has('b');
+});
+
+t.test('kicks do not make a watch hasty that was cut twice in a row', async (t) => {
+  const api = await server(t, 'a');
+  const stage = new Stage(t, api, { times: { backoffFirst: 100, backoffMax: 60_000 } });
+  await stage.until(() => api.watches === 1);
+  await api.stop();
+  const cuts = (): number => stage.counts.errors.get('connect') ?? 0;
+  await stage.until(() => cuts() >= 2);
+  for (const count of [3, 4, 5, 6, 7]) {
+    stage.reflector.kick();
+    await stage.until(() => cuts() >= count);
+  }
+  const begin = performance.now();
+  await stage.until(() => performance.now() - begin >= 500);
+  t.ok(cuts() <= 7, `${cuts()} tries`);
 });
 
 t.test('what cannot be read leads to a list', async (t) => {

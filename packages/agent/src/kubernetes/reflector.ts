@@ -63,6 +63,8 @@ export interface ReflectorSeams {
   readonly onSynced: () => void;
   /** The server cannot be reached. */
   readonly onUnreachable: () => void;
+  /** A watch has begun. */
+  readonly onOpened: () => void;
   /** A defect of ours. */
   readonly fail: (error: Error) => void;
 }
@@ -73,7 +75,7 @@ export interface Trouble {
   readonly sinceMs: number;
 }
 
-const PAGE_ITEMS = 500;
+const PAGE = { limit: '500' };
 const LIST_SILENCE_MS = 30_000;
 /** Answered from the server's cache: the version that it happens to have. */
 const ANY_VERSION = '0';
@@ -81,6 +83,9 @@ const SLOW_FAULTS: readonly ApiFault[] = ['forbidden', 'absent', 'malformed', 't
 /** So many looks in a row must say that a kind is not there: a server that starts says it of kinds that it has not loaded yet. */
 const ABSENCES_MIN = 2;
 const ABSENCE_LOOK_MS = 1_000;
+/** A watch that was cut so often within this is not helped by haste. */
+const CUTS = 2;
+const CUTS_WITHIN_MS = 30_000;
 
 export class Reflector<T> {
   readonly watched: Watched<T>;
@@ -90,14 +95,18 @@ export class Reflector<T> {
   readonly #closing = new AbortController();
   /** null: to be listed. */
   #version: string | null = null;
-  /** What the next list asks for; '' is the newest. */
-  #listFrom = ANY_VERSION;
+  /** The last that was heard of: a list may not be older. */
+  #heardVersion: string | null = null;
+  /** The next list asks for the newest, past the server's cache. */
+  #wantsNewest = false;
   #path: string;
   #query: Watched<T>['query'];
   #isSynced = false;
   #absences = 0;
   #trouble: Trouble | null = null;
   #openedAtMs: number | null = null;
+  /** When it failed to connect, or lost its connection, last: in a row. */
+  #cutAtMs: readonly number[] = [];
   #wake: () => void = () => undefined;
 
   constructor(watched: Watched<T>, seams: ReflectorSeams) {
@@ -134,10 +143,11 @@ export class Reflector<T> {
     this.#wake();
   }
 
-  /** The server can be reached again: whoever waits for that tries now. */
+  /** The server can be reached again: whoever waits for that tries now, and patiently where that did not help before. */
   kick(): void {
     if (this.#trouble?.code !== 'connect') return;
-    this.#backoff.reset();
+    const [first] = this.#cutAtMs;
+    if (this.#cutAtMs.length < CUTS || performance.now() - first > CUTS_WITHIN_MS) this.#backoff.reset();
     this.#wake();
   }
 
@@ -158,21 +168,26 @@ export class Reflector<T> {
 
   #hasSettled(): boolean {
     const isSettled = this.#openedAtMs !== null && performance.now() - this.#openedAtMs >= this.#seams.times.settled;
-    if (isSettled) this.#backoff.reset();
+    if (isSettled) {
+      this.#backoff.reset();
+      this.#cutAtMs = [];
+    }
     return isSettled;
   }
 
   async #failed(error: ApiError): Promise<void> {
     const { counts, times, onUnreachable, random } = this.#seams;
     counts.failed(error.code);
+    const isListing = this.#version === null;
     this.#hasSettled();
     this.#openedAtMs = null;
     this.#trouble = { code: error.code, message: error.message, sinceMs: this.#trouble?.sinceMs ?? performance.now() };
-    if (error.code === 'expired' || error.code === 'malformed' || error.code === 'too-large' || error.code === 'absent' || (error.code === 'server' && this.#version === null)) {
+    if (error.code === 'expired' || error.code === 'malformed' || error.code === 'too-large' || error.code === 'absent') {
       this.#version = null;
-      this.#listFrom = '';
     }
-    if (error.status === 400) this.#widen();
+    if (isListing && isRefusedVersion(error) && !this.#wantsNewest) this.#wantsNewest = true;
+    else if (error.status === 400) this.#widen();
+    this.#cutAtMs = error.code === 'connect' ? [...this.#cutAtMs, performance.now()].slice(-CUTS) : [];
     if (error.code === 'connect') onUnreachable();
     const patienceMs = error.retryAfterMs === null ? 0 : error.retryAfterMs * (1 + random() / 4);
     const isLooking = error.code === 'absent' && !this.#isSynced;
@@ -206,6 +221,8 @@ export class Reflector<T> {
     this.objects.clear();
     for (const [key, object] of found) this.objects.set(key, object);
     this.#version = version;
+    this.#heardVersion = version;
+    this.#wantsNewest = false;
     this.#absences = 0;
     counts.heard();
     if (!this.#isSynced) {
@@ -262,9 +279,9 @@ export class Reflector<T> {
         if (object !== null) found.set(keyOf(object), this.#read(object));
       });
       const next: string | null = page?.next ?? null;
-      const query = next !== null ? { continue: next } : this.#listFrom === '' ? {} : { resourceVersion: this.#listFrom };
+      const query = next !== null ? { ...PAGE, continue: next } : this.#listQuery();
       await this.#seams.client.stream(
-        { method: 'GET', path: withQuery(path, { ...this.#query, limit: String(PAGE_ITEMS), ...query }), signal: this.#closing.signal },
+        { method: 'GET', path: withQuery(path, { ...this.#query, ...query }), signal: this.#closing.signal },
         { silenceMsMax: LIST_SILENCE_MS, onChunk: (chunk) => { reader.push(chunk); } },
       );
       page = reader.end();
@@ -272,8 +289,16 @@ export class Reflector<T> {
     return { found, version: page.resourceVersion };
   }
 
+  /** From the server's cache where it will do: all nodes may ask at once. */
+  #listQuery(): Readonly<Record<string, string>> {
+    if (this.#wantsNewest) return PAGE;
+    if (this.#heardVersion === null) return { ...PAGE, resourceVersion: ANY_VERSION };
+    // With a limit, servers would not answer from their cache.
+    return { resourceVersion: this.#heardVersion, resourceVersionMatch: 'NotOlderThan' };
+  }
+
   async #watch(version: string): Promise<void> {
-    const { client, counts, times, random } = this.#seams;
+    const { client, counts, times, random, onOpened } = this.#seams;
     const timeoutSeconds = Math.ceil(times.watchSeconds * (1 + random()));
     const reader = new LineReader((event) => { this.#event(event); });
     const query = { ...this.#query, watch: '1', allowWatchBookmarks: 'true', resourceVersion: version, timeoutSeconds: String(timeoutSeconds) };
@@ -284,6 +309,7 @@ export class Reflector<T> {
         counts.heard();
         this.#openedAtMs = performance.now();
         this.#trouble = null;
+        onOpened();
       },
       onChunk: (chunk) => {
         counts.heard();
@@ -305,6 +331,7 @@ export class Reflector<T> {
       else throw new ApiError('malformed', 'an event is of no known type');
     }
     this.#version = version;
+    this.#heardVersion = version;
   }
 
   #put(key: string, raw: RawObject): void {
@@ -324,6 +351,11 @@ export class Reflector<T> {
     const object = this.watched.read(raw, before);
     return before !== null && isDeepStrictEqual(object, before) ? before : object;
   }
+}
+
+/** Of a list: the version that was asked for is one that the server does not know any more, or (after its store was put back) not yet. */
+function isRefusedVersion({ status, message }: ApiError): boolean {
+  return status === 410 || status === 400 || (status === 504 && /too large resource version/i.test(message));
 }
 
 function rawObject(value: unknown): RawObject | null {
