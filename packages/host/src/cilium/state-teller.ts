@@ -69,8 +69,8 @@ export class StateTeller {
     }
     const requestId = `${snapshot.revision}-${++this.requests}`;
     this.sentHash = snapshot.hash;
-    this.sentAtMs = bootTimeMs();
     const bytes = served.bytesOf(snapshot, requestId);
+    this.sentAtMs = bootTimeMs();
     if (bytes === null) {
       spaced.say('error', 'the policy is too large for a DNS proxy; what it was told before stays', `more than ${STATE_BYTES_MAX} bytes`);
       return;
