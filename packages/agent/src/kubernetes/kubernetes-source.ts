@@ -104,7 +104,7 @@ export class KubernetesSource {
     this.#slices = new Reflector(ENDPOINT_SLICES, seams);
     this.#policies = POLICIES.map((watched) => new Reflector(watched, seams));
     this.#others = new PodWatches(seams, settings.nodeName);
-    this.#writer = new StatusWriter({ client: this.#client, log, counts: this.counts, random: Math.random, waitMsMax: options.statusWaitMsMax ?? STATUS_WAIT_MS_MAX });
+    this.#writer = new StatusWriter({ client: this.#client, log, counts: this.counts, random: Math.random, nodeName: settings.nodeName, waitMsMax: options.statusWaitMsMax ?? STATUS_WAIT_MS_MAX });
   }
 
   /** Resolves once something was published: the first state, or that there is none yet. */

@@ -16,7 +16,7 @@ function status(raw: FakeObject): PolicyStatus {
   return statusOf(raw, readObject('CiliumNetworkPolicy', raw));
 }
 
-async function stage(t: Test): Promise<{ server: FakeApiServer; counts: SourceCounts; lines: string[]; writers: (n: number, waitMsMax: number) => StatusWriter[]; set: (writer: StatusWriter) => void }> {
+async function stage(t: Test): Promise<{ server: FakeApiServer; counts: SourceCounts; lines: string[]; writers: (n: number, waitMsMax: number, random?: () => number) => StatusWriter[]; set: (writer: StatusWriter) => void }> {
   const server = await new FakeApiServer().start();
   t.teardown(() => server.stop());
   const counts = new SourceCounts();
@@ -26,8 +26,8 @@ async function stage(t: Test): Promise<{ server: FakeApiServer; counts: SourceCo
   const log = { debug: note, info: note, warn: note, error: note };
   return {
     server, counts, lines,
-    writers: (n, waitMsMax) => Array.from({ length: n }, () => {
-      const writer = new StatusWriter({ client, log, counts, random: Math.random, waitMsMax });
+    writers: (n, waitMsMax, random = Math.random) => Array.from({ length: n }, (_, i) => {
+      const writer = new StatusWriter({ client, log, counts, random, nodeName: `node${i}`, waitMsMax });
       t.teardown(() => { writer.close(); });
       return writer;
     }),
@@ -97,6 +97,35 @@ t.test('a conflict and a missing right do no harm, and the right that is missing
   set(other);
   await until(() => counts.statusWrites.get('failed') === 2);
   t.strictSame(lines, ['the status of policies cannot be written: the agent has no right to patch it']);
+});
+
+t.test('a server that asks for patience gets it for all policies, and each node has an order of its own', async (t) => {
+  const { server, writers, set, counts } = await stage(t);
+  for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) server.put('policies', policy(name));
+  let refusals = 1;
+  server.onRequest = () => (refusals-- > 0 ? { status: 429, headers: { 'retry-after': '1' } } : null);
+  const [writer, other] = writers(2, 0);
+  const begin = performance.now();
+  set(writer);
+  await until(() => counts.statusWrites.get('written') === 7);
+  t.ok(performance.now() - begin >= 1_000);
+  const first = server.patches.map(({ path }) => path);
+  for (const raw of server.all('policies')) server.put('policies', { ...raw, status: undefined });
+  set(other);
+  await until(() => counts.statusWrites.get('written') === 15);
+  const second = server.patches.slice(7).map(({ path }) => path).filter((path) => first.includes(path));
+  t.notSame(first, second);
+});
+
+t.test('a status that was there before is not hurried', async (t) => {
+  const { server, writers, set } = await stage(t);
+  server.put('policies', policy('old', GOOD, { status: { conditions: [{ type: 'Valid', status: 'False' }] } }));
+  server.put('policies', policy('new'));
+  const [writer] = writers(1, 300, () => 0.99);
+  set(writer);
+  await until(() => server.patches.length === 1);
+  await passed(700);
+  t.strictSame(server.patches.map(({ path }) => path), [`${COLLECTIONS.policies.replace('/ciliumnetwork', '/namespaces/shop/ciliumnetwork')}/new/status`]);
 });
 
 t.test('writes are rate-limited, and grow rare against somebody who undoes them', async (t) => {

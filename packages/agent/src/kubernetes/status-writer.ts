@@ -5,6 +5,7 @@
  * Invariant: at most `RATE` writes a second, `BURST` at once, one at a time; for one policy with growing pauses, so that two writers who
  * disagree do no harm. A write that is refused changes nothing here. At most as many are pending as there are policies.
  */
+import { createHash } from 'node:crypto';
 import type { Log } from '@tandem/core';
 import type { ApiClient } from './api-client.js';
 import { ApiError } from './api-error.js';
@@ -17,6 +18,9 @@ const WAIT_MS_MIN = 200;
 const PAUSE_MS_FIRST = 5_000;
 const PAUSE_MS_MAX = 30 * 60_000;
 const LOOK_EVERY_MS = 100;
+/** The wait of a policy whose status is older than this process is so many times as long; all nodes may find many such at once. */
+const OLD_WAITS = 12;
+const WAITS_MAX = 64;
 
 export interface StatusTarget {
   /** Of the collection. */
@@ -27,6 +31,8 @@ export interface StatusTarget {
 interface Pending {
   /** performance.now() */
   readonly atMs: number;
+  /** Another one on each node, so that nodes do not write in the same order. */
+  readonly order: string;
 }
 
 /** How often was written for one wanted condition, and when next at the earliest. */
@@ -41,6 +47,7 @@ export interface StatusWriterOptions {
   readonly log: Log;
   readonly counts: SourceCounts;
   readonly random: () => number;
+  readonly nodeName: string;
   /** Up to which a node waits before it writes. */
   readonly waitMsMax: number;
 }
@@ -51,6 +58,10 @@ export class StatusWriter {
   #targets = new Map<string, StatusTarget>();
   readonly #pending = new Map<string, Pending>();
   readonly #written = new Map<string, Written>();
+  /** How many times the usual wait, for policies that others write as well. */
+  readonly #waits = new Map<string, number>();
+  /** The server asks for patience until then; performance.now(). */
+  #quietUntilMs = 0;
   #tokens = BURST;
   #tokensAtMs = performance.now();
   #timer: NodeJS.Timeout | null = null;
@@ -63,13 +74,19 @@ export class StatusWriter {
 
   /** All policies with a status of ours, as they are now. */
   set(targets: readonly StatusTarget[]): void {
+    const before = this.#targets;
     this.#targets = new Map(targets.map((target) => [pathOf(target), target]));
     for (const key of this.#written.keys()) if (!this.#targets.has(key)) this.#written.delete(key);
     for (const key of this.#pending.keys()) if (!this.#targets.has(key)) this.#pending.delete(key);
-    const now = performance.now();
+    for (const key of this.#waits.keys()) if (!this.#targets.has(key)) this.#waits.delete(key);
     for (const [key, { status }] of this.#targets) {
-      if (!isDue(status)) this.#pending.delete(key);
-      else if (!this.#pending.has(key)) this.#pending.set(key, { atMs: Math.max(now + this.#waitMs(), this.#notBefore(key, status)) });
+      if (!before.has(key) && status.found !== null) this.#waits.set(key, OLD_WAITS);
+      if (isDue(status)) {
+        if (!this.#pending.has(key)) this.#await(key, status);
+      } else {
+        this.#pending.delete(key);
+        this.#waits.delete(key);
+      }
     }
     this.#schedule();
   }
@@ -80,8 +97,11 @@ export class StatusWriter {
     this.#pending.clear();
   }
 
-  #waitMs(): number {
-    return WAIT_MS_MIN + this.#options.random() * Math.max(0, this.#options.waitMsMax - WAIT_MS_MIN);
+  #await(key: string, status: PolicyStatus): void {
+    const { random, waitMsMax, nodeName } = this.#options;
+    const waitMs = WAIT_MS_MIN + random() * Math.max(0, waitMsMax * (this.#waits.get(key) ?? 1) - WAIT_MS_MIN);
+    const order = createHash('sha256').update(`${nodeName} ${key}`).digest('hex');
+    this.#pending.set(key, { atMs: Math.max(performance.now() + waitMs, this.#notBefore(key, status)), order });
   }
 
   #notBefore(key: string, status: PolicyStatus): number {
@@ -103,7 +123,8 @@ export class StatusWriter {
     this.#isBusy = true;
     try {
       const now = performance.now();
-      for (const [key, { atMs }] of [...this.#pending]) {
+      for (const [key, { atMs }] of [...this.#pending].sort(([, a], [, b]) => (a.order < b.order ? -1 : 1))) {
+        if (performance.now() < this.#quietUntilMs) return;
         const target = this.#targets.get(key);
         if (atMs > now || target === undefined || !isDue(target.status)) continue;
         if (!this.#takeToken() || this.#closing.signal.aborted) return;
@@ -137,6 +158,8 @@ export class StatusWriter {
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       counts.statusWritten(error.status === 409 ? 'conflict' : 'failed');
+      if (error.status === 409) this.#waits.set(key, Math.min((this.#waits.get(key) ?? 1) * 2, WAITS_MAX));
+      if (error.retryAfterMs !== null) this.#quietUntilMs = performance.now() + error.retryAfterMs;
       if (error.code === 'forbidden' && !this.#isForbidden) {
         this.#isForbidden = true;
         log.warn('the status of policies cannot be written: the agent has no right to patch it', { reason: error.message });
@@ -145,7 +168,7 @@ export class StatusWriter {
       // If the server keeps it, an event says so; if not, there is a next time.
       const target = this.#targets.get(key);
       if (target !== undefined && isDue(target.status) && !this.#closing.signal.aborted) {
-        this.#pending.set(key, { atMs: Math.max(performance.now() + this.#waitMs(), this.#notBefore(key, target.status)) });
+        this.#await(key, target.status);
       }
     }
   }
