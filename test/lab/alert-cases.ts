@@ -162,6 +162,7 @@ export const ALERT_CASES: readonly AlertCase[] = [
   },
   gauge('TandemSourceAway', 'tandem_source_away', { wrong: '1x30', right: '0x30', forMinutes: 5 }),
   gauge('TandemSourceNotSynced', 'tandem_source_synced', { wrong: '0x30', right: '1x30', forMinutes: 10 }),
+  gauge('TandemCiliumAgentAway', 'tandem_cilium_connected', { wrong: '0x30', right: '1x30', forMinutes: 10 }),
   gauge('TandemStateNotWritten', 'tandem_state_write_failed', { wrong: '1x30', right: '0x30', forMinutes: 2 }),
   counter('TandemMappingsDropped', 'tandem_learn_dropped_total', { perMinute: 6, forMinutes: 2 }),
   {
