@@ -74,6 +74,12 @@ async function sumOf(pair: Pair, counter: string): Promise<number> {
   return a + b;
 }
 
+/** So many were counted. A query that one member took over from the other, which was not run for a while, may be counted by both. */
+async function counted(t: Test, pair: Pair, counter: string, count: number): Promise<void> {
+  const [sum, taken] = [await sumOf(pair, counter), await sumOf(pair, 'taken')];
+  t.ok(sum >= count && sum <= count + taken, `${counter}: ${String(sum)} for ${String(count)}, ${String(taken)} taken over`);
+}
+
 t.test('with limits', async (t) => {
   const pair = await start(t, []);
 
@@ -89,7 +95,7 @@ t.test('with limits', async (t) => {
     const refused = answers.filter(({ rcode, extendedErrors }) => rcode === RCODE.refused && extendedErrors.includes(EDE_BLOCKED)).length;
     t.equal(passed + refused, FLOOD, 'each is answered, or refused as blocked');
     t.ok(passed >= BURST && passed <= BURST + Math.ceil(seconds * RATE), `${String(passed)} passed in ${seconds.toFixed(2)} s`);
-    t.equal(await sumOf(pair, 'query_rate_refused'), refused);
+    await counted(t, pair, 'query_rate_refused', refused);
     t.equal((await ask(pair, 'plain', 'www.test')).rcode, RCODE.noError);
   });
 
@@ -100,14 +106,14 @@ t.test('with limits', async (t) => {
     });
     const answers = await Promise.all(Array.from({ length: FLOOD }, async (_, i) => readMessage(await client.ask(buildQuery({ name: `${NOISY}${String(i)}.test`, type: TYPE.A })))));
     t.ok(answers.every(({ rcode }) => rcode === RCODE.noError));
-    t.equal(await sumOf(pair, 'label_entropy_audited'), FLOOD);
+    await counted(t, pair, 'label_entropy_audited', FLOOD);
     t.ok(await sumOf(pair, 'query_rate_audited') > 0);
   });
 
   t.test('a label of noise is refused, and words are not', async (t) => {
     for (const name of [`${NOISY}.test`, `www.${NOISY.toUpperCase()}.shop.test`]) t.match(await ask(pair, 'plain', name), { rcode: RCODE.refused, extendedErrors: [EDE_BLOCKED] }, name);
     for (const name of ['www.a-rather-long-but-honest-name.test', `${'a'.repeat(60)}.test`]) t.equal((await ask(pair, 'plain', name)).rcode, RCODE.noError, name);
-    t.equal(await sumOf(pair, 'label_entropy_refused'), 2);
+    await counted(t, pair, 'label_entropy_refused', 2);
     t.equal((await ask(pair, 'guarded', `${NOISY}.test`)).rcode, RCODE.noError, 'another pod has no such limit');
   });
 
@@ -116,7 +122,7 @@ t.test('with limits', async (t) => {
     t.match(await ask(pair, 'guarded', 'private.inside.test'), { rcode: RCODE.noError, answerCount: 1 });
     t.match(await ask(pair, 'guarded', 'www.outside.test'), { rcode: RCODE.noError, answerCount: 1 });
     t.match(await ask(pair, 'plain', 'private.outside.test'), { rcode: RCODE.noError, answerCount: 1 }, 'another pod has no such limit');
-    t.equal(await sumOf(pair, 'private_address_refused'), 2);
+    await counted(t, pair, 'private_address_refused', 2);
   });
 
   t.test('a refused expansion is refused without the flag', async (t) => {
@@ -133,6 +139,6 @@ t.test('with the flags for search expansions', async (t) => {
     t.match(await ask(pair, 'expanded', name), { rcode: RCODE.refused, extendedErrors: [EDE_BLOCKED] }, name);
   }
   t.equal((await ask(pair, 'expanded', 'www.shop.test')).rcode, RCODE.noError);
-  t.equal(await sumOf(pair, 'search_expansions'), 5);
+  await counted(t, pair, 'search_expansions', 5);
   for (const role of ROLES) t.strictSame((await pair.status(role)).policy.problems, [], role);
 });

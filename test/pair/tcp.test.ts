@@ -79,10 +79,12 @@ t.test('connections that are gone leave nothing behind', async (t) => {
   const CONNECTIONS = 100;
   const KEPT_MAX = 20; // connections to the upstream may live on
   const openFiles = (): number => [...pair.members.values()].reduce((sum, { pid }) => sum + readdirSync(`/proc/${String(pid)}/fd`).length, 0);
-  const [queriesBefore, filesBefore] = [sumOf(await pair.counters('tcp_queries')), openFiles()];
+  // On a busy machine a member that is late is taken for hung: its query then counts at both, once as taken.
+  const queries = async (): Promise<number> => sumOf(await pair.counters('tcp_queries')) - sumOf(await pair.counters('taken'));
+  const [queriesBefore, filesBefore] = [await queries(), openFiles()];
   const clients = await Promise.all(Array.from({ length: CONNECTIONS }, () => TcpClient.open(CLIENT_A, pair.server)));
   await Promise.all(clients.map((client) => client.ask(question('www.a.test'))));
-  t.equal(sumOf(await pair.counters('tcp_queries')) - queriesBefore, CONNECTIONS, 'each was counted');
+  t.equal(await queries() - queriesBefore, CONNECTIONS, 'each was counted');
   for (const client of clients) client.close();
   await until('file descriptors given back', DEADLINE_MS, () => (openFiles() <= filesBefore + KEPT_MAX ? true : null));
 });

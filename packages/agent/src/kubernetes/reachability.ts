@@ -1,6 +1,7 @@
 /**
  * Looks whether something listens where the API server was, while it cannot be reached, and tells the watches when it does: they wait
- * for long by themselves, and a node that is cut off should be back within a second or two: by chance, so that nodes do not come all at once. One small connection at a time, no TLS.
+ * for long by themselves, and a node that is cut off should be back within a second or two: by chance, so that nodes do not come all at
+ * once. One small connection at a time, no TLS.
  */
 import type { ApiClient } from './api-client.js';
 
@@ -21,7 +22,7 @@ export interface ReachabilityTimes {
 }
 
 export class Reachability {
-  readonly #client: ApiClient;
+  readonly #client: Pick<ApiClient, 'isListening'>;
   readonly #onReachable: () => void;
   #timer: NodeJS.Timeout | null = null;
   #isClosed = false;
@@ -32,7 +33,7 @@ export class Reachability {
   /** Since it was told. */
   #hasOpened = true;
 
-  constructor(client: ApiClient, onReachable: () => void, times: ReachabilityTimes = { againMs: AGAIN_MS, spreadMs: SPREAD_MS }) {
+  constructor(client: Pick<ApiClient, 'isListening'>, onReachable: () => void, times: ReachabilityTimes = { againMs: AGAIN_MS, spreadMs: SPREAD_MS }) {
     this.#client = client;
     this.#onReachable = onReachable;
     this.#times = times;

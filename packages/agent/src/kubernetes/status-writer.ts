@@ -43,7 +43,7 @@ interface Written {
 }
 
 export interface StatusWriterOptions {
-  readonly client: ApiClient;
+  readonly client: Pick<ApiClient, 'text'>;
   readonly log: Log;
   readonly counts: SourceCounts;
   readonly random: () => number;

@@ -6,23 +6,19 @@
  * comes. States are taken one after another: while one is, the next waits with the agent. No query waits for any of this. Every call
  * has a deadline; at most CALLS_MAX are under way, and after one that was not answered in time there is a pause.
  */
-import { type ClientDuplexStream, type ClientUnaryCall, connectivityState, credentials, Metadata, type ServiceError, status, type StatusObject } from '@grpc/grpc-js';
+import { type ClientDuplexStream, type ClientUnaryCall, credentials, Metadata, type ServiceError, status, type StatusObject } from '@grpc/grpc-js';
 import { AppError, formatSocketAddress, type Snapshot } from '@tandem/core';
 import { fqdnPb, SNAPSHOT_BYTES_MAX } from '@tandem/proto';
 import { bootTimeMs } from 'node-reuseport';
 import type { Member } from '../member/member.js';
+import { reasonOf, Redial } from '../pair/redial.js';
 import { SpacedLog } from '../pair/spaced-log.js';
 import { fqdnMapping } from './fqdn-mapping.js';
 import { snapshotOfState } from './policy-state.js';
 import { type Untold, UntoldMappings } from './untold-mappings.js';
 import { isWhole, POLICY_STATE } from './whole-message.js';
 
-const PAUSE_FIRST_MS = 50;
 const PAUSE_MAX_MS = 2000;
-/** A connection that lasted so long was a good one: the next try comes soon. */
-const GOOD_LINK_MS = 2000;
-/** grpc-js bounds no connection attempt: one that hangs longer is left behind, and at most one per so long. */
-const CONNECT_WITHIN_MS = 5000;
 /** As Cilium's own proxy pings; its agent takes more often for abuse. */
 const KEEPALIVE = { 'grpc.keepalive_time_ms': 10_000, 'grpc.keepalive_timeout_ms': 5000 } as const;
 /** Mappings under way. */
@@ -33,8 +29,6 @@ const STALLED_PAUSE_MS = 1000;
 const UNREACHED = 'the Cilium agent is not reached';
 const UNTOLD = 'a mapping was not taken by the Cilium agent';
 const REFUSED = 'a policy state of the Cilium agent is refused; the policy before it stays';
-/** In grpc-js's words; what only differs in it is the same reason. */
-const TIME_OF_DAY = / \(\d{4}-\d\d-\d\dT[^)]*\)/g;
 
 /** What metrics and `status` show. */
 export interface CiliumState {
@@ -62,23 +56,19 @@ export class CiliumLink {
   private readonly untold: UntoldMappings;
   private readonly calls = new Set<ClientUnaryCall>();
   private readonly states = { taken: 0, refused: 0 };
-  private client: fqdnPb.FQDNDataClient | null = null;
+  private readonly redial: Redial<fqdnPb.FQDNDataClient>;
   private call: StateCall | null = null;
-  /** Since when the channel was found connecting; null when it was not. */
-  private connectingSinceMs: number | null = null;
   /** When this connection's first state came; null: none yet. */
   private openMs: number | null = null;
-  private dialTimer: NodeJS.Timeout | null = null;
   private pumpTimer: NodeJS.Timeout | null = null;
-  private pauseMs = PAUSE_FIRST_MS;
   private stalledUntilMs = 0;
-  private closed = false;
 
   constructor(options: CiliumLinkOptions) {
     const { member } = options;
     this.options = options;
     this.member = member;
     this.spaced = new SpacedLog(member.log);
+    this.redial = new Redial({ pauseMaxMs: PAUSE_MAX_MS, messageBytesMax: SNAPSHOT_BYTES_MAX, dial: () => this.dial() });
     this.untold = new UntoldMappings({ cache: member.cache, log: member.replica.log, endpointByUid: (uid) => member.endpointByUid(uid) });
     member.onExchange = () => this.pump();
     member.cilium = () => this.state;
@@ -86,12 +76,10 @@ export class CiliumLink {
   }
 
   close(): void {
-    this.closed = true;
-    if (this.dialTimer !== null) clearTimeout(this.dialTimer);
+    this.redial.close();
     if (this.pumpTimer !== null) clearTimeout(this.pumpTimer);
     this.call?.cancel();
     for (const call of this.calls) call.cancel();
-    this.hangUp();
   }
 
   private get state(): CiliumState {
@@ -100,7 +88,6 @@ export class CiliumLink {
   }
 
   private dial(): void {
-    if (this.closed) return;
     const { path, requestSerialize } = fqdnPb.FQDNDataService.streamPolicyState;
     const call: StateCall = this.channel().makeBidiStreamRequest(path, requestSerialize, decode);
     this.call = call;
@@ -131,7 +118,7 @@ export class CiliumLink {
       this.member.sourceProblems = [`error: ${error.message}; the policy before it stays`];
       this.spaced.say('error', REFUSED, error.message);
     }
-    if (call !== this.call || this.closed) return;
+    if (call !== this.call || this.redial.isClosed) return;
     call.write({ response, requestId });
     if (this.openMs === null) this.opened();
     if (isTaken) this.untold.taken(this.member.snapshot?.endpoints ?? [], bootTimeMs());
@@ -152,15 +139,15 @@ export class CiliumLink {
   }
 
   private ended({ code, details }: StatusObject): void {
-    const reason = details.replace(TIME_OF_DAY, '').replace(/ Resolution note: $/, '');
+    const reason = reasonOf(details);
+    const { openMs, redial: { isClosed } } = this;
     for (const call of this.calls) call.cancel();
     this.call = null;
-    if (this.openMs === null) {
-      if (!this.closed) this.spaced.say('warn', UNREACHED, reason);
+    if (openMs === null) {
+      if (!isClosed) this.spaced.say('warn', UNREACHED, reason);
       this.options.onUnreached?.();
     } else {
-      if (!this.closed) this.spaced.say('warn', 'the Cilium agent is away', reason);
-      if (bootTimeMs() - this.openMs >= GOOD_LINK_MS) this.pauseMs = PAUSE_FIRST_MS;
+      if (!isClosed) this.spaced.say('warn', 'the Cilium agent is away', reason);
       this.openMs = null;
       this.untold.down();
     }
@@ -169,17 +156,18 @@ export class CiliumLink {
       this.states.refused++;
       this.member.sourceProblems = [`error: the policy state is refused: ${reason}; the policy before it stays`];
     }
-    this.again();
+    this.redial.again(openMs);
   }
 
   /** Tells what is to be told, as far as the agent keeps up. */
   private pump(): void {
     const nowMs = bootTimeMs();
-    if (this.closed || this.openMs === null || this.client === null) return;
+    const { openMs, redial: { current, isClosed } } = this;
+    if (isClosed || openMs === null || current === null) return;
     while (this.calls.size < CALLS_MAX && nowMs >= this.stalledUntilMs) {
       const untold = this.untold.next(nowMs);
       if (untold === null) break;
-      this.tell(this.client, untold, nowMs);
+      this.tell(current, untold, nowMs);
     }
     const dueMs = Math.max(this.untold.dueMs, this.stalledUntilMs);
     if (this.pumpTimer !== null) clearTimeout(this.pumpTimer);
@@ -215,44 +203,11 @@ export class CiliumLink {
     this.untold.unanswered(untold, nowMs);
   }
 
-  private again(): void {
-    if (this.closed) return;
-    const pauseMs = this.pauseMs * (0.5 + Math.random() / 2);
-    this.pauseMs = Math.min(this.pauseMs * 2, PAUSE_MAX_MS);
-    // A channel that has not connected goes on trying by itself, also after it was closed (grpc-js 1.14).
-    if (!this.isTrying()) this.hangUp();
-    this.dialTimer = setTimeout(() => this.dial(), pauseMs);
-  }
-
-  private isTrying(): boolean {
-    const state = this.client?.getChannel().getConnectivityState(false);
-    if (state !== connectivityState.CONNECTING) this.connectingSinceMs = null;
-    else this.connectingSinceMs ??= bootTimeMs();
-    return state === connectivityState.TRANSIENT_FAILURE ||
-      (this.connectingSinceMs !== null && bootTimeMs() - this.connectingSinceMs < CONNECT_WITHIN_MS);
-  }
-
   private channel(): fqdnPb.FQDNDataClient {
     const { ciliumAgent } = this.member.settings;
     if (ciliumAgent === null) throw new AppError('CONFIGURATION', 'there is no --cilium-agent');
-    this.client ??= new fqdnPb.FQDNDataClient(`ipv${ciliumAgent.family}:${formatSocketAddress(ciliumAgent)}`, credentials.createInsecure(), {
-      ...KEEPALIVE,
-      'grpc.max_receive_message_length': SNAPSHOT_BYTES_MAX,
-      'grpc.enable_retries': 0,
-      'grpc.initial_reconnect_backoff_ms': PAUSE_FIRST_MS,
-      'grpc.max_reconnect_backoff_ms': PAUSE_MAX_MS,
-      // What the environment says of proxies is meant for others.
-      'grpc.enable_http_proxy': 0,
-      // A later connection is one of its own.
-      'grpc.use_local_subchannel_pool': 1,
-    });
-    return this.client;
-  }
-
-  private hangUp(): void {
-    this.client?.close();
-    this.client = null;
-    this.connectingSinceMs = null;
+    const target = `ipv${ciliumAgent.family}:${formatSocketAddress(ciliumAgent)}`;
+    return this.redial.channel((options) => new fqdnPb.FQDNDataClient(target, credentials.createInsecure(), { ...options, ...KEEPALIVE }));
   }
 }
 

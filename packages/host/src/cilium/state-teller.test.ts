@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
+import FakeTimers from '@sinonjs/fake-timers';
 import type { Snapshot } from '@tandem/core';
 import { fqdnPb } from '@tandem/proto';
-import { bootTimeMs } from 'node-reuseport';
 import t, { type Test } from 'tap';
 import { SpacedLog } from '../pair/spaced-log.js';
 import { LogLines } from '../state/testing/cache-rig.js';
@@ -9,7 +9,7 @@ import { ServedState } from './served-state.js';
 import { StateTeller, type TellerTimes } from './state-teller.js';
 
 const { NO_ERROR, FORMAT_ERROR } = fqdnPb.ResponseCode;
-const TIMES: TellerTimes = { stateEveryMs: 20, answerWithinMs: 10_000, refusedAgainMs: 60 };
+const TIMES: TellerTimes = { stateEveryMs: 1_000, answerWithinMs: 30_000, refusedAgainMs: 5_000 };
 
 function snapshotOf(hash: string): Snapshot {
   return { revision: 1, hash, nodeName: 'n', endpoints: [], identities: [], services: [], ruleSets: [], fqdnSelectors: [], policies: [] };
@@ -19,28 +19,26 @@ interface Rig {
   readonly teller: StateTeller;
   readonly failed: status[];
   readonly enforce: (hash: string) => void;
-  /** When the next state comes. */
-  readonly next: () => Promise<number>;
+  /** When the next state came, or the end did: time passes by this and `pass` alone. */
+  readonly next: () => number;
+  readonly pass: (ms: number) => void;
   readonly answer: (response: fqdnPb.ResponseCode) => void;
 }
 
-function rig(t: Test, times: Partial<TellerTimes> = {}): Rig {
+function rig(t: Test): Rig {
+  const clock = FakeTimers.install({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   let snapshot = snapshotOf('first');
   const failed: status[] = [];
   const sent: number[] = [];
-  let wake = (): void => undefined;
   const teller = new StateTeller({
-    snapshot: () => snapshot, served: new ServedState(), spaced: new SpacedLog(new LogLines()), times: { ...TIMES, ...times },
-    write: () => {
-      sent.push(bootTimeMs());
-      wake();
-    },
-    onFail: (code) => {
-      failed.push(code);
-      wake();
-    },
+    snapshot: () => snapshot, served: new ServedState(), spaced: new SpacedLog(new LogLines()), times: TIMES,
+    write: () => { sent.push(performance.now()); },
+    onFail: (code) => { failed.push(code); },
   });
-  t.teardown(() => teller.end());
+  t.teardown(() => {
+    teller.end();
+    clock.uninstall();
+  });
   teller.pump();
   return {
     teller, failed,
@@ -48,58 +46,61 @@ function rig(t: Test, times: Partial<TellerTimes> = {}): Rig {
       snapshot = snapshotOf(hash);
       teller.pump();
     },
-    next: async () => {
-      while (sent.length === 0 && failed.length === 0) await new Promise<void>((resolve) => { wake = resolve; });
+    next: () => {
+      while (sent.length === 0 && failed.length === 0) {
+        if (clock.countTimers() === 0) throw new Error('nothing is to come');
+        clock.next();
+      }
       return sent.shift() ?? NaN;
     },
+    pass: (ms) => { clock.tick(ms); },
     answer: (response) => teller.answered({ response, requestId: '' }),
   };
 }
 
-/** Nothing else runs: timers that are due meanwhile are so when it returns. */
-function block(ms: number): void {
-  for (const untilMs = bootTimeMs() + ms; bootTimeMs() < untilMs;);
-}
-
-t.test('a pause that ends in the midst of another state leaves the time for its answer alone', async (t) => {
-  const { enforce, next, answer, failed } = rig(t, { answerWithinMs: 80 });
-  await next();
+t.test('a pause that ends in the midst of another state leaves the time for its answer alone', (t) => {
+  const { enforce, next, pass, answer, failed } = rig(t);
+  next();
   answer(NO_ERROR);
+  // Due in the same moment as the pause that begins next, and before it.
+  setTimeout(() => { enforce('third'); }, TIMES.stateEveryMs);
   enforce('second');
-  block(TIMES.stateEveryMs + 5);
-  enforce('third');
-  await next();
-  const answeredAfterMs = 40;
-  await new Promise((resolve) => { setTimeout(resolve, answeredAfterMs); });
+  t.equal(next(), TIMES.stateEveryMs);
+  pass(TIMES.answerWithinMs - 1);
   answer(NO_ERROR);
-  await new Promise((resolve) => { setTimeout(resolve, 120); });
+  pass(TIMES.answerWithinMs);
   t.strictSame(failed, [], 'it has answered in time');
+  t.end();
 });
 
-t.test('who does not answer is given up', async (t) => {
-  const { next, failed } = rig(t, { answerWithinMs: 30 });
-  await next();
-  await next();
-  t.strictSame(failed, [status.DEADLINE_EXCEEDED]);
-});
-
-t.test('a state that is refused comes again after a pause', async (t) => {
-  const { next, answer, failed } = rig(t);
-  const first = await next();
-  answer(FORMAT_ERROR);
-  const gap = await next() - first;
-  t.ok(gap >= TIMES.refusedAgainMs, `${gap} ms`);
+t.test('who does not answer is given up', (t) => {
+  const { next, failed, pass } = rig(t);
+  next();
+  pass(TIMES.answerWithinMs - 1);
   t.strictSame(failed, []);
+  pass(1);
+  t.strictSame(failed, [status.DEADLINE_EXCEEDED]);
+  t.end();
 });
 
-t.test('another policy does not wait for that pause, nor does what was refused once', async (t) => {
-  const { enforce, next, answer, failed } = rig(t, { refusedAgainMs: 3_600_000 });
-  await next();
+t.test('a state that is refused comes again after a pause', (t) => {
+  const { next, answer, failed } = rig(t);
+  const first = next();
+  answer(FORMAT_ERROR);
+  t.equal(next() - first, TIMES.refusedAgainMs);
+  t.strictSame(failed, []);
+  t.end();
+});
+
+t.test('another policy does not wait for that pause, nor does what was refused once', (t) => {
+  const { enforce, next, answer, failed } = rig(t);
+  next();
   answer(FORMAT_ERROR);
   enforce('second');
-  await next();
+  t.equal(next(), TIMES.stateEveryMs);
   answer(NO_ERROR);
   enforce('first');
-  await next();
+  t.equal(next(), 2 * TIMES.stateEveryMs);
   t.strictSame(failed, []);
+  t.end();
 });

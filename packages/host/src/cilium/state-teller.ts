@@ -7,7 +7,6 @@
 import { status } from '@grpc/grpc-js';
 import type { Snapshot } from '@tandem/core';
 import { fqdnPb } from '@tandem/proto';
-import { bootTimeMs } from 'node-reuseport';
 import type { SpacedLog } from '../pair/spaced-log.js';
 import { type ServedState, STATE_BYTES_MAX } from './served-state.js';
 
@@ -62,7 +61,7 @@ export class StateTeller {
     if (this.paceTimer !== null) clearTimeout(this.paceTimer);
     const { stateEveryMs, refusedAgainMs, answerWithinMs } = this.times;
     const dueMs = snapshot.hash === this.refusedHash ? this.refusedAtMs + refusedAgainMs : this.sentAtMs + stateEveryMs;
-    const inMs = dueMs - bootTimeMs();
+    const inMs = dueMs - performance.now();
     if (inMs > 0) {
       this.paceTimer = setTimeout(() => this.pump(), inMs);
       return;
@@ -70,7 +69,7 @@ export class StateTeller {
     const requestId = `${snapshot.revision}-${++this.requests}`;
     this.sentHash = snapshot.hash;
     const bytes = served.bytesOf(snapshot, requestId);
-    this.sentAtMs = bootTimeMs();
+    this.sentAtMs = performance.now();
     if (bytes === null) {
       spaced.say('error', 'the policy is too large for a DNS proxy; what it was told before stays', `more than ${STATE_BYTES_MAX} bytes`);
       return;
@@ -94,7 +93,7 @@ export class StateTeller {
     if (response === fqdnPb.ResponseCode.NO_ERROR) this.refusedHash = '';
     else {
       this.refusedHash = this.sentHash;
-      this.refusedAtMs = bootTimeMs();
+      this.refusedAtMs = performance.now();
       this.sentHash = '';
       this.options.spaced.say('warn', 'a DNS proxy has refused a policy state', `it answers with the code ${response}`);
     }

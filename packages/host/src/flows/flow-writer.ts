@@ -89,7 +89,7 @@ export class FlowWriter implements FlowSink {
   answer(slot: number, bytes: Uint8Array, offset: number, length: number): void {
     const { words, memory } = this;
     const from = slotWord(memory, slot);
-    if (memory.words[from + SLOT.told] !== 0 || this.isStolen(slot)) return;
+    if (memory.words[from + SLOT.told] !== 0) return;
     const kept = length < MESSAGE_BYTES_MAX ? length : MESSAGE_BYTES_MAX;
     const cells = (MESSAGE_AT + kept + CELL_BYTES - 1) >>> 6;
     const word = this.appender.begin(cells);
@@ -107,9 +107,11 @@ export class FlowWriter implements FlowSink {
     for (let i = 0; i < ADDRESS_WORDS; i++) words[word + FLOW.clientAddress + i] = memory.words[from + SLOT.clientAddress + i];
     this.writeServer(word, from, outcome);
     this.copyMessage((word + FLOW.message) * 4, bytes, offset, kept);
-    this.appender.end(flowsOf(outcome));
+    // Taken while this was written, as from a thread that was not run for a while: what was begun counts for nothing.
+    if (this.isStolen(slot)) return;
     // Who takes the query from here on, as its answer has not left, takes this along.
     memory.words[from + SLOT.told] = 1;
+    this.appender.end(flowsOf(outcome));
   }
 
   /** Whom policy was asked about: the upstream under the policy port, or, in transparent mode, the client's own choice. */

@@ -30,7 +30,10 @@ export class RingAppender {
     this.mask = cells - 1;
   }
 
-  /** Begins a record of so many cells, its first words but for the kind written; the index of its first word. */
+  /**
+   * Begins a record of so many cells, its first words but for the kind written; the index of its first word. One that is not ended is
+   * overwritten by the next.
+   */
   begin(cells: number): number {
     this.makeRoom(cells);
     this.cells = cells;
