@@ -1,7 +1,10 @@
 import { execFileSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { existsSync } from 'node:fs';
-import type { FqdnCache, Settings } from '@tandem/core';
+import type { FqdnCache, LoggedPacket, Settings } from '@tandem/core';
 import t, { type Test } from 'tap';
+import { LOG_GROUP } from '../names.js';
+import { logPrefix } from '../packet-log/prefix.js';
 import { NO_LOG, staysAlive, until } from '../testing/kernel-test.js';
 import { enterOwnNamespace } from '../testing/namespace.js';
 import { cacheOf, inKernel, mappingOf, setsOf, settingsOf, snapshotOf } from '../testing/open-sets.js';
@@ -18,17 +21,18 @@ const [SET] = setsOf(SNAPSHOT);
 interface Member {
   readonly datapath: NodeDatapath;
   readonly cache: FqdnCache;
-  readonly told: { reopened: number };
+  readonly told: { reopened: number; readonly packets: LoggedPacket[] };
 }
 
-async function member(t: Test, runDir: string, role: Settings['role']): Promise<Member> {
-  const settings: Settings = { ...settingsOf('mode', 'transparent', 'enable-hubble', 'false'), role, runDir };
+async function member(t: Test, runDir: string, role: Settings['role'], enableHubble = false): Promise<Member> {
+  const settings: Settings = { ...settingsOf('mode', 'transparent', 'enable-hubble', String(enableHubble)), role, runDir };
   const cache = cacheOf(settings);
   const datapath = await NodeDatapath.start({ settings, log: NO_LOG });
   t.teardown(() => { datapath.close(); });
-  const told = { reopened: 0 };
+  const told: Member['told'] = { reopened: 0, packets: [] };
   datapath.attach({
-    cache, onDiverted: () => undefined, onDisplaced: () => undefined, onReopened: () => told.reopened++, onPackets: () => undefined, onPacketsLost: () => undefined,
+    cache, onDiverted: () => undefined, onDisplaced: () => undefined, onReopened: () => told.reopened++,
+    onPackets: (packets) => told.packets.push(...packets), onPacketsLost: () => undefined,
   });
   return { datapath, cache, told };
 }
@@ -82,4 +86,33 @@ t.test('when the leader ends the other leads, and the one that ended does not co
   t.ok(await until(() => proxy.datapath.counts.isLeader));
   t.notOk(agent.datapath.counts.isLeader);
   t.ok(isThere());
+});
+
+t.test('what the tables of a dead leader log is read by its heir until its own tables are there, and no longer', async (t) => {
+  const runDir = t.testdir();
+  const [agent, proxy] = [await member(t, runDir, 'agent', true), await member(t, runDir, 'dns-proxy', true)];
+  await agent.datapath.enforce(SNAPSHOT);
+  await proxy.datapath.enforce(SNAPSHOT);
+  // As a rule of the agent's tables, in a table that stays.
+  const prefix = logPrefix({ direction: 'egress', verdict: 'denied', ruleSet: null, rule: null });
+  const port = 7001;
+  execFileSync('nft', ['-f', '-'], { input: `table inet former { chain out { type filter hook output priority 0; udp dport ${String(port)} log prefix "${prefix}" group ${String(LOG_GROUP.agent)} accept; }; }` });
+  t.teardown(() => execFileSync('nft', ['delete', 'table', 'inet', 'former']));
+  const socket = createSocket('udp4');
+  t.teardown(() => { socket.close(); });
+  const send = (): void => { socket.send('x', port, '127.0.0.1'); };
+  const seen = (member: Member): number => member.told.packets.filter(({ destinationPort }) => destinationPort === port).length;
+  send();
+  t.ok(await until(() => seen(agent) === 1));
+  agent.datapath.close();
+  t.ok(await until(() => proxy.datapath.counts.isLeader));
+  send();
+  t.ok(await until(() => seen(proxy) === 1));
+  const successor = await member(t, runDir, 'agent', true);
+  await successor.datapath.enforce(SNAPSHOT);
+  proxy.datapath.close();
+  t.ok(await until(() => successor.datapath.counts.isLeader));
+  t.ok(await until(() => successor.datapath.problems.length === 0), 'the group is its own again');
+  send();
+  t.ok(await until(() => seen(successor) === 1));
 });

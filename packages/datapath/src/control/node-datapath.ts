@@ -42,6 +42,8 @@ export interface NodeDatapathSeams {
 const PROBLEMS_MAX = 20;
 /** How long a policy's enforcement is waited for at most. */
 const ENFORCE_MS = 3000;
+/** Longer than the kernel collects packets for. */
+const FORMER_LOG_MS = 100;
 /** A pass over a hundred thousand connections takes a quarter of a second. */
 const CUT_EVERY_MS = 2000;
 
@@ -58,6 +60,9 @@ export class NodeDatapath {
   private readonly conntrack: ConntrackSource;
   /** Null: flows are off. */
   private readonly packetLog: PacketLog | null;
+  /** What the tables of the other member log, from its end until ours are written. */
+  private readonly formerLog: PacketLog | null;
+  private formerTimer: NodeJS.Timeout | null = null;
   private leadership: Leadership | null = null;
   /** Of the policies that programs are of. */
   private readonly hashes = new WeakMap<Program, string>();
@@ -108,13 +113,16 @@ export class NodeDatapath {
     this.watch = watch;
     this.redirect = redirect;
     this.conntrack = new ConntrackSource({ mark: marks.connection + marks.named, mask: marks.connection + marks.named, log });
-    this.packetLog = !settings.enableHubble ? null : new PacketLog({
-      group: LOG_GROUP[settings.role],
-      log,
+    const read = {
       nowMs: () => monoMs(bootTimeMs()),
-      onPackets: (packets) => this.seams?.onPackets(packets),
-      onLost: (packets) => this.seams?.onPacketsLost(packets),
-    });
+      onPackets: (packets: readonly LoggedPacket[]) => this.seams?.onPackets(packets),
+      onLost: (packets: number) => this.seams?.onPacketsLost(packets),
+    };
+    this.packetLog = !settings.enableHubble ? null : new PacketLog({ ...read, group: LOG_GROUP[settings.role], log });
+    // That a leader which hangs has its group still is nothing to tell of.
+    const debug: Log['debug'] = (message, fields) => { log.debug(message, fields); };
+    const former = LOG_GROUP[settings.role === 'agent' ? 'dns-proxy' : 'agent'];
+    this.formerLog = !settings.enableHubble ? null : new PacketLog({ ...read, group: former, log: { debug, info: debug, warn: debug, error: debug } });
     this.programmer = new Programmer({
       log,
       mayWrite: () => {
@@ -198,6 +206,7 @@ export class NodeDatapath {
     if (this.cutTimer !== null) clearTimeout(this.cutTimer);
     this.leadership?.close();
     this.packetLog?.stop();
+    this.leaveFormerLog(0);
     this.programmer.follow();
     this.open?.close();
     this.redirect.close();
@@ -217,12 +226,22 @@ export class NodeDatapath {
     this.log.info(leads ? 'this member writes the datapath' : 'the other member writes the datapath');
     if (leads) {
       this.packetLog?.start();
+      this.formerLog?.start();
       this.programmer.lead();
       void this.reprogramSoon();
     } else {
       this.packetLog?.stop();
+      this.leaveFormerLog(0);
       this.programmer.follow();
     }
+  }
+
+  /** The kernel hands over what it has collected a moment later. */
+  private leaveFormerLog(inMs: number): void {
+    if (this.formerTimer !== null) clearTimeout(this.formerTimer);
+    this.formerTimer = inMs === 0 ? null : setTimeout(() => { this.formerLog?.stop(); }, inMs);
+    this.formerTimer?.unref();
+    if (inMs === 0) this.formerLog?.stop();
   }
 
   private tellDiverted(): Divert | null {
@@ -281,8 +300,10 @@ export class NodeDatapath {
 
   private written(program: Program, isWhole: boolean): void {
     this.leadership?.wrote(this.hashes.get(program) ?? '', isWhole);
-    if (isWhole) this.reopened();
-    else this.open?.written(false);
+    if (isWhole) {
+      this.leaveFormerLog(FORMER_LOG_MS);
+      this.reopened();
+    } else this.open?.written(false);
     this.isCutOwed = true;
     this.isCutOfAllOwed ||= isWhole;
     this.cutSoon();
