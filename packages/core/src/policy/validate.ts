@@ -5,38 +5,28 @@
  * Invariant: what passes can be given to `PolicyIndex.build` without further checks: structure, limits, indexes in range,
  * lists in the order that look-ups rely on, hash right. What fails is refused as a whole, with the field that is wrong.
  */
-import { AppError } from '../base/app-error.js';
-import { canonicalAddress } from '../base/socket-address.js';
 import { parsePrefix } from './cidr.js';
 import { SNAPSHOT_LIMITS as LIMITS } from './limits.js';
-import { admitMatchName, admitMatchPattern } from './pattern.js';
 import {
   FIRST_CIDR_IDENTITY,
   FIRST_POD_IDENTITY,
-  L4_PROTOCOL,
-  POLICY_KINDS,
   PROTOCOL,
   type CidrRecord,
   type ContestedAddress,
   type EndpointLocation,
   type EndpointRecord,
-  type FqdnSelector,
   type IdentityRecord,
-  type L4Protocol,
-  type PolicyKind,
   type PolicyRecord,
-  type PolicyRule,
   type PolicySpecRecord,
-  type PortRange,
   type Protocol,
-  type QueryLimits,
-  type RuleOrigin,
   type RuleSet,
   type ServicePort,
   type ServiceRecord,
   type Snapshot,
 } from './snapshot.js';
-import { ruleSetKey, sha256OfTexts, snapshotHash, type HashTools, type Sha256 } from './snapshot-hash.js';
+import { sha256OfTexts, snapshotHash, type HashTools, type Sha256 } from './snapshot-hash.js';
+import { policyKind, ruleSet, selector } from './validate-rules.js';
+import { address, distinct, integer, list, record, refuse, text } from './validate-values.js';
 
 const NUMBER_MAX = 65535;
 /** Linux's ifindex is a positive int. */
@@ -225,68 +215,6 @@ function servicePort(value: unknown, at: string): ServicePort {
   };
 }
 
-function ruleSet(value: unknown, at: string, tools: HashTools): RuleSet {
-  const item = record(value, at, ['key', 'rules'], ['openByDefault', 'limits']);
-  const key = text(item.key, `${at}.key`);
-  const content = {
-    rules: list(item.rules, `${at}.rules`, LIMITS.rulesPerSet, rule),
-    ...flag(item, at, 'openByDefault'),
-    ...(item.limits === undefined ? {} : { limits: limits(item.limits, `${at}.limits`) }),
-  };
-  if (key !== ruleSetKey(content, tools)) refuse(`${at}.key`, 'is not the hash of its content');
-  return { key, ...content };
-}
-
-function limits(value: unknown, at: string): QueryLimits {
-  const item = record(value, at, [], ['grantScope', 'queryRate', 'labelEntropyBits', 'auditRate', 'auditEntropy', 'privateNames']);
-  if (item.grantScope !== undefined && item.grantScope !== 'endpoint') refuse(`${at}.grantScope`, 'is not "endpoint"');
-  return {
-    ...(item.grantScope === undefined ? {} : { grantScope: 'endpoint' }),
-    ...(item.queryRate === undefined ? {} : { queryRate: integer(item.queryRate, `${at}.queryRate`, 1, LIMITS.queryRate) }),
-    ...(item.labelEntropyBits === undefined
-      ? {}
-      : { labelEntropyBits: integer(item.labelEntropyBits, `${at}.labelEntropyBits`, 1, LIMITS.labelEntropyBits) }),
-    ...flag(item, at, 'auditRate'),
-    ...flag(item, at, 'auditEntropy'),
-    ...(item.privateNames === undefined ? {} : { privateNames: list(item.privateNames, `${at}.privateNames`, LIMITS.patternsPerRule, selector) }),
-  };
-}
-
-/** A field that is true or absent. */
-function flag<K extends string>(item: Readonly<Record<string, unknown>>, at: string, key: K): Partial<Record<K, true>> {
-  const said = item[key];
-  if (said !== undefined && said !== true) refuse(`${at}.${key}`, 'is not true; where it is not, it is left out');
-  return (said === undefined ? {} : { [key]: true }) as Partial<Record<K, true>>;
-}
-
-function rule(value: unknown, at: string): PolicyRule {
-  const item = record(value, at, ['identities', 'fqdns', 'ports', 'dnsPatterns', 'origin'], ['queryTypes', 'deny']);
-  const identities =
-    item.identities === null
-      ? null
-      : list(item.identities, `${at}.identities`, LIMITS.identities, (one, where) => integer(one, where, 0, IDENTITY_MAX));
-  if (identities?.some((one, i) => i > 0 && one <= identities[i - 1])) refuse(`${at}.identities`, 'is not rising');
-  const fqdns = list(item.fqdns, `${at}.fqdns`, LIMITS.fqdnSelectors, selector);
-  // With no identities at all such a rule would read as "any server".
-  if (identities === null && fqdns.length > 0) refuse(`${at}.identities`, 'is null in a rule with fqdns');
-  const dnsPatterns =
-    item.dnsPatterns === null ? null : list(item.dnsPatterns, `${at}.dnsPatterns`, LIMITS.patternsPerRule, selector);
-  // Empty could mean "none" or "all": a snapshot has to say which.
-  if (dnsPatterns?.length === 0) refuse(`${at}.dnsPatterns`, 'is empty');
-  if (item.queryTypes !== undefined && dnsPatterns === null) refuse(`${at}.queryTypes`, 'stands in a rule without dnsPatterns');
-  return {
-    identities,
-    fqdns,
-    ports: list(item.ports, `${at}.ports`, LIMITS.portsPerRule, portRange),
-    dnsPatterns,
-    ...(item.queryTypes === undefined
-      ? {}
-      : { queryTypes: list(item.queryTypes, `${at}.queryTypes`, LIMITS.queryTypesPerRule, (one, where) => integer(one, where, 0, NUMBER_MAX)) }),
-    ...flag(item, at, 'deny'),
-    origin: origin(item.origin, `${at}.origin`),
-  };
-}
-
 function policy(value: unknown, at: string): PolicyRecord {
   const item = record(value, at, ['kind', 'namespace', 'name', 'specs']);
   return {
@@ -327,97 +255,7 @@ function selectedOnes(policies: readonly PolicyRecord[], ids: ReadonlySet<number
   });
 }
 
-function portRange(value: unknown, at: string): PortRange {
-  const item = record(value, at, ['first', 'last', 'protocol']);
-  const first = integer(item.first, `${at}.first`, 0, NUMBER_MAX);
-  return {
-    first,
-    last: integer(item.last, `${at}.last`, first, NUMBER_MAX),
-    protocol: item.protocol === null ? null : l4Protocol(item.protocol, `${at}.protocol`),
-  };
-}
-
-function selector(value: unknown, at: string): FqdnSelector {
-  const item = record(value, at, ['matchName', 'matchPattern']);
-  if (item.matchName === null && item.matchPattern === null) refuse(at, 'has neither matchName nor matchPattern');
-  return {
-    matchName: item.matchName === null ? null : admitted(item.matchName, `${at}.matchName`, admitMatchName),
-    matchPattern: item.matchPattern === null ? null : admitted(item.matchPattern, `${at}.matchPattern`, admitMatchPattern),
-  };
-}
-
-function admitted(value: unknown, at: string, admit: typeof admitMatchName): string {
-  const given = text(value, at);
-  const admission = admit(given);
-  if (!admission.ok) refuse(at, admission.reason);
-  if (admission.text !== given) refuse(at, `is not in its admitted form "${admission.text}"`);
-  return given;
-}
-
-function origin(value: unknown, at: string): RuleOrigin {
-  const item = record(value, at, ['kind', 'namespace', 'name', 'path']);
-  return {
-    kind: policyKind(item.kind, `${at}.kind`),
-    namespace: text(item.namespace, `${at}.namespace`),
-    name: text(item.name, `${at}.name`),
-    path: text(item.path, `${at}.path`),
-  };
-}
-
-function policyKind(value: unknown, at: string): PolicyKind {
-  return POLICY_KINDS.find((kind) => kind === value) ?? refuse(at, 'is no kind of policy');
-}
-
-function l4Protocol(value: unknown, at: string): L4Protocol {
-  const known = Object.values(L4_PROTOCOL);
-  return known.find((one) => one === value) ?? refuse(at, `is none of the protocols ${known.join(', ')}`);
-}
-
 function protocol(value: unknown, at: string): Protocol {
   if (value !== PROTOCOL.tcp && value !== PROTOCOL.udp) refuse(at, 'is neither TCP (6) nor UDP (17)');
   return value;
-}
-
-function address(value: unknown, at: string): string {
-  const given = text(value, at);
-  if (canonicalAddress(given) !== given) refuse(at, `"${given}" is not a canonical address`);
-  return given;
-}
-
-function text(value: unknown, at: string): string {
-  if (typeof value !== 'string') refuse(at, 'is not a string');
-  if (value.length > LIMITS.textCharacters) refuse(at, `has more than ${LIMITS.textCharacters} characters`);
-  return value;
-}
-
-function integer(value: unknown, at: string, min: number, max: number): number {
-  if (typeof value !== 'number' || !Number.isInteger(value)) refuse(at, 'is not a whole number');
-  if (value < min || value > max) refuse(at, `is ${value}; allowed are ${min} to ${max}`);
-  return value;
-}
-
-function list<T>(value: unknown, at: string, max: number, item: (value: unknown, at: string) => T): T[] {
-  if (!Array.isArray(value)) refuse(at, 'is not a list');
-  if (value.length > max) refuse(at, `has ${value.length} entries; the limit is ${max}`);
-  return (value as unknown[]).map((one, i) => item(one, `${at}[${i}]`));
-}
-
-function record(value: unknown, at: string, keys: readonly string[], optional: readonly string[] = []): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(at, 'is not an object');
-  const given = value as Readonly<Record<string, unknown>>;
-  for (const key of keys) if (!Object.hasOwn(given, key)) refuse(`${at}.${key}`, 'is missing');
-  for (const key of Object.keys(given)) if (!keys.includes(key) && !optional.includes(key)) refuse(`${at}.${key}`, 'is unknown');
-  return given;
-}
-
-function distinct(values: readonly string[], at: string, what: string): void {
-  const seen = new Set<string>();
-  for (const value of values) {
-    if (seen.has(value)) refuse(at, `has the ${what} ${value} twice`);
-    seen.add(value);
-  }
-}
-
-function refuse(field: string, reason: string): never {
-  throw new AppError('SNAPSHOT_REFUSED', `policy snapshot refused: ${field} ${reason}`, { details: { field } });
 }
