@@ -19,7 +19,7 @@ const FIELDS: Readonly<Record<keyof TargetOptions, readonly [Check, string]>> = 
     '{"allowed": [NAME…], "denied": [NAME…], "fresh": {"pattern": NAME with "#" for a number, "count": N}}',
   ],
   node: [isText, 'the node of the pod that asks'],
-  drainSelector: [isText, 'a label selector: which pods a drain may evict'],
+  drainSelector: [isText, 'a label selector of the pods that a drain looks at: those of both members, others that may be evicted, and not the pod that asks'],
   cut: [orNull(isObjectOf({ off: isTexts, on: isTexts, reaches: isTexts })), '{"off": COMMAND, "on": COMMAND, "reaches": COMMAND}, each the words of a command, or null'],
   otherImages: [orNull(isObjectOf({ agent: isText, 'dns-proxy': isText })), '{"agent": IMAGE, "dns-proxy": IMAGE} of another version, or null'],
 };

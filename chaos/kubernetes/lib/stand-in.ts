@@ -21,7 +21,8 @@ import type { Experiment } from './experiment.js';
 import { Target } from './target.js';
 
 const PROBE_POD = 'crawler';
-const BYSTANDER = { 'tandem.test/bystander': 'true' };
+/** All but the pod that asks, and DNS servers: nothing here would make another one elsewhere. */
+const DRAINED = `app!=${PROBE_POD},k8s-app!=kube-dns`;
 const ALLOWED = ['google.com', 'cilium.io', '*.fresh.k8s.intra'];
 const PREVIOUS = 'previous';
 /** That of the drills may be of a time before the agent knew the API. */
@@ -77,7 +78,7 @@ async function populate(cluster: Cluster, lab: Lab): Promise<void> {
   await cluster.apply(namesPolicy('crawler', { app: PROBE_POD }, { dns: ALLOWED, reachable: ALLOWED }));
   // Something for a drain to evict.
   await cluster.api.call('POST', '/api/v1/namespaces/lab/pods', {
-    metadata: { name: 'bystander', labels: BYSTANDER }, spec: { nodeName: nodeName(1), containers: [{ name: 'pod', image: 'pod:lab' }], terminationGracePeriodSeconds: 0 },
+    metadata: { name: 'bystander', labels: { app: 'bystander' } }, spec: { nodeName: nodeName(1), containers: [{ name: 'pod', image: 'pod:lab' }], terminationGracePeriodSeconds: 0 },
   });
 }
 
@@ -86,7 +87,7 @@ function targetOf(cluster: Cluster, lab: Lab, prefix: readonly string[]): Target
   const { off, on } = cutScripts(cluster);
   return new Target({
     kubectl: [...prefix, program('kubectl'), '--kubeconfig', cluster.kubeconfig, '--cache-dir', join(cluster.folder, 'discovery')],
-    namespace: NAMESPACE, probe: ['ip', 'netns', 'exec', lab.namespace(PROBE_POD)], node: nodeName(1), drainSelector: Object.entries(BYSTANDER)[0].join('='),
+    namespace: NAMESPACE, probe: ['ip', 'netns', 'exec', lab.namespace(PROBE_POD)], node: nodeName(1), drainSelector: DRAINED,
     names: { allowed: ['google.com', 'cilium.io'], fresh: { pattern: 'h#.fresh.k8s.intra', count: FRESH_NAMES }, denied: ['bbc.co.uk', 'cnn.com'] },
     cut: {
       off: [...onNode, 'sh', '-c', off], on: [...onNode, 'sh', '-c', on],

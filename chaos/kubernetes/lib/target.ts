@@ -35,7 +35,10 @@ export interface TargetOptions {
   readonly names: Names;
   /** The node of the pod that asks. */
   readonly node: string;
-  /** Which pods a drain may evict, as a label selector. */
+  /**
+   * The pods that a drain looks at, as a label selector: those of both members, which their DaemonSets keep there, others that may be evicted, and
+   * not the pod that asks.
+   */
   readonly drainSelector: string;
   /** null: there are no such commands for this cluster. */
   readonly cut: Cut | null;
@@ -96,14 +99,29 @@ export class Target {
   }
 
   async pods(role: Role): Promise<readonly PodView[]> {
-    const text = await this.kubectl('get', 'pods', '-n', this.options.namespace, '-l', `app.kubernetes.io/name=tandem-${role}`, '-o', 'json');
+    return this.#listed('-n', this.options.namespace, '-l', `app.kubernetes.io/name=tandem-${role}`);
+  }
+
+  /** What a drain looks at, listed as `kubectl drain` lists it. */
+  async podsToDrain(): Promise<readonly PodView[]> {
+    return this.#listed('--all-namespaces', '--field-selector', `spec.nodeName=${this.options.node}`, '-l', this.options.drainSelector);
+  }
+
+  async #listed(...selection: readonly string[]): Promise<readonly PodView[]> {
+    const text = await this.kubectl('get', 'pods', ...selection, '-o', 'json');
     return (JSON.parse(text) as { readonly items: readonly PodView[] }).items;
   }
 }
 
 /** The parts of a pod that are looked at. */
 export interface PodView {
-  readonly metadata: { readonly name: string; readonly uid: string; readonly deletionTimestamp?: string };
+  readonly metadata: {
+    readonly name: string;
+    readonly uid: string;
+    readonly deletionTimestamp?: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly ownerReferences?: readonly { readonly kind: string; readonly controller?: boolean }[];
+  };
   readonly spec: { readonly nodeName?: string; readonly containers: readonly { readonly image: string }[] };
   readonly status: {
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
@@ -113,6 +131,12 @@ export interface PodView {
 
 export function isReady({ status }: PodView): boolean {
   return status.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') ?? false;
+}
+
+/** `kubectl drain --ignore-daemonsets` leaves it where it is: it is a DaemonSet's, or the node's own (a mirror pod). */
+export function staysInDrain({ metadata }: PodView): boolean {
+  const isOfDaemonSet = metadata.ownerReferences?.some(({ kind, controller }) => controller === true && kind === 'DaemonSet') ?? false;
+  return isOfDaemonSet || metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined;
 }
 
 /** Why its container waits; null: it does not. */
