@@ -1,4 +1,7 @@
-/** kubectl as people have it, for what needs no server: `kubectl kustomize`. $KUBECTL names another one than that of the PATH. */
+/**
+ * kubectl as people have it, for what needs no server: `kubectl kustomize`. $KUBECTL names another one than that of the PATH; that it is new enough
+ * says `require` beside this file, which what begins such tests calls first.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -6,16 +9,9 @@ import { repositoryRoot } from '../../harness/repository.js';
 import { temporaryFolder } from '../../harness/temporary.js';
 import { type KubernetesObject, objectsOf } from '../objects.js';
 
-/** The oldest one that was tried. Components came with 1.21; 1.20 takes no folder among resources. */
-export const OLDEST_MINOR = 27;
 const KUBECTL = process.env.KUBECTL ?? 'kubectl';
 const KUSTOMIZE = join(repositoryRoot, 'deploy/kustomize');
 const OUTPUT_BYTES_MAX = 16 << 20;
-
-export function clientMinor(): number {
-  const { clientVersion } = JSON.parse(kubectl(['version', '--client', '--output=json'])) as { readonly clientVersion: { readonly minor: string } };
-  return Number.parseInt(clientVersion.minor, 10);
-}
 
 /** Of an overlay of deploy/kustomize, with components if any are named: a folder of one's own beside it, as docs/install.md has it. */
 export function render(overlay: string, components: readonly string[] = []): KubernetesObject[] {

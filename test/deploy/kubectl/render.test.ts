@@ -3,7 +3,7 @@ import t from 'tap';
 import { readRepositoryFile } from '../../harness/repository.js';
 import { type ConfigMap, type DaemonSet, isConfigMap, isDaemonSet, type KubernetesObject } from '../objects.js';
 import { complaintsAbout } from '../rules.js';
-import { clientMinor, OLDEST_MINOR, render } from './kubectl.js';
+import { render } from './kubectl.js';
 
 const BASE = [
   'ClusterRole tandem-agent', 'ClusterRoleBinding tandem-agent', 'ConfigMap tandem-agent', 'ConfigMap tandem-dns-proxy', 'DaemonSet tandem-agent',
@@ -23,11 +23,6 @@ const HASH = /-[a-z0-9]{10}$/;
 
 const daemonSetsOf = (objects: readonly KubernetesObject[]): DaemonSet[] => objects.filter(isDaemonSet);
 const configMapOf = (objects: readonly KubernetesObject[], name: string): ConfigMap => objects.filter(isConfigMap).find(({ metadata }) => metadata.name.startsWith(name))!;
-
-t.test('kubectl is new enough', (t) => {
-  t.ok(clientMinor() >= OLDEST_MINOR, `1.${String(OLDEST_MINOR)} or newer; name another one by KUBECTL=…`);
-  t.end();
-});
 
 for (const [overlay, expected] of Object.entries(OVERLAYS)) {
   t.test(`${overlay} renders to its objects, and each keeps the rules`, (t) => {
