@@ -188,7 +188,7 @@ export class KubernetesSource {
     this.#state = this.#assembled();
     this.#waitingSinceMs = this.#state !== null ? null : (this.#waitingSinceMs ?? performance.now());
     this.#complaints = this.#reflectors.flatMap(({ objects }) => [...objects.values()].flatMap(({ problems }) => problems));
-    this.#writer.set(this.#statusTargets());
+    this.#tellWriter();
   }
 
   /** null while something that is needed has not been listed yet. */
@@ -209,9 +209,10 @@ export class KubernetesSource {
     return this.#needs.needs;
   }
 
-  #statusTargets(): Parameters<StatusWriter['set']>[0] {
-    return this.#policies.filter(({ watched }) => WITH_STATUS.includes(watched.resource))
-      .flatMap(({ watched: { paths }, objects }) => [...objects.values()].map(({ status }) => ({ path: paths[0], status })));
+  #tellWriter(): void {
+    const listed = this.#policies.filter(({ watched, isSynced }) => isSynced && WITH_STATUS.includes(watched.resource));
+    const targets = listed.flatMap(({ watched: { paths }, objects }) => [...objects.values()].map(({ status }) => ({ path: paths[0], status })));
+    this.#writer.set(targets, listed.map(({ watched: { paths } }) => paths[0]));
   }
 
   /** What is known of other nodes' pods is old; or nothing is known yet. */

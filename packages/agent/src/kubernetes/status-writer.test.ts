@@ -31,7 +31,8 @@ interface Rig {
 
 const STEP_MS = 50;
 
-async function stage(t: Test): Promise<Rig> {
+/** `isEmptyFirst`: the writers begin when there are no policies yet. */
+async function stage(t: Test, isEmptyFirst = true): Promise<Rig> {
   const server = await new FakeApiServer().start();
   const counts = new SourceCounts();
   const lines: string[] = [];
@@ -64,9 +65,10 @@ async function stage(t: Test): Promise<Rig> {
     writers: (n, waitMsMax, random = Math.random) => Array.from({ length: n }, (_, i) => {
       const writer = new StatusWriter({ client, log, counts, random, nodeName: `node${i}`, waitMsMax });
       t.teardown(() => { writer.close(); });
+      if (isEmptyFirst) writer.set([], [COLLECTIONS.policies]);
       return writer;
     }),
-    set: (writer) => { writer.set(server.all('policies').map((raw) => ({ path: COLLECTIONS.policies, status: status(raw) }))); },
+    set: (writer) => { writer.set(server.all('policies').map((raw) => ({ path: COLLECTIONS.policies, status: status(raw) })), [COLLECTIONS.policies]); },
     pass: async (ms) => { for (let passed = 0; passed < ms; passed += STEP_MS) await step(); },
     until: async (isSo) => { while (!isSo()) await step(); },
   };
@@ -155,6 +157,35 @@ t.test('a status that was there before is not hurried', async (t) => {
   set(writer);
   await pass(1_000);
   t.strictSame(server.patches.map(({ path }) => path), [`${COLLECTIONS.policies.replace('/ciliumnetwork', '/namespaces/shop/ciliumnetwork')}/new/status`]);
+});
+
+t.test('what was there when the node began is not hurried either, of whatever collection; what comes later is', async (t) => {
+  const { server, writers, set, pass } = await stage(t, false);
+  server.put('policies', policy('there'));
+  const [writer] = writers(1, 300, () => 0.99);
+  // Of the policies nothing is known yet.
+  writer.set([], ['/of/others']);
+  set(writer);
+  await pass(1_000);
+  t.strictSame(server.patches, []);
+  server.put('policies', policy('new'));
+  set(writer);
+  await pass(1_000);
+  t.match(server.patches.map(({ path }) => path), [/\/new\/status$/]);
+  await pass(3_600);
+  t.match(server.patches.map(({ path }) => path), [/\/new\/status$/, /\/there\/status$/]);
+});
+
+t.test('of many nodes that find the same policies when they begin, few write each status', async (t) => {
+  const { server, writers, set, pass, counts } = await stage(t, false);
+  for (let i = 0; i < 10; i++) server.put('policies', policy(`p${i}`));
+  const all = writers(40, 5_000);
+  // News is half a second on its way: with five seconds to wait, four more nodes would have begun to write each of them.
+  while (counts.statusWrites.get('written') !== 10) {
+    for (const writer of all) set(writer);
+    await pass(500);
+  }
+  t.ok(server.patches.length < 25, `${server.patches.length} tries`);
 });
 
 t.test('writes are rate-limited, and grow rare against somebody who undoes them', async (t) => {

@@ -18,7 +18,7 @@ const WAIT_MS_MIN = 200;
 const PAUSE_MS_FIRST = 5_000;
 const PAUSE_MS_MAX = 30 * 60_000;
 const LOOK_EVERY_MS = 100;
-/** The wait of a policy whose status is older than this process is so many times as long; all nodes may find many such at once. */
+/** The wait of a policy that was there before this process is so many times as long: all nodes may find many such at once. */
 const OLD_WAITS = 12;
 const WAITS_MAX = 64;
 
@@ -56,6 +56,8 @@ export class StatusWriter {
   readonly #options: StatusWriterOptions;
   readonly #closing = new AbortController();
   #targets = new Map<string, StatusTarget>();
+  /** Collections: a policy that comes into one of them now is a new one. */
+  #listed: ReadonlySet<string> = new Set();
   readonly #pending = new Map<string, Pending>();
   readonly #written = new Map<string, Written>();
   /** How many times the usual wait, for policies that others write as well. */
@@ -72,15 +74,15 @@ export class StatusWriter {
     this.#options = options;
   }
 
-  /** All policies with a status of ours, as they are now. */
-  set(targets: readonly StatusTarget[]): void {
+  /** All policies with a status of ours, as they are now, of the collections that have been listed. */
+  set(targets: readonly StatusTarget[], listed: readonly string[]): void {
     const before = this.#targets;
     this.#targets = new Map(targets.map((target) => [pathOf(target), target]));
     for (const key of this.#written.keys()) if (!this.#targets.has(key)) this.#written.delete(key);
     for (const key of this.#pending.keys()) if (!this.#targets.has(key)) this.#pending.delete(key);
     for (const key of this.#waits.keys()) if (!this.#targets.has(key)) this.#waits.delete(key);
-    for (const [key, { status }] of this.#targets) {
-      if (!before.has(key) && status.found !== null) this.#waits.set(key, OLD_WAITS);
+    for (const [key, { path, status }] of this.#targets) {
+      if (!before.has(key) && (status.found !== null || !this.#listed.has(path))) this.#waits.set(key, OLD_WAITS);
       if (isDue(status)) {
         if (!this.#pending.has(key)) this.#await(key, status);
       } else {
@@ -88,6 +90,7 @@ export class StatusWriter {
         this.#waits.delete(key);
       }
     }
+    this.#listed = new Set(listed);
     this.#schedule();
   }
 
