@@ -3,14 +3,15 @@
  *
  * Order matters: policy first, then the shared addresses. A member that joins the group without policy would refuse
  * what its peer allows. So policy comes from the manifests, else from the last start, else from the peer; only where
- * none of them has any for `POLICY_FROM_ANYWHERE_MS` are the addresses bound without.
+ * none of them has any for `POLICY_FROM_ANYWHERE_MS` are the addresses bound without. And what this process needs is
+ * looked for before a predecessor is succeeded: that one is no longer there to go on.
  */
 import { statSync } from 'node:fs';
 import { AppError } from '@tandem/core';
 import { NodeDatapath } from '@tandem/datapath';
 import {
-  apiSocketPath, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startFqdnServer, startHttpServers, startPairServer,
-  succeed,
+  apiSocketPath, checkListen, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startFqdnServer, startHttpServers,
+  startPairServer, succeed,
 } from '@tandem/host';
 import { statusPageFiles } from '@tandem/status-page';
 import { clusterConfig } from './kubernetes/cluster-config.js';
@@ -22,11 +23,12 @@ export async function startAgent({ settings, version, log, fail, onStop, onSucce
   const { manifestsDir } = settings;
   checkManifests(manifestsDir);
   const cluster = settings.kubernetes ? clusterConfig(settings.kubeconfig, process.env) : null;
-  const legacy = await succeed(settings);
-  if (legacy !== null) log.info('this process succeeds another of its role');
   let relocated = (): void => undefined;
   const datapath = settings.datapath === 'none' ? null : await NodeDatapath.start({ settings, log, onSeen: () => { relocated(); } });
   if (datapath !== null) onStop(() => datapath.close());
+  checkListen(settings);
+  const legacy = await succeed(settings);
+  if (legacy !== null) log.info('this process succeeds another of its role');
   const member = new Member({ settings, version, log, fail, onSucceeded, enforcement: datapath });
   member.prepare();
   member.mappings.restore();

@@ -2,12 +2,13 @@
  * The wire-up of `tandem-dns-proxy`.
  *
  * Order matters: policy first, then the shared addresses. A member that joins the group without policy would refuse
- * what its peer allows.
+ * what its peer allows. And what this process needs is looked for before a predecessor is succeeded: that one is no longer there to go on.
  */
 import type { Snapshot } from '@tandem/core';
 import { NodeDatapath } from '@tandem/datapath';
 import {
-  apiSocketPath, CiliumLink, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startHttpServers, startPairClient, succeed,
+  apiSocketPath, checkListen, CiliumLink, type DaemonContext, Member, MemberView, POLICY_FROM_ANYWHERE_MS, type Running, serveFlows, startHttpServers, startPairClient,
+  succeed,
 } from '@tandem/host';
 import { statusPageFiles } from '@tandem/status-page';
 import { lapseWithoutAgent } from './lapse.js';
@@ -16,10 +17,11 @@ import { lapseWithoutAgent } from './lapse.js';
 const POLICY_FROM_AGENT_MS = 500;
 
 export async function startDnsProxy({ settings, version, log, fail, onStop, onSucceeded }: DaemonContext): Promise<Running> {
-  const legacy = await succeed(settings);
-  if (legacy !== null) log.info('this process succeeds another of its role');
   const datapath = settings.datapath === 'none' ? null : await NodeDatapath.start({ settings, log });
   if (datapath !== null) onStop(() => datapath.close());
+  checkListen(settings);
+  const legacy = await succeed(settings);
+  if (legacy !== null) log.info('this process succeeds another of its role');
   const member = new Member({ settings, version, log, fail, onSucceeded, enforcement: datapath });
   member.prepare();
   member.mappings.restore();

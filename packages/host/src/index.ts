@@ -6,6 +6,7 @@ export * from './dataplane/index.js';
 export { type FlowLog, type FlowReader, type LostFlows, type MemberFlows, type ObservedFlow } from './flows/flow-log.js';
 export { serveFlows } from './member/serve-flows.js';
 export { type HubbleServer, startHubbleServer } from './hubble/server.js';
+export { checkListen } from './member/listen-check.js';
 export type { Enforcement, EnforcementCounts, EnforcementSeams } from './member/enforcement.js';
 export { Member, POLICY_FROM_ANYWHERE_MS } from './member/member.js';
 export { MEMBER_METRICS } from './member/member-metrics.js';
