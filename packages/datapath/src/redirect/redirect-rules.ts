@@ -40,10 +40,11 @@ const PROTOCOLS = { 17: 'UDP', 6: 'TCP' } as const;
 const DEADLINE_MS = 5000;
 const BYTES_MAX = 16 << 20;
 const TRIES = 8;
-const ERRNO = { EPERM: 1, ENOENT: 2, ESRCH: 3, EAGAIN: 11, EEXIST: 17, EINVAL: 22, ENETDOWN: 100, EAFNOSUPPORT: 97, EOPNOTSUPP: 95 } as const;
+const ERRNO = { EPERM: 1, ENOENT: 2, ESRCH: 3, EAGAIN: 11, EACCES: 13, EEXIST: 17, EINVAL: 22, ENETDOWN: 100, EAFNOSUPPORT: 97, EOPNOTSUPP: 95 } as const;
 
 interface Change {
   readonly text: string;
+  readonly family: Family;
   readonly request: (sequence: number) => Uint8Array;
   /** Errors that mean that it is so already. */
   readonly done: readonly number[];
@@ -123,19 +124,19 @@ function ruleText({ family, priority, protocol, sourcePorts, destinationPorts }:
 }
 
 function addition(rule: Rule): Change {
-  return { text: `added the ${ruleText(rule)}`, request: (sequence) => addRule(rule, sequence), done: [ERRNO.EEXIST] };
+  return { text: `added the ${ruleText(rule)}`, family: rule.family, request: (sequence) => addRule(rule, sequence), done: [ERRNO.EEXIST] };
 }
 
 function removal(rule: Rule): Change {
-  return { text: `removed the ${ruleText(rule)}`, request: (sequence) => deleteRule(rule, sequence), done: [ERRNO.ENOENT] };
+  return { text: `removed the ${ruleText(rule)}`, family: rule.family, request: (sequence) => deleteRule(rule, sequence), done: [ERRNO.ENOENT] };
 }
 
 function routeAddition(route: LocalRoute): Change {
-  return { text: `added the IPv${route.family} route of table ${route.table}`, request: (sequence) => addRoute(route, sequence), done: [] };
+  return { text: `added the IPv${route.family} route of table ${route.table}`, family: route.family, request: (sequence) => addRoute(route, sequence), done: [] };
 }
 
 function routeRemoval(route: LocalRoute): Change {
-  return { text: `removed the IPv${route.family} route of table ${route.table}`, request: (sequence) => deleteRoute(route, sequence), done: [ERRNO.ESRCH, ERRNO.ENOENT] };
+  return { text: `removed the IPv${route.family} route of table ${route.table}`, family: route.family, request: (sequence) => deleteRoute(route, sequence), done: [ERRNO.ESRCH, ERRNO.ENOENT] };
 }
 
 async function rulesThere(family: Family): Promise<Rule[]> {
@@ -172,18 +173,21 @@ function isNoFamily(errno: number): boolean {
 /** One by one: an error is then of the change that it is of. */
 async function perform(changes: readonly Change[]): Promise<string[]> {
   const performed: string[] = [];
-  for (const { text, request, done } of changes) {
+  for (const { text, family, request, done } of changes) {
     const reply = await netlinkExchange({ protocol: NETLINK.route, request: joined([request(1)]), deadlineMs: DEADLINE_MS, bytesMax: BYTES_MAX });
-    if (reply.errno !== 0 && !done.includes(reply.errno)) throw refused(text, reply);
+    if (reply.errno !== 0 && !done.includes(reply.errno)) throw refused({ text, family }, reply);
     performed.push(text);
   }
   return performed;
 }
 
-function refused(text: string, reply: { readonly errno: number; readonly message: string }): AppError {
+function refused({ text, family }: Pick<Change, 'text' | 'family'>, reply: { readonly errno: number; readonly message: string }): AppError {
   const why = `DNS cannot be redirected; the kernel has not ${text}`;
   if (reply.errno === ERRNO.EPERM) return new AppError('UNAVAILABLE', `${why}: CAP_NET_ADMIN is needed; run as root or give the capability`);
   if (reply.errno === ERRNO.ENETDOWN) return new AppError('UNAVAILABLE', `${why}: loopback is down; set it up by ip link set lo up`);
-  if (isNoFamily(reply.errno)) return new AppError('UNAVAILABLE', `${why}: this kernel has no policy routing of that family; listen on the other one only`);
+  if (reply.errno === ERRNO.EACCES && family === 6) {
+    return new AppError('UNAVAILABLE', `${why}: IPv6 is switched off on loopback (net.ipv6.conf.lo.disable_ipv6); listen on IPv4 only, as by --listen 127.0.0.153:53, or switch it on`);
+  }
+  if (isNoFamily(reply.errno)) return new AppError('UNAVAILABLE', `${why}: this kernel has no policy routing for IPv${family}; listen on the other family only (--listen)`);
   return new AppError('UNAVAILABLE', `${why}: ${replyText(reply)}`);
 }

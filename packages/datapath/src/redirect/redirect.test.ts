@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { AppError } from '@tandem/core';
 import t from 'tap';
 import { LinkWatch } from '../links/link-watch.js';
@@ -70,6 +70,17 @@ t.test('very many ranges of ports, or the last port, have rules without ports', 
   await setUpRedirect({ ...options, families: [4], ports: [{ first: 1000, last: 65535 }], hasAnswers: true });
   t.equal(rules(4).length, 4);
   t.strictSame(await checkRedirect({ ...options, families: [4], ports: [{ first: 1000, last: 65535 }], hasAnswers: true }), []);
+  await removeRedirect();
+});
+
+t.test('where IPv6 is switched off, the setting that does without it is named, and IPv4 is redirected', async (t) => {
+  const setting = '/proc/sys/net/ipv6/conf/lo/disable_ipv6';
+  writeFileSync(setting, '1');
+  t.teardown(() => { writeFileSync(setting, '0'); });
+  await t.rejects(setUpRedirect(options), { code: 'UNAVAILABLE', message: /added the IPv6 route of table 10053: IPv6 is switched off on loopback .*; listen on IPv4 only, as by --listen 127\.0\.0\.153:53/ });
+  t.equal(rules(4).length, 4);
+  await setUpRedirect({ ...options, families: [4] });
+  t.strictSame(await checkRedirect({ ...options, families: [4] }), []);
   await removeRedirect();
 });
 

@@ -45,6 +45,8 @@ export class Redirect {
   private isBridgeReady = false;
   private ruleProblem: string | null = null;
   private pairProblem: string | null = null;
+  /** As told last. */
+  private toldReason = '';
   private isClosed = false;
 
   /** @throws AppError UNAVAILABLE naming the privilege or kernel feature that is missing, and the remedy. */
@@ -96,8 +98,11 @@ export class Redirect {
       this.isBridgeReady = true;
       await setUpDivert();
     });
-    if (this.ruleProblem === null && this.pairProblem === null) return;
-    log.error('DNS is not redirected as it should be; it is tried again', { reason: this.problems().join('; ') });
+    const reason = [this.ruleProblem, this.pairProblem].filter((problem) => problem !== null).join('; ');
+    // What lasts is tried again every second, and told once.
+    if (reason !== '' && reason !== this.toldReason) log.error('DNS is not redirected as it should be; it is tried again', { reason });
+    this.toldReason = reason;
+    if (reason === '') return;
     this.again ??= setTimeout(() => {
       this.again = null;
       if (this.wants !== null) void this.want(this.wants);
