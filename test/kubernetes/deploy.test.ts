@@ -14,7 +14,7 @@ import { Cluster } from './cluster/cluster.js';
 const INSTALL_DEADLINE_MS = 240_000;
 const CRDS = ['ciliumnetworkpolicies', 'ciliumclusterwidenetworkpolicies'].map((plural) => `crd/${plural}.cilium.io`);
 /** This server does not know a DaemonSet's surge: test/deploy holds these fields against apps/v1. */
-const COMPONENTS = ['no-surge', 'selinux', 'monitoring'];
+const COMPONENTS = ['no-surge', 'selinux', 'monitoring', 'critical-quota'];
 const OVERLAYS = ['base', 'overlays/standalone', 'overlays/one-namespace', 'overlays/beside-cilium', 'overlays/clean'];
 
 const folder = temporaryFolder('tandem-deploy-');

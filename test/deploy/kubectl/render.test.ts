@@ -18,7 +18,7 @@ const OVERLAYS: Readonly<Record<string, readonly string[]>> = {
   'overlays/beside-cilium': ['ConfigMap tandem-dns-proxy', 'DaemonSet tandem-dns-proxy', 'Namespace tandem-system', 'ServiceAccount tandem-dns-proxy'],
   'overlays/clean': ['DaemonSet tandem-clean', 'Namespace tandem-system'],
 };
-const COMPONENTS = ['selinux', 'monitoring', 'no-surge'];
+const COMPONENTS = ['openshift', 'selinux', 'monitoring', 'no-surge', 'critical-quota'];
 const HASH = /-[a-z0-9]{10}$/;
 
 const daemonSetsOf = (objects: readonly KubernetesObject[]): DaemonSet[] => objects.filter(isDaemonSet);
@@ -64,6 +64,44 @@ t.test('the component selinux gives each pod the type spc_t, and nothing else', 
   t.equal(patched.length, 2);
   for (const { spec } of patched) t.strictSame(spec.template.spec.securityContext, { seLinuxOptions: { type: 'spc_t' } });
   t.strictSame(patched.map(({ spec }) => spec.template.spec.containers), plain.map(({ spec }) => spec.template.spec.containers));
+  t.end();
+});
+
+t.test('the component openshift allows what the pods ask for, and no more', (t) => {
+  const objects = render('overlays/standalone', ['openshift']);
+  const allowed = objects.find(({ kind }) => kind === 'SecurityContextConstraints') as unknown as Readonly<Record<string, unknown>> | undefined;
+  const sets = daemonSetsOf(objects);
+  t.equal(sets.length, 2);
+  t.strictSame(allowed?.users, sets.map(({ spec }) => `system:serviceaccount:tandem-system:${spec.template.spec.serviceAccountName}`));
+  // A token is a projected volume that the API server adds.
+  const volumes = new Set(sets.flatMap(({ spec }) => spec.template.spec.volumes.flatMap((volume) => Object.keys(volume).filter((key) => key !== 'name'))));
+  t.strictSame(allowed?.volumes, [...volumes, 'projected'].sort());
+  for (const { spec: { template: { spec } } } of sets) {
+    const [{ securityContext, ports }] = spec.containers;
+    t.strictSame(allowed?.allowedCapabilities, securityContext.capabilities.add);
+    t.strictSame(
+      [allowed?.allowHostNetwork, allowed?.allowHostPID, allowed?.allowHostIPC, allowed?.allowHostPorts],
+      [spec.hostNetwork, spec.hostPID ?? false, spec.hostIPC ?? false, ports !== undefined],
+    );
+    t.strictSame(
+      [allowed?.allowPrivilegedContainer, allowed?.allowPrivilegeEscalation, allowed?.readOnlyRootFilesystem],
+      [securityContext.privileged, securityContext.allowPrivilegeEscalation, securityContext.readOnlyRootFilesystem],
+    );
+    t.strictSame(allowed?.runAsUser, { type: 'MustRunAs', uid: securityContext.runAsUser });
+    t.strictSame(allowed?.seccompProfiles, [securityContext.seccompProfile.type.replace('RuntimeDefault', 'runtime/default')]);
+    t.strictSame(spec.securityContext, { seLinuxOptions: { type: 'spc_t' } });
+  }
+  t.end();
+});
+
+t.test('the component critical-quota is for the class that every pod has', (t) => {
+  for (const overlay of ['overlays/standalone', 'overlays/beside-cilium']) {
+    const objects = render(overlay, ['critical-quota']);
+    const classes = [...new Set(daemonSetsOf(objects).map(({ spec }) => spec.template.spec.priorityClassName))];
+    t.match(objects.find(({ kind }) => kind === 'ResourceQuota'), {
+      metadata: { namespace: 'tandem-system' }, spec: { scopeSelector: { matchExpressions: [{ scopeName: 'PriorityClass', operator: 'In', values: classes }] } },
+    });
+  }
   t.end();
 });
 
