@@ -27,6 +27,7 @@ function withRule(peer: object, rules: object): object {
 
 const DNS = { rules: { dns: NAMES.map((matchPattern) => ({ matchPattern })) } };
 const BY_CIDR = { toCIDR: [`${LOCAL.v4}/32`] };
+const BY_LABEL = { toEndpoints: [{ matchLabels: { 'k8s:io.kubernetes.pod.namespace': 'kube-system', 'k8s-app': 'kube-dns' } }] };
 const BY_ENTITY = { toEntities: ['host'] };
 
 async function startCache(lab: Lab): Promise<{ readonly seenAt: (which: 'local' | 'service') => SeenQuery[] }> {
@@ -89,8 +90,12 @@ t.test('without rules for names it is asked directly, and is the host', async (t
   const open = (peer: object): object => ({ ...BY_LABELS, spec: { endpointSelector: { matchLabels: { app: 'net' } }, egress: [{ ...peer, toPorts: [{ ports: [{ port: '53', protocol: 'ANY' }] }] }] } });
   const { lab, tandem } = await startEnforced(t, { how: VETH[0], scenario: '1', policies: { 'policy-net.json': open(BY_ENTITY) } });
   const { seenAt } = await startCache(lab);
-  t.equal(await ask(lab, LOCAL.v4, DENIED), 'NOERROR');
-  t.ok(seenAt('local').some(({ from }) => from === lab.addressOf('net1')), 'by the pod itself');
+  for (const [which, server] of [['local', LOCAL.v4], ['service', KUBE_DNS.address.v4]] as const) {
+    t.equal(await ask(lab, server, DENIED), 'NOERROR', server);
+    t.ok(seenAt(which).some(({ from }) => from === lab.addressOf('net1')), 'by the pod itself');
+  }
   await edited(lab, tandem, open(BY_CIDR));
   t.equal(await ask(lab, LOCAL.v4, DENIED), 'no answer', 'a prefix is nobody of this node');
+  await edited(lab, tandem, open(BY_LABEL));
+  t.equal(await ask(lab, KUBE_DNS.address.v4, DENIED), 'no answer', 'the Service\'s address is not translated to that of a pod');
 });
