@@ -4,7 +4,7 @@
  */
 import type { Page } from 'playwright-core';
 import t, { type Test } from 'tap';
-import { kill, loadFor, lossesOf, NOTHING_LOST, startOwing } from '../harness/under-load.js';
+import { kill, loadFor, nothingLost, startOwing } from '../harness/under-load.js';
 import type { Pair, Role } from '../harness/pair.js';
 import { DEADLINE_MS, until } from '../harness/until.js';
 import { openPage, startBrowser } from './browser.js';
@@ -67,7 +67,7 @@ async function killed(t: Test, pair: Pair, victim: Role, witness: Role): Promise
   t.ok(toldMs <= TOLD_WITHIN_MS + busyMs, `within ${String(TOLD_WITHIN_MS)} ms, and ${busyMs.toFixed(0)} ms in which nothing ran in the browser: ${String(toldMs)} ms`);
   t.match(await page.locator('#headline').textContent(), new RegExp(`^Not redundant: ${victim} is gone; ${witness} answers for it`));
   t.equal(await page.locator(`svg.pair .reads.role-${victim}.adopted`).count(), 1, 'the sockets of the dead one are drawn as read by the other');
-  t.same(lossesOf(await load), NOTHING_LOST);
+  await nothingLost(t, pair, await load);
 
   const backAtMs = Date.now();
   pair.launch(victim, [], { sameHttp: true });

@@ -94,7 +94,9 @@ t.test('with limits', async (t) => {
     const passed = answers.filter(({ rcode }) => rcode === RCODE.noError).length;
     const refused = answers.filter(({ rcode, extendedErrors }) => rcode === RCODE.refused && extendedErrors.includes(EDE_BLOCKED)).length;
     t.equal(passed + refused, FLOOD, 'each is answered, or refused as blocked');
-    t.ok(passed >= BURST && passed <= BURST + Math.ceil(seconds * RATE), `${String(passed)} passed in ${seconds.toFixed(2)} s`);
+    // What was taken over before its member came to it passes by its taker's own count.
+    const most = (await sumOf(pair, 'taken') > 0 ? ROLES.length : 1) * (BURST + Math.ceil(seconds * RATE));
+    t.ok(passed >= BURST && passed <= most, `${String(passed)} passed in ${seconds.toFixed(2)} s, at most ${String(most)}`);
     await counted(t, pair, 'query_rate_refused', refused);
     t.equal((await ask(pair, 'plain', 'www.test')).rcode, RCODE.noError);
   });

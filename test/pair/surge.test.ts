@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap';
 import { ROLES } from '../harness/pair.js';
 import type { Pair, Role } from '../harness/pair.js';
-import { loadFor, lossesOf, NOTHING_LOST, startOwing, underLoad } from '../harness/under-load.js';
+import { loadFor, nothingLost, startOwing, underLoad } from '../harness/under-load.js';
 import { DEADLINE_MS, until, within } from '../harness/until.js';
 
 const SECONDS = 4;
@@ -25,7 +25,7 @@ async function replaced(pair: Pair, role: Role): Promise<void> {
 async function succeeded(t: Test, pair: Pair, role: Role): Promise<void> {
   const former = pair.member(role);
   const load = await underLoad(() => loadFor(SECONDS, pair), { pair, role, metric: 'queries', growth: AFTER_QUERIES }, () => replaced(pair, role));
-  t.same(lossesOf(load), NOTHING_LOST);
+  await nothingLost(t, pair, load);
   if (former.exit !== null) t.comment(former.output.slice(-2_000));
   t.equal(former.exit, null, 'the former one is not gone: whoever watches over it would start it again');
   former.process.kill('SIGTERM');

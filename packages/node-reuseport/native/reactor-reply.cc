@@ -358,6 +358,7 @@ void Reactor::settleMessage(uint32_t message) {
     if (advance(slot, kFree)) {
       pushSlot(slot);
     } else {
+      if (sent) count(kCrossed);
       releaseStolen(slot, sent);
     }
     storeWord(&record.slot, kUnset);

@@ -38,7 +38,7 @@ uint32_t Reactor::take(Journal& peer, uint32_t slot, uint32_t listenerBase, bool
   switch (word & kStateMask) {
     case kArmed: code = takeArmed(peer, slot, listenerBase, ownerGone); break;
     case kWork: code = takeWork(peer, slot, word, listenerBase); break;
-    case kSend: code = takeSend(peer, slot, word, listenerBase); break;
+    case kSend: code = takeSend(peer, slot, word, listenerBase, ownerGone); break;
     default: break;
   }
   if (code == kTakeQuery || code == kTakeAnswer) journal_.header()->taken++;
@@ -170,7 +170,7 @@ uint32_t Reactor::takeArmed(Journal& peer, uint32_t slot, uint32_t listenerBase,
   return kTakeQuery;
 }
 
-uint32_t Reactor::takeSend(Journal& peer, uint32_t slot, uint32_t word, uint32_t listenerBase) {
+uint32_t Reactor::takeSend(Journal& peer, uint32_t slot, uint32_t word, uint32_t listenerBase, bool ownerGone) {
   const uint32_t entries = peer.layout.transmit;
   TransmitRecord* records = peer.transmitRecords();
   uint32_t entry = 0;
@@ -231,6 +231,8 @@ uint32_t Reactor::takeSend(Journal& peer, uint32_t slot, uint32_t word, uint32_t
   views_.taken[1] = static_cast<uint32_t>(to - journal_.base);
   views_.taken[2] = length;
   count(kTakenAnswers);
+  // The owner's send may be under way.
+  if (!ownerGone) count(kCrossed);
   return kTakeAnswer;
 }
 

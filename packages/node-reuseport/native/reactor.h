@@ -23,6 +23,7 @@ enum Control : uint32_t {
   kReceivedTotal, kAnswersTotal, kAsksSent, kRepliesSent, kAskErrors, kReplyErrors, kAsksBlocked, kRepliesBlocked,
   kLostToPeer, kPoisoned, kReceiveErrors, kUpstreamErrors, kLastErrno, kTakenQueries, kTakenArmed, kTakenAnswers,
   kTakenSent, kTakeRaces, kInvalidRows, kPauses, kTruncated, kAsksDropped,
+  kCrossed,
   kControlLength = 32,
 };
 
@@ -164,7 +165,7 @@ class Reactor {
   // reactor-take.cc
   uint32_t takeArmed(Journal& peer, uint32_t slot, uint32_t listenerBase, bool ownerGone);
   uint32_t takeWork(Journal& peer, uint32_t slot, uint32_t word, uint32_t listenerBase);
-  uint32_t takeSend(Journal& peer, uint32_t slot, uint32_t word, uint32_t listenerBase);
+  uint32_t takeSend(Journal& peer, uint32_t slot, uint32_t word, uint32_t listenerBase, bool ownerGone);
   bool isMoot(const Journal& peer, uint32_t slot, bool* alreadySent) const;
   bool seenLongEnough(Journal& peer, uint32_t slot, uint32_t word);
   int copySlot(Journal& peer, uint32_t slot, uint32_t stolenWord, uint32_t payloadBytes);

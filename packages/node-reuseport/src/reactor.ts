@@ -49,6 +49,8 @@ export const Control = {
   TRUNCATED: 28,
   /** Questions not sent because a peer had taken the slot. */
   ASKS_DROPPED: 29,
+  /** Answers that left here and were found taken, and answers taken from an owner that lives: one of these may leave twice. */
+  CROSSED: 30,
 } as const;
 
 /** Row of `Reactor.transmit`: [kind, slot, byteOffset, length, upstreamIndex, 0, 0, 0]. */

@@ -226,6 +226,7 @@ t.test('late send: an owner stopped between SEND and the call does not answer a 
   t.equal(s.owner.count(Control.POISONED), 1);
   t.equal(s.owner.count(Control.LOST_TO_PEER), 1);
   t.equal(s.owner.count(Control.REPLIES_SENT), 2);
+  t.strictSame([s.owner.count(Control.CROSSED), s.thief.count(Control.CROSSED)], [0, 1], 'the thief cannot know how far the owner was');
   t.equal(s.owner.count(Control.REPLY_ERRORS), 0);
   s.close();
   t.end();
@@ -243,6 +244,7 @@ t.test('an answer that was sent but not noted is not sent again', (t) => {
   t.same(receiveIds(s.asker), [1]);
   t.equal(s.thief.count(Control.TAKEN_SENT), 1);
   t.equal(s.owner.count(Control.REPLIES_SENT), 1);
+  t.strictSame([s.owner.count(Control.CROSSED), s.thief.count(Control.CROSSED)], [1, 0], 'the owner cannot know that the thief saw it');
   s.close();
   t.end();
 });

@@ -39,6 +39,7 @@ export const COUNTERS = {
   takeovers: 'Times that this member began to answer for the peer: dead, leaving, or without a heartbeat.',
   taken: 'Queries taken over from the peer.',
   taken_unparsed: 'Of these, answered SERVFAIL unread because they may be what ended the peer.',
+  crossed: 'Answers that the peer took over just as they left, and such of the living peer that this member took over: each may have reached its client twice.',
   connections_taken: 'TCP connections taken over from the peer.',
   connections_reset: 'TCP connections reset because the peer died or hung in the middle of an answer that nobody else can finish.',
   held: 'Answers held until the datapath was open.',
@@ -101,6 +102,11 @@ export class Counters {
   /** `counter` is one of COUNTER. */
   add(counter: number, by = 1): void {
     this.words[counter] += by;
+  }
+
+  /** A total that another counts. */
+  set(counter: number, total: number): void {
+    this.words[counter] = total;
   }
 
   get(name: CounterName): number {

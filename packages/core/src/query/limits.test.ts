@@ -2,6 +2,7 @@ import t from 'tap';
 import { EDE, RCODE } from '@tandem/dns';
 import type { QueryLimits } from '../policy/snapshot.js';
 import { A1, answerPacket, queryPacket, rcodeOf } from './testing/packets.js';
+import { CLIENT_ID_KEPT, SLOT, slotWord } from './slots.js';
 import { limitedSnapshot, Rig, SNAPSHOT } from './testing/rig.js';
 
 function limited(limits: QueryLimits, settings: ConstructorParameters<typeof Rig>[0] = {}): Rig {
@@ -82,11 +83,19 @@ t.test('a new snapshot does not refill the rate of a pod that stays, in whatever
   t.end();
 });
 
-t.test('a query taken over is not held to the rate: its owner may have let it pass', (t) => {
+t.test('a query taken over is not held to the rate again where its owner has let it pass, and is where it had not come to that', (t) => {
   const rig = limited({ queryRate: 10 });
   t.equal(passed(rig, 11), 10);
-  rig.path.onTaken(rig.place('127.0.1.1', queryPacket('echo.k8s.intra.')), { isGone: false, wasReading: false });
+  const taken = (clientId: number): void => {
+    const slot = rig.place('127.0.1.1', queryPacket('echo.k8s.intra.'));
+    rig.memory.words[slotWord(rig.memory, slot) + SLOT.clientId] = clientId;
+    rig.path.onTaken(slot, { isGone: false, wasReading: false });
+  };
+  taken(CLIENT_ID_KEPT | 0x1234);
   t.equal(rig.asks.length, 11);
+  taken(0);
+  t.equal(rig.asks.length, 11);
+  t.equal(rcodeOf(rig.replies.at(-1)!), RCODE.refused);
   t.end();
 });
 

@@ -148,8 +148,8 @@ export class QueryPath {
     this.receive(slot, false);
   }
 
-  /** `isTaken`: another member may have let it pass already, so it is not held to the rate. */
-  private receive(slot: number, isTaken: boolean): void {
+  /** `hasPassed`: another member has let it pass already, so it is not held to the rate again. */
+  private receive(slot: number, hasPassed: boolean): void {
     const { counters, memory, view } = this;
     const word = slotWord(memory, slot);
     counters.add(COUNTER.queries);
@@ -192,7 +192,7 @@ export class QueryPath {
       counters.add(COUNTER.audited);
       upstream = this.decider.anyway(slot);
     } else if (limits !== null) {
-      const overrun = this.limiter.overrun(row, memory.bytes, view, isTaken ? null : this.clock.nowMs);
+      const overrun = this.limiter.overrun(row, memory.bytes, view, hasPassed ? null : this.clock.nowMs);
       if (overrun !== null) {
         this.countDenied();
         this.flows.end(slot, overrun === EDE_TEXT.queryRate ? OUTCOME.queryRate : OUTCOME.labelEntropy);
@@ -221,9 +221,11 @@ export class QueryPath {
       this.undecided(slot, OUTCOME.unparsed);
       this.replier.unparsed(slot, RCODE.servFail);
     } else {
+      // Its ID is kept aside once it is asked.
+      const hasPassed = memory.words[word + SLOT.clientId] !== 0;
       this.replier.restoreId(slot, memory.bytes, slotPayload(memory, slot));
       memory.words[word + SLOT.clientId] = 0;
-      this.receive(slot, true);
+      this.receive(slot, hasPassed);
     }
   }
 

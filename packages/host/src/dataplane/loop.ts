@@ -257,6 +257,7 @@ export class DataPlaneLoop {
     const { gauges } = this;
     this.slowTickAtMs = this.nowMs + PEER_TICK_MS;
     this.receiveBuffers.tick();
+    this.counters.set(COUNTER.crossed, this.reactor.control[Control.CROSSED]);
     this.clientPorts?.tick(this.nowMs);
     if (this.ports.isDue(this.nowMs) && this.ports.tick(this.nowMs, this.isSilent())) this.path.setPorts(this.ports.numbers());
     gauges[GAUGE.redundant] = this.handover.isRedundant ? 1 : 0;
