@@ -24,5 +24,6 @@ for (const how of ofThisRun([...VETH, ...BRIDGE], true)) {
     t.strictSame(failures, []);
     t.equal(connected, FRESH_NAMES);
     t.comment(`slowest look-up ${String(slowestLookUpMs)} ms`);
+    if (failures.length > 0) t.comment((await tandem.cli('status', '--member', 'dns-proxy', '-o', 'json')).output);
   });
 }

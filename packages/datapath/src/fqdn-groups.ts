@@ -21,6 +21,11 @@ export function fqdnSetName({ key, scope }: FqdnGroup, family: 4 | 6): string {
   return `${scope === 'node' ? 'fqdn' : 'pod-fqdn'}${family}-${key}`;
 }
 
+/** Its elements are a pod's address and one that is open for it. `set`: a name by `fqdnSetName`. */
+export function isOfPods(set: string): boolean {
+  return set.startsWith('pod-');
+}
+
 export function fqdnGroup(selectors: readonly FqdnSelector[], scope: GrantScope): FqdnGroup {
   const texts = selectors.map(({ matchName, matchPattern }) => (matchName === null ? `p ${matchPattern}` : `n ${matchName}`)).sort();
   return { key: createHash('sha256').update([...new Set(texts)].join('\n')).digest('hex').slice(0, 16), selectors, scope };

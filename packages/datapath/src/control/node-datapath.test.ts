@@ -88,6 +88,31 @@ t.test('when the leader ends the other leads, and the one that ended does not co
   t.ok(isThere());
 });
 
+t.test('an heir writes everything anew but what has been opened: what it does not know stays open, what is not ours in the table goes', async (t) => {
+  const runDir = t.testdir();
+  const [agent, proxy] = [await member(t, runDir, 'agent'), await member(t, runDir, 'dns-proxy')];
+  await agent.datapath.enforce(SNAPSHOT);
+  await proxy.datapath.enforce(SNAPSHOT);
+  // As by a data plane that has not told of it yet; the second as one that is told of while it is written.
+  const nft = (text: string): void => { execFileSync('nft', ['-f', '-'], { input: text }); };
+  nft(`add element inet tandem ${SET} { 192.0.2.1 timeout 60s, 192.0.2.2 timeout 60s }`);
+  nft('add chain inet tandem foreign\nadd rule inet tandem foreign accept\nadd set inet tandem foreigners { type ipv4_addr; }\nadd rule inet tandem leaving jump foreign');
+  const mapping = mappingOf('b.one.', '192.0.2.2');
+  proxy.cache.merge(mapping);
+  proxy.datapath.taught([mapping]);
+  const wasOpen = { always: true };
+  const watching = setInterval(() => { wasOpen.always &&= inKernel(SET).has('192.0.2.1'); }, 5);
+  t.teardown(() => { clearInterval(watching); });
+  const { changes } = proxy.datapath.counts;
+  agent.datapath.close();
+  t.ok(await until(() => proxy.datapath.counts.changes > changes));
+  clearInterval(watching);
+  t.ok(wasOpen.always && inKernel(SET).has('192.0.2.1') && inKernel(SET).has('192.0.2.2'));
+  const table = execFileSync('nft', ['list', 'table', 'inet', 'tandem'], { encoding: 'utf8' });
+  t.notMatch(table, /foreign/);
+  t.equal(proxy.datapath.counts.failures, 0);
+});
+
 t.test('what the tables of a dead leader log is read by its heir until its own tables are there, and no longer', async (t) => {
   const runDir = t.testdir();
   const [agent, proxy] = [await member(t, runDir, 'agent', true), await member(t, runDir, 'dns-proxy', true)];

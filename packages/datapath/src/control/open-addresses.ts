@@ -11,6 +11,7 @@
  */
 import { formatAddress, type FqdnCache, type Mapping, monoMs, parseAddress, type Settings, type Snapshot } from '@tandem/core';
 import { bootTimeMs, NETLINK, netlinkExchange, type NetlinkReply } from 'node-reuseport';
+import { isOfPods } from '../fqdn-groups.js';
 import { graceMs } from '../opener/grace.js';
 import { elementText, type OpenElement, OpenElements } from '../opener/open-elements.js';
 import { SetBatch } from '../opener/set-batch.js';
@@ -303,11 +304,6 @@ function inSets(elements: Iterable<Ending>): Map<string, ProgramElement[]> {
     list.push({ ...addressesOf(key, set), timeoutMs: Math.max(1, Math.round(untilMs - nowMs)) });
   }
   return sets;
-}
-
-/** Its elements are a pod's address and one that is open for it. */
-function isOfPods(set: string): boolean {
-  return set.startsWith('pod-');
 }
 
 /** `set` says the family by its fields' length: two fields are a pod and an address. */

@@ -10,6 +10,7 @@ import { BRIDGE_TABLE, GUARD_TABLE, PORT_TABLE } from '../names.js';
 import { applyNft } from '../nft.js';
 import { changeText, type OpenElements, removalText, wholeText } from '../program/index.js';
 import type { Program } from '../program/program.js';
+import { standingTable } from './standing-table.js';
 import { type Fingerprint, fingerprint, generation } from './table-watch.js';
 
 /** Between two looks at whether the tables are as they were written. */
@@ -76,10 +77,9 @@ export class Programmer {
       return;
     }
     const isWhole = this.written === null;
-    const text = this.written === null ? wholeText(program, this.options.open()) : changeText(this.written, program, this.options.open());
     try {
-      if (isWhole) await removeOthers(program);
-      await applyNft(text);
+      if (this.written === null) await this.writeWhole(program);
+      else await applyNft(changeText(this.written, program, this.options.open()));
     } catch (error) {
       this.failures++;
       this.problem = error instanceof Error ? error.message : String(error);
@@ -93,6 +93,19 @@ export class Programmer {
     this.written = program;
     this.seen = { generation: await generation(), fingerprint: await fingerprint() };
     this.options.onWritten(program, isWhole);
+  }
+
+  private async writeWhole(program: Program): Promise<void> {
+    await removeOthers(program);
+    const standing = await standingTable();
+    try {
+      await applyNft(wholeText(program, this.options.open(), standing));
+    } catch (error) {
+      if (standing === null) throw error;
+      // What stands there may be another release's, or no longer what it was.
+      this.options.log.warn('the open addresses of the datapath could not be kept; those that are not known here are open again with the next answer', { reason: error instanceof Error ? error.message : String(error) });
+      await applyNft(wholeText(program, this.options.open()));
+    }
   }
 
   /** `writing`, which may have changed during a wait. */

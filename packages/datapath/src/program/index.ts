@@ -2,4 +2,4 @@
 export { compileProgram } from './compile.js';
 export type { ProgramInput, ProxyAddress } from './input.js';
 export type { OpenElement, Program } from './program.js';
-export { changeText, removalText, wholeText, type OpenElements } from './text.js';
+export { changeText, removalText, wholeText, type OpenElements, type StandingTable } from './text.js';

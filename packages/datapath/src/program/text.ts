@@ -5,13 +5,29 @@
  * stay where the set stays. Text is made of what the program holds, which is numbers, hashes, canonical addresses and names of
  * interfaces: nothing that a pod's author writes.
  */
+import { isOfPods } from '../fqdn-groups.js';
+import { TABLE } from '../names.js';
 import type { ChainSpec, MapSpec, OpenElement, Program, SetSpec, TableSpec } from './program.js';
 
 export type OpenElements = Pick<ReadonlyMap<string, readonly OpenElement[]>, 'get'>;
 
-/** One transaction that replaces whatever is there. `open`: what is open by now, by the set's name. */
-export function wholeText(program: Program, open: OpenElements): string {
-  return program.tables.map((table) => replaceTable(table, open)).join('');
+/** Names of what a table holds. */
+export interface StandingTable {
+  readonly chains: readonly string[];
+  readonly maps: readonly string[];
+  readonly sets: readonly string[];
+  readonly limits: readonly string[];
+}
+
+/**
+ * One transaction that replaces whatever is there. `open`: what is open by now, by the set's name. `standing`: what the main table holds; its
+ * sets that DNS fills stay then, with addresses that have been opened, and told to clients, a moment ago and are not known here yet.
+ */
+export function wholeText(program: Program, open: OpenElements, standing: StandingTable | null = null): string {
+  return program.tables.map((table) => {
+    const isMain = table.family === TABLE.family && table.name === TABLE.name;
+    return (isMain && standing !== null ? clearTable(table, standing) : deleteTable(table)) + fillTable(table, open);
+  }).join('');
 }
 
 /** One transaction that leads from `before` to `after`; '' where they are equal. Sets that DNS fills are written where they begin. */
@@ -20,7 +36,7 @@ export function changeText(before: Program, after: Program, open: OpenElements):
   const texts = after.tables.map((table) => {
     const was = old.get(tableName(table));
     old.delete(tableName(table));
-    return was === undefined ? replaceTable(table, open) : changeTable(was, table, open);
+    return was === undefined ? deleteTable(table) + fillTable(table, open) : changeTable(was, table, open);
   });
   return [...texts, ...[...old.values()].map(deleteTable)].join('');
 }
@@ -39,13 +55,21 @@ function deleteTable(table: Pick<TableSpec, 'family' | 'name'>): string {
   return `add table ${tableName(table)}\ndelete table ${tableName(table)}\n`;
 }
 
-function replaceTable(table: TableSpec, open: OpenElements): string {
+/** All but the sets that stay: what nothing uses any more goes last. A pod's own elements are for its address, which may be another's by now. */
+function clearTable(table: TableSpec, { chains, maps, sets, limits }: StandingTable): string {
+  const at = tableName(table);
+  const stays = (name: string): boolean => table.sets.get(name)?.flag === 'timeout' && !isOfPods(name);
+  const remove = (kind: string, names: readonly string[]): string => names.map((name) => `delete ${kind} ${at} ${name}\n`).join('');
+  return `flush table ${at}\n${remove('map', maps)}${remove('chain', chains)}${remove('set', sets.filter((name) => !stays(name)))}${remove('limit', limits)}`;
+}
+
+function fillTable(table: TableSpec, open: OpenElements): string {
   const lines = [`table ${tableName(table)} {`];
   for (const [name, text] of table.limits) lines.push(`limit ${name} { ${text} }`);
   for (const [name, set] of table.sets) lines.push(`set ${name} ${setText(set, openTexts(open.get(name)))}`);
   for (const [name, map] of table.maps) lines.push(`map ${name} ${mapText(map)}`);
   for (const [name, { hook, rules }] of table.chains) lines.push(`chain ${name} {`, ...(hook === null ? [] : [hook]), ...rules, '}');
-  return `${deleteTable(table)}${lines.join('\n')}\n}\n`;
+  return `${lines.join('\n')}\n}\n`;
 }
 
 /** First what is new, then what leads there, then what nothing leads to any more. */
