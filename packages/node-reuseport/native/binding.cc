@@ -79,8 +79,7 @@ Napi::Value journalRelease(const Napi::CallbackInfo& info) {
 Napi::Value dyingInto(const Napi::CallbackInfo& info) {
   Journal& journal = *info[0].As<JournalExternal>().Data()->journal;
   if (journal.released()) return Napi::Number::New(info.Env(), -EBADF);
-  sayWhenDying(&journal);
-  return Napi::Number::New(info.Env(), 0);
+  return Napi::Number::New(info.Env(), sayWhenDying(&journal));
 }
 
 Napi::Value now(const Napi::CallbackInfo& info) {
@@ -106,6 +105,11 @@ Napi::Value disarmPoints(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// (signal)
+Napi::Value signalThread(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), signalThisThread(intArgument(info, 0)));
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new AddonState());
   exports.Set("journalCreate", Napi::Function::New(env, journalCreate));
@@ -115,6 +119,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("bootTimeMs", Napi::Function::New(env, now));
   exports.Set("armPoint", Napi::Function::New(env, armPoint));
   exports.Set("disarmPoints", Napi::Function::New(env, disarmPoints));
+  exports.Set("signalThread", Napi::Function::New(env, signalThread));
   exportSocket(env, exports);
   exportTcp(env, exports);
   exportConntrack(env, exports);

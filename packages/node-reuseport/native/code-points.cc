@@ -1,11 +1,16 @@
 // Fires armed code points. Knows nothing of what the code around them does.
 #include "code-points.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 namespace reuseport {
+
+int signalThisThread(int signal) {
+  return syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal) == 0 ? 0 : -errno;
+}
 
 void CodePoints::armSignal(Point point, uint32_t countdown, int signal) {
   Entry& entry = entries_[static_cast<uint32_t>(point)];
@@ -36,8 +41,7 @@ void CodePoints::fire(Point point) {
   }
   armed_ &= ~(1u << static_cast<uint32_t>(point));
   if (entry.signal != 0) {
-    // To this very thread: a signal to the process may be taken by another thread while this one runs on.
-    syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), entry.signal);
+    signalThisThread(entry.signal);
     return;
   }
   if (entry.callback.IsEmpty()) return;

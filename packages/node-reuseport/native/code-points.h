@@ -21,6 +21,9 @@ enum class Point : uint32_t {
   Count,
 };
 
+// To this very thread: a signal to the process may be taken by another thread while this one runs on. 0 or -errno.
+int signalThisThread(int signal);
+
 class CodePoints {
  public:
   void hit(Point point) {

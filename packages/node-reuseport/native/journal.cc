@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,13 +73,26 @@ bool offsetsMatch(const Header& h, const Layout& l) {
 constexpr int kFatalSignals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
 // For a handler that runs because the stack is full.
 thread_local uint8_t handlerStack[64 * 1024];
-std::atomic<uint32_t*> dyingWord{nullptr};
+// One per thread that works on a journal.
+struct JournalThread {
+  std::atomic<pid_t> id{0};
+  std::atomic<uint32_t*> dyingWord{nullptr};
+};
+JournalThread journalThreads[64];
 struct sigaction formerActions[sizeof kFatalSignals / sizeof kFatalSignals[0]];
+
+pid_t currentThread() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 // Puts the former action back and returns: a fault then happens again, with that.
 void onFatalSignal(int signal) {
-  uint32_t* word = dyingWord.load();
-  if (word != nullptr) __atomic_store_n(word, 1u, __ATOMIC_SEQ_CST);
+  // A fault is its thread's own: what others were reading did not cause it. That of a thread without a journal may be anybody's.
+  const pid_t self = currentThread();
+  bool isKnown = false;
+  for (const JournalThread& thread : journalThreads) isKnown = isKnown || thread.id == self;
+  for (const JournalThread& thread : journalThreads) {
+    uint32_t* word = thread.dyingWord;
+    if (word != nullptr && (thread.id == self || !isKnown)) __atomic_store_n(word, 1u, __ATOMIC_SEQ_CST);
+  }
   for (size_t i = 0; i < sizeof kFatalSignals / sizeof kFatalSignals[0]; i++) {
     if (kFatalSignals[i] == signal) sigaction(signal, &formerActions[i], nullptr);
   }
@@ -86,8 +100,18 @@ void onFatalSignal(int signal) {
   raise(signal);
 }
 
-void sayWhenDying(Journal* journal) {
-  dyingWord = journal == nullptr ? nullptr : &journal->header()->stop;
+int sayWhenDying(Journal* journal) {
+  const pid_t self = currentThread();
+  JournalThread* own = nullptr;
+  for (JournalThread& thread : journalThreads) {
+    if (thread.id == self) own = &thread;
+  }
+  for (JournalThread& thread : journalThreads) {
+    pid_t nobody = 0;
+    if (own == nullptr && thread.id.compare_exchange_strong(nobody, self)) own = &thread;
+  }
+  if (own == nullptr) return -ENOSPC;
+  own->dyingWord = &journal->header()->stop;
   stack_t stack = {};
   stack.ss_sp = handlerStack;
   stack.ss_size = sizeof handlerStack;
@@ -102,6 +126,7 @@ void sayWhenDying(Journal* journal) {
     return true;
   }();
   (void)installed;
+  return 0;
 }
 
 int64_t bootTimeNs() {
@@ -249,7 +274,11 @@ int Journal::open(int from) {
 
 void Journal::release() {
   if (base == nullptr) return;
-  if (dyingWord == &header()->stop) dyingWord = nullptr;
+  for (JournalThread& thread : journalThreads) {
+    if (thread.dyingWord != &header()->stop) continue;
+    thread.dyingWord = nullptr;
+    thread.id = 0;
+  }
   munmap(base, layout.totalBytes);
   base = nullptr;
   ::close(fd);

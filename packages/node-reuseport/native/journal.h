@@ -61,8 +61,9 @@ class Journal {
 };
 
 // From now on a fatal signal (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP) first says so in this journal's header: a process
-// that dumps core stays open for seconds, and its peer would take it for one that hangs. Null: no journal any more.
-void sayWhenDying(Journal* journal);
+// that dumps core stays open for seconds, and its peer would take it for one that hangs. The journal is the calling thread's, until it is
+// released; a fault of this thread is said there alone, one of a thread without a journal in all. 0, or -ENOSPC: too many threads.
+int sayWhenDying(Journal* journal);
 
 // CLOCK_BOOTTIME: goes on during suspend, the same for every process of this kernel.
 int64_t bootTimeNs();

@@ -96,6 +96,7 @@ interface Binding {
   bootTimeMs(): number;
   armPoint(point: number, countdown: number, action: number | (() => void)): number;
   disarmPoints(): void;
+  signalThread(signal: number): number;
 
   openSocket(type: number, family: number): number;
   setOption(fd: number, family: number, name: string, value: number): number;

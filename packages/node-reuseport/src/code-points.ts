@@ -55,3 +55,8 @@ export function armKillPointFromEnvironment(): boolean {
   armKillPoint(name as CodePoint, Number(countdown));
   return true;
 }
+
+/** A fatal signal to this very thread, as a fault in native code gives it. */
+export function signalThread(signal: 'SIGSEGV' | 'SIGABRT'): void {
+  check(binding.signalThread(constants.signals[signal]), 'tgkill', signal);
+}

@@ -6,6 +6,7 @@ export {
   codePoints,
   disarmCodePoints,
   onCodePoint,
+  signalThread,
 } from './code-points.js';
 export {
   type ConnectionChange,

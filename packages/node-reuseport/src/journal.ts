@@ -212,10 +212,11 @@ export class Journal {
 
   /**
    * From now on a fatal signal to this process says so at `dyingOffset` before it does what it did: a process that dumps core
-   * looks for seconds like one that hangs. One journal per process, from the thread that works on it.
+   * looks for seconds like one that hangs. One journal per thread, called from the thread that works on it: a fault of this thread is said in this
+   * journal alone, one of a thread without a journal in all.
    */
   sayWhenDying(): void {
-    check(binding.sayWhenDying(journalHandle(this)), 'sigaction', 'the journal has been released');
+    check(binding.sayWhenDying(journalHandle(this)), 'sigaction', 'the journal has been released, or too many threads have one');
   }
 
   get released(): boolean {
