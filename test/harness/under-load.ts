@@ -70,6 +70,19 @@ export async function kill(pair: Pair, role: Role): Promise<void> {
   await pair.member(role).exited;
 }
 
+/** Starts a successor while the member lives, and resolves once it answers in the former one's place. */
+export async function replaced(pair: Pair, role: Role, environment: Readonly<Record<string, string>> = {}): Promise<void> {
+  const former = pair.member(role);
+  const successor = pair.launch(role, [], { sameHttp: true, environment });
+  await until('the successor', DEADLINE_MS, async () => {
+    // While the socket is handed over, a request may find nobody for a moment.
+    const status = await pair.status(role).catch(() => null);
+    return status?.pid === successor.pid && status.readiness.ready ? true : null;
+  }).catch((error: unknown) => {
+    throw new Error(`${String(error)}\nformer: ${former.output.slice(-3_000)}\nsuccessor: ${successor.output}`);
+  });
+}
+
 export async function restartBySigterm(t: Test, pair: Pair, role: Role): Promise<void> {
   pair.member(role).process.kill('SIGTERM');
   t.same(await pair.member(role).exited, { code: 0, signal: null });

@@ -2,25 +2,12 @@
 import t, { type Test } from 'tap';
 import { ROLES } from '../harness/pair.js';
 import type { Pair, Role } from '../harness/pair.js';
-import { loadFor, nothingLost, startOwing, underLoad } from '../harness/under-load.js';
-import { DEADLINE_MS, until, within } from '../harness/until.js';
+import { loadFor, nothingLost, replaced, startOwing, underLoad } from '../harness/under-load.js';
+import { DEADLINE_MS, within } from '../harness/until.js';
 
 const SECONDS = 4;
 /** Of the member that is succeeded. */
 const AFTER_QUERIES = 1_000;
-
-/** Starts a successor, and resolves once it answers in the former one's place. */
-async function replaced(pair: Pair, role: Role): Promise<void> {
-  const former = pair.member(role);
-  const successor = pair.launch(role, [], { sameHttp: true });
-  await until('the successor', DEADLINE_MS, async () => {
-    // While the socket is handed over, a request may find nobody for a moment.
-    const status = await pair.status(role).catch(() => null);
-    return status?.pid === successor.pid && status.readiness.ready ? true : null;
-  }).catch((error: unknown) => {
-    throw new Error(`${String(error)}\nformer: ${former.output.slice(-3_000)}\nsuccessor: ${successor.output}`);
-  });
-}
 
 async function succeeded(t: Test, pair: Pair, role: Role): Promise<void> {
   const former = pair.member(role);

@@ -37,7 +37,7 @@ t.test('without any raw value every setting has its documented default', (t) => 
     datapath: 'none', grantScope: 'node', clientAddressUpstream: false, podCidrs: [], packetMark: 0x100_0000, routeTable: 10_053,
     policyPort: 53, manifestsDir: null, kubernetes: false, kubeconfig: null, clusterCidrs: [], nodeName: 'node-a', runDir: '/run/tandem', stateDir: '/var/lib/tandem/agent',
     httpListen: { address: '127.0.0.1', port: 9964, family: 4 },
-    unknownEndpoint: 'refuse', enablePolicy: 'default', staleSourceLimitSeconds: 0, auditMode: false, enableHubble: true, flowCapacity: 8191, slots: 8192, upstreamPorts: 64,
+    unknownEndpoint: 'refuse', enablePolicy: 'default', staleSourceLimitSeconds: 0, auditMode: false, enableHubble: true, flowCapacity: 8191, workers: 1, slots: 8192, upstreamPorts: 64,
     tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128, rejectResponseCode: 'refused',
     refusedSearchExpansions: 'refuse', clusterDomain: 'cluster.local', searchDomains: [],
     dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000,

@@ -47,6 +47,8 @@ export interface Settings {
   readonly staleSourceLimitSeconds: number;
   /** True: nothing is refused by policy, the verdict is AUDIT. */
   readonly auditMode: boolean;
+  /** Threads that answer queries, each with sockets of its own in the shared addresses' groups. */
+  readonly workers: number;
   /** Unanswered queries at most, per member. */
   readonly slots: number;
   /** False: no flow is written. */
@@ -166,6 +168,7 @@ const QUERY_DEADLINE_MS = 2_500;
 const SLOTS_MAX = 32_767;
 
 export const LISTEN_ADDRESSES_MAX = 16;
+export const WORKERS_MAX = 16;
 export const SEARCH_DOMAINS_MAX = 16;
 export const FILES_MAX = 16;
 export const POD_CIDRS_MAX = 64;
@@ -284,12 +287,17 @@ const honoured = [
     status: 'honoured', why: 'flows that are kept, about, 128 bytes each; older ones are overwritten',
   },
   {
+    name: 'workers', field: 'workers', kind: 'integer', unit: 'N', default: '1', min: 1, max: WORKERS_MAX,
+    status: 'honoured',
+    why: 'threads that answer queries; more than one is for nodes with four cores or more; the same for both members, as each worker answers for its counterpart alone; shares of --slots, --tcp-connections, --tcp-connections-per-client, --dnsproxy-concurrency-limit and --hubble-event-buffer-capacity are theirs',
+  },
+  {
     name: 'slots', field: 'slots', kind: 'integer', unit: 'N', default: '8192', min: 64, max: SLOTS_MAX,
     status: 'honoured', why: 'unanswered queries at most; about 2 KiB of shared memory each',
   },
   {
     name: 'upstream-ports', field: 'upstreamPorts', kind: 'integer', unit: 'N', default: '64', min: 64, max: 256,
-    status: 'honoured', why: 'UDP source ports towards upstreams: each doubling costs a forger one more bit',
+    status: 'honoured', why: "each worker's UDP source ports towards upstreams: each doubling costs a forger one more bit",
   },
   {
     name: 'tcp-idle-timeout', field: 'tcpIdleTimeoutMs', kind: 'duration', unit: 'DURATION', default: '10s',

@@ -1,5 +1,5 @@
 /**
- * The data plane as the control thread sees it: a worker thread that answers queries, told of policy, and telling of
+ * One data plane as the control thread sees it: a worker thread that answers queries, told of policy, and telling of
  * mappings. A worker that ends unasked takes the process with it: the peer is serving, and a dead worker in a living
  * process would look alive.
  */
@@ -17,7 +17,7 @@ const MAPPINGS_PER_TURN = 1000;
 
 /** May come before the addresses are bound. */
 const EARLY: ReadonlySet<FromWorker['kind']> = new Set(['warning', 'peer-flows', 'peer-flows-ended'] as const);
-/** No peer's key: it names this member's own flow rings. */
+/** No peer's key: it names this worker's own flow rings. */
 export const OWN_FLOWS = 0;
 
 export interface DataPlaneEvents {
@@ -35,12 +35,14 @@ export interface DataPlaneEvents {
   readonly onCrash: (error: Error) => void;
 }
 
-/** What other parts of the process, or a predecessor, hold for the data plane. */
+/** What other parts of the process, or a predecessor, hold for a data plane. */
 export interface InheritedSockets {
-  /** A predecessor's shared sockets. */
+  /** Shared sockets of one or several of a predecessor's workers. */
   readonly legacy: readonly Listener[] | null;
   /** The HTTP socket, to be left to a successor. */
   readonly httpFd: number | null;
+  /** The data plane's number among the member's workers. */
+  readonly worker?: number;
   /** This program's version, for who reads its flows. */
   readonly release?: string;
   /** URL of a module that is an `OpenerModule`: it opens learned addresses in the kernel. */
@@ -70,6 +72,8 @@ export interface Gauges {
   readonly peerHeartbeatMs: number;
   /** Learned addresses that the kernel refused to open. */
   readonly openFailures: number;
+  /** How many workers the peer has; 0: there is no peer. */
+  readonly peerWorkers: number;
 }
 
 export class DataPlane {
@@ -83,6 +87,8 @@ export class DataPlane {
   private readonly gaugeWords: Float64Array;
   private stopped: (() => void) | null = null;
   private isTold = false;
+  /** Resolves when it reads no more, or has ended. */
+  private readonly quiet = Promise.withResolvers<void>();
 
   private constructor(worker: Worker, data: WorkerData, listening: Extract<FromWorker, { kind: 'listening' }>, events: DataPlaneEvents) {
     this.worker = worker;
@@ -101,6 +107,7 @@ export class DataPlane {
     worker.on('exit', (code) => {
       // What it learned last, and told nobody of.
       for (let isMore = true; isMore; ) isMore = this.readOnce();
+      this.quiet.resolve();
       if (this.stopped !== null) this.stopped();
       else events.onCrash(new Error(`the data plane's thread ended with code ${code}`));
     });
@@ -118,7 +125,7 @@ export class DataPlane {
     settings: Settings, snapshot: Snapshot | null, events: DataPlaneEvents, sockets: InheritedSockets = NO_SOCKETS, worker = DataPlane.prepare(),
   ): Promise<DataPlane> {
     const faults = readFaults();
-    if (faults.text !== '') events.onWarning?.(`faults are planted here: ${faults.text}`);
+    if (faults.text !== '' && (sockets.worker ?? 0) === 0) events.onWarning?.(`faults are planted here: ${faults.text}`);
     const data: WorkerData = {
       settings,
       snapshot,
@@ -126,6 +133,7 @@ export class DataPlane {
       mappingRing: createMappingRing(),
       gauges: new SharedArrayBuffer(GAUGE_WORDS * Float64Array.BYTES_PER_ELEMENT),
       faults,
+      worker: 0,
       release: '',
       opener: null,
       diverted: 0,
@@ -184,6 +192,7 @@ export class DataPlane {
       draining: words[GAUGE.draining],
       peerHeartbeatMs: words[GAUGE.peerHeartbeatMs],
       openFailures: words[GAUGE.openFailures],
+      peerWorkers: words[GAUGE.peerWorkers],
     };
   }
 
@@ -193,6 +202,11 @@ export class DataPlane {
       this.stopped = resolve;
       this.tell({ kind: 'stop', awaitsPeer });
     });
+  }
+
+  /** Told to stop, it reads until the peer does, if there is one; resolves when it does not read any more. */
+  get stopsReading(): Promise<void> {
+    return this.quiet.promise;
   }
 
   /** Nothing more once it was told to stop: the wake descriptor is closed then, and its number may be another's. */
@@ -206,6 +220,7 @@ export class DataPlane {
   private onMessage(message: FromWorker): void {
     if (message.kind === 'mappings') this.readMappings();
     else if (message.kind === 'succeeded') this.events.onSucceeded?.();
+    else if (message.kind === 'quiet') this.quiet.resolve();
     else if (message.kind === 'warning') this.events.onWarning?.(message.message);
     else if (message.kind === 'peer-flows') this.events.onFlows?.(message.key, message.role, message.flows);
     else if (message.kind === 'peer-flows-ended') this.events.onFlowsEnded?.(message.key);

@@ -11,7 +11,7 @@
  */
 import { AppError, type QueryPath, slotPayload, type SlotMemory } from '@tandem/core';
 import { nameToString } from '@tandem/dns';
-import { armKillPoint, type CodePoint, codePoints, layoutVersion, oldestLayoutVersion } from 'node-reuseport';
+import { armKillPoint, type CodePoint, codePoints, layoutVersion, oldestLayoutVersion, signalThread } from 'node-reuseport';
 
 const ENVIRONMENT = 'TANDEM_FAULTS';
 const COUNT_MAX = 1_000_000_000;
@@ -55,9 +55,8 @@ export function plantFaults(faults: Faults, path: QueryPath, memory: SlotMemory)
 
 /** As a fault in native code would. */
 function crash(): never {
-  process.kill(process.pid, 'SIGSEGV');
-  // The signal may go to another thread: this one does not get any further.
-  for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  signalThread('SIGSEGV');
+  throw new Error('a thread outlived its fault');
 }
 
 function pointOf(word: string, value: string): { readonly point: CodePoint; readonly count: number } {

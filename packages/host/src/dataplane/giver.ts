@@ -9,14 +9,14 @@
  * PEER_ANSWER_MS is not waited for: until a later dial succeeds this member is not redundant, and says so.
  * It does not know what is held here of the peer.
  */
-import { formatSocketAddress, type MonoMs, type Role, type SocketAddress } from '@tandem/core';
-import { bootTimeMs, closeFd, ReadyEvent } from 'node-reuseport';
+import { formatSocketAddress, type MonoMs, type Role, type SocketAddress, WORKERS_MAX } from '@tandem/core';
+import { bootTimeMs, closeFd, listenersPerMember, ReadyEvent } from 'node-reuseport';
 import type { ClientConnection } from './client-connection.js';
 import type { HandoverOptions } from './handover.js';
 import { dialHandover, pause, PEER_ANSWER_MS, peerOf } from './handover-dial.js';
 import { HANDOVER_PROTOCOL, type HandoverMessage, type Received, receiveHandover, sendHandover } from './handover-messages.js';
 import { listenersOf } from './incoming.js';
-import { closeListener, createListener, type Listener } from './listeners.js';
+import { closeListener, createListener, type Listener, withoutTwins } from './listeners.js';
 import type { Watcher } from './tokens.js';
 
 const REDIAL_MS = 100;
@@ -41,6 +41,8 @@ export class Giver {
   private drainState: 'no' | 'asked' | 'adopted' = 'no';
   private adopterLost = false;
   private layoutUnknown = false;
+  /** Connections to workers of the peer that gave sockets and have no counterpart here, until they hear that these are read. */
+  private readonly strays: number[] = [];
 
   constructor(options: HandoverOptions) {
     this.options = options;
@@ -69,15 +71,15 @@ export class Giver {
 
   /**
    * Our sockets for the addresses: a predecessor's (`legacy`), or those that the peer hands back, or new ones that the peer holds
-   * now, or new ones. `serve` hears what comes to our own handover socket while the peer is waited for.
+   * now, or new ones. Inherited ones may be several per address: each is in its group, so each is read. `serve` hears what comes to our own handover socket while the peer is waited for.
    */
   acquire(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null, serve: () => void): OwnSockets {
     const wanted = addresses.map(formatSocketAddress);
     let inherited = legacy;
     let canHold = true;
-    const fd = dialHandover(this.options.runDir, this.peerRole, this.options.warn);
+    const fd = dialHandover(this.options, this.peerRole, this.options.warn);
     if (fd !== null) {
-      this.send(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role: this.options.role, layout: this.options.layout, listen: wanted });
+      this.hello(fd, wanted);
       const welcome = this.await(fd, 'welcome', serve);
       if (welcome?.message.kind === 'welcome') {
         const held = listenersOf(welcome.message.listen, welcome.fds, wanted);
@@ -86,6 +88,7 @@ export class Giver {
         canHold = this.canHold(welcome.message.layout);
       }
     }
+    inherited = this.inheritStrays(inherited, wanted, serve);
     this.own = inherited ?? addresses.map((address) => createListener(address, this.options.isTransparent));
     if (fd !== null && !canHold) {
       closeFd(fd);
@@ -105,6 +108,10 @@ export class Giver {
   reading(listeners: readonly Listener[]): void {
     this.own = listeners;
     if (this.outgoing !== null) this.send(this.outgoing, { kind: 'reading' });
+    for (const fd of this.strays.splice(0)) {
+      this.send(fd, { kind: 'reading' });
+      closeFd(fd);
+    }
   }
 
   /** When the peer is dialled next; Infinity while there is a connection to it. */
@@ -142,11 +149,41 @@ export class Giver {
   /** The peer came after us: it gets our sockets, which are bound and read already. */
   private redial(nowMs: number): void {
     this.redialAtMs = nowMs + REDIAL_MS;
-    const fd = dialHandover(this.options.runDir, this.peerRole, this.options.warn);
+    const fd = dialHandover(this.options, this.peerRole, this.options.warn);
     if (fd === null) return;
-    const listen = this.own.map(({ address }) => formatSocketAddress(address));
-    this.send(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role: this.options.role, layout: this.options.layout, listen });
+    this.hello(fd, this.own.map(({ address }) => formatSocketAddress(address)));
     this.keep(fd);
+  }
+
+  /**
+   * A predecessor may have had more workers than there are here: what the peer's workers hold of those that have no successor is joined to
+   * ours. What is over the limit of one worker stays with the peer, which reads it.
+   */
+  private inheritStrays(ours: readonly Listener[] | null, wanted: readonly string[], serve: () => void): readonly Listener[] | null {
+    const { runDir, worker, workers, warn } = this.options;
+    let all = ours;
+    for (let other = worker + workers; other < WORKERS_MAX; other += workers) {
+      const fd = dialHandover({ runDir, worker: other }, this.peerRole, warn);
+      if (fd === null) continue;
+      this.hello(fd, wanted);
+      const welcome = this.await(fd, 'welcome', serve);
+      const held = welcome?.message.kind === 'welcome' ? listenersOf(welcome.message.listen, welcome.fds, wanted) : null;
+      // A predecessor that lived has given us some of them itself.
+      const added = withoutTwins(held ?? [], all ?? []);
+      if (held === null || added.length + (all?.length ?? 0) > listenersPerMember) {
+        added.forEach(closeListener);
+        closeFd(fd);
+      } else {
+        all = [...(all ?? []), ...added];
+        this.strays.push(fd);
+      }
+    }
+    return all;
+  }
+
+  private hello(fd: number, listen: readonly string[]): void {
+    const { role, layout, workers } = this.options;
+    this.send(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role, layout, ...(workers === 1 ? {} : { workers }), listen });
   }
 
   private keep(fd: number): void {

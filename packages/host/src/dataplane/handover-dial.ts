@@ -22,9 +22,9 @@ export function pause(): void {
   Atomics.wait(sleeper, 0, 0, 1);
 }
 
-/** A connection to the handover socket of the member with that role; null where nobody is there. */
-export function dialHandover(runDir: string, role: Role, warn: (message: string) => void): number | null {
-  const path = handoverSocketPath(runDir, role);
+/** A connection to the handover socket of the member with that role, of its worker with that number; null where nobody is there. */
+export function dialHandover({ runDir, worker }: { readonly runDir: string; readonly worker: number }, role: Role, warn: (message: string) => void): number | null {
+  const path = handoverSocketPath(runDir, role, worker);
   if (!existsSync(path)) return null;
   try {
     const fd = connectUnix(path);

@@ -1,10 +1,10 @@
 /**
  * What two members say to each other when they hand sockets over: one JSON text per message of a Unix seqpacket socket,
- * descriptors beside it. Each member connects to RUN_DIR/ROLE-handover.sock of the other and *gives* there; it *holds* what
- * comes in on its own socket.
+ * descriptors beside it. Each worker of a member connects to the handover socket of the other's worker of the same number, its
+ * counterpart, and *gives* there; it *holds* what comes in on its own socket.
  *
  *   giver                                   holder
- *   hello (role, layout, addresses)   ->
+ *   hello (role, layout, workers, addresses)   ->
  *                                     <-    welcome + the sockets of the giver's predecessor, if held
  *   share + journal and sockets       ->
  *                                     <-    taken          (only now the giver binds)
@@ -14,8 +14,8 @@
  *                                     <-    adopted        (the holder reads the giver's sockets again)
  *                                     or    busy           (the holder is about to leave itself: ask again when it is back)
  *
- * A successor that finds a living member of its own role says hello to that one, which answers `legacy` with its sockets, drains
- * as above, and then does nothing more until it is ended.
+ * A successor that finds a living member of its own role says hello to each worker of that one, which answers `legacy` with its sockets.
+ * Once worker 0 has been asked, the member drains as above, and then does nothing more until it is ended.
  *
  * Invariant: whatever does not fit this shape ends the connection and nothing else.
  */
@@ -36,8 +36,11 @@ const MESSAGE_BYTES_MAX = 16 * 1024;
 const COUNT_MAX = 0x7fff_ffff;
 
 export type HandoverMessage =
-  | { readonly kind: 'hello'; readonly protocol: number; readonly role: Role; readonly layout: number; readonly listen: readonly string[] }
-  /** `layout`: the newest journal that the holder can read. Descriptors: a UDP and a TCP socket per address, or none. */
+  | { readonly kind: 'hello'; readonly protocol: number; readonly role: Role; readonly layout: number; readonly workers?: number; readonly listen: readonly string[] }
+  /**
+   * `layout`: the newest journal that the holder can read. Descriptors: a UDP and a TCP socket per address, or none. Here and below the
+   * addresses come several times over where the giver has the sockets of several workers of its predecessor.
+   */
   | { readonly kind: 'welcome'; readonly protocol: number; readonly layout: number; readonly listen: readonly string[] }
   /** Descriptors: the journal, then a UDP and a TCP socket per address. */
   | { readonly kind: 'share'; readonly listen: readonly string[] }
@@ -57,8 +60,14 @@ export interface Received {
   readonly fds: readonly number[];
 }
 
-export function handoverSocketPath(runDir: string, role: Role): string {
-  return join(runDir, `${role}-handover.sock`);
+/** Of the member's worker with that number. */
+export function handoverSocketPath(runDir: string, role: Role, worker = 0): string {
+  return join(runDir, worker === 0 ? `${role}-handover.sock` : `${role}-handover-${worker}.sock`);
+}
+
+/** How many workers the member has that says hello; members without the word have one. */
+export function workersOf({ workers = 1 }: { readonly workers?: number }): number {
+  return workers;
 }
 
 /** False when the other side is gone or so far behind that it is as good as gone. */
@@ -91,7 +100,7 @@ function parse(text: string): HandoverMessage {
     throw new AppError('LINK', 'a handover message is no JSON', { cause: error });
   }
   if (typeof value !== 'object' || value === null) throw new AppError('LINK', 'a handover message is no object');
-  const { kind, protocol, role, layout, listen, index, generation } = value as Readonly<Record<string, unknown>>;
+  const { kind, protocol, role, layout, workers, listen, index, generation } = value as Readonly<Record<string, unknown>>;
   switch (kind) {
     case 'taken':
     case 'reading':
@@ -113,7 +122,8 @@ function parse(text: string): HandoverMessage {
       if (!isCount(protocol) || protocol < OLDEST_PROTOCOL) throw new AppError('LINK', `handover protocol ${String(protocol)} is older than ${OLDEST_PROTOCOL}`);
       if (role !== 'agent' && role !== 'dns-proxy') throw new AppError('LINK', `no role: ${String(role)}`);
       if (!isCount(layout)) throw new AppError('LINK', 'a hello without layout version');
-      return { kind, protocol, role, layout, listen: addresses(listen) };
+      if (workers !== undefined && !isCount(workers)) throw new AppError('LINK', 'a hello with no number of workers');
+      return { kind, protocol, role, layout, ...(workers === undefined ? {} : { workers }), listen: addresses(listen) };
     default:
       throw new AppError('LINK', `no handover message: ${String(kind).slice(0, 40)}`);
   }

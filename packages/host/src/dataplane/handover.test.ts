@@ -1,10 +1,14 @@
 /** A data plane whose peer is the test: what it says late or wrongly leaves nothing open behind. */
 import { fstatSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import t, { type Test } from 'tap';
+import { formatSocketAddress } from '@tandem/core';
 import { acceptConnection, closeFd, connectUnix, Journal, layoutVersion, listenUnix, openSocket } from 'node-reuseport';
 import { HANDOVER_PROTOCOL, type HandoverMessage, handoverSocketPath, receiveHandover, sendHandover } from './handover-messages.js';
 import { regionBytes } from './shared-region.js';
-import { newDir, Rig } from './testing/rig.js';
+import { bindListener, closeListener, createListener } from './listeners.js';
+import { UdpClient } from './testing/clients.js';
+import { query, read } from './testing/messages.js';
+import { freePort, newDir, Rig } from './testing/rig.js';
 import { DEADLINE_MS, until } from './testing/wait.js';
 
 const HELLO: HandoverMessage = { kind: 'hello', protocol: HANDOVER_PROTOCOL, role: 'dns-proxy', layout: layoutVersion, listen: [] };
@@ -87,4 +91,44 @@ t.test('a share that cannot be held leaves nothing open, however often it comes'
   t.match(rig.warnings, [/region beside the peer's journal/]);
   for (const each of sockets) closeFd(each);
   journal.release();
+});
+
+t.test('the peer says how many workers it has; one that says nothing of it has one', async (t) => {
+  const dir = runDir(t);
+  const rig = await Rig.start({ settings: { runDir: dir } });
+  t.teardown(() => rig.stop());
+  t.equal(rig.plane.gauges().peerWorkers, 0);
+  for (const [workers, expected] of [[undefined, 1], [2, 2]] as const) {
+    const journal = Journal.create({ slots: 64, batch: 4 });
+    const sockets = [openSocket({ type: 'udp', family: 4 }), openSocket({ type: 'tcp', family: 4 })];
+    const fd = connectUnix(handoverSocketPath(dir, 'agent'));
+    sendHandover(fd, { ...HELLO, ...(workers === undefined ? {} : { workers }) });
+    sendHandover(fd, { kind: 'share', listen: ['127.0.0.1:5353'] }, [journal.fd, ...sockets]);
+    await said(fd, 'taken');
+    await until('its workers', DEADLINE_MS, () => rig.plane.gauges().peerWorkers === expected);
+    for (const each of [fd, ...sockets]) closeFd(each);
+    await until('its end', DEADLINE_MS, () => rig.plane.gauges().peerWorkers === 0);
+    journal.release();
+  }
+});
+
+t.test('what a worker of the peer without counterpart holds is read here, and it is told so', async (t) => {
+  const dir = runDir(t);
+  const listener = listenUnix(handoverSocketPath(dir, 'dns-proxy', 1), 0o600);
+  t.teardown(() => closeFd(listener));
+  const address = await freePort('127.0.0.1');
+  const text = formatSocketAddress(address);
+  const held = bindListener(createListener(address));
+  const starting = Rig.start({ settings: { runDir: dir, listen: [address] } });
+  const fd = await accepted(listener);
+  sendHandover(fd, { kind: 'welcome', protocol: HANDOVER_PROTOCOL, layout: layoutVersion, listen: [text] }, [held.udp, held.tcp]);
+  closeListener(held);
+  await said(fd, 'reading');
+  await said(fd, 'end');
+  const rig = await starting;
+  t.teardown(() => rig.stop());
+  const client = await UdpClient.open('127.0.0.1');
+  t.teardown(() => client.close());
+  t.equal(read((await client.ask(query('x.example.test'), address)).bytes).rcode, 0, 'nobody else has the socket');
+  closeFd(fd);
 });

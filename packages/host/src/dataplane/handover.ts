@@ -6,7 +6,7 @@
  * Invariant: a member leaves when the other reads its sockets. Of two that would leave at once one waits for the other's
  * successor, but neither for longer than PEER_BACK_MS. It does not know how sockets come and go.
  */
-import type { HeldSeams, MonoMs, Role, SlotMemory, SocketAddress } from '@tandem/core';
+import type { HeldSeams, MonoMs, Role, Settings, SlotMemory, SocketAddress } from '@tandem/core';
 import { bootTimeMs, closeFd, type Journal, type Reactor } from 'node-reuseport';
 import { Giver, type OwnSockets } from './giver.js';
 import { dialHandover, pause, PEER_ANSWER_MS, peerOf } from './handover-dial.js';
@@ -22,6 +22,9 @@ const PEER_BACK_MS = 10_000;
 export interface HandoverOptions {
   readonly role: Role;
   readonly runDir: string;
+  /** Our number among this member's workers, and how many they are. */
+  readonly worker: number;
+  readonly workers: number;
   /** New sockets take redirected packets. */
   readonly isTransparent: boolean;
   readonly journal: Journal;
@@ -81,6 +84,11 @@ export class Handover {
   /** Members that are being answered for. */
   get adopted(): number {
     return this.holder.adopted;
+  }
+
+  /** How many workers the peer has; 0: there is no peer. */
+  get peerWorkers(): number {
+    return this.holder.peerWorkers;
   }
 
   /** When the peer's data plane was seen to turn last; 0: there is no peer. */
@@ -147,8 +155,8 @@ export class Handover {
  * The newest journal that the peer can read, asked before our own is made; null where there is no peer that answers. So a pair
  * of two releases works by the older one's layout.
  */
-export function peerLayout(runDir: string, role: Role, layout: number): number | null {
-  const fd = dialHandover(runDir, peerOf(role), () => undefined);
+export function peerLayout({ runDir, role }: Pick<Settings, 'runDir' | 'role'>, worker: number, layout: number): number | null {
+  const fd = dialHandover({ runDir, worker }, peerOf(role), () => undefined);
   if (fd === null) return null;
   try {
     sendHandover(fd, { kind: 'hello', protocol: HANDOVER_PROTOCOL, role, layout, listen: [] });

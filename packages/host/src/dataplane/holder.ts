@@ -43,7 +43,7 @@ export class Holder {
   constructor(options: HandoverOptions, own: OwnSide) {
     this.options = options;
     this.own = own;
-    const path = handoverSocketPath(options.runDir, options.role);
+    const path = handoverSocketPath(options.runDir, options.role, options.worker);
     // The API's socket of this role is held by this process already, so what lies here is a dead process's.
     rmSync(path, { force: true });
     this.listenerFd = listenUnix(path, PRIVATE);
@@ -86,6 +86,14 @@ export class Holder {
       if (held?.isAlive === true) beatAtMs = Math.max(beatAtMs, held.beatAtMs);
     }
     return beatAtMs;
+  }
+
+  /** How many workers the member has that lives, of two the newer one; 0: there is none. */
+  get peerWorkers(): number {
+    for (let i = this.incoming.length - 1; i >= 0; i--) {
+      if (this.incoming[i].held?.isAlive === true) return this.incoming[i].workers;
+    }
+    return 0;
   }
 
   nextDeadlineMs(): number {

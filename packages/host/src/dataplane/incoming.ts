@@ -6,10 +6,10 @@ import { AppError, formatSocketAddress, type HeldMember, parseSocketAddress, typ
 import { closeFd, Journal, ReadyEvent } from 'node-reuseport';
 import type { OwnRecord } from './connection-records.js';
 import type { HandoverOptions } from './handover.js';
-import { HANDOVER_PROTOCOL, type HandoverMessage, receiveHandover, sendHandover } from './handover-messages.js';
+import { HANDOVER_PROTOCOL, type HandoverMessage, receiveHandover, sendHandover, workersOf } from './handover-messages.js';
 import type { HeldConnections } from './held-connections.js';
 import type { Holder } from './holder.js';
-import type { Listener } from './listeners.js';
+import { isTimes, type Listener } from './listeners.js';
 import type { Watcher } from './tokens.js';
 
 /** Tells members apart whose flows are read elsewhere. */
@@ -18,6 +18,8 @@ let nextKey = 1;
 /** A member that gives its sockets and journal here. */
 export class Incoming implements Watcher {
   role: Role | null = null;
+  /** How many its member has. */
+  workers = 1;
   held: HeldMember | null = null;
   listeners: readonly Listener[] = [];
   connections: HeldConnections | null = null;
@@ -54,6 +56,7 @@ export class Incoming implements Watcher {
   private handle(message: HandoverMessage, fds: readonly number[]): void {
     switch (message.kind) {
       case 'hello':
+        this.workers = workersOf(message);
         this.hello(message.role, message.protocol);
         break;
       case 'share':
@@ -144,9 +147,9 @@ export class Incoming implements Watcher {
   }
 }
 
-/** Listeners from a message; null (descriptors closed) when the addresses are not the wanted ones. */
+/** Listeners from a message; null (descriptors closed) when the addresses are not the wanted ones, once or several times over. */
 export function listenersOf(listen: readonly string[], fds: readonly number[], wanted: readonly string[]): readonly Listener[] | null {
-  if (listen.length === 0 || listen.join() !== wanted.join() || fds.length !== 2 * listen.length) {
+  if (!isTimes(listen, wanted) || fds.length !== 2 * listen.length) {
     for (const fd of fds) closeFd(fd);
     return null;
   }

@@ -1,4 +1,6 @@
-/** The data plane: see data-plane.ts for the control thread's side, loop.ts for the worker's. */
-export { DataPlane, type DataPlaneEvents, type Gauges, type InheritedSockets, OWN_FLOWS } from './data-plane.js';
+/** The data planes: see data-planes.ts and data-plane.ts for the control thread's side, loop.ts for a worker's. */
+export { type Gauges, OWN_FLOWS } from './data-plane.js';
+export { DataPlanes, type MemberSockets, PreparedPlanes } from './data-planes.js';
 export type { MappingRecord } from './mapping-record.js';
 export { type Legacy, succeed } from './succession.js';
+export { slotsOf } from './worker-share.js';

@@ -3,8 +3,9 @@
  *
  * Created unbound, so that the peer can hold them before the first packet arrives, or received back from the peer.
  */
-import type { SocketAddress } from '@tandem/core';
-import { bindSocket, closeFd, listenSocket, localAddress, openSocket } from 'node-reuseport';
+import { fstatSync } from 'node:fs';
+import { formatSocketAddress, type SocketAddress } from '@tandem/core';
+import { bindSocket, closeFd, listenersPerMember, listenSocket, localAddress, openSocket } from 'node-reuseport';
 import { listenError } from './listen-error.js';
 import { BURST_BUFFER_BYTES } from './receive-buffers.js';
 
@@ -53,4 +54,28 @@ export function bindListener(listener: Listener): Listener {
 export function closeListener(listener: Listener): void {
   closeFd(listener.udp);
   closeFd(listener.tcp);
+}
+
+/** Those of `listeners` whose sockets are not among `known`; descriptors of the others are closed. */
+export function withoutTwins(listeners: readonly Listener[], known: readonly Listener[]): readonly Listener[] {
+  const sockets = new Set(known.map(({ udp }) => fstatSync(udp).ino));
+  return listeners.filter((listener) => {
+    const isNew = !sockets.has(fstatSync(listener.udp).ino);
+    if (!isNew) closeListener(listener);
+    return isNew;
+  });
+}
+
+/** `texts` is `wanted`, or that several times over. */
+export function isTimes(texts: readonly string[], wanted: readonly string[]): boolean {
+  return texts.length > 0 && texts.length % wanted.length === 0 && texts.every((text, i) => text === wanted[i % wanted.length]);
+}
+
+/** A predecessor's sockets, if they are for the same addresses, as many as can be read; others are closed, for nobody would read them. */
+export function legacyFor(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null): readonly Listener[] | null {
+  if (legacy === null) return null;
+  const isWanted = isTimes(legacy.map(({ address }) => formatSocketAddress(address)), addresses.map(formatSocketAddress));
+  const room = isWanted ? listenersPerMember : 0;
+  legacy.slice(room).forEach(closeListener);
+  return isWanted ? legacy.slice(0, room) : null;
 }

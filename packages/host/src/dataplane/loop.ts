@@ -4,7 +4,7 @@
  * Each turn sends what the last one listed, waits, and hands what came to the path. Holds no decisions: those are core's.
  */
 import {
-  type AnswerSource, COUNTER, Counters, formatSocketAddress, type LearnedMapping, type MappingSink, monoMs, type MonoMs, NO_FLOWS,
+  type AnswerSource, COUNTER, Counters, type LearnedMapping, type MappingSink, monoMs, type MonoMs, NO_FLOWS,
   OPENING, type Opening, PEER_TICK_MS, PolicyIndex, QueryPath, type SlotMemory, type Snapshot, type SocketAddress,
 } from '@tandem/core';
 import { answerRowStride, bootTimeMs, Control, type Journal, Reactor, ReadyEvent, readyStride } from 'node-reuseport';
@@ -14,7 +14,7 @@ import { ClientPorts } from './client-ports.js';
 import { ConnectionRecords } from './connection-records.js';
 import { plantFaults } from './faults.js';
 import { Handover, peerLayout } from './handover.js';
-import { bindListener, closeListener, isWildcard, type Listener } from './listeners.js';
+import { bindListener, closeListener, isWildcard, legacyFor, type Listener } from './listeners.js';
 import { MappingJournalWriter } from './mapping-journal.js';
 import { MappingRingWriter } from './mapping-ring.js';
 import { type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
@@ -90,14 +90,14 @@ export class DataPlaneLoop {
     this.counters = new Counters(new Float64Array(data.counters));
     this.ring = new MappingRingWriter(data.mappingRing);
     const { layout } = data.faults;
-    const version = Math.min(layout, peerLayout(settings.runDir, settings.role, layout) ?? layout);
-    this.journal = createJournal(settings, version);
+    const version = Math.min(layout, peerLayout(settings, data.worker, layout) ?? layout);
+    this.journal = createJournal(settings, data.worker, version);
     this.journal.sayWhenDying();
     this.reactor = new Reactor(this.journal);
     this.reactor.reserve = Math.floor(settings.slots * SPARE_SHARE);
     this.memory = slotMemory(this.journal);
     this.wire = new ReactorWire(this.reactor, this.memory);
-    const region = regionOf(this.journal, settings);
+    const region = regionOf(this.journal, settings, data.worker);
     const paths = pathSettings(settings);
     const random = new SecureRandom();
     const sink: MappingSink = { learned: (mapping) => this.passOn(mapping) };
@@ -110,7 +110,7 @@ export class DataPlaneLoop {
       flows: settings.enableHubble ? new FlowWriter(newRing(region.flows, data.release), this.memory, { ...paths, bootedAtMs: () => wallTimes().bootedAtMs, isStolen: isStolenIn(this.journal) }) : NO_FLOWS,
     });
     // Written by the control thread, which is told of it with the addresses.
-    if (settings.enableHubble) newRing(region.packetFlows, data.release);
+    if (region.packetFlows.length > 0) newRing(region.packetFlows, data.release);
     this.lastMappings = new MappingJournalWriter(region.mappings.buffer, region.mappings.offset);
     const streams = {
       reactor: this.reactor,
@@ -142,6 +142,8 @@ export class DataPlaneLoop {
     this.handover = new Handover({
       role: settings.role,
       runDir: settings.runDir,
+      worker: data.worker,
+      workers: settings.workers,
       isTransparent: settings.mode === 'transparent',
       journal: this.journal,
       seams: {
@@ -265,6 +267,7 @@ export class DataPlaneLoop {
     gauges[GAUGE.held] = this.handover.isHeld ? 1 : 0;
     gauges[GAUGE.draining] = this.stopping ? (this.isQuiet ? 2 : 1) : 0;
     gauges[GAUGE.peerHeartbeatMs] = this.handover.peerBeatAtMs;
+    gauges[GAUGE.peerWorkers] = this.handover.peerWorkers;
     if (this.opener !== null) gauges[GAUGE.openFailures] = this.opener.failures;
   }
 
@@ -330,6 +333,7 @@ export class DataPlaneLoop {
     this.stopByMs = this.nowMs + STOP_MS;
     this.listeners.forEach((_, index) => this.reactor.pauseListener(index));
     this.clients.stop();
+    this.say({ kind: 'quiet' });
   }
 
   private enforce(snapshot: Snapshot): void {
@@ -383,13 +387,4 @@ export class DataPlaneLoop {
     this.reactor.close();
     this.journal.release();
   }
-}
-
-/** A predecessor's sockets, if they are for the same addresses; else they are closed. */
-function legacyFor(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null): readonly Listener[] | null {
-  if (legacy === null) return null;
-  const texts = (list: readonly SocketAddress[]): string => list.map(formatSocketAddress).join();
-  if (texts(addresses) === texts(legacy.map(({ address }) => address))) return legacy;
-  legacy.forEach(closeListener);
-  return null;
 }

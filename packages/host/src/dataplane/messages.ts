@@ -5,7 +5,10 @@ import type { Listener } from './listeners.js';
 
 /** What a data plane begins with: its first message. */
 export interface WorkerData {
+  /** This worker's share of the member's (worker-share.ts). */
   readonly settings: Settings;
+  /** Its number among `settings.workers`. */
+  readonly worker: number;
   /** Enforced before the first address is bound; null: everything is refused until one comes. */
   readonly snapshot: Snapshot | null;
   /** `Counters` words. */
@@ -13,7 +16,7 @@ export interface WorkerData {
   readonly mappingRing: SharedArrayBuffer;
   readonly gauges: SharedArrayBuffer;
   readonly faults: Faults;
-  /** Sockets of a predecessor of our role, bound. */
+  /** Sockets of a predecessor of our role, bound; those of several of its workers one after another. */
   readonly legacy: readonly Listener[] | null;
   readonly httpFd: number | null;
   readonly release: string;
@@ -25,8 +28,8 @@ export interface WorkerData {
 }
 
 /** Float64 words of `WorkerData.gauges`. */
-export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3, redundant: 4, adopted: 5, held: 6, draining: 7, peerHeartbeatMs: 8, openFailures: 9 } as const;
-export const GAUGE_WORDS = 10;
+export const GAUGE = { underWay: 0, tcpConnections: 1, freeSlots: 2, heartbeatMs: 3, redundant: 4, adopted: 5, held: 6, draining: 7, peerHeartbeatMs: 8, openFailures: 9, peerWorkers: 10 } as const;
+export const GAUGE_WORDS = 11;
 
 /** Where a member's flow rings lie: in a journal, to be mapped again by its descriptor, or in memory that is shared between threads alone. */
 export type FlowsAt = { readonly journalFd: number } | { readonly queries: Uint32Array; readonly packets: Uint32Array };
@@ -52,6 +55,8 @@ export type FromWorker =
   | { readonly kind: 'warning'; readonly message: string }
   /** A successor of our role has our sockets. */
   | { readonly kind: 'succeeded' }
+  /** Told to stop, it reads no more: the peer does, or there is nobody who could. */
+  | { readonly kind: 'quiet' }
   /** The mapping ring has something to read. */
   | { readonly kind: 'mappings' }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string };

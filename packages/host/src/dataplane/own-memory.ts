@@ -18,22 +18,23 @@ const CELLS_PER_FLOW = 2;
 /** The ring of packets has so much less room: the kernel's log is limited to far fewer than there are queries. */
 const PACKETS_SHARE = 4;
 
-export function createJournal(settings: Settings, version: number): Journal {
-  const extraBytes = version >= LAYOUT_WITH_REGION ? regionBytes(recordsOf(settings), ringBytesOf(settings)) : 0;
+/** `worker`: whose it is, of a member's workers. */
+export function createJournal(settings: Settings, worker: number, version: number): Journal {
+  const extraBytes = version >= LAYOUT_WITH_REGION ? regionBytes(recordsOf(settings), ringBytesOf(settings, worker)) : 0;
   return Journal.create({ slots: settings.slots, batch: BATCH, version, extraBytes });
 }
 
 /** In the journal, so that the peer has it, too; or, with a layout that has no room for it, for ourselves. */
-export function regionOf(journal: Journal, settings: Settings): SharedRegion {
+export function regionOf(journal: Journal, settings: Settings, worker: number): SharedRegion {
   const make = journal.layout.extraBytes > 0 ? createRegion.bind(null, journal) : privateRegion;
-  return make(recordsOf(settings), ringBytesOf(settings));
+  return make(recordsOf(settings), ringBytesOf(settings, worker));
 }
 
-/** Powers of two of cells, so that the flows wanted fit; a quarter as many again for those of packets. */
-function ringBytesOf({ enableHubble, flowCapacity }: Settings): RingBytes {
+/** Powers of two of cells, so that the flows wanted fit; beside worker 0's a quarter as many again for those of packets, which the control thread writes. */
+function ringBytesOf({ enableHubble, flowCapacity }: Settings, worker: number): RingBytes {
   if (!enableHubble) return { queries: 0, packets: 0 };
   const cells = 2 ** Math.ceil(Math.log2(flowCapacity * CELLS_PER_FLOW));
-  return { queries: ringBytes(cells), packets: ringBytes(Math.max(RING_CELLS_MIN, cells / PACKETS_SHARE)) };
+  return { queries: ringBytes(cells), packets: worker === 0 ? ringBytes(Math.max(RING_CELLS_MIN, cells / PACKETS_SHARE)) : 0 };
 }
 
 export function newRing(words: Uint32Array, release: string): Uint32Array {

@@ -3,7 +3,7 @@
  * that both have mapped, so its flows are here as they are written, also with the pair link cut, and stay when the peer dies.
  *
  * A member has two rings: of queries, which its data plane writes, and of packets, which its control thread does.
- * Invariant: a flow is in one ring, so no merge shows it twice. At most ENDED_MAX rings of each kind of members that are gone are kept, the newest.
+ * Invariant: a flow is in one ring, so no merge shows it twice. Of members that are gone the newest rings of each kind are kept, ENDED_MAX times as many as a member has workers.
  */
 import type { Role } from '@tandem/core';
 import type { DecodeContext } from './decode.js';
@@ -22,11 +22,14 @@ export class RingLog implements FlowLog {
   lostCount = 0;
   private readonly role: Role;
   private readonly context: DecodeContext;
+  private readonly endedMax: number;
   private readonly keys = new Map<number, readonly MemberRing[]>();
   /** Flows ever written into rings that are let go of. */
   private readonly seenBefore = new Map<Role, number>();
 
-  constructor(role: Role, context: DecodeContext) {
+  /** `workers`: how many rings of queries a member has. */
+  constructor(role: Role, context: DecodeContext, workers = 1) {
+    this.endedMax = ENDED_MAX * workers;
     this.role = role;
     this.context = context;
     this.nodeName = context.nodeName;
@@ -89,7 +92,7 @@ export class RingLog implements FlowLog {
   private endRing(ring: MemberRing): void {
     ring.isEnded = true;
     const ended = this.rings.filter(({ isEnded, kind }) => isEnded && kind === ring.kind);
-    for (const old of ended.slice(0, Math.max(0, ended.length - ENDED_MAX))) {
+    for (const old of ended.slice(0, Math.max(0, ended.length - this.endedMax))) {
       this.rings.splice(this.rings.indexOf(old), 1);
       this.seenBefore.set(old.role, (this.seenBefore.get(old.role) ?? 0) + old.seen);
       old.release();

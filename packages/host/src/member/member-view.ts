@@ -175,7 +175,7 @@ export class MemberView implements DaemonView {
       draining: DRAINING[gauges?.draining ?? 0],
       heartbeatAgeSeconds: gauges === undefined ? null : Math.max(0, bootTimeMs() - gauges.heartbeatMs) / MS_PER_SECOND,
       underWay: gauges?.underWay ?? 0,
-      slots: this.member.settings.slots,
+      slots: this.member.slots,
       slotsFree: gauges?.freeSlots ?? 0,
       tcpConnections: gauges?.tcpConnections ?? 0,
     };

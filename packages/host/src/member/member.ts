@@ -1,5 +1,5 @@
 /**
- * What both daemons are: a data plane, the policy that it enforces, an FQDN cache, and links to peers. What goes into the cache
+ * What both daemons are: data planes, the policy that it enforces, an FQDN cache, and links to peers. What goes into the cache
  * is in mappings.ts. The agent adds a policy source, the DNS proxy takes its policy over the pair link.
  *
  * Invariant: a snapshot is enforced whole or not at all. It is stored before it is acknowledged, unless the disk does not
@@ -12,7 +12,7 @@ import {
   type SocketAddress, validateSnapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
-import { DataPlane, type InheritedSockets, OWN_FLOWS } from '../dataplane/index.js';
+import { DataPlanes, type MemberSockets, OWN_FLOWS, PreparedPlanes, slotsOf } from '../dataplane/index.js';
 import { KeptState } from '../state/kept-state.js';
 import { StateFile } from '../state/state-file.js';
 import { sha256 } from '../state/sha256.js';
@@ -133,13 +133,13 @@ export class Member {
   private stored: Snapshot | null = null;
   private currentIndex: PolicyIndex | null = null;
   private inForce: Enforced | null = null;
-  private plane: DataPlane | null = null;
-  private prepared: ReturnType<typeof DataPlane.prepare> | undefined;
+  private plane: DataPlanes | null = null;
+  private prepared: PreparedPlanes | undefined;
   /** The interface that bridged pods' packets come in by; 0: there is none. */
   private diverted = 0;
   /** Endpoints' addresses whose place is gone. */
   private displaced: readonly string[] = [];
-  private starting: Promise<DataPlane> | null = null;
+  private starting: Promise<DataPlanes> | null = null;
   private isStopping = false;
   private preCacheProblems: readonly string[] = [];
   private firstPolicy: () => void = () => undefined;
@@ -180,7 +180,7 @@ export class Member {
       directory: this.directory,
       nodeName: options.settings.nodeName,
       version: options.version,
-    });
+    }, options.settings.workers);
     this.httpListen = options.settings.httpListen;
     const { cache, replica } = this;
     this.packets = new PacketFlows({
@@ -236,8 +236,13 @@ export class Member {
     return this.currentIndex;
   }
 
-  get dataPlane(): DataPlane | null {
+  get dataPlane(): DataPlanes | null {
     return this.plane;
+  }
+
+  /** Unanswered queries that there is room for. */
+  get slots(): number {
+    return slotsOf(this.settings);
   }
 
   get enforced(): Enforced | null {
@@ -252,7 +257,10 @@ export class Member {
     const contradictions = this.mismatches.map(({ name, own, peers }) => (
       `--${name}: error: this member has ${own}, its peer ${peers}: clients get one verdict or the other; give both the same`
     ));
-    return [...this.sourceProblems, ...this.locationProblems.map((text) => `warning: ${text}`), ...this.preCacheProblems, ...behind, ...contradictions, ...(this.enforcement?.problems ?? [])];
+    return [
+      ...this.sourceProblems, ...this.locationProblems.map((text) => `warning: ${text}`), ...this.preCacheProblems, ...behind, ...contradictions, ...this.workerProblems(),
+      ...(this.enforcement?.problems ?? []),
+    ];
   }
 
   /** Settings in which the peer contradicts this member. */
@@ -343,18 +351,18 @@ export class Member {
     this.onEnforce();
   }
 
-  /** The data plane's thread loads its modules from here on, beside all that comes before `serve`. */
+  /** The data planes' threads load their modules from here on, beside all that comes before `serve`. */
   prepare(): void {
-    this.prepared = DataPlane.prepare();
+    this.prepared = new PreparedPlanes(this.settings.workers);
   }
 
   /** Binds the shared addresses and answers queries from here on. @throws AppError UNAVAILABLE, also when stopped meanwhile. */
-  async serve(sockets?: InheritedSockets): Promise<DataPlane> {
+  async serve(sockets?: MemberSockets): Promise<DataPlanes> {
     const complaint = await takePreCache(this);
     if (complaint !== null) this.preCacheProblems = [complaint];
     if (this.isStopping) throw draining();
     const { current: snapshot, diverted, displaced } = this;
-    this.starting = DataPlane.start(this.settings, snapshot, {
+    this.starting = DataPlanes.start(this.settings, snapshot, {
       onMappings: (records) => this.mappings.learned(records),
       onPolicyApplied: () => this.applied(),
       onWarning: (message) => this.log.warn(message),
@@ -398,6 +406,13 @@ export class Member {
     for (const state of this.kept) await state.close();
   }
 
+  private workerProblems(): readonly string[] {
+    const { workers } = this.settings;
+    const peers = this.plane?.gauges().peerWorkers ?? 0;
+    if (peers === 0 || peers === workers) return [];
+    return [`--workers: error: this member has ${workers}, its peer ${peers}: nobody answers for a worker without counterpart; give both the same`];
+  }
+
   private async handOver(): Promise<void> {
     this.onExchange();
     for (let waitedMs = 0; waitedMs < HAND_OVER_MS && this.links.size > 0 && this.lag > 0; waitedMs += HAND_OVER_LOOK_MS) {
@@ -406,7 +421,7 @@ export class Member {
   }
 
   /** Resolves when the data plane decides by it, and the kernel's tables (`written`). */
-  private async apply(plane: DataPlane, snapshot: Snapshot, written: Promise<void> | null): Promise<void> {
+  private async apply(plane: DataPlanes, snapshot: Snapshot, written: Promise<void> | null): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.applying.push({ snapshot, resolve, reject });
       plane.setPolicy(snapshot);

@@ -33,12 +33,17 @@ const DATA_PLANE: readonly Row[] = [
     name: 'tandem_peer_heartbeat_age_seconds', type: 'gauge', help: "Since the peer's data plane was seen to turn, looked at every 10 ms; none without a peer.",
     read: (source) => age(source, 'peerHeartbeatMs'),
   },
-  { name: 'tandem_slots', type: 'gauge', help: 'Unanswered queries that there is room for (--slots).', read: ({ member }) => member.settings.slots },
+  { name: 'tandem_slots', type: 'gauge', help: 'Unanswered queries that there is room for (--slots).', read: ({ member }) => member.slots },
   { name: 'tandem_slots_free', type: 'gauge', help: 'Slots without a query.', read: (source) => gauge(source, 'freeSlots') },
   { name: 'tandem_slots_used', type: 'gauge', help: 'Slots with a query, or set out to receive one.', read: ({ member }) => {
     const gauges = member.dataPlane?.gauges();
-    return gauges === undefined ? 0 : Math.max(0, member.settings.slots - gauges.freeSlots);
+    return gauges === undefined ? 0 : Math.max(0, member.slots - gauges.freeSlots);
   } },
+  {
+    name: 'tandem_worker_queries_total', type: 'counter', help: 'Queries received by each worker (--workers): the kernel spreads clients over them by a hash of address and port.',
+    labels: { worker: '0 to 15' },
+    read: ({ member }) => (member.dataPlane?.queries ?? []).map((value, worker) => ({ labels: { worker: String(worker) }, value })),
+  },
   { name: 'tandem_under_way', type: 'gauge', help: 'Queries under way.', read: (source) => gauge(source, 'underWay') },
   { name: 'tandem_tcp_connections', type: 'gauge', help: 'TCP connections from clients.', read: (source) => gauge(source, 'tcpConnections') },
 ];

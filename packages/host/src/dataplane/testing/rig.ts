@@ -49,7 +49,7 @@ export function settingsOf(dir: string, listen: readonly SocketAddress[], upstre
     role: 'agent', mode: 'explicit', datapath: 'none', grantScope: 'node', clientAddressUpstream: false, podCidrs: [], packetMark: 1, routeTable: 1, staleSourceLimitSeconds: 0,
     listen, upstreams, policyPort: 53, manifestsDir: null, kubernetes: false, kubeconfig: null, clusterCidrs: [], nodeName: 'node', runDir: dir, stateDir: dir,
     httpListen: { address: '127.0.0.1', family: 4, port: 0 }, unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false,
-    enableHubble: true, flowCapacity: 1023, slots: 1024, upstreamPorts: 64, tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128,
+    enableHubble: true, flowCapacity: 1023, workers: 1, slots: 1024, upstreamPorts: 64, tcpIdleTimeoutMs: 10_000, tcpConnections: 1024, tcpConnectionsPerClient: 128,
     rejectResponseCode: 'refused', refusedSearchExpansions: 'refuse', clusterDomain: 'cluster.local', searchDomains: [], dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 1000,
     maxDeferredDeletes: 10_000, idleConnectionGraceMs: 0, gcIntervalMs: 60_000,
     connectionGcIntervalMs: 60_000, preCachePath: null, responseMaxDelayMs: 100,

@@ -69,7 +69,7 @@ export class Node {
       role, mode: 'explicit', datapath: 'none', grantScope: 'node', clientAddressUpstream: false, podCidrs: [], packetMark: 1, routeTable: 1, staleSourceLimitSeconds: 0,
       listen, upstreams: listen, policyPort: 53, manifestsDir: null, kubernetes: false, kubeconfig: null, clusterCidrs: [], nodeName: 'node', runDir: this.dir,
       stateDir: join(this.dir, role), httpListen: listen[0], unknownEndpoint: 'refuse', enablePolicy: 'default', auditMode: false,
-      enableHubble: true, flowCapacity: 1023, slots: 64, upstreamPorts: 64, tcpIdleTimeoutMs: 1000, tcpConnections: 1, tcpConnectionsPerClient: 1,
+      enableHubble: true, flowCapacity: 1023, workers: 1, slots: 64, upstreamPorts: 64, tcpIdleTimeoutMs: 1000, tcpConnections: 1, tcpConnectionsPerClient: 1,
       rejectResponseCode: 'refused', refusedSearchExpansions: 'refuse', clusterDomain: 'cluster.local', searchDomains: [], dnsCompression: true, minTtlSeconds: 0, maxIpsPerHostname: 10_000,
       maxDeferredDeletes: 10_000, idleConnectionGraceMs: 0, gcIntervalMs: 60_000,
       connectionGcIntervalMs: 60_000, preCachePath: null, responseMaxDelayMs: 100,
