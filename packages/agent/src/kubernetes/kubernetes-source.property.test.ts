@@ -75,6 +75,8 @@ function isNeededThere(found: PolicyObjects, { pods, policies, namespaces }: Pol
   return wanted.every(({ name }) => found.pods.some((pod) => pod.name === name));
 }
 
+const REST_TURNS = 50;
+
 async function act(server: FakeApiServer, one: Step): Promise<void> {
   if (one.kind === 'put') return server.put(one.collection, objectOf(one.collection, one.name, one.value));
   if (one.kind === 'delete') return server.delete(one.collection, one.collection === 'namespaces' ? `/${one.name}` : `a/${one.name}`);
@@ -100,8 +102,9 @@ async function act(server: FakeApiServer, one: Step): Promise<void> {
       await server.start();
       return;
     case 'rest':
-      // What is under way may arrive.
-      return new Promise((resolve) => { setTimeout(resolve, 15); });
+      // What is under way may arrive, as far as so many turns bring it.
+      for (let turn = 0; turn < REST_TURNS; turn++) await new Promise((resolve) => { setImmediate(resolve); });
+      return;
   }
 }
 
