@@ -3,7 +3,8 @@
  *
  * Both members follow links and keep what is open; the one that leads writes the tables, the redirect and what only one may write.
  * Invariant: what is enforced is a function of the snapshot in force, of the links that are there, and of the cache; so a leader
- * needs nothing from the one before it, and replaces what that left as a whole, in one transaction.
+ * needs nothing from the one before it, and replaces what that left in one transaction: all but the addresses that the data planes have
+ * opened, and perhaps told of before this thread heard; these end by their timeouts.
  */
 import {
   type ConnectionSource, type FqdnCache, type Log, type LoggedPacket, type Mapping, monoMs, PolicyIndex, type Place, type Settings, type Snapshot,
@@ -309,7 +310,7 @@ export class NodeDatapath {
     this.cutSoon();
   }
 
-  /** Sets came filled with what the leader knew; what the data planes opened meanwhile, or the other member knows, may be missing. */
+  /** Sets may have come filled with no more than the leader knew; what the data planes opened meanwhile, or the other member knows, may be missing. */
   private reopened(): void {
     this.seams?.onReopened();
     this.open?.written(true);

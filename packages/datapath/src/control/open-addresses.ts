@@ -107,7 +107,7 @@ export class OpenAddresses {
     return { get: (set) => (names.has(set) ? (sets ??= list()).get(set) : undefined) };
   }
 
-  /** The text is in the kernel; `isWhole`: its sets were made anew, by this member or another. */
+  /** The text is in the kernel; `isWhole`: its sets may have been made anew, by this member or another. */
   written(isWhole: boolean): void {
     const { given } = this;
     this.given = null;

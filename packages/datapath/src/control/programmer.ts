@@ -2,8 +2,8 @@
  * Writes programs into the kernel, one transaction after another, and finds out when somebody else has changed them.
  *
  * Invariant: what is in the kernel is a whole program, the last one wanted or one before it; the first write of a leader, the one
- * after a failure, and a repair replace everything, all others only what differs. A want that comes while one is written waits, and
- * only the latest of them is written.
+ * after a failure, and a repair replace everything but addresses that are open in sets that DNS fills (unless the kernel refuses just that),
+ * all others only what differs. A want that comes while one is written waits, and only the latest of them is written.
  */
 import type { Log } from '@tandem/core';
 import { BRIDGE_TABLE, GUARD_TABLE, PORT_TABLE } from '../names.js';
@@ -23,7 +23,7 @@ export interface ProgrammerOptions {
   readonly mayWrite: () => boolean;
   /** What is open now, by set. */
   readonly open: () => OpenElements;
-  /** The program is in the kernel; `isWhole`: its sets were made anew. */
+  /** The program is in the kernel; `isWhole`: everything was written, and sets that DNS fills may have been emptied. */
   readonly onWritten: (program: Program, isWhole: boolean) => void;
 }
 

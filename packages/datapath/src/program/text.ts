@@ -2,7 +2,7 @@
  * Programs as nft's text: one transaction each.
  *
  * Invariant: `changeText(a, b)` on a kernel that has `a` leaves what `wholeText(b)` leaves, but that elements of sets that DNS fills
- * stay where the set stays. Text is made of what the program holds, which is numbers, hashes, canonical addresses and names of
+ * stay where the set stays; with `standing`, those of a node's sets stay in `wholeText`, too. Text is made of what the program holds, which is numbers, hashes, canonical addresses and names of
  * interfaces: nothing that a pod's author writes.
  */
 import { isOfPods } from '../fqdn-groups.js';

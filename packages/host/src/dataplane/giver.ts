@@ -71,7 +71,8 @@ export class Giver {
 
   /**
    * Our sockets for the addresses: a predecessor's (`legacy`), or those that the peer hands back, or new ones that the peer holds
-   * now, or new ones. Inherited ones may be several per address: each is in its group, so each is read. `serve` hears what comes to our own handover socket while the peer is waited for.
+   * now, or new ones. Inherited ones may be several per address: each is in its group, so each is read.
+   * `serve` hears what comes to our own handover socket while the peer is waited for.
    */
   acquire(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null, serve: () => void): OwnSockets {
     const wanted = addresses.map(formatSocketAddress);

@@ -2,8 +2,9 @@
  * The flows of both members: this member's ring and those that peers have shared, merged by time. A peer's ring is read in the memory
  * that both have mapped, so its flows are here as they are written, also with the pair link cut, and stay when the peer dies.
  *
- * A member has two rings: of queries, which its data plane writes, and of packets, which its control thread does.
- * Invariant: a flow is in one ring, so no merge shows it twice. Of members that are gone the newest rings of each kind are kept, ENDED_MAX times as many as a member has workers.
+ * A member has a ring of queries for each worker, which writes it, and one of packets, which its control thread writes.
+ * Invariant: a flow is in one ring, so no merge shows it twice. Of members that are gone the newest rings of each kind are kept,
+ * ENDED_MAX times as many as a member has workers.
  */
 import type { Role } from '@tandem/core';
 import type { DecodeContext } from './decode.js';
