@@ -1,10 +1,10 @@
 import t from 'tap';
 import { DRILLS } from './catalogue.js';
-import { boundText, holds } from './drill.js';
+import { boundText, holds, ONCE } from './drill.js';
 import type { Figures } from './drill.js';
 
 const FIGURES: Figures = {
-  sent: 10, answered: 10, lost: 0, twice: 0, wrong: 0, failed: 0, refused: 0, worstMs: 60, worstHungMs: 0, steadyWorstMs: 20, convergeMs: 500,
+  sent: 10, answered: 10, lost: 0, twice: 0, crossed: 0, wrong: 0, failed: 0, refused: 0, worstMs: 60, worstHungMs: 0, steadyWorstMs: 20, convergeMs: 500,
 };
 
 t.test('a bound holds up to its edge, and counts from another figure where it says so', (t) => {
@@ -15,6 +15,9 @@ t.test('a bound holds up to its edge, and counts from another figure where it sa
   t.ok(holds(delayed, { ...FIGURES, worstMs: 65 }));
   t.notOk(holds(delayed, { ...FIGURES, worstMs: 65.1 }));
   t.equal(boundText(delayed), 'worstMs ≤ steadyWorstMs + 45');
+  t.ok(holds(ONCE, { ...FIGURES, twice: 2, crossed: 2 }));
+  t.notOk(holds(ONCE, { ...FIGURES, twice: 2, crossed: 1 }));
+  t.equal(boundText(ONCE), 'twice ≤ crossed');
   t.equal(boundText({ figure: 'failed', atLeast: 1, atMost: 3 }), 'failed ≤ 3, failed ≥ 1');
   t.end();
 });

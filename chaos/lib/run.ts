@@ -49,7 +49,7 @@ type Stops = (() => unknown)[];
 
 export async function runOnce(drill: Drill, options: RunOptions): Promise<RunResult> {
   const stops: Stops = [];
-  const record: { stage: Stage | null; load: LoadResult | null; steady: LoadResult | null; samples: readonly Sample[] } = { stage: null, load: null, steady: null, samples: [] };
+  const record: { -readonly [K in Exclude<keyof RunRecord, 'aborted'>]: RunRecord[K] } = { stage: null, load: null, steady: null, samples: [], crossed: 0 };
   let aborted: string | null = null;
   try {
     const stage = record.stage = await setStage(drill, options, stops);
@@ -57,18 +57,20 @@ export async function runOnce(drill: Drill, options: RunOptions): Promise<RunRes
       protocol: drill.protocol ?? 'udp', server: formatServer(stage.pair.server), bind: CLIENT_A, rate: options.rate, names: drill.names ?? NAMES,
     };
     const steadySeconds = drill.expected.some(({ above }) => above === 'steadyWorstMs') ? STEADY_SECONDS_FOR_LATENCY : STEADY_SECONDS;
-    record.steady = await (await Load.start({ ...plan, seconds: steadySeconds, seed: options.seed + STEADY_SEED_OFFSET })).finished();
-    requireSteady(record.steady);
-    const load = await Load.start({ ...plan, seconds: drill.abort.afterSeconds, seed: options.seed });
-    stops.push(() => { load.kill(); });
     const sampler = new Sampler(stage.pair);
     stops.push(() => sampler.stop());
+    record.steady = await (await Load.start({ ...plan, seconds: steadySeconds, seed: options.seed + STEADY_SEED_OFFSET })).finished();
+    const crossedBefore = await sampler.crossed();
+    requireSteady(record.steady, crossedBefore);
+    const load = await Load.start({ ...plan, seconds: drill.abort.afterSeconds, seed: options.seed });
+    stops.push(() => { load.kill(); });
     await stage.bothAnswer();
     await pause(BEFORE_MS);
     await unlessAborted(drill, load, drill.run(stage));
     stage.proveTaken();
     await pause(AFTER_MS);
     record.load = await load.stop();
+    record.crossed = await sampler.crossed() - crossedBefore;
     record.samples = await sampler.stop();
   } catch (error) {
     aborted = describe(error);
@@ -112,9 +114,11 @@ async function setStage(drill: Drill, options: RunOptions, stops: Stops): Promis
   return stage;
 }
 
-function requireSteady({ sent, answered, lost, wrong, failed, refused, twice }: LoadResult): void {
-  if (answered === sent && lost + wrong + failed + refused + twice === 0) return;
-  throw new Error(`no steady state, before any fault: ${JSON.stringify({ sent, answered, lost, wrong, failed, refused, twice })}`);
+function requireSteady(steady: LoadResult, crossed: number): void {
+  const { sent, answered, lost, wrong, failed, refused } = steady;
+  const twice = twiceOf(steady);
+  if (answered === sent && lost + wrong + failed + refused === 0 && twice <= crossed) return;
+  throw new Error(`no steady state, before any fault: ${JSON.stringify({ sent, answered, lost, wrong, failed, refused, twice, crossed })}`);
 }
 
 /** Rejects when the drill's abort condition comes true first. */
@@ -141,11 +145,12 @@ interface RunRecord {
   readonly load: LoadResult | null;
   readonly steady: LoadResult | null;
   readonly samples: readonly Sample[];
+  readonly crossed: number;
   readonly aborted: string | null;
 }
 
-function judge(drill: Drill, options: RunOptions, { stage, load, steady, samples, aborted }: RunRecord): RunResult {
-  const figures = load === null || steady === null || stage === null ? null : figuresOf(load, steady, stage);
+function judge(drill: Drill, options: RunOptions, { stage, load, steady, samples, crossed, aborted }: RunRecord): RunResult {
+  const figures = load === null || steady === null || stage === null ? null : figuresOf(load, steady, stage, crossed);
   return resultOf(drill, options, { figures, proofs: stage?.proofs ?? [], marks: stage?.marks ?? [], samples, load, aborted });
 }
 
@@ -162,9 +167,14 @@ export function resultOf(drill: Statement, options: RunOptions, found: Omit<RunR
 
 const US_PER_MS = 1_000;
 
-function figuresOf(load: LoadResult, steady: LoadResult, stage: Stage): Figures {
+/** Answers to what was answered already, or was not asked. */
+function twiceOf({ twice, unexpected }: LoadResult): number {
+  return twice + unexpected;
+}
+
+function figuresOf(load: LoadResult, steady: LoadResult, stage: Stage, crossed: number): Figures {
   return {
-    sent: load.sent, answered: load.answered, lost: load.lost, twice: load.twice + load.unexpected, wrong: load.wrong, failed: load.failed, refused: load.refused,
+    sent: load.sent, answered: load.answered, lost: load.lost, twice: twiceOf(load), crossed, wrong: load.wrong, failed: load.failed, refused: load.refused,
     worstMs: load.worstUs / US_PER_MS, worstHungMs: worstHungUs(load, stage.marks) / US_PER_MS, steadyWorstMs: steady.worstUs / US_PER_MS, convergeMs: stage.convergeMs,
   };
 }

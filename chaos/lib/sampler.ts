@@ -16,15 +16,25 @@ export interface Sample {
   readonly answered: number | null;
 }
 
+/** What `crossed` is of, one process each, by its pid. */
+type Crossed = Map<number, number>;
+
 export class Sampler {
   readonly samples: Sample[] = [];
   readonly #pair: Pair;
+  readonly #crossed: Crossed = new Map();
   #isRunning = true;
   readonly #done: Promise<void>;
 
   constructor(pair: Pair) {
     this.#pair = pair;
     this.#done = Promise.all(ROLES.map((role) => this.#follow(role))).then(() => undefined);
+  }
+
+  /** Answers that crossed (`Figures`) up to now, by all processes that told; a process that ended may have told less than it had counted. */
+  async crossed(): Promise<number> {
+    await Promise.all(ROLES.map((role) => this.#ask(role)));
+    return [...this.#crossed.values()].reduce((sum, count) => sum + count, 0);
   }
 
   async stop(): Promise<readonly Sample[]> {
@@ -44,7 +54,9 @@ export class Sampler {
 
   async #ask(role: Role): Promise<number | null> {
     try {
-      return (await this.#pair.status(role)).counters.answered;
+      const { pid, counters } = await this.#pair.status(role);
+      this.#crossed.set(pid, counters.crossed);
+      return counters.answered;
     } catch {
       return null; // gone, hung or starting: that is what is looked for
     }

@@ -3,7 +3,7 @@ import type { Statement } from './drill.js';
 import type { RunResult } from './run.js';
 import type { Mark } from './stage.js';
 
-const COLUMNS = ['run', 'sent', 'lost', 'twice', 'wrong', 'failed', 'refused', 'worst ms', 'in hang', 'without fault', 'converged ms', 'proofs', 'result'] as const;
+const COLUMNS = ['run', 'sent', 'lost', 'twice', 'crossed', 'wrong', 'failed', 'refused', 'worst ms', 'in hang', 'without fault', 'converged ms', 'proofs', 'result'] as const;
 
 export function statement(drill: Statement): string {
   return [
@@ -18,7 +18,7 @@ export function tableOf(results: readonly RunResult[]): string {
     const { figures } = result;
     const cells = figures === null
       ? COLUMNS.slice(1, -2).map(() => '-')
-      : [figures.sent, figures.lost, figures.twice, figures.wrong, figures.failed, figures.refused, figures.worstMs.toFixed(1), figures.worstHungMs.toFixed(1), figures.steadyWorstMs.toFixed(1), figures.convergeMs.toFixed(0)].map(String);
+      : [figures.sent, figures.lost, figures.twice, figures.crossed, figures.wrong, figures.failed, figures.refused, figures.worstMs.toFixed(1), figures.worstHungMs.toFixed(1), figures.steadyWorstMs.toFixed(1), figures.convergeMs.toFixed(0)].map(String);
     return [String(index + 1), ...cells, held, result.passed ? 'holds' : 'FAILS'];
   });
   const lines = [[...COLUMNS], ...rows];

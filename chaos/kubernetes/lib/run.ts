@@ -125,7 +125,7 @@ async function unlessAborted({ abort }: Experiment, probes: Probes, run: Promise
 export function figuresOf({ allowed, denied }: Pair, steady: Pair, { convergeMs }: { readonly convergeMs: number }): Figures {
   const refused = allowed.codes.REFUSED ?? 0;
   return {
-    sent: allowed.sent + denied.sent, answered: allowed.answered + denied.answered, lost: allowed.lost + denied.lost, twice: allowed.unexpected + denied.unexpected,
+    sent: allowed.sent + denied.sent, answered: allowed.answered + denied.answered, lost: allowed.lost + denied.lost, twice: allowed.unexpected + denied.unexpected, crossed: 0,
     wrong: denied.answered - (denied.codes.REFUSED ?? 0), failed: allowed.answered - (allowed.codes.NOERROR ?? 0) - refused, refused,
     worstMs: Math.max(allowed.worstMs, denied.worstMs), worstHungMs: 0, steadyWorstMs: Math.max(steady.allowed.worstMs, steady.denied.worstMs), convergeMs,
   };
