@@ -1,7 +1,9 @@
 /** `tandem-agent`: compiles policy from its source, enforces it, and hands it to the DNS proxy. */
 import { createRequire } from 'node:module';
-import { runDaemon } from '@tandem/host';
-import { startAgent } from './agent.js';
+import { beginDataPlane } from '@tandem/host/thread';
+
+beginDataPlane();
+const [{ runDaemon }, { startAgent }] = await Promise.all([import('@tandem/host'), import('./agent.js')]);
 
 const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
 

@@ -1,7 +1,9 @@
 /** `tandem-dns-proxy`: takes its policy from the agent over the pair link, and from disk while the agent is away. */
 import { createRequire } from 'node:module';
-import { runDaemon } from '@tandem/host';
-import { startDnsProxy } from './dns-proxy.js';
+import { beginDataPlane } from '@tandem/host/thread';
+
+beginDataPlane();
+const [{ runDaemon }, { startDnsProxy }] = await Promise.all([import('@tandem/host'), import('./dns-proxy.js')]);
 
 const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
 

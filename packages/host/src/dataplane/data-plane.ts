@@ -3,7 +3,7 @@
  * mappings. A worker that ends unasked takes the process with it: the peer is serving, and a dead worker in a living
  * process would look alive.
  */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { AppError, COUNTER_WORDS, Counters, type Role, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
 import { wake } from 'node-reuseport';
 import { readFaults } from './faults.js';
@@ -11,6 +11,7 @@ import type { MappingRecord } from './mapping-record.js';
 import { createMappingRing, MappingRingReader } from './mapping-ring.js';
 import type { Listener } from './listeners.js';
 import { type FlowsAt, type FromWorker, GAUGE, GAUGE_WORDS, type ToWorker, type WorkerData } from './messages.js';
+import { dataPlaneThread } from './thread.js';
 
 /** Mappings taken from the ring before other work of this thread gets its turn. */
 const MAPPINGS_PER_TURN = 1000;
@@ -113,16 +114,9 @@ export class DataPlane {
     });
   }
 
-  /** The thread, which loads its modules meanwhile and keeps no process alive. For `start`. */
-  static prepare(): Worker {
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] });
-    worker.unref();
-    return worker;
-  }
-
   /** Resolves once every address is bound. @throws AppError UNAVAILABLE naming the address that is not to be had. */
   static async start(
-    settings: Settings, snapshot: Snapshot | null, events: DataPlaneEvents, sockets: InheritedSockets = NO_SOCKETS, worker = DataPlane.prepare(),
+    settings: Settings, snapshot: Snapshot | null, events: DataPlaneEvents, sockets: InheritedSockets = NO_SOCKETS, worker = dataPlaneThread(),
   ): Promise<DataPlane> {
     const faults = readFaults();
     if (faults.text !== '' && (sockets.worker ?? 0) === 0) events.onWarning?.(`faults are planted here: ${faults.text}`);

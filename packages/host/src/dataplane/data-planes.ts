@@ -11,6 +11,7 @@ import type { Worker } from 'node:worker_threads';
 import { COUNTER_WORDS, Counters, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
 import { DataPlane, type DataPlaneEvents, type Gauges, type InheritedSockets } from './data-plane.js';
 import type { Listener } from './listeners.js';
+import { dataPlaneThread } from './thread.js';
 import { shareOf } from './worker-share.js';
 
 /** As of one data plane, but for what a predecessor's workers leave, each for itself. */
@@ -25,7 +26,7 @@ export class PreparedPlanes {
   readonly threads: readonly Worker[];
 
   constructor(workers: number) {
-    this.threads = Array.from({ length: workers }, () => DataPlane.prepare());
+    this.threads = Array.from({ length: workers }, dataPlaneThread);
   }
 
   /** Resolves when none of them is there any more, started or not. */
