@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { beginDataPlane } from '@tandem/host/thread';
 
+// Before all other modules are loaded: hence no static imports of them.
 beginDataPlane();
 const [{ runDaemon }, { startAgent }] = await Promise.all([import('@tandem/host'), import('./agent.js')]);
 
