@@ -1,4 +1,4 @@
-import { NOT_DELAYED, NOTHING_LOST } from '../lib/drill.js';
+import { NEVER_TWICE, NOT_DELAYED, NOTHING_LOST } from '../lib/drill.js';
 import type { Drill } from '../lib/drill.js';
 
 const STOP_MS_LEAST = 10;
@@ -10,7 +10,7 @@ export const stopContStorm: Drill = {
   hypothesis: 'Stops of random length, many of them shorter than it takes to notice, lose nothing: a false alarm is harmless.',
   steadyState: 'Both members answer; no query is lost, answered twice or answered wrongly.',
   fault: 'Random stops of 10 to 150 ms (--repeat: how many) of either member, never of both at once.',
-  expected: [...NOTHING_LOST, NOT_DELAYED],
+  expected: [...NOTHING_LOST, NEVER_TWICE, NOT_DELAYED],
   abort: { afterSeconds: 60, lostMost: 5_000 },
   repeat: 40,
   run: async (stage) => {

@@ -13,8 +13,8 @@ export interface Figures {
   readonly lost: number;
   readonly twice: number;
   /**
-   * Answers that one member took over from the other, alive, in the midst of their sending: each may have been sent twice (DESIGN §5). Rare, and only
-   * where the scheduler kept a member from running for three ticks. 0 where nobody asks the members.
+   * Answers that one member took over from the other, alive, in the midst of their sending: each may have been sent twice (DESIGN §5). Only where a member
+   * was kept from running for three ticks: by the drill, or by the scheduler. 0 where nobody asks the members.
    */
   readonly crossed: number;
   /** Answered, but not with what was asked or what the upstream holds. */
@@ -95,6 +95,9 @@ export interface Abort {
 
 /** No answer is sent a second time, but for those that crossed. */
 export const ONCE: Expectation = { figure: 'twice', atMost: 0, above: 'crossed' };
+
+/** Where the drill itself stops a member: no signal does that within a system call, so what crosses then is sent once all the same. */
+export const NEVER_TWICE: Expectation = { figure: 'twice', atMost: 0 };
 
 /** The promise. */
 export const NOTHING_LOST: readonly Expectation[] = [

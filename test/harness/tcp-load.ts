@@ -116,6 +116,7 @@ class Connection {
   private giveUp(): void {
     const { steps } = this;
     setImmediate(() => {
+      if (this.socket.destroyed) return;
       if (steps !== this.steps) this.timer.refresh();
       else this.end(this.isConnected ? `no answer in time after ${String(this.answered)} of ${this.manner}` : 'not connected in time');
     });

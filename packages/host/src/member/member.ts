@@ -351,7 +351,7 @@ export class Member {
     this.onEnforce();
   }
 
-  /** The data planes' threads load their modules from here on, beside all that comes before `serve`. */
+  /** The data planes' threads load their modules from here on, beside all that comes before `serve`; a daemon's first one has begun already. */
   prepare(): void {
     this.prepared = new PreparedPlanes(this.settings.workers);
   }
