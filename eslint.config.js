@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['**/dist/**', '**/build/**', '**/generated/**', '**/node_modules/**', '.tap/**'] },
+  { ignores: ['**/dist/**', '**/bundle/**', '**/build/**', '**/generated/**', '**/node_modules/**', '.tap/**'] },
   {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.recommendedTypeChecked, ...tseslint.configs.stylisticTypeChecked],

@@ -27,7 +27,7 @@ for (const role of ROLES) {
     t.strictSame(stage.copies, [{ from: 'build', source: `/out/${role}/`, destination: '/' }]);
     t.strictSame(stage.runs, [], 'there is no shell to run anything');
     t.equal(stage.user, '0:0');
-    t.equal(stage.entrypoint.at(-1), `/app/packages/${role}/dist/main.js`);
+    t.equal(stage.entrypoint.at(-1), `/app/packages/${role}/bundle/main.js`);
     for (const key of ['title', 'description', 'version', 'revision', 'licenses', 'documentation']) t.ok(`org.opencontainers.image.${key}` in stage.labels, key);
     t.end();
   });

@@ -8,7 +8,7 @@ import { join, relative, resolve } from 'node:path';
 /** This file runs as test/dist/harness/repository.js. */
 export const repositoryRoot = resolve(import.meta.dirname, '../../..');
 
-const builtOrForeign = new Set(['node_modules', 'dist', 'build', '.git', '.tap', 'coverage', 'bench-results']);
+const builtOrForeign = new Set(['node_modules', 'dist', 'bundle', 'build', '.git', '.tap', 'coverage', 'bench-results']);
 
 /** Paths relative to the root, sorted, without what is built or installed. */
 export function repositoryFiles(under = '.'): string[] {

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import t from 'tap';
 import { readManifest, readRepositoryFile, repositoryFiles } from '../harness/repository.js';
-import { importBreaks } from './import-rules.js';
+import { importBreaks, isTestFile } from './import-rules.js';
 import { originOf } from './import-table.js';
 import type { PackageFacts } from './import-rules.js';
 import { importsOf, parse } from './source-file.js';
@@ -51,6 +51,23 @@ t.test('drills, and tests of running pairs, know nothing of what is inside', (t)
   t.strictSame(breaks, []);
   for (const specifier of ['@tandem/core', 'node-reuseport', '../../packages/core/dist/index.js']) t.ok(isOfPackages('chaos/lib/run.ts', specifier), `refused: ${specifier}`);
   for (const specifier of ['node:fs', './load.js', '#harness/pair.js']) t.notOk(isOfPackages('chaos/lib/run.ts', specifier), `allowed: ${specifier}`);
+  t.end();
+});
+
+/** Left out of bundles, or no part of a program that is bundled. */
+const UNBUNDLED = ['packages/node-reuseport', 'packages/status-page', 'packages/sim'];
+
+function isMisplaced(path: string, text: string): boolean {
+  return /import\.meta\.(url|dirname|filename)/.test(text) && !/^packages\/[^/]+\/src\/[^/]+$/.test(path);
+}
+
+t.test('a module of a bundle that names files by its own URL is as deep as the bundle', (t) => {
+  const sources = repositoryFiles('packages').filter((path) => path.endsWith('.ts') && !isTestFile(path) && !UNBUNDLED.some((folder) => path.startsWith(`${folder}/`)));
+  t.ok(sources.length > 300, 'the sources are found');
+  t.strictSame(sources.filter((path) => isMisplaced(path, readRepositoryFile(path))), []);
+  const text = "new URL('../assets', import.meta.url)";
+  t.ok(isMisplaced('packages/host/src/member/page.ts', text), 'a deeper one');
+  t.notOk(isMisplaced('packages/host/src/page.ts', text), 'one at the top');
   t.end();
 });
 

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 
 /** Folder of the .proto files, for servers that say what they speak. */
-export const PROTO_DIR = fileURLToPath(new URL('../proto', import.meta.url));
+export const PROTO_DIR = fileURLToPath(new URL('../proto', import.meta.resolve('@tandem/proto')));
 
 export * from './address-bytes.js';
 export * from './pair-messages.js';

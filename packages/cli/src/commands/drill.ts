@@ -5,12 +5,13 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { AppError } from '@tandem/core';
 import type { Io } from '../io.js';
+import { ROOT } from '../root.js';
 
-export const DRILLS = fileURLToPath(new URL('../../../../chaos/dist/main.js', import.meta.url));
+export const DRILLS = join(ROOT, 'chaos/dist/main.js');
 
 const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const SIGNAL_BASE = 128;

@@ -3,9 +3,9 @@
  * default: example manifests, the demo zone as upstream, state inside the run-dir.
  */
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { AppError, flagOf, formatSocketAddress, SETTINGS, settingByName, type RawSetting, type Role, type Settings, type SocketAddress } from '@tandem/core';
 import { loadSettings, type Environment } from '@tandem/host';
+import { ROOT } from '../root.js';
 import { version } from '../version.js';
 import type { MemberCommand } from './member-process.js';
 
@@ -25,14 +25,12 @@ export interface UpRequest {
   readonly programs: Readonly<Record<Role, string>>;
 }
 
-const packages = fileURLToPath(new URL('../../..', import.meta.url));
-
 export const LAUNCHERS: Readonly<Record<Role, string>> = {
-  'agent': join(packages, 'agent/bin/tandem-agent'),
-  'dns-proxy': join(packages, 'dns-proxy/bin/tandem-dns-proxy'),
+  'agent': join(ROOT, 'packages/agent/bin/tandem-agent'),
+  'dns-proxy': join(ROOT, 'packages/dns-proxy/bin/tandem-dns-proxy'),
 };
 
-export const QUICKSTART_DIR = join(packages, '../examples/quickstart');
+export const QUICKSTART_DIR = join(ROOT, 'examples/quickstart');
 
 const ROLES: readonly Role[] = ['agent', 'dns-proxy'];
 /** Stands for the demo zone until its port is known; only checked, never used. */

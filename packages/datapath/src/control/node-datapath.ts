@@ -13,6 +13,7 @@ import { bootTimeMs } from 'node-reuseport';
 import { ConntrackSource, cutConnections } from '../conntrack/index.js';
 import { LinkWatch } from '../links/index.js';
 import { LOG_GROUP, type Marks, marksFrom } from '../names.js';
+import { OPENER_URL } from '../opener-url.js';
 import { PacketLog } from '../packet-log/packet-log.js';
 import { compileProgram, type Program } from '../program/index.js';
 import { isOpenInKernel } from '../opener/read-elements.js';
@@ -51,7 +52,7 @@ const CUT_EVERY_MS = 2000;
 const NOTHING_OPEN = new Map<string, never>();
 
 export class NodeDatapath {
-  readonly opener = import.meta.resolve('../opener/index.js');
+  readonly opener = OPENER_URL;
   private readonly settings: Settings;
   private readonly log: Log;
   private readonly marks: Marks;

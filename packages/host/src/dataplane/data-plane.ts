@@ -11,7 +11,7 @@ import type { MappingRecord } from './mapping-record.js';
 import { createMappingRing, MappingRingReader } from './mapping-ring.js';
 import type { Listener } from './listeners.js';
 import { type FlowsAt, type FromWorker, GAUGE, GAUGE_WORDS, type ToWorker, type WorkerData } from './messages.js';
-import { dataPlaneThread } from './thread.js';
+import { dataPlaneThread } from '../thread.js';
 
 /** Mappings taken from the ring before other work of this thread gets its turn. */
 const MAPPINGS_PER_TURN = 1000;

@@ -11,7 +11,7 @@ import type { Worker } from 'node:worker_threads';
 import { COUNTER_WORDS, Counters, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
 import { DataPlane, type DataPlaneEvents, type Gauges, type InheritedSockets } from './data-plane.js';
 import type { Listener } from './listeners.js';
-import { dataPlaneThread } from './thread.js';
+import { dataPlaneThread } from '../thread.js';
 import { shareOf } from './worker-share.js';
 
 /** As of one data plane, but for what a predecessor's workers leave, each for itself. */

@@ -8,9 +8,9 @@
 import { once } from 'node:events';
 import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { setThreadSlice } from 'node-reuseport';
-import { DataPlaneLoop } from './loop.js';
-import type { FromWorker, ToWorker, WorkerData } from './messages.js';
-import type { OpenerModule } from './opener.js';
+import { DataPlaneLoop } from './dataplane/loop.js';
+import type { FromWorker, ToWorker, WorkerData } from './dataplane/messages.js';
+import type { OpenerModule } from './dataplane/opener.js';
 
 /**
  * About what a turn with a batch takes, and the shortest that the kernel grants: since Linux 6.12 who has a shorter slice than what runs, runs
