@@ -19,6 +19,7 @@ t.test('wrong use is told with the usage, and exit code 64', async (t) => {
     [['kill-nobody'], /no drill "kill-nobody"; there are kill-agent,/],
     [['kill-agent', '--runs', '0'], /--runs must be a whole number from 1 to 100, not "0"/],
     [['kill-agent', '--rate', '1e9'], /--rate must be a whole number from 1 to 100000/],
+    [['kill-agent', '--slots', '63'], /--slots must be a whole number from 64 to 32767, not "63"/],
     [['kill-agent', '-o', 'xml'], /--output is table or json/],
     [['kill-agent', '--repeat', '2'], /stages its fault once/],
     [['drain', '--control'], /drain has no control run/],

@@ -14,7 +14,7 @@ import { complaintsOf, statement, tableOf } from './table.js';
 export const EXIT = { ok: 0, failed: 1, usage: 64, unavailable: 69 } as const;
 
 const USAGE = `usage: tandem drill --list [-o table|json]
-       tandem drill NAME [--runs N] [--rate N] [--upstream-delay MS] [--repeat N] [--seed N] [--control] [-o table|json] [--report FILE.html]
+       tandem drill NAME [--runs N] [--rate N] [--upstream-delay MS] [--slots N] [--repeat N] [--seed N] [--control] [-o table|json] [--report FILE.html]
 `;
 
 const DEFAULT_RATE = { udp: 5_000, tcp: 400 } as const;
@@ -22,7 +22,7 @@ const DEFAULT_UPSTREAM_DELAY_MS = 5;
 
 /** Smallest and largest allowed. */
 const RANGES = {
-  runs: [1, 100], rate: [1, 100_000], 'upstream-delay': [0, 2_000], repeat: [1, 1_000], seed: [0, 2 ** 31 - 1],
+  runs: [1, 100], rate: [1, 100_000], 'upstream-delay': [0, 2_000], slots: [64, 32_767], repeat: [1, 1_000], seed: [0, 2 ** 31 - 1],
 } as const;
 
 type NumberOption = keyof typeof RANGES;
@@ -34,6 +34,7 @@ interface Plan {
   readonly runs: number;
   readonly rate: number;
   readonly upstreamDelayMs: number;
+  readonly slots: number | null;
   readonly repeat: number;
   readonly seed: number;
   readonly isControl: boolean;
@@ -42,8 +43,8 @@ interface Plan {
 }
 
 const OPTIONS = {
-  list: { type: 'boolean', default: false }, runs: { type: 'string' }, rate: { type: 'string' }, 'upstream-delay': { type: 'string' }, repeat: { type: 'string' },
-  seed: { type: 'string' }, control: { type: 'boolean', default: false }, output: { type: 'string', short: 'o', default: 'table' }, report: { type: 'string' },
+  list: { type: 'boolean', default: false }, runs: { type: 'string' }, rate: { type: 'string' }, 'upstream-delay': { type: 'string' }, slots: { type: 'string' },
+  repeat: { type: 'string' }, seed: { type: 'string' }, control: { type: 'boolean', default: false }, output: { type: 'string', short: 'o', default: 'table' }, report: { type: 'string' },
 } as const;
 
 export async function runMain(argv: readonly string[]): Promise<number> {
@@ -81,6 +82,7 @@ function planOf(values: ReturnType<typeof parse>['values'], positionals: readonl
     runs: number('runs', 1),
     rate: number('rate', drill.rate ?? DEFAULT_RATE[drill.protocol ?? 'udp']),
     upstreamDelayMs: number('upstream-delay', drill.upstreamDelayMs ?? DEFAULT_UPSTREAM_DELAY_MS),
+    slots: values.slots === undefined ? null : number('slots', 0),
     repeat: number('repeat', drill.repeat ?? 1),
     seed: number('seed', 1),
     isControl: values.control,
@@ -124,8 +126,8 @@ async function runPlan(plan: Plan): Promise<number> {
   say(`${statement(drill)}\n`);
   const results: RunResult[] = [];
   for (let run = 0; run < plan.runs; run++) {
-    const { rate, upstreamDelayMs, isControl, repeat } = plan;
-    results.push(await runOnce(drill, { rate, upstreamDelayMs, isControl, repeat, seed: plan.seed + run }));
+    const { rate, upstreamDelayMs, slots, isControl, repeat } = plan;
+    results.push(await runOnce(drill, { rate, upstreamDelayMs, slots, isControl, repeat, seed: plan.seed + run }));
   }
   say(tableOf(results));
   for (const line of complaintsOf(results)) say(`  ${line}`);
@@ -135,9 +137,9 @@ async function runPlan(plan: Plan): Promise<number> {
   return passed ? EXIT.ok : EXIT.failed;
 }
 
-function shortView({ drill, rate, upstreamDelayMs, isControl, repeat }: Plan, results: readonly RunResult[]): object {
+function shortView({ drill, rate, upstreamDelayMs, slots, isControl, repeat }: Plan, results: readonly RunResult[]): object {
   return {
-    drill: drill.name, rate, upstreamDelayMs, isControl, repeat, passed: results.every((one) => one.passed),
+    drill: drill.name, rate, upstreamDelayMs, slots, isControl, repeat, passed: results.every((one) => one.passed),
     runs: results.map(({ figures, passed, options }) => ({ passed, seed: options.seed, ...figures })),
   };
 }

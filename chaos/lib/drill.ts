@@ -46,6 +46,8 @@ export interface RunOptions {
   /** UDP: queries a second. TCP: connections a second. */
   readonly rate: number;
   readonly upstreamDelayMs: number;
+  /** Unanswered queries that each member has room for; null: as many as by itself. */
+  readonly slots: number | null;
   /** With stealing switched off, where the drill has a control run. */
   readonly isControl: boolean;
   /** How often the fault is staged, where that can be chosen. */

@@ -13,7 +13,7 @@ function sample(atMs: number, answered: number | null): Sample {
 }
 
 const RESULT: RunResult = {
-  options: { rate: 5_000, upstreamDelayMs: 5, isControl: false, repeat: 1, seed: 7 },
+  options: { rate: 5_000, upstreamDelayMs: 5, slots: 16_384, isControl: false, repeat: 1, seed: 7 },
   figures: { sent: 100, answered: 99, lost: 1, twice: 0, crossed: 0, wrong: 0, failed: 0, refused: 0, worstMs: 12.34, worstHungMs: 0, steadyWorstMs: 10, convergeMs: 900 },
   verdicts: [{ bound: 'lost ≤ 0', value: 1, holds: false }],
   proofs: [{ what: 'agent was <killed>', holds: true, detail: '"SIGKILL" & gone' }],

@@ -39,7 +39,7 @@ function runSection(result: RunResult, index: number): string {
   const { figures, options, load } = result;
   const mode = options.isControl ? ', control run without stealing' : '';
   const head = `<h2>Run ${String(index + 1)} <span class="${result.passed ? 'good' : 'bad'}">${result.passed ? 'holds' : 'fails'}</span></h2>
-<p>${String(options.rate)} a second, upstream ${String(options.upstreamDelayMs)} ms, seed ${String(options.seed)}${mode}</p>`;
+<p>${String(options.rate)} a second, upstream ${String(options.upstreamDelayMs)} ms${options.slots === null ? '' : `, ${String(options.slots)} slots`}, seed ${String(options.seed)}${mode}</p>`;
   const numbers = figures === null ? '' : `<table><tr>${Object.keys(figures).map((name) => `<th>${name}</th>`).join('')}</tr><tr>${Object.values(figures).map((value) => `<td>${String(Math.round(Number(value) * 10) / 10)}</td>`).join('')}</tr></table>`;
   const items = [
     ...(result.aborted === null ? [] : [`<li class="bad"><pre>${text(result.aborted)}</pre></li>`]),

@@ -89,7 +89,7 @@ async function setStage(drill: Drill, options: RunOptions, stops: Stops): Promis
     upstreams: [upstream],
     manifests: { ...baseManifests(ownAddress), 'policy-a.json': dnsPolicy('policy-a', { app: 'a' }, patterns, patterns) },
     roles: [],
-    flags: drill.flags ?? [],
+    flags: [...drill.flags ?? [], ...options.slots === null ? [] : ['--slots', String(options.slots)]],
     environment: options.isControl ? { TANDEM_FAULTS: 'no-steal' } : {},
   });
   // Also when the process is told to end in between.

@@ -65,7 +65,7 @@ class Probes {
 }
 
 export async function runOnce(experiment: Experiment, target: Target, rate: number): Promise<RunResult> {
-  const options: RunOptions = { rate, upstreamDelayMs: 0, isControl: false, repeat: 1, seed: 0 };
+  const options: RunOptions = { rate, upstreamDelayMs: 0, slots: null, isControl: false, repeat: 1, seed: 0 };
   let stage: Stage | null = null;
   let steady: Pair | null = null;
   let load: Pair | null = null;

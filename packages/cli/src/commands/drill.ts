@@ -28,6 +28,7 @@ Options of a drill:
   --runs <N>                how often (default: 1)
   --rate <N>                queries, or TCP connections, a second (default: 5000, TCP 400)
   --upstream-delay <MS>     how long the upstream takes (default: 5)
+  --slots <N>               unanswered queries that each member has room for (default: the members' own)
   --repeat <N>              how often a run stages its fault, where that can be chosen
   --seed <N>                of the first run; each further run has the next
   --control                 with stealing switched off: the drill must lose some then
