@@ -64,8 +64,8 @@ export async function runDaemon(role: Role, version: string, start: StartDaemon)
 }
 
 /**
- * From now on the heap is collected before it grows, in all threads: a tenth of what a member keeps resident. Not from its beginning on, because
- * to load the modules makes much that is gone at once, and a start would take a fifth longer.
+ * From now on the heap is collected before it grows, in all threads, so that a member keeps less resident. Not from its beginning on: to load
+ * the modules makes much that is gone at once, and a start would take longer. The engine looks at this flag whenever it sizes a heap.
  */
 function spareMemory(): void {
   setFlagsFromString('--optimize-for-size');

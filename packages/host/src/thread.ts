@@ -1,6 +1,6 @@
 /**
- * The thread of a data plane. A daemon begins its first one before all else, so that both threads load their modules at the same time: half of
- * what a start takes is loading. So this module imports nothing of ours.
+ * The thread of a data plane. A daemon begins its first one before all else, so that both threads load their modules at the same time, which
+ * is most of what a start takes. So this module imports nothing of ours.
  */
 import { Worker } from 'node:worker_threads';
 

@@ -1,10 +1,10 @@
 /**
- * Makes of each program one file of all our modules: `packages/NAME/dist/main.js` and what it imports become `packages/NAME/bundle/main.js`.
- * Node takes half a millisecond to find, read and link a module, and a daemon has four hundred.
+ * Joins the modules of each program: `packages/NAME/dist/main.js` and what it imports become `packages/NAME/bundle/main.js` and a few files
+ * beside it. To find, read and link hundreds of modules is what a start would take most of its time for.
  *
- * Modules that name files by their own URL work in both places as long as they are at the top of `dist`, which is as deep as `bundle`.
+ * One at a time in a checkout (`npm run build:bundle`, `bin/launch`): each removes what earlier ones have left.
  */
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -14,8 +14,11 @@ const PACKAGES = join(import.meta.dirname, '../..');
 const DATA_PLANE = { worker: 'host/dist/worker.js', opener: 'datapath/dist/opener.js' };
 const PROGRAMS = { 'agent': DATA_PLANE, 'dns-proxy': DATA_PLANE, 'cli': {} };
 
-/** Left where they are: they look for files of their own beside themselves, or are loaded late by libraries that are. */
+/** Left where they are: libraries that look for files of their own beside themselves, and those that are not needed at the start. */
 const EXTERNAL = ['@grpc/*', '@tandem/status-page', 'grpc-health-check', 'node-reuseport', 'pino', 'prom-client'];
+
+/** A program that runs from an earlier bundle may still have modules of it to load. */
+const KEPT_MS = 24 * 3_600_000;
 
 /** CommonJS modules in the bundle ask for Node's own modules by `require`. */
 const REQUIRE = "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);";
@@ -47,7 +50,8 @@ async function bundle(name, others) {
   }
   const written = new Set(outputFiles.map(({ path }) => basename(path)));
   for (const file of readdirSync(folder)) {
-    if (!written.has(file)) rmSync(join(folder, file));
+    const path = join(folder, file);
+    if (!written.has(file) && Date.now() - statSync(path).mtimeMs > KEPT_MS) rmSync(path);
   }
 }
 

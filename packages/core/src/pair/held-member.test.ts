@@ -1,7 +1,7 @@
 import t from 'tap';
 import { monoMs } from '../base/seams.js';
 import { COUNTER_WORDS, Counters } from '../query/counters.js';
-import { type HeldJournal, HeldMember, type HeldSockets, RETIRE_MS, TAKEN, type Taken } from './held-member.js';
+import { type HeldJournal, HeldMember, type HeldSockets, RETIRE_MS, STRANDED_MS, TAKEN, type Taken } from './held-member.js';
 
 const TICK_MS = 10;
 
@@ -138,6 +138,25 @@ t.test('a query whose connection was taken is taken, too, although its owner is 
     t.strictSame(rig.tick(), said);
   }
   t.ok(rig.slots.has(2), 'what its owner can answer is left to it');
+  t.end();
+});
+
+t.test('a query that a member takes from us after it hung is taken back with its connection, for a while', (t) => {
+  const rig = new Rig();
+  rig.stranded.add(1).add(2);
+  rig.tick(4);
+  rig.beat++;
+  t.strictSame(rig.tick(), ['awake', 'pause']);
+  for (let ticks = TICK_MS; ticks < STRANDED_MS; ticks += TICK_MS) {
+    if (ticks === STRANDED_MS / 2) rig.slots.set(1, TAKEN.query).set(3, TAKEN.query);
+    rig.beat++;
+    t.strictSame(rig.tick(), ticks === STRANDED_MS / 2 ? ['query 7'] : [], 'but not what came to it otherwise');
+  }
+  rig.slots.set(2, TAKEN.query);
+  for (let i = 0; i < 5; i++) {
+    rig.beat++;
+    t.strictSame(rig.tick(), []);
+  }
   t.end();
 });
 

@@ -11,6 +11,11 @@ import { PeerWatch } from './peer-watch.js';
 
 /** Answers to what was adopted may still leave through the sockets for this long after they were given back. */
 export const RETIRE_MS = 3000;
+/**
+ * A member that hung and beats again is looked through for so long. It may have stopped in the midst of taking what was ours, go on with that, and
+ * find only when it writes that the connection is here again.
+ */
+export const STRANDED_MS = 1000;
 
 /** What taking a slot came to. */
 export const TAKEN = {
@@ -80,6 +85,8 @@ export class HeldMember {
   private isGone = false;
   /** It was stale, and not all that it owed could be taken. */
   private isOwing = false;
+  /** Until then it may come to owe what nobody but we can answer. */
+  private strandedUntilMs = -Infinity;
   private isDraining = false;
   private retireAtMs = Infinity;
 
@@ -137,9 +144,9 @@ export class HeldMember {
       this.startReading();
       this.isOwing = !this.take(journal, nowMs);
     } else {
-      if (wasStale) this.sockets.awake();
+      if (wasStale) this.wake(nowMs);
       if (this.isReading && !this.isDraining) this.stopReading();
-      if (this.isOwing) this.isOwing = !this.takeStranded(journal);
+      if (this.isOwing || nowMs < this.strandedUntilMs) this.isOwing = !this.takeStranded(journal);
     }
   }
 
@@ -175,6 +182,11 @@ export class HeldMember {
     if (this.journal === null || !this.take(this.journal, nowMs)) return;
     this.journal.release();
     this.journal = null;
+  }
+
+  private wake(nowMs: MonoMs): void {
+    this.sockets.awake();
+    this.strandedUntilMs = nowMs + STRANDED_MS;
   }
 
   private startReading(): void {

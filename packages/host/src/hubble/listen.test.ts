@@ -49,6 +49,18 @@ t.test('the Unix socket is its owner\'s alone, and gone with the server', async 
   t.notOk(existsSync(path));
 });
 
+t.test('what cannot be loaded is said, ends nobody, and is tried again for who dials next', async (t) => {
+  const path = join(newDir(t), 'agent-hubble.sock');
+  const log = new RecordingLog();
+  let failures = 1;
+  const importServer = (): Promise<typeof import('./observer-server.js')> => (failures-- > 0 ? Promise.reject(new Error('EIO: i/o error')) : import('./observer-server.js'));
+  const server = await startHubbleServer({ settings: { ...PLAIN, hubbleListen: path }, log, flows: new ListedFlows(), fail: (error) => { throw error; }, importServer });
+  t.teardown(() => server.close());
+  t.match(await refusalOf(asked(server.address)), { code: status.UNAVAILABLE });
+  t.match(await asked(server.address), { nodes: [{}, {}] });
+  t.ok(log.has(/^error the Observer API cannot be loaded .*EIO/), log.lines.join('\n'));
+});
+
 t.test('a dead process\'s socket is replaced, a living one\'s is not, and neither is a file', async (t) => {
   const dir = newDir(t);
   const path = join(dir, 'agent-hubble.sock');

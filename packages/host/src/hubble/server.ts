@@ -16,6 +16,8 @@ export interface HubbleServerOptions {
   readonly flows: FlowLog;
   /** Ends the process: an invariant is broken. */
   readonly fail: (error: Error) => void;
+  /** For tests. */
+  readonly importServer?: () => Promise<Pick<typeof import('./observer-server.js'), 'observerServer'>>;
 }
 
 export interface HubbleServer {
@@ -26,23 +28,36 @@ export interface HubbleServer {
 }
 
 /** @throws AppError UNAVAILABLE when it cannot listen there, CONFIGURATION for certificates that cannot be used. */
-export async function startHubbleServer({ settings, log, flows, fail }: HubbleServerOptions): Promise<HubbleServer> {
+export async function startHubbleServer({ settings, log, flows, fail, importServer }: HubbleServerOptions): Promise<HubbleServer> {
   const { hubbleListen } = settings;
   const address = typeof hubbleListen === 'string' ? `unix:${hubbleListen}` : formatSocketAddress(hubbleListen!);
   const rate = new FlowRate();
   let loading: Promise<ObserverServer> | null = null;
   let isClosed = false;
   const load = async (): Promise<ObserverServer> => {
-    const { observerServer } = await import('./observer-server.js');
+    const { observerServer } = await (importServer ?? importObserver)();
     return observerServer({ log: flows, rate, address, hasTls: settings.hubbleTlsCertFile !== null }, fail);
+  };
+  /** Null: it cannot be loaded, from a disk that fails or while the program is replaced; who dials next has it tried again. */
+  const loaded = async (): Promise<ObserverServer | null> => {
+    const attempt = (loading ??= load());
+    try {
+      return await attempt;
+    } catch (error) {
+      if (loading === attempt) {
+        loading = null;
+        log.error('the Observer API cannot be loaded', { reason: error instanceof Error ? error.message : String(error) });
+      }
+      return null;
+    }
   };
   const serve = async (socket: Socket): Promise<void> => {
     // Of one that goes meanwhile nobody else hears.
     const ignore = (): void => undefined;
     socket.on('error', ignore);
-    const server = await (loading ??= load());
+    const server = await loaded();
     socket.off('error', ignore);
-    if (isClosed || socket.destroyed) socket.destroy();
+    if (server === null || isClosed || socket.destroyed) socket.destroy();
     else server.serve(socket);
   };
   const listener = await listenHubble(settings, log, (socket) => void serve(socket).catch(fail));
@@ -54,8 +69,12 @@ export async function startHubbleServer({ settings, log, flows, fail }: HubbleSe
     close: async () => {
       isClosed = true;
       clearInterval(sampling);
-      if (loading !== null) (await loading).end();
+      (await loading?.catch(() => null))?.end();
       await listener.close();
     },
   };
+}
+
+function importObserver(): Promise<typeof import('./observer-server.js')> {
+  return import('./observer-server.js');
 }
