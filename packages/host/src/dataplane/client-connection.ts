@@ -46,6 +46,8 @@ export interface ConnectionOptions {
   readonly onSlot: (slot: number) => void;
   /** The connection ended before the path got the query. */
   readonly onUnasked: (slot: number) => void;
+  /** The peer, which has the connection, finds in the slot that this query is its own. */
+  readonly onPassed: (slot: number) => void;
   /** `flush` has something to write: call it at the end of the turn. */
   readonly onFilled: () => void;
   /** The slot's answer is written: it is free. */
@@ -86,6 +88,7 @@ export class ClientConnection implements Watcher {
   private heldBack = false;
   private finishing = false;
   private closed = false;
+  private lost = false;
   private shared: boolean;
 
   /** `isShared`: the peer holds it or there is none; else nothing is read until `nowShared`. */
@@ -123,6 +126,11 @@ export class ClientConnection implements Watcher {
   /** Closed, or another's: nobody is answered here any more. */
   get isGone(): boolean {
     return this.closed;
+  }
+
+  /** The peer has taken it. */
+  get isLost(): boolean {
+    return this.lost;
   }
 
   /** The client does not read what it is owed. */
@@ -169,6 +177,13 @@ export class ClientConnection implements Watcher {
     this.options.onSlot(slot);
   }
 
+  /** A query that was taken from the connection's former owner, which has the connection again by now: it is left where that one looks for it. */
+  pass(slot: number): void {
+    assert(this.lost, 'only who has the connection finds the query');
+    this.name(slot);
+    this.options.onPassed(slot);
+  }
+
   /** Called by the query path, which is then in the middle of something: takes no query. */
   answer(slot: number, bytes: Uint8Array, offset: number, length: number): void {
     this.asked.delete(slot);
@@ -210,6 +225,7 @@ export class ClientConnection implements Watcher {
 
   private end(end: ConnectionEnd): void {
     this.closed = true;
+    this.lost = end === 'lost';
     const unwritten = this.output.slots();
     this.output.end();
     this.interest.end();

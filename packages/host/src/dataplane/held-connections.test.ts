@@ -160,6 +160,29 @@ t.test('an owner that wakes lets go of what was taken: the client notices nothin
   t.end();
 });
 
+t.test('queries that were on their way to the other when the connection came back find their way back, too', (t) => {
+  const stage = new Stage(t);
+  const { owner, thief } = stage;
+  stage.holdBack();
+  const client = asking(t, stage, 4);
+  // The owner hangs, and the thief hangs in the midst of taking: the owner takes the connection back, with the one query that is there.
+  t.same(stage.takeSome(1), [TAKEN.query]);
+  thief.clients.tick();
+  t.same(stage.takeBack(), [TAKEN.query]);
+  // The thief goes on: one more is taken for the connection that it still believes to have, then it finds that lost.
+  t.same(stage.takeStranded(1), [TAKEN.query]);
+  answerAll(thief);
+  t.same(stage.takeStranded(), [TAKEN.nothing, TAKEN.nothing], 'these it only passes on');
+  t.same(stage.takeStrandedBack(), [TAKEN.query, TAKEN.query, TAKEN.query]);
+  answerAll(owner);
+  client.read();
+  t.same(marks(client).sort(), [1, 2, 3, 4], 'each has one answer');
+  t.same(stage.takeStrandedBack(), []);
+  atRest(t, thief);
+  atRest(t, owner);
+  t.end();
+});
+
 t.test('an owner that is robbed between two answers keeps no slot', (t) => {
   const stage = new Stage(t);
   const { owner } = stage;

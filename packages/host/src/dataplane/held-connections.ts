@@ -87,7 +87,10 @@ export class HeldConnections {
     for (const held of this.held.values()) held.busySinceMs = Infinity;
   }
 
-  /** The connection of a query in a slot, the owner's or our copy of it; null where the query is not ours to answer. `ownersSlot`: the owner's. */
+  /**
+   * The connection of a query in a slot, the owner's or our copy of it; null where the query is not ours to answer. `ownersSlot`: the owner's. A
+   * connection that the owner has taken back from us was ours when the owner lost this query's: only by way of us does it find the query.
+   */
   connectionOf(memory: SlotMemory, slot: number, ownersSlot: number): ClientConnection | null {
     const { words } = memory;
     const word = slotWord(memory, slot);
@@ -97,7 +100,8 @@ export class HeldConnections {
     const isConsumed = ((words[word + SLOT.streamEnd] - taken.consumed) | 0) <= 0;
     const { begun } = taken;
     const isAnswered = ownersSlot === begun.slot || (begun.mark !== 0 && words[word + SLOT.answerStart] === begun.mark);
-    return isConsumed && !isAnswered && !taken.connection.isGone ? taken.connection : null;
+    const { connection } = taken;
+    return isConsumed && !isAnswered && (!connection.isGone || connection.isLost) ? connection : null;
   }
 
   close(): void {

@@ -127,6 +127,10 @@ export class MappedJournal implements HeldJournal {
       reactor.freeSlot(slot);
       return TAKEN.nothing;
     }
+    if (connection.isLost) {
+      connection.pass(slot);
+      return TAKEN.nothing;
+    }
     connection.adopt(slot);
     return TAKEN.query;
   }

@@ -301,6 +301,7 @@ export class TcpClients {
         },
         onFilled: () => this.fill(connection),
         onUnasked: (slot) => this.answeredNobody(slot),
+        onPassed: (slot) => this.leaveToPeer(slot),
         onAnswered: (slot) => this.free(slot),
         onSlotsShort: () => this.short.add(connection),
         onRoom: () => this.roomy.add(connection),

@@ -9,7 +9,7 @@ import { Certificates, freeAddress } from '../pair/testing/certificates.js';
 import { RecordingLog } from '../pair/testing/members.js';
 import type { HubbleListenSettings } from './listen.js';
 import { STREAMS_MAX } from './observer.js';
-import { type HubbleServer, startHubbleServer } from './server.js';
+import { type HubbleServer, type ObserverModule, startHubbleServer } from './server.js';
 import { ListedFlows } from './testing/listed-flows.js';
 import { answerOf, Follower, refusalOf, serve, SILENT, uuidsOf } from './testing/served-flows.js';
 
@@ -53,7 +53,7 @@ t.test('what cannot be loaded is said, ends nobody, and is tried again for who d
   const path = join(newDir(t), 'agent-hubble.sock');
   const log = new RecordingLog();
   let failures = 1;
-  const importServer = (): Promise<typeof import('./observer-server.js')> => (failures-- > 0 ? Promise.reject(new Error('EIO: i/o error')) : import('./observer-server.js'));
+  const importServer = (): Promise<ObserverModule> => (failures-- > 0 ? Promise.reject(new Error('EIO: i/o error')) : import('./observer-server.js'));
   const server = await startHubbleServer({ settings: { ...PLAIN, hubbleListen: path }, log, flows: new ListedFlows(), fail: (error) => { throw error; }, importServer });
   t.teardown(() => server.close());
   t.match(await refusalOf(asked(server.address)), { code: status.UNAVAILABLE });

@@ -7,7 +7,7 @@ import { formatSocketAddress, type Log } from '@tandem/core';
 import type { FlowLog } from '../flows/flow-log.js';
 import { FlowRate, SAMPLE_EVERY_MS } from './flow-rate.js';
 import { type HubbleListenSettings, listenHubble } from './listen.js';
-import type { ObserverServer } from './observer-server.js';
+import type { observerServer, ObserverServer } from './observer-server.js';
 
 export interface HubbleServerOptions {
   /** `hubbleListen` is not null. */
@@ -17,7 +17,12 @@ export interface HubbleServerOptions {
   /** Ends the process: an invariant is broken. */
   readonly fail: (error: Error) => void;
   /** For tests. */
-  readonly importServer?: () => Promise<Pick<typeof import('./observer-server.js'), 'observerServer'>>;
+  readonly importServer?: () => Promise<ObserverModule>;
+}
+
+/** What is loaded when somebody dials. */
+export interface ObserverModule {
+  readonly observerServer: typeof observerServer;
 }
 
 export interface HubbleServer {
@@ -35,8 +40,8 @@ export async function startHubbleServer({ settings, log, flows, fail, importServ
   let loading: Promise<ObserverServer> | null = null;
   let isClosed = false;
   const load = async (): Promise<ObserverServer> => {
-    const { observerServer } = await (importServer ?? importObserver)();
-    return observerServer({ log: flows, rate, address, hasTls: settings.hubbleTlsCertFile !== null }, fail);
+    const module = await (importServer ?? importObserver)();
+    return module.observerServer({ log: flows, rate, address, hasTls: settings.hubbleTlsCertFile !== null }, fail);
   };
   /** Null: it cannot be loaded, from a disk that fails or while the program is replaced; who dials next has it tried again. */
   const loaded = async (): Promise<ObserverServer | null> => {
@@ -75,6 +80,6 @@ export async function startHubbleServer({ settings, log, flows, fail, importServ
   };
 }
 
-function importObserver(): Promise<typeof import('./observer-server.js')> {
+function importObserver(): Promise<ObserverModule> {
   return import('./observer-server.js');
 }

@@ -5,7 +5,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { Counters, monoMs, type MonoMs, SLOT, slotPayload, type SlotMemory, slotWord, type SocketAddress } from '@tandem/core';
+import { Counters, monoMs, type MonoMs, SLOT, slotPayload, type SlotMemory, slotWord, type SocketAddress, TAKEN } from '@tandem/core';
 import {
   bindSocket, closeFd, connectUnix, Control, EAGAIN, Journal, listenSocket, listenUnix, localAddress, openSocket, Reactor, readyStride, connectTcp,
   acceptConnection, receiveInto, receiveWithFds, sendFrom, sendWithFds,
@@ -121,6 +121,8 @@ export class Stage {
   readonly server: SocketAddress;
   readonly listener: number;
   private readonly wire: { readonly giver: number; readonly holder: number };
+  /** What the owner holds of the thief, once it does. */
+  private back: { readonly held: HeldConnections; readonly mapped: MappedJournal; readonly peer: Journal } | null = null;
 
   constructor(t: Test) {
     const { owner, thief } = this;
@@ -135,7 +137,7 @@ export class Stage {
     bindSocket(this.listener, '127.0.0.1', 0);
     listenSocket(this.listener, RECORDS);
     this.server = localAddress(this.listener);
-    owner.clients.setShare((connection) => this.share(connection));
+    owner.clients.setShare((connection) => this.share(connection, this.held));
     owner.clients.addListener(this.listener, 0);
     t.teardown(() => this.close());
   }
@@ -143,29 +145,77 @@ export class Stage {
   /** As HeldMember does: connections first, then the slots. Gives what became of each slot that was owed. */
   take(isGone: boolean): readonly number[] {
     this.held.take(isGone, this.thief.nowMs);
-    const codes: number[] = [];
-    for (const slot of [...this.mapped.owed()]) {
-      if (!this.mapped.mayTake(slot)) continue;
-      const code = this.mapped.take(slot, isGone);
-      codes.push(code);
-      if (code === 1) this.thief.asked.push(this.mapped.taken[0]);
-    }
-    return codes;
+    return takeSlots(this.mapped, this.thief, { isGone });
   }
 
-  private share({ fd, record }: ClientConnection): 'shared' {
+  /** The owner is awake: what only the thief can answer. */
+  takeStranded(most = Infinity): readonly number[] {
+    return takeSlots(this.mapped, this.thief, { isStranded: true, most });
+  }
+
+  /** The same of so many slots at most, from an owner that hangs: the thief stops in the midst of it. */
+  takeSome(most: number): readonly number[] {
+    this.held.take(false, this.thief.nowMs);
+    return takeSlots(this.mapped, this.thief, { most });
+  }
+
+  /** From now on the owner holds what the thief has taken. */
+  holdBack(): void {
+    const { owner, thief } = this;
+    const peer = Journal.open(thief.journal.fd);
+    const held = new HeldConnections(new ConnectionRecords(openRegion(peer)!), { clients: owner.clients, counters: this.counters, base: HELD_BASE });
+    const mapped = new MappedJournal(peer, {
+      reactor: owner.reactor, memory: owner.memory, base: HELD_BASE, lastMappings: null, onMapping: () => undefined, connections: held, noSteal: false,
+    });
+    this.back = { held, mapped, peer };
+    thief.clients.setShare((connection) => this.share(connection, held));
+  }
+
+  /** The thief hangs: the owner takes from it, as `take`. */
+  takeBack(): readonly number[] {
+    const { held, mapped } = this.back!;
+    held.take(false, this.owner.nowMs);
+    return takeSlots(mapped, this.owner, {});
+  }
+
+  /** The thief is awake: what only the owner can answer. */
+  takeStrandedBack(): readonly number[] {
+    return takeSlots(this.back!.mapped, this.owner, { isStranded: true });
+  }
+
+  private share({ fd, record }: ClientConnection, held: HeldConnections): 'shared' {
     sendWithFds(this.wire.giver, new Uint8Array(1), [fd]);
-    this.held.add(record, receiveWithFds(this.wire.holder, 1, 1)!.fds[0]);
+    held.add(record, receiveWithFds(this.wire.holder, 1, 1)!.fds[0]);
     return 'shared';
   }
 
   private close(): void {
     this.held.close();
+    this.back?.held.close();
+    this.back?.peer.release();
     this.owner.close();
     this.thief.close();
     this.peer.release();
     for (const fd of [this.listener, this.wire.giver, this.wire.holder]) closeFd(fd);
   }
+}
+
+interface Taking {
+  readonly isGone?: boolean;
+  readonly isStranded?: boolean;
+  readonly most?: number;
+}
+
+function takeSlots(mapped: MappedJournal, by: StreamSide, { isGone = false, isStranded = false, most = Infinity }: Taking): readonly number[] {
+  const codes: number[] = [];
+  for (const slot of [...mapped.owed()]) {
+    if (codes.length === most) break;
+    if (!(isStranded ? mapped.mustTake(slot) : mapped.mayTake(slot))) continue;
+    const code = mapped.take(slot, isGone);
+    codes.push(code);
+    if (code === TAKEN.query) by.asked.push(mapped.taken[0]);
+  }
+  return codes;
 }
 
 /** A client whose every step is a system call: what it sent is with the server when `send` returns. */
