@@ -88,7 +88,6 @@ export class ClientConnection implements Watcher {
   private heldBack = false;
   private finishing = false;
   private closed = false;
-  private lost = false;
   private shared: boolean;
 
   /** `isShared`: the peer holds it or there is none; else nothing is read until `nowShared`. */
@@ -130,7 +129,7 @@ export class ClientConnection implements Watcher {
 
   /** The peer has taken it. */
   get isLost(): boolean {
-    return this.lost;
+    return this.claim.isLost;
   }
 
   /** The client does not read what it is owed. */
@@ -179,7 +178,7 @@ export class ClientConnection implements Watcher {
 
   /** A query that was taken from the connection's former owner, which has the connection again by now: it is left where that one looks for it. */
   pass(slot: number): void {
-    assert(this.lost, 'only who has the connection finds the query');
+    assert(this.isLost, 'only who has the connection finds the query');
     this.name(slot);
     this.options.onPassed(slot);
   }
@@ -225,7 +224,6 @@ export class ClientConnection implements Watcher {
 
   private end(end: ConnectionEnd): void {
     this.closed = true;
-    this.lost = end === 'lost';
     const unwritten = this.output.slots();
     this.output.end();
     this.interest.end();
