@@ -1,5 +1,6 @@
 import t from 'tap';
 import { EDE, RCODE, TYPE } from '@tandem/dns';
+import { monoMs } from '../base/seams.js';
 import { parseAddress } from '../base/socket-address.js';
 import { TRY_TIMEOUT_MS } from './settings.js';
 import { A1, answerPacket, idOf, queryPacket, rcodeOf } from './testing/packets.js';
@@ -111,6 +112,36 @@ t.test('a silent upstream is asked twice, elsewhere if possible, then the client
   t.equal(rig.replies[0].bytes.at(-1), EDE.noReachableAuthority);
   t.equal(rig.path.underWay, 0);
   t.equal(rig.path.nextDeadlineMs(), Infinity);
+  t.end();
+});
+
+t.test('a query that was taken over from a silent upstream gets its SERVFAIL in the same time; taken late it still has one try', (t) => {
+  for (const [waitedMs, tries] of [[400, 2], [900, 1], [1900, 1]]) {
+    const rig = new Rig();
+    const slot = rig.place('127.0.1.1', queryPacket('echo.k8s.intra.'));
+    rig.nowMs += waitedMs;
+    rig.path.startBatch(monoMs(rig.nowMs));
+    rig.path.onTaken(slot, { isGone: true, wasReading: false });
+    for (let n = 0; n < tries; n++) {
+      t.equal(rig.replies.length, 0);
+      rig.pass(TRY_TIMEOUT_MS);
+    }
+    t.equal(rig.asks.length, tries, `taken after ${waitedMs} ms`);
+    t.same(rig.replies.map(rcodeOf), [RCODE.servFail]);
+    t.equal(rig.path.underWay, 0);
+  }
+  t.end();
+});
+
+t.test('waiting for a place under the concurrency limit takes no try away', (t) => {
+  const rig = new Rig({ concurrencyLimit: 1, concurrencyGraceMs: 900 });
+  rig.query('127.0.1.1', queryPacket('a.k8s.intra.'));
+  rig.query('127.0.1.1', queryPacket('b.k8s.intra.'));
+  rig.pass(800);
+  rig.answer(answerPacket('a.k8s.intra.', [A1]));
+  rig.pass(TRY_TIMEOUT_MS);
+  t.equal(rig.asks.length, 3);
+  t.equal(rig.replies.length, 1);
   t.end();
 });
 

@@ -3,7 +3,7 @@
  *
  * Events come in (`onQuery`, `onAnswer`, `onTick`, …), seam calls go out; a handler runs to completion and nothing
  * calls back into it. Every query that enters leaves by exactly one `Wire.reply` or `Wire.drop`, within
- * TRIES × TRY_TIMEOUT_MS plus the waits that the settings allow.
+ * ANSWER_WITHIN_MS plus the waits that the settings allow; one that is taken over late still has one try.
  */
 import { AnswerView, EDE, FLAG, QueryView, RCODE, SCAN, scanAnswer, scanQuery } from '@tandem/dns';
 import type { MonoMs, Random } from '../base/seams.js';
@@ -22,7 +22,7 @@ import { EDE_TEXT, QueryLimiter } from './limits.js';
 import { givesPrivateAddress } from './private-addresses.js';
 import { NO_EDE, Replier } from './reply.js';
 import { SearchExpansions } from './search-expansions.js';
-import { DEATHS_MAX, QUEUED_MAX_MS, TRIES, type PathSettings } from './settings.js';
+import { ANSWER_WITHIN_MS, DEATHS_MAX, QUEUED_MAX_MS, TRIES, TRY_TIMEOUT_MS, type PathSettings } from './settings.js';
 import { NO_SLOT, SlotList } from './slot-list.js';
 import { receivedAtMs, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
 
@@ -394,10 +394,11 @@ export class QueryPath {
   }
 
   private tryAgain(slot: number): void {
-    if (this.forwarder.tries(slot) >= TRIES) {
+    const ageMs = this.clock.nowMs - receivedAtMs(this.memory, slot);
+    if (this.forwarder.tries(slot) >= TRIES || ageMs + TRY_TIMEOUT_MS > ANSWER_WITHIN_MS + this.settings.concurrencyGraceMs) {
       this.forwarder.finish(slot);
       this.counters.add(COUNTER.upstream_timeout);
-      this.counters.latency(LATENCY.timedOut, wholeUs(this.clock.nowMs - receivedAtMs(this.memory, slot)));
+      this.counters.latency(LATENCY.timedOut, wholeUs(ageMs));
       this.fail(slot, EDE.noReachableAuthority, OUTCOME.upstreamTimeout);
       return;
     }
