@@ -9,7 +9,7 @@ import { CLASS, nameEquals, nameToString, RCODE, SCAN, scanServiceBinding, Servi
 import type { MonoMs, Random } from '../base/seams.js';
 import type { BatchClock } from './batch-clock.js';
 import { COUNTER, type Counters } from './counters.js';
-import { RecentMappings } from './recent-mappings.js';
+import { NEWS, RecentMappings } from './recent-mappings.js';
 import { ALIAS_LINKS_MAX, type PathSettings } from './settings.js';
 
 /** What became of a mapping that was passed on. */
@@ -37,6 +37,8 @@ export interface LearnedMapping {
   readonly address: Uint32Array;
   readonly ttlSeconds: number;
   readonly lookupMs: MonoMs;
+  /** NEWS.renewal: only its expiry is put off. */
+  readonly isRenewal: boolean;
 }
 
 /** The name in presentation form, lower case, with its final dot. */
@@ -83,6 +85,7 @@ export class Learner {
     address: new Uint32Array(this.addressBytes.buffer),
     ttlSeconds: 0,
     lookupMs: 0 as MonoMs,
+    isRenewal: false,
   };
   /** Entries of `recent` that the answer waits for. */
   private opening: number[] = [];
@@ -164,7 +167,9 @@ export class Learner {
     }
     const { mapping, recent } = this;
     const lifeMs = (Math.min(Math.max(mapping.ttlSeconds, this.minTtlSeconds), REMEMBERED_SECONDS_MAX) * 1000) | 0;
-    if (!recent.isNews(mapping.endpointId, mapping.address, 0, lifeMs)) return;
+    const news = recent.newsOf(mapping.endpointId, mapping.address, 0, lifeMs);
+    if (news === NEWS.none) return;
+    mapping.isRenewal = news === NEWS.renewal;
     const opening = this.sink.learned(mapping);
     if (opening === OPENING.full) {
       this.counters.add(COUNTER.learn_dropped);

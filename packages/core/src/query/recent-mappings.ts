@@ -35,7 +35,24 @@ const FIRST_WORD = 12;
  */
 export const EXTENSION_MAX_MS = 30_000;
 const EXTENSION_MIN_MS = 1000;
-const EXTENSION_SHARE = 1 / 6;
+const EXTENSION_PART = 6;
+/**
+ * Of the extension so many parts: a mapping that is new is passed on for the second time after a number of them that its hash chooses. Else those that
+ * were learned together, as after a start, would be passed on together ever after.
+ */
+const PHASE_BITS = 8;
+const PHASES = 1 << PHASE_BITS;
+
+/** What an answer's mapping is. */
+export const NEWS = {
+  /** It was passed on lately, and holds not much longer by now. */
+  none: 0,
+  /** It was passed on before, is open, holds still, and longer than was said. */
+  renewal: 1,
+  /** It was not passed on, holds no more, or is not open yet. */
+  new: 2,
+} as const;
+export type News = (typeof NEWS)[keyof typeof NEWS];
 
 export class RecentMappings {
   private readonly clock: BatchClock;
@@ -78,24 +95,27 @@ export class RecentMappings {
   }
 
   /**
-   * True when the mapping, good for `lifeMs` (whole) from now on, must be passed on. The address is four words at `at`. One that
-   * is not open yet is news to every answer: each has to wait for it.
+   * What the mapping is, good for `lifeMs` (whole) from now on; all but NEWS.none must be passed on. The address is four words at `at`. One that
+   * is not open yet is new to every answer: each has to wait for it.
    */
-  isNews(endpointId: number, words: Uint32Array, at: number, lifeMs: number): boolean {
+  newsOf(endpointId: number, words: Uint32Array, at: number, lifeMs: number): News {
     const entry = this.find(endpointId, words, at);
-    if (entry < 0 || (this.words[entry + OWNER] & PENDING) !== 0) return true;
-    const extensionMs = Math.min(EXTENSION_MAX_MS, Math.max(EXTENSION_MIN_MS, lifeMs * EXTENSION_SHARE));
-    return this.clock.nowMs + lifeMs >= this.expiryMs(entry) + extensionMs;
+    if (entry < 0 || (this.words[entry + OWNER] & PENDING) !== 0) return NEWS.new;
+    const { nowMs } = this.clock;
+    const expiryMs = this.expiryMs(entry);
+    if (nowMs + lifeMs < expiryMs + extensionOf(lifeMs)) return NEWS.none;
+    return nowMs < expiryMs ? NEWS.renewal : NEWS.new;
   }
 
   /** Notes that the mapping was passed on, and is open. Returns its entry, as `await` and `opened` take it. */
   note(endpointId: number, words: Uint32Array, at: number, lifeMs: number): number {
-    const expiryMs = this.clock.nowMs + lifeMs;
+    let expiryMs = this.clock.nowMs + lifeMs;
     let entry = this.find(endpointId, words, at);
     if (entry < 0) {
       entry = this.earliest(this.first);
       this.words[entry] = this.tagA;
       this.words[entry + 1] = this.tagB;
+      expiryMs -= Math.floor((extensionOf(lifeMs) / PHASES) * (Math.imul(this.tagB, 0x9e3779b1) >>> (32 - PHASE_BITS)));
     }
     this.words[entry + EXPIRY] = expiryMs;
     this.words[entry + OWNER] = endpointId | (Math.floor(expiryMs / UPPER) << UPPER_SHIFT);
@@ -157,6 +177,11 @@ export class RecentMappings {
   private expiryMs(entry: number): number {
     return this.words[entry + EXPIRY] + (this.words[entry + OWNER] >>> UPPER_SHIFT) * UPPER;
   }
+}
+
+/** Whole milliseconds: a fraction would be an object. */
+function extensionOf(lifeMs: number): number {
+  return Math.min(EXTENSION_MAX_MS, Math.max(EXTENSION_MIN_MS, (lifeMs / EXTENSION_PART) | 0));
 }
 
 function waiterOf(entry: number): number {

@@ -36,7 +36,7 @@ class Turns {
     const words = new Uint32Array(4);
     new Uint8Array(words.buffer).set([0xff, 0xff, ...address.split('.').map(Number)], 10);
     const mapping: LearnedMapping = {
-      slot: 1, answer: ++this.#answer, endpointId: 1, bytes, nameOffset: 0, nameLength: bytes.length, address: words, ttlSeconds: 3600, lookupMs: monoMs(bootTimeMs()),
+      slot: 1, answer: ++this.#answer, endpointId: 1, bytes, nameOffset: 0, nameLength: bytes.length, address: words, ttlSeconds: 3600, lookupMs: monoMs(bootTimeMs()), isRenewal: false,
     };
     return this.opener.learned(mapping);
   }

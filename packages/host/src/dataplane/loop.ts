@@ -38,6 +38,9 @@ const STOP_MS = 2600;
  * not read by then is in the journal of mappings, should this process die.
  */
 const NOTIFY_EVERY_MS = 25;
+/** Renewals wait so long: peers and disks have these mappings, and what changes is when they expire. So many do not wait, and leave the journal room. */
+const RENEWALS_WAIT_MS = 200;
+const RENEWALS_MAX = 1000;
 /**
  * Behind a turn with traffic comes mostly another at once: what is due next is looked for only where it does not. Found out in each turn, it
  * would be a fraction a turn, which is an object on V8's heap.
@@ -70,10 +73,12 @@ export class DataPlaneLoop {
   private readonly receiveBuffers: ReceiveBuffers;
   private index: PolicyIndex | null = null;
   private nowMs: MonoMs = monoMs(bootTimeMs());
-  private wroteMappings = false;
   private answeredBefore = 0;
   private timeoutsBefore = 0;
-  private notifyAtMs = 0;
+  /** When the control thread is told of mappings in the ring; Infinity: there are none that it was not told of. */
+  private notifyAtMs = Infinity;
+  private notifiedAtMs = -Infinity;
+  private renewals = 0;
   private slowTickAtMs = 0;
   private isBusy = false;
   private stopping = false;
@@ -241,9 +246,10 @@ export class DataPlaneLoop {
     this.upstreams.tick();
     this.handover.tick();
     if (this.stopping && !this.isQuiet) this.leave();
-    if (this.wroteMappings && this.nowMs >= this.notifyAtMs) {
-      this.wroteMappings = false;
-      this.notifyAtMs = this.nowMs + NOTIFY_EVERY_MS;
+    if (this.nowMs >= this.notifyAtMs) {
+      this.notifyAtMs = Infinity;
+      this.notifiedAtMs = this.nowMs;
+      this.renewals = 0;
       if (this.ring.mustNotify()) this.say({ kind: 'mappings' });
     }
     const { gauges } = this;
@@ -289,7 +295,7 @@ export class DataPlaneLoop {
       this.upstreams.nextDeadlineMs(),
       this.handover.nextDeadlineMs(),
       this.opener?.nextDeadlineMs() ?? Infinity,
-      this.wroteMappings ? this.notifyAtMs : Infinity,
+      this.notifyAtMs,
     );
     return Math.max(0, Math.min(PEER_TICK_MS, Math.ceil(deadline - this.nowMs)));
   }
@@ -345,13 +351,17 @@ export class DataPlaneLoop {
   private passOn(mapping: LearnedMapping): Opening {
     this.lastMappings.append(mapping);
     if (!this.ring.write(mapping)) return OPENING.full;
-    this.wroteMappings = true;
+    this.notifySoon(mapping.isRenewal && ++this.renewals < RENEWALS_MAX ? RENEWALS_WAIT_MS : 0);
     return this.opener?.learned(mapping) ?? OPENING.open;
   }
 
   private passOnRecord(record: Uint8Array): void {
-    if (this.ring.copy(record)) this.wroteMappings = true;
+    if (this.ring.copy(record)) this.notifySoon(0);
     else this.counters.add(COUNTER.learn_dropped);
+  }
+
+  private notifySoon(waitMs: number): void {
+    this.notifyAtMs = Math.min(this.notifyAtMs, Math.max(this.nowMs + waitMs, this.notifiedAtMs + NOTIFY_EVERY_MS));
   }
 
   private listen(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null): readonly Listener[] {
@@ -367,7 +377,7 @@ export class DataPlaneLoop {
 
   private close(): void {
     this.clients.flush();
-    if (this.wroteMappings) this.say({ kind: 'mappings' });
+    if (this.notifyAtMs !== Infinity) this.say({ kind: 'mappings' });
     this.reactor.flush(this.wire.takeRows());
     // The peer goes on with the connections as soon as this process ends.
     if (this.handover.isTakenOver) this.clients.leaveAll();

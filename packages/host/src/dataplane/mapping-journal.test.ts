@@ -9,7 +9,7 @@ function learned(i: number): LearnedMapping {
   const address = parseAddress('192.0.2.7')!.slice();
   return {
     slot: 0, answer: 0, endpointId: 1, bytes: wire, nameOffset: 0, nameLength: wire.length,
-    address: new Uint32Array(address.buffer), ttlSeconds: 30, lookupMs: monoMs(i),
+    address: new Uint32Array(address.buffer), ttlSeconds: 30, lookupMs: monoMs(i), isRenewal: false,
   };
 }
 
