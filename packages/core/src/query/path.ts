@@ -3,7 +3,7 @@
  *
  * Events come in (`onQuery`, `onAnswer`, `onTick`, …), seam calls go out; a handler runs to completion and nothing
  * calls back into it. Every query that enters leaves by exactly one `Wire.reply` or `Wire.drop`, within
- * ANSWER_WITHIN_MS plus the waits that the settings allow; one that is taken over late still has one try.
+ * TRIES × TRY_TIMEOUT_MS plus the waits that the settings allow; one that is taken over late still has one try.
  */
 import { AnswerView, EDE, FLAG, QueryView, RCODE, SCAN, scanAnswer, scanQuery } from '@tandem/dns';
 import type { MonoMs, Random } from '../base/seams.js';
@@ -22,7 +22,7 @@ import { EDE_TEXT, QueryLimiter } from './limits.js';
 import { givesPrivateAddress } from './private-addresses.js';
 import { NO_EDE, Replier } from './reply.js';
 import { SearchExpansions } from './search-expansions.js';
-import { ANSWER_WITHIN_MS, DEATHS_MAX, QUEUED_MAX_MS, TRIES, TRY_TIMEOUT_MS, type PathSettings } from './settings.js';
+import { DEATHS_MAX, QUEUED_MAX_MS, TAKEN_WITHIN_MS, TRIES, TRY_TIMEOUT_MS, type PathSettings } from './settings.js';
 import { NO_SLOT, SlotList } from './slot-list.js';
 import { receivedAtMs, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
 
@@ -64,6 +64,8 @@ export class QueryPath {
   /** The names that may have private addresses, for the slot's client; null: every name may. */
   private readonly privateNamesOfSlot: (NameTable | null)[];
   private readonly clientBytesOfSlot: Uint16Array;
+  /** 1: the query was another member's. */
+  private readonly takenOfSlot: Uint8Array;
   private readonly underWayMax: number;
   private index: PolicyIndex | null = null;
 
@@ -88,6 +90,7 @@ export class QueryPath {
     this.endpointIdOfSlot = new Uint16Array(memory.slotCount);
     this.privateNamesOfSlot = new Array<NameTable | null>(memory.slotCount).fill(null);
     this.clientBytesOfSlot = new Uint16Array(memory.slotCount);
+    this.takenOfSlot = new Uint8Array(memory.slotCount);
     this.underWayMax = settings.concurrencyLimit === 0 ? Infinity : settings.concurrencyLimit;
   }
 
@@ -145,6 +148,7 @@ export class QueryPath {
       this.wire.drop(slot);
       return;
     }
+    this.takenOfSlot[slot] = 0;
     this.receive(slot, false);
   }
 
@@ -225,6 +229,7 @@ export class QueryPath {
       const hasPassed = memory.words[word + SLOT.clientId] !== 0;
       this.replier.restoreId(slot, memory.bytes, slotPayload(memory, slot));
       memory.words[word + SLOT.clientId] = 0;
+      this.takenOfSlot[slot] = 1;
       this.receive(slot, hasPassed);
     }
   }
@@ -395,7 +400,8 @@ export class QueryPath {
 
   private tryAgain(slot: number): void {
     const ageMs = this.clock.nowMs - receivedAtMs(this.memory, slot);
-    if (this.forwarder.tries(slot) >= TRIES || ageMs + TRY_TIMEOUT_MS > ANSWER_WITHIN_MS + this.settings.concurrencyGraceMs) {
+    const isTooLate = this.takenOfSlot[slot] === 1 && ageMs + TRY_TIMEOUT_MS > TAKEN_WITHIN_MS;
+    if (isTooLate || this.forwarder.tries(slot) >= TRIES) {
       this.forwarder.finish(slot);
       this.counters.add(COUNTER.upstream_timeout);
       this.counters.latency(LATENCY.timedOut, wholeUs(ageMs));

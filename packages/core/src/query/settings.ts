@@ -47,12 +47,12 @@ export interface PathSettings {
   readonly recentSets?: number;
 }
 
-/** One try at an upstream; after TRIES of them the client gets SERVFAIL. */
+/** One try at an upstream; after TRIES of them the client gets SERVFAIL. Together below the promised 2.5 s. */
 export const TRY_TIMEOUT_MS = 1000;
 export const TRIES = 2;
 
-/** No further try is begun that could end later than this after the query came (a taken one: to its first owner), waits that the settings allow aside. */
-export const ANSWER_WITHIN_MS = 2500;
+/** A query that was taken over gets no second try that could end later than this after it came to its first owner. */
+export const TAKEN_WITHIN_MS = 2500;
 
 /**
  * A query that has waited longer in the socket is dropped: its client gives up before the answer, or asks again. Without it a member that
