@@ -22,7 +22,7 @@ import { EDE_TEXT, QueryLimiter } from './limits.js';
 import { givesPrivateAddress } from './private-addresses.js';
 import { NO_EDE, Replier } from './reply.js';
 import { SearchExpansions } from './search-expansions.js';
-import { DEATHS_MAX, QUEUED_MAX_MS, TAKEN_WITHIN_MS, TRIES, TRY_TIMEOUT_MS, type PathSettings } from './settings.js';
+import { DEATHS_MAX, QUEUED_MAX_MS, TAKEN_ANSWERED_WITHIN_MS, TRIES, TRY_TIMEOUT_MS, type PathSettings } from './settings.js';
 import { NO_SLOT, SlotList } from './slot-list.js';
 import { receivedAtMs, SLOT, SLOT_FLAG, slotPayload, slotWord, type SlotMemory, type Wire } from './slots.js';
 
@@ -400,7 +400,7 @@ export class QueryPath {
 
   private tryAgain(slot: number): void {
     const ageMs = this.clock.nowMs - receivedAtMs(this.memory, slot);
-    const isTooLate = this.takenOfSlot[slot] === 1 && ageMs + TRY_TIMEOUT_MS > TAKEN_WITHIN_MS;
+    const isTooLate = this.takenOfSlot[slot] === 1 && ageMs + TRY_TIMEOUT_MS > TAKEN_ANSWERED_WITHIN_MS;
     if (isTooLate || this.forwarder.tries(slot) >= TRIES) {
       this.forwarder.finish(slot);
       this.counters.add(COUNTER.upstream_timeout);

@@ -38,36 +38,81 @@ t.test('a smaller memory forgets, and never invents', (t) => {
   t.end();
 });
 
-t.test('mappings that were learned together are renewed one after another, each once in a sixth of its life', (t) => {
+const LONG_MS = 180_000;
+const EXTENSION_MS = LONG_MS / 6;
+const MAPPINGS = 256;
+
+function rig(): { readonly clock: BatchClock; readonly recent: RecentMappings; readonly ask: () => number } {
   const clock = new BatchClock();
   const recent = new RecentMappings({ int: (below) => Math.floor(below / 3) }, clock);
   recent.setName(NAME, 0, NAME.length);
-  const extensionMs = LIFE_MS / 6;
-  for (let last = 0; last < 256; last++) recent.note(1, words(last), 0, LIFE_MS);
-  /** How many were passed on in each tenth of the extension's length. */
-  const passed: number[] = [];
-  for (let tenth = 1; tenth <= 30; tenth++) {
-    clock.nowMs = monoMs((tenth * extensionMs) / 10);
-    passed.push(0);
-    for (let last = 0; last < 256; last++) {
-      const news = recent.newsOf(1, words(last), 0, LIFE_MS);
-      if (news === NEWS.none) continue;
-      t.equal(news, NEWS.renewal);
-      recent.note(1, words(last), 0, LIFE_MS);
-      passed[tenth - 1]++;
+  /** Every mapping is in an answer; returns how many were passed on. */
+  const ask = (): number => {
+    let passed = 0;
+    for (let last = 0; last < MAPPINGS; last++) {
+      if (recent.newsOf(1, words(last), 0, LONG_MS) === NEWS.none) continue;
+      recent.note(1, words(last), 0, LONG_MS);
+      passed++;
     }
+    return passed;
+  };
+  return { clock, recent, ask };
+}
+
+t.test('mappings that were passed on together are renewed one after another, each once in a sixth of its life', (t) => {
+  for (const pauseMs of [0, 2 * EXTENSION_MS, LONG_MS]) {
+    const { clock, recent, ask } = rig();
+    t.equal(ask(), MAPPINGS);
+    clock.nowMs = monoMs(12_345 + pauseMs);
+    if (pauseMs > 0) t.equal(ask(), MAPPINGS, 'all at once after the pause');
+    const beganMs = clock.nowMs;
+    const passed: number[] = [];
+    for (let tenth = 1; tenth <= 30; tenth++) {
+      clock.nowMs = monoMs(beganMs + (tenth * EXTENSION_MS) / 10);
+      passed.push(ask());
+    }
+    const sums = [0, 10, 20].map((from) => passed.slice(from, from + 10).reduce((sum, n) => sum + n, 0));
+    t.same(sums.slice(1), [MAPPINGS, MAPPINGS], passed.join(' '));
+    t.ok(passed.slice(10).every((n) => n > 10 && n < 50), 'never a fifth at a time');
+    t.equal(recent.newsOf(1, words(0), 0, LONG_MS), NEWS.none);
   }
-  for (const from of [0, 10, 20]) t.equal(passed.slice(from, from + 10).reduce((sum, n) => sum + n, 0), 256, passed.slice(from, from + 10).join(' '));
-  t.ok(passed.every((n) => n > 10 && n < 50), 'never a quarter at a time');
   t.end();
 });
 
-t.test('a mapping that expired is new again', (t) => {
-  const clock = new BatchClock();
-  const recent = new RecentMappings({ int: (below) => Math.floor(below / 3) }, clock);
-  recent.setName(NAME, 0, NAME.length);
-  recent.note(1, words(1), 0, LIFE_MS);
-  clock.nowMs = monoMs(LIFE_MS);
-  t.equal(recent.newsOf(1, words(1), 0, LIFE_MS), NEWS.new);
+t.test('an answer from a cache, whose TTL counts down, extends nothing', (t) => {
+  const { clock, recent, ask } = rig();
+  ask();
+  for (let agoMs = 1000; agoMs < LONG_MS; agoMs += 1000) {
+    clock.nowMs = monoMs(agoMs);
+    t.equal(recent.newsOf(1, words(agoMs % MAPPINGS), 0, LONG_MS - agoMs), NEWS.none);
+  }
+  t.end();
+});
+
+t.test('the cache knows of an expiry no more than the extension too early', (t) => {
+  const { clock, recent, ask } = rig();
+  const toldMs = new Array<number>(MAPPINGS).fill(LONG_MS);
+  ask();
+  for (let nowMs = 700; nowMs < 2 * LONG_MS; nowMs += 700) {
+    clock.nowMs = monoMs(nowMs);
+    for (let last = 0; last < MAPPINGS; last++) {
+      if (recent.newsOf(1, words(last), 0, LONG_MS) !== NEWS.none) {
+        recent.note(1, words(last), 0, LONG_MS);
+        toldMs[last] = nowMs + LONG_MS;
+      }
+    }
+    const lagMs = nowMs + LONG_MS - Math.min(...toldMs);
+    if (lagMs > EXTENSION_MS) t.fail(`${lagMs} ms`);
+  }
+  t.end();
+});
+
+t.test('a mapping that expired is new again, one that holds is renewed', (t) => {
+  const { clock, recent, ask } = rig();
+  ask();
+  clock.nowMs = monoMs(LONG_MS - 1);
+  t.equal(recent.newsOf(1, words(1), 0, LONG_MS), NEWS.renewal);
+  clock.nowMs = monoMs(LONG_MS);
+  t.equal(recent.newsOf(1, words(1), 0, LONG_MS), NEWS.new);
   t.end();
 });

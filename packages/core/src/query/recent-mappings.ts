@@ -29,25 +29,24 @@ const LINE_WORDS = WAYS * ENTRY_WORDS;
 const FIRST_WORD = 12;
 
 /**
- * An answer that extends a mapping's life by less than a sixth of its TTL is not passed on; the extension is one second
- * at least and EXTENSION_MAX_MS at most. So the cache may know of an expiry up to that much earlier than the true one,
- * and whoever closes at expiry must wait that much longer (`COLLECT_GRACE_MS` of the cache).
+ * A mapping whose life is longer by now is passed on once in a sixth of its TTL, a second at least and EXTENSION_MAX_MS at most; this time is its
+ * extension. So the cache may know of an expiry up to that much earlier than the true one, and whoever closes at expiry must wait that much longer
+ * (`COLLECT_GRACE_MS` of the cache).
  */
 export const EXTENSION_MAX_MS = 30_000;
 const EXTENSION_MIN_MS = 1000;
 const EXTENSION_PART = 6;
 /**
- * Of the extension so many parts: a mapping that is new is passed on for the second time after a number of them that its hash chooses. Else those that
- * were learned together, as after a start, would be passed on together ever after.
+ * Of each extension a mapping has its own moment to be passed on, one of so many, chosen by its hash. Else those that were learned or
+ * asked for together, as after a start or a pause, would be passed on together ever after.
  */
-const PHASE_BITS = 8;
-const PHASES = 1 << PHASE_BITS;
+const MOMENT_BITS = 8;
 
 /** What an answer's mapping is. */
 export const NEWS = {
-  /** It was passed on lately, and holds not much longer by now. */
+  /** It was passed on lately, or holds no longer than was said. */
   none: 0,
-  /** It was passed on before, is open, holds still, and longer than was said. */
+  /** It was passed on before, is open and holds still: its expiry is put off. */
   renewal: 1,
   /** It was not passed on, holds no more, or is not open yet. */
   new: 2,
@@ -103,19 +102,19 @@ export class RecentMappings {
     if (entry < 0 || (this.words[entry + OWNER] & PENDING) !== 0) return NEWS.new;
     const { nowMs } = this.clock;
     const expiryMs = this.expiryMs(entry);
-    if (nowMs + lifeMs < expiryMs + extensionOf(lifeMs)) return NEWS.none;
+    const gainMs = nowMs + lifeMs - expiryMs;
+    if (gainMs < EXTENSION_MIN_MS || gainMs <= this.sinceMoment(lifeMs)) return NEWS.none;
     return nowMs < expiryMs ? NEWS.renewal : NEWS.new;
   }
 
   /** Notes that the mapping was passed on, and is open. Returns its entry, as `await` and `opened` take it. */
   note(endpointId: number, words: Uint32Array, at: number, lifeMs: number): number {
-    let expiryMs = this.clock.nowMs + lifeMs;
+    const expiryMs = this.clock.nowMs + lifeMs;
     let entry = this.find(endpointId, words, at);
     if (entry < 0) {
       entry = this.earliest(this.first);
       this.words[entry] = this.tagA;
       this.words[entry + 1] = this.tagB;
-      expiryMs -= Math.floor((extensionOf(lifeMs) / PHASES) * (Math.imul(this.tagB, 0x9e3779b1) >>> (32 - PHASE_BITS)));
     }
     this.words[entry + EXPIRY] = expiryMs;
     this.words[entry + OWNER] = endpointId | (Math.floor(expiryMs / UPPER) << UPPER_SHIFT);
@@ -136,6 +135,14 @@ export class RecentMappings {
   /** After a forced clean every answer is news again. */
   clear(): void {
     this.words.fill(0);
+  }
+
+  /** Milliseconds since the moment of the mapping that `find` looked for last; less than its extension. Whole numbers: a fraction would be an object. */
+  private sinceMoment(lifeMs: number): number {
+    const extensionMs = Math.min(EXTENSION_MAX_MS, Math.max(EXTENSION_MIN_MS, (lifeMs / EXTENSION_PART) | 0));
+    const momentMs = (extensionMs * (Math.imul(this.tagB, 0x9e3779b1) >>> (32 - MOMENT_BITS))) >> MOMENT_BITS;
+    const sinceMs = ((this.clock.nowMs >>> 0) % extensionMs) - momentMs;
+    return sinceMs < 0 ? sinceMs + extensionMs : sinceMs;
   }
 
   /** The entry of the set that makes room: index of its first word. */
@@ -177,11 +184,6 @@ export class RecentMappings {
   private expiryMs(entry: number): number {
     return this.words[entry + EXPIRY] + (this.words[entry + OWNER] >>> UPPER_SHIFT) * UPPER;
   }
-}
-
-/** Whole milliseconds: a fraction would be an object. */
-function extensionOf(lifeMs: number): number {
-  return Math.min(EXTENSION_MAX_MS, Math.max(EXTENSION_MIN_MS, (lifeMs / EXTENSION_PART) | 0));
 }
 
 function waiterOf(entry: number): number {

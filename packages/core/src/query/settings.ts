@@ -51,8 +51,8 @@ export interface PathSettings {
 export const TRY_TIMEOUT_MS = 1000;
 export const TRIES = 2;
 
-/** A query that was taken over gets no second try that could end later than this after it came to its first owner. */
-export const TAKEN_WITHIN_MS = 2500;
+/** A query that was taken over gets no second try that could end later than this after it arrived, its wait in the socket included. */
+export const TAKEN_ANSWERED_WITHIN_MS = 2500;
 
 /**
  * A query that has waited longer in the socket is dropped: its client gives up before the answer, or asks again. Without it a member that

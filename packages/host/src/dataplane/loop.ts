@@ -16,6 +16,7 @@ import { plantFaults } from './faults.js';
 import { Handover, peerLayout } from './handover.js';
 import { bindListener, closeListener, isWildcard, legacyFor, type Listener } from './listeners.js';
 import { MappingJournalWriter } from './mapping-journal.js';
+import { MappingNotice } from './mapping-notice.js';
 import { MappingRingWriter } from './mapping-ring.js';
 import { type FromWorker, GAUGE, type ToWorker, type WorkerData } from './messages.js';
 import { createJournal, flowsAt, newRing, regionOf } from './own-memory.js';
@@ -33,14 +34,6 @@ import { ReactorWire } from './wire.js';
 
 /** A query's promised time, and a little. */
 const STOP_MS = 2600;
-/**
- * New mappings wake the control thread this often at most: each time costs it a message to the peer and an acknowledgement. What it has
- * not read by then is in the journal of mappings, should this process die.
- */
-const NOTIFY_EVERY_MS = 25;
-/** Renewals wait so long: peers and disks have these mappings, and what changes is when they expire. So many do not wait, and leave the journal room. */
-const RENEWALS_WAIT_MS = 200;
-const RENEWALS_MAX = 1000;
 /**
  * Behind a turn with traffic comes mostly another at once: what is due next is looked for only where it does not. Found out in each turn, it
  * would be a fraction a turn, which is an object on V8's heap.
@@ -65,6 +58,7 @@ export class DataPlaneLoop {
   private readonly counters: Counters;
   private readonly gauges: Float64Array;
   private readonly ring: MappingRingWriter;
+  private readonly notice = new MappingNotice();
   private readonly lastMappings: MappingJournalWriter;
   private readonly source: AnswerSource;
   private readonly handover: Handover;
@@ -75,10 +69,6 @@ export class DataPlaneLoop {
   private nowMs: MonoMs = monoMs(bootTimeMs());
   private answeredBefore = 0;
   private timeoutsBefore = 0;
-  /** When the control thread is told of mappings in the ring; Infinity: there are none that it was not told of. */
-  private notifyAtMs = Infinity;
-  private notifiedAtMs = -Infinity;
-  private renewals = 0;
   private slowTickAtMs = 0;
   private isBusy = false;
   private stopping = false;
@@ -246,10 +236,8 @@ export class DataPlaneLoop {
     this.upstreams.tick();
     this.handover.tick();
     if (this.stopping && !this.isQuiet) this.leave();
-    if (this.nowMs >= this.notifyAtMs) {
-      this.notifyAtMs = Infinity;
-      this.notifiedAtMs = this.nowMs;
-      this.renewals = 0;
+    if (this.nowMs >= this.notice.dueAtMs) {
+      this.notice.told(this.nowMs);
       if (this.ring.mustNotify()) this.say({ kind: 'mappings' });
     }
     const { gauges } = this;
@@ -295,7 +283,7 @@ export class DataPlaneLoop {
       this.upstreams.nextDeadlineMs(),
       this.handover.nextDeadlineMs(),
       this.opener?.nextDeadlineMs() ?? Infinity,
-      this.notifyAtMs,
+      this.notice.dueAtMs,
     );
     return Math.max(0, Math.min(PEER_TICK_MS, Math.ceil(deadline - this.nowMs)));
   }
@@ -351,17 +339,13 @@ export class DataPlaneLoop {
   private passOn(mapping: LearnedMapping): Opening {
     this.lastMappings.append(mapping);
     if (!this.ring.write(mapping)) return OPENING.full;
-    this.notifySoon(mapping.isRenewal && ++this.renewals < RENEWALS_MAX ? RENEWALS_WAIT_MS : 0);
+    this.notice.added(this.nowMs, mapping.isRenewal);
     return this.opener?.learned(mapping) ?? OPENING.open;
   }
 
   private passOnRecord(record: Uint8Array): void {
-    if (this.ring.copy(record)) this.notifySoon(0);
+    if (this.ring.copy(record)) this.notice.added(this.nowMs, false);
     else this.counters.add(COUNTER.learn_dropped);
-  }
-
-  private notifySoon(waitMs: number): void {
-    this.notifyAtMs = Math.min(this.notifyAtMs, Math.max(this.nowMs + waitMs, this.notifiedAtMs + NOTIFY_EVERY_MS));
   }
 
   private listen(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null): readonly Listener[] {
@@ -377,7 +361,7 @@ export class DataPlaneLoop {
 
   private close(): void {
     this.clients.flush();
-    if (this.notifyAtMs !== Infinity) this.say({ kind: 'mappings' });
+    if (this.notice.dueAtMs !== Infinity) this.say({ kind: 'mappings' });
     this.reactor.flush(this.wire.takeRows());
     // The peer goes on with the connections as soon as this process ends.
     if (this.handover.isTakenOver) this.clients.leaveAll();

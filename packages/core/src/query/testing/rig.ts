@@ -109,6 +109,8 @@ export class Rig implements Wire {
   readonly replies: Reply[] = [];
   readonly drops: number[] = [];
   readonly learned: { endpointId: number; address: string; ttlSeconds: number }[] = [];
+  /** Of those in `learned`, whether they were renewals. */
+  readonly renewals: boolean[] = [];
   readonly counters = new Counters();
   readonly path: QueryPath;
   readonly notes = new FlowNotes();
@@ -244,6 +246,7 @@ export class Rig implements Wire {
     const address = bytes[10] === 0xff ? bytes.subarray(12).join('.') : [...bytes].join(':');
     this.lastAnswer = mapping.answer;
     this.learned.push({ endpointId, address, ttlSeconds });
+    this.renewals.push(mapping.isRenewal);
     return this.opening;
   }
 }
