@@ -19,7 +19,7 @@ const COLLECTIONS_MAX = 1;
 /** Each is asked for A and for AAAA. */
 const NAMES = 500;
 const EXTENSION_SECONDS = 30;
-/** Each fills some hundred kilobytes of the heap of who answers it. */
+/** Enough for who answers them to collect. */
 const SCRAPES = 50;
 
 t.setTimeout(600_000);

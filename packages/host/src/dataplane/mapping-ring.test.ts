@@ -15,7 +15,8 @@ function learned(i: number, name: string): LearnedMapping {
     nameLength: wire.length,
     address: new Uint32Array(address.buffer),
     ttlSeconds: i,
-    lookupMs: monoMs(i / 2), isRenewal: false,
+    lookupMs: monoMs(i / 2),
+    isRenewal: false,
   };
 }
 

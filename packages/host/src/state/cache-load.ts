@@ -20,7 +20,7 @@ export interface FoundFile extends CacheFileName {
 }
 
 export interface Loaded {
-  /** Mappings that the cache did not have, of those that were read. */
+  /** Mappings, and renewals of them, that were news to the cache, of those that were read. */
   readonly mappings: number;
   readonly cleans: number;
   /** Cleans with a pattern that this version does not admit. */

@@ -338,8 +338,9 @@ export class CacheStore {
   }
 
   private sayLoaded(loaded: Loaded, ms: number): void {
-    const { mappings, cleans, refused, found } = loaded;
-    this.options.log.info('learned mappings are back from the disk', { mappings, cleans, files: found.length, ms: Math.round(ms) });
+    const { cleans, refused, found } = loaded;
+    // One that was written again and again is one.
+    this.options.log.info('learned mappings are back from the disk', { mappings: this.options.cache.size, cleans, files: found.length, ms: Math.round(ms) });
     if (refused === 0) return;
     this.options.log.error('forced cleans on disk have patterns that are not admitted and were left out', { path: this.path, cleans: refused });
   }
