@@ -17,6 +17,7 @@ export default tseslint.config(
       '@typescript-eslint/no-non-null-assertion': 'off',
       'eqeqeq': 'error',
       'no-console': 'error',
+      'no-restricted-syntax': ['error', { selector: 'PrivateIdentifier', message: 'A member that is the class\'s own is `private x`, not `#x`.' }],
     },
   },
   {

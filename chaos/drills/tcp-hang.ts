@@ -80,10 +80,10 @@ class SlowReader {
   asked = 0;
   /** No more fits between it and its member: an answer is written in part. */
   isFull = false;
-  readonly #socket: Socket;
+  private readonly socket: Socket;
 
   private constructor(socket: Socket) {
-    this.#socket = socket;
+    this.socket = socket;
   }
 
   /** Asks until its member cannot write any more, and reads nothing. */
@@ -93,19 +93,19 @@ class SlowReader {
     socket.pause();
     await within('a TCP connection', DEADLINE_MS, once(socket, 'connect'));
     const reader = new SlowReader(socket);
-    for (let step = 0; step < STEPS_MOST && !reader.isFull; step++) await reader.#askMore(stage);
+    for (let step = 0; step < STEPS_MOST && !reader.isFull; step++) await reader.askMore(stage);
     return reader;
   }
 
-  async #askMore(stage: Stage): Promise<void> {
+  private async askMore(stage: Stage): Promise<void> {
     const ids = Array.from({ length: QUERIES_PER_STEP }, (_, index) => this.asked + index + 1);
     this.asked += QUERIES_PER_STEP;
-    this.#socket.write(Buffer.concat(ids.map((id) => framed(buildQuery({ name: `large${String(id)}.bench.test`, type: TYPE.TXT }, { id })))));
+    this.socket.write(Buffer.concat(ids.map((id) => framed(buildQuery({ name: `large${String(id)}.bench.test`, type: TYPE.TXT }, { id })))));
     await stage.calm(STEP_MS);
-    this.isFull = bytesBetween(this.#socket.localPort!) < this.asked * ANSWER_BYTES_LEAST;
+    this.isFull = bytesBetween(this.socket.localPort!) < this.asked * ANSWER_BYTES_LEAST;
     // The answers may only be late.
     if (this.isFull) await stage.calm(4 * STEP_MS);
-    this.isFull = bytesBetween(this.#socket.localPort!) < this.asked * ANSWER_BYTES_LEAST;
+    this.isFull = bytesBetween(this.socket.localPort!) < this.asked * ANSWER_BYTES_LEAST;
   }
 
   readAll(startMs: number): Promise<Outcome> {
@@ -116,26 +116,26 @@ class SlowReader {
       const end = (resetAfterMs: number | null): void => {
         resolve({ asked: this.asked, answers: seen.size, resetAfterMs, fault });
       };
-      this.#socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.socket.on('error', (error: NodeJS.ErrnoException) => {
         if (error.code !== 'ECONNRESET') fault ??= error.message;
       });
-      this.#socket.on('close', (hadError) => {
+      this.socket.on('close', (hadError) => {
         if (!hadError) fault ??= 'closed without a reset';
         end(performance.now() - startMs);
       });
-      this.#socket.on('data', (bytes) => {
+      this.socket.on('data', (bytes) => {
         for (const message of stream.push(bytes)) {
           fault ??= faultOf(message, seen);
           if (seen.size === this.asked) end(null);
         }
       });
     });
-    this.#socket.resume();
+    this.socket.resume();
     return within('all large answers, or a reset', DEADLINE_MS, outcome);
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.socket.destroy();
   }
 }
 

@@ -13,15 +13,15 @@ export type Controller = 'cpu' | 'memory';
 
 export class Cgroup {
   readonly folder: string;
-  readonly #isUnified: boolean;
-  readonly #parent: string;
+  private readonly isUnified: boolean;
+  private readonly parent: string;
 
   private constructor(parent: string, isUnified: boolean) {
-    this.#parent = parent;
-    this.#isUnified = isUnified;
+    this.parent = parent;
+    this.isUnified = isUnified;
     this.folder = join(parent, `tandem-drill-${String(process.pid)}`);
     mkdirSync(this.folder);
-    process.once('exit', this.#removeAtExit);
+    process.once('exit', this.removeAtExit);
   }
 
   /** Why there is none to be had; null when there is. */
@@ -48,45 +48,45 @@ export class Cgroup {
   /** Of one processor. */
   limitCpu(percent: number): void {
     const quotaUs = V2_PERIOD_US * percent / PERCENT;
-    if (this.#isUnified) this.#write('cpu.max', `${String(quotaUs)} ${String(V2_PERIOD_US)}`);
+    if (this.isUnified) this.write('cpu.max', `${String(quotaUs)} ${String(V2_PERIOD_US)}`);
     else {
-      this.#write('cpu.cfs_period_us', String(V2_PERIOD_US));
-      this.#write('cpu.cfs_quota_us', String(quotaUs));
+      this.write('cpu.cfs_period_us', String(V2_PERIOD_US));
+      this.write('cpu.cfs_quota_us', String(quotaUs));
     }
   }
 
   unlimitCpu(): void {
-    if (this.#isUnified) this.#write('cpu.max', `max ${String(V2_PERIOD_US)}`);
-    else this.#write('cpu.cfs_quota_us', '-1');
+    if (this.isUnified) this.write('cpu.max', `max ${String(V2_PERIOD_US)}`);
+    else this.write('cpu.cfs_quota_us', '-1');
   }
 
   /** Periods in which its processes had to wait. */
   get throttled(): number {
-    return Number(/^nr_throttled (\d+)$/m.exec(this.#read('cpu.stat'))?.[1] ?? 0);
+    return Number(/^nr_throttled (\d+)$/m.exec(this.read('cpu.stat'))?.[1] ?? 0);
   }
 
   get memoryBytes(): number {
-    return Number(this.#read(this.#isUnified ? 'memory.current' : 'memory.usage_in_bytes'));
+    return Number(this.read(this.isUnified ? 'memory.current' : 'memory.usage_in_bytes'));
   }
 
   limitMemory(bytes: number): void {
-    this.#write(this.#isUnified ? 'memory.max' : 'memory.limit_in_bytes', String(bytes));
+    this.write(this.isUnified ? 'memory.max' : 'memory.limit_in_bytes', String(bytes));
   }
 
   /** Processes killed for want of memory. */
   get oomKills(): number {
-    return Number(/^oom_kill (\d+)$/m.exec(this.#read(this.#isUnified ? 'memory.events' : 'memory.oom_control'))?.[1] ?? 0);
+    return Number(/^oom_kill (\d+)$/m.exec(this.read(this.isUnified ? 'memory.events' : 'memory.oom_control'))?.[1] ?? 0);
   }
 
   /** Its processes go back to where all are. */
   remove(): void {
-    process.off('exit', this.#removeAtExit);
+    process.off('exit', this.removeAtExit);
     if (!existsSync(this.folder)) return;
-    for (const pid of this.#read('cgroup.procs').split('\n').filter((line) => line !== '')) writeFileSync(join(this.#parent, 'cgroup.procs'), pid);
+    for (const pid of this.read('cgroup.procs').split('\n').filter((line) => line !== '')) writeFileSync(join(this.parent, 'cgroup.procs'), pid);
     rmdirSync(this.folder);
   }
 
-  #removeAtExit = (): void => {
+  private removeAtExit = (): void => {
     try {
       this.remove();
     } catch {
@@ -94,11 +94,11 @@ export class Cgroup {
     }
   };
 
-  #write(file: string, text: string): void {
+  private write(file: string, text: string): void {
     writeFileSync(join(this.folder, file), text);
   }
 
-  #read(file: string): string {
+  private read(file: string): string {
     return readFileSync(join(this.folder, file), 'utf8');
   }
 }

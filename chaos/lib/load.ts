@@ -52,10 +52,10 @@ export const ANSWER_TIMEOUT_MS = 5_000;
 const END_MARGIN_MS = 10_000;
 
 export class Load {
-  readonly #child: Child;
+  private readonly child: Child;
 
   private constructor(child: Child) {
-    this.#child = child;
+    this.child = child;
   }
 
   /** Resolves once the first query is about to be sent. */
@@ -74,25 +74,25 @@ export class Load {
 
   /** So far, at most a fifth of a second ago. */
   get progress(): { readonly sent: number; readonly answered: number; readonly lost: number } {
-    const last = /.*^progress (\d+) (\d+) (\d+)$/ms.exec(this.#child.standardOutput);
+    const last = /.*^progress (\d+) (\d+) (\d+)$/ms.exec(this.child.standardOutput);
     return { sent: Number(last?.[1] ?? 0), answered: Number(last?.[2] ?? 0), lost: Number(last?.[3] ?? 0) };
   }
 
   get hasEnded(): boolean {
-    return this.#child.exit !== null;
+    return this.child.exit !== null;
   }
 
   /** Lets it come to its end. */
   async finished(): Promise<LoadResult> {
-    const { code } = await this.#child.exited;
-    if (code !== 0) throw new Error(`the load ended with ${String(code)}: ${this.#child.output.slice(-2_000)}`);
-    return JSON.parse(this.#child.standardOutput.trimEnd().split('\n').at(-1) ?? '') as LoadResult;
+    const { code } = await this.child.exited;
+    if (code !== 0) throw new Error(`the load ended with ${String(code)}: ${this.child.output.slice(-2_000)}`);
+    return JSON.parse(this.child.standardOutput.trimEnd().split('\n').at(-1) ?? '') as LoadResult;
   }
 
   /** Sends nothing more, waits for what is under way. */
   async stop(): Promise<LoadResult> {
-    this.#child.process.kill('SIGTERM');
-    const timer = setTimeout(() => this.#child.process.kill('SIGKILL'), ANSWER_TIMEOUT_MS + END_MARGIN_MS);
+    this.child.process.kill('SIGTERM');
+    const timer = setTimeout(() => this.child.process.kill('SIGKILL'), ANSWER_TIMEOUT_MS + END_MARGIN_MS);
     try {
       return await this.finished();
     } finally {
@@ -101,6 +101,6 @@ export class Load {
   }
 
   kill(): void {
-    this.#child.process.kill('SIGKILL');
+    this.child.process.kill('SIGKILL');
   }
 }

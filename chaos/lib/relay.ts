@@ -8,47 +8,47 @@ import type { Server, Socket } from 'node:net';
 import { once } from 'node:events';
 
 export class LinkRelay {
-  readonly #server: Server;
-  readonly #real: string;
-  readonly #path: string;
-  readonly #sockets = new Set<Socket>();
-  #isCut = false;
-  #onHalf: (() => void) | null = null;
+  private readonly server: Server;
+  private readonly real: string;
+  private readonly path: string;
+  private readonly sockets = new Set<Socket>();
+  private isCut = false;
+  private onHalf: (() => void) | null = null;
 
   private constructor(path: string) {
-    this.#path = path;
-    this.#real = `${path}.real`;
-    renameSync(path, this.#real);
-    this.#server = createServer((caller) => {
-      this.#join(caller);
+    this.path = path;
+    this.real = `${path}.real`;
+    renameSync(path, this.real);
+    this.server = createServer((caller) => {
+      this.join(caller);
     });
   }
 
   /** From now on connections to the path come here; those that exist stay as they are. */
   static async interpose(path: string): Promise<LinkRelay> {
     const relay = new LinkRelay(path);
-    relay.#server.listen(path);
-    await once(relay.#server, 'listening');
+    relay.server.listen(path);
+    await once(relay.server, 'listening');
     return relay;
   }
 
   get connections(): number {
-    return this.#sockets.size / 2;
+    return this.sockets.size / 2;
   }
 
   cut(): void {
-    this.#isCut = true;
-    for (const socket of this.#sockets) socket.destroy();
+    this.isCut = true;
+    for (const socket of this.sockets) socket.destroy();
   }
 
   heal(): void {
-    this.#isCut = false;
+    this.isCut = false;
   }
 
   /** Resolves when the caller's next bytes have been passed on by half; the rest follows after `release`. */
   async half(): Promise<void> {
     await new Promise<void>((resolve) => {
-      this.#onHalf = resolve;
+      this.onHalf = resolve;
     });
   }
 
@@ -58,35 +58,35 @@ export class LinkRelay {
   /** The agent's socket is at its path again. */
   close(): void {
     this.cut();
-    this.#server.close();
-    renameSync(this.#real, this.#path);
+    this.server.close();
+    renameSync(this.real, this.path);
   }
 
-  #join(caller: Socket): void {
-    if (this.#isCut) {
+  private join(caller: Socket): void {
+    if (this.isCut) {
       caller.destroy();
       return;
     }
-    const callee = connect(this.#real);
+    const callee = connect(this.real);
     for (const [one, other] of [[caller, callee], [callee, caller]] as const) {
-      this.#sockets.add(one);
+      this.sockets.add(one);
       one.on('error', () => undefined); // its end is what counts
       one.on('close', () => {
-        this.#sockets.delete(one);
+        this.sockets.delete(one);
         other.destroy();
       });
     }
     callee.on('data', (bytes) => caller.write(bytes));
     caller.on('data', (bytes) => {
-      if (this.#onHalf === null) callee.write(bytes);
-      else this.#hold(bytes, callee, caller);
+      if (this.onHalf === null) callee.write(bytes);
+      else this.hold(bytes, callee, caller);
     });
   }
 
-  #hold(bytes: Buffer, callee: Socket, caller: Socket): void {
+  private hold(bytes: Buffer, callee: Socket, caller: Socket): void {
     const middle = bytes.length >> 1;
-    callee.write(bytes.subarray(0, middle), this.#onHalf!);
-    this.#onHalf = null;
+    callee.write(bytes.subarray(0, middle), this.onHalf!);
+    this.onHalf = null;
     caller.pause();
     this.release = () => {
       callee.write(bytes.subarray(middle));

@@ -21,41 +21,41 @@ type Crossed = Map<number, number>;
 
 export class Sampler {
   readonly samples: Sample[] = [];
-  readonly #pair: Pair;
-  readonly #crossed: Crossed = new Map();
-  #isRunning = true;
-  readonly #done: Promise<void>;
+  private readonly pair: Pair;
+  private readonly crossedByPid: Crossed = new Map();
+  private isRunning = true;
+  private readonly done: Promise<void>;
 
   constructor(pair: Pair) {
-    this.#pair = pair;
-    this.#done = Promise.all(ROLES.map((role) => this.#follow(role))).then(() => undefined);
+    this.pair = pair;
+    this.done = Promise.all(ROLES.map((role) => this.follow(role))).then(() => undefined);
   }
 
   /** Answers that crossed (`Figures`) up to now, by all processes that told; a process that ended may have told less than it had counted. */
   async crossed(): Promise<number> {
-    await Promise.all(ROLES.map((role) => this.#ask(role)));
-    return [...this.#crossed.values()].reduce((sum, count) => sum + count, 0);
+    await Promise.all(ROLES.map((role) => this.ask(role)));
+    return [...this.crossedByPid.values()].reduce((sum, count) => sum + count, 0);
   }
 
   async stop(): Promise<readonly Sample[]> {
-    this.#isRunning = false;
-    await this.#done;
+    this.isRunning = false;
+    await this.done;
     return this.samples;
   }
 
   /** Each member on its own: one that hangs does not keep the other from being asked. */
-  async #follow(role: Role): Promise<void> {
-    while (this.#isRunning) {
-      const answered = await Promise.race([this.#ask(role), pause(EVERY_MS, null)]);
+  private async follow(role: Role): Promise<void> {
+    while (this.isRunning) {
+      const answered = await Promise.race([this.ask(role), pause(EVERY_MS, null)]);
       this.samples.push({ atNs: process.hrtime.bigint(), role, answered });
       await pause(EVERY_MS);
     }
   }
 
-  async #ask(role: Role): Promise<number | null> {
+  private async ask(role: Role): Promise<number | null> {
     try {
-      const { pid, counters } = await this.#pair.status(role);
-      this.#crossed.set(pid, counters.crossed);
+      const { pid, counters } = await this.pair.status(role);
+      this.crossedByPid.set(pid, counters.crossed);
       return counters.answered;
     } catch {
       return null; // gone, hung or starting: that is what is looked for

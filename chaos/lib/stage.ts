@@ -55,38 +55,38 @@ export class Stage {
   readonly options: RunOptions;
   readonly marks: Mark[] = [];
   readonly proofs: Proof[] = [];
-  readonly #protocol: Protocol;
-  readonly #launches: Partial<Record<Role, Launch>>;
-  #faultNs: bigint | null = null;
-  #convergeMs = 0;
-  #random: number;
-  #taken: number | null = null;
+  private readonly protocol: Protocol;
+  private readonly launches: Partial<Record<Role, Launch>>;
+  private faultNs: bigint | null = null;
+  private longestMs = 0;
+  private randomState: number;
+  private takenCount: number | null = null;
 
   constructor({ pair, upstream, options, launches, protocol }: StageParts) {
-    this.#protocol = protocol;
+    this.protocol = protocol;
     this.pair = pair;
     this.upstream = upstream;
     this.options = options;
-    this.#launches = launches;
-    this.#random = options.seed;
+    this.launches = launches;
+    this.randomState = options.seed;
   }
 
   /** Longest time from a fault to redundancy. */
   get convergeMs(): number {
-    return this.#convergeMs;
+    return this.longestMs;
   }
 
   /** From 0 to below 1, the same again for the same seed (mulberry32). */
   random(): number {
-    this.#random = (this.#random + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(this.#random ^ (this.#random >>> 15), 1 | this.#random);
+    this.randomState = (this.randomState + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(this.randomState ^ (this.randomState >>> 15), 1 | this.randomState);
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
   fault(text: string, isHang = false): void {
-    this.#faultNs = process.hrtime.bigint();
-    this.marks.push({ atNs: this.#faultNs, kind: 'fault', text, isHang });
+    this.faultNs = process.hrtime.bigint();
+    this.marks.push({ atNs: this.faultNs, kind: 'fault', text, isHang });
   }
 
   heal(text: string): void {
@@ -127,9 +127,9 @@ export class Stage {
       return true;
     });
     await this.pair.inTouch();
-    if (this.#faultNs === null) return;
-    this.#convergeMs = Math.max(this.#convergeMs, Number(process.hrtime.bigint() - this.#faultNs) / 1e6);
-    this.#faultNs = null;
+    if (this.faultNs === null) return;
+    this.longestMs = Math.max(this.longestMs, Number(process.hrtime.bigint() - this.faultNs) / 1e6);
+    this.faultNs = null;
   }
 
   /** Both have answered something since now. */
@@ -160,28 +160,28 @@ export class Stage {
   /** Proves that the peer of `role` answers for it while `act` runs and a little after, and counts what it takes over. */
   async answeredFor(role: Role, act: () => Promise<void>): Promise<void> {
     const peer = peerOf(role);
-    const counter = this.#protocol === 'udp' ? 'taken' : 'connections_taken';
+    const counter = this.protocol === 'udp' ? 'taken' : 'connections_taken';
     // On a busy machine the peer may answer for it already: one that was late looks as if it hung.
     const before = { taken: await this.metric(peer, counter), takeovers: await this.metric(peer, 'takeovers') - await this.metric(peer, 'adopted') };
     await act();
     const takeovers = await this.metric(peer, 'takeovers') - before.takeovers;
     this.prove(`${peer} answered for ${role}`, takeovers > 0, `${String(takeovers)} takeovers`);
-    this.#taken = (this.#taken ?? 0) + await this.metric(peer, counter) - before.taken;
+    this.takenCount = (this.takenCount ?? 0) + await this.metric(peer, counter) - before.taken;
   }
 
   /** Queries, or TCP connections, that were taken over so far; null: nothing was there that should have been. */
   get taken(): number | null {
     // Without a delay of the upstream there may be nothing under way; in the control run nothing is taken.
-    return this.options.isControl || this.options.upstreamDelayMs === 0 ? null : this.#taken;
+    return this.options.isControl || this.options.upstreamDelayMs === 0 ? null : this.takenCount;
   }
 
   /** At the end: of all faults at least one has met work under way. */
   proveTaken(): void {
-    if (this.taken !== null) this.prove(`${this.#protocol === 'udp' ? 'queries' : 'connections'} were taken over`, this.taken > 0, `${String(this.taken)} taken`);
+    if (this.taken !== null) this.prove(`${this.protocol === 'udp' ? 'queries' : 'connections'} were taken over`, this.taken > 0, `${String(this.taken)} taken`);
   }
 
   /** Starts the member again, as it was started first unless told otherwise. */
-  async launch(role: Role, how: Launch = this.#launches[role] ?? {}): Promise<void> {
+  async launch(role: Role, how: Launch = this.launches[role] ?? {}): Promise<void> {
     this.pair.launch(role, [], how);
     await this.pair.ready(role);
     this.heal(`${role} ready`);

@@ -16,13 +16,13 @@ export class Upstream {
   readonly child: Child;
   readonly address: string;
   readonly port: number;
-  readonly #controlPort: number;
+  private readonly controlPort: number;
 
   private constructor(child: Child, at: { address: string; port: number; controlPort: number }) {
     this.child = child;
     this.address = at.address;
     this.port = at.port;
-    this.#controlPort = at.controlPort;
+    this.controlPort = at.controlPort;
   }
 
   static async start(address: string, delayMs: number): Promise<Upstream> {
@@ -36,25 +36,25 @@ export class Upstream {
 
   /** Answers wait so long from now on. */
   delay(ms: number): Promise<UpstreamCounts> {
-    return this.#command(`delay-ms ${String(ms)}`);
+    return this.command(`delay-ms ${String(ms)}`);
   }
 
   silence(isSilent: boolean): Promise<UpstreamCounts> {
-    return this.#command(`silent ${isSilent ? '1' : '0'}`);
+    return this.command(`silent ${isSilent ? '1' : '0'}`);
   }
 
   lie(isLying: boolean): Promise<UpstreamCounts> {
-    return this.#command(`lies ${isLying ? '1' : '0'}`);
+    return this.command(`lies ${isLying ? '1' : '0'}`);
   }
 
   counts(): Promise<UpstreamCounts> {
-    return this.#command('counts 0');
+    return this.command('counts 0');
   }
 
-  async #command(text: string): Promise<UpstreamCounts> {
+  private async command(text: string): Promise<UpstreamCounts> {
     const socket = createSocket('udp4');
     try {
-      socket.connect(this.#controlPort, this.address);
+      socket.connect(this.controlPort, this.address);
       await once(socket, 'connect');
       const reply = once(socket, 'message') as Promise<[Buffer]>;
       socket.send(text);

@@ -55,9 +55,16 @@ export async function measure(contestant: Contestant, { load, isPinned, seconds,
   return {
     qps: result.qps, cpuUsPerQuery: result.answered === 0 ? 0 : cpu / 1e3 / result.answered, cores: cpu / 1e9 / result.seconds, disturbance: isPinned ? Math.max(0, others) : 0,
     p50Us: result.p50Us, p99Us: result.p99Us, p999Us: result.p999Us, maxUs: result.maxUs,
-    answered: result.answered, lost: result.lost, wrong: result.wrong + result.refused + result.failed + result.unexpected, unsent: result.unsent,
+    answered: result.answered, lost: result.lost, wrong: wrongOf(result), unsent: result.unsent,
     residentMb: contestant.pids.reduce((sum, pid) => sum + residentMb(pid), 0),
   };
+}
+
+/** Says of which kind: a run can hardly be repeated. */
+function wrongOf({ wrong, refused, failed, unexpected }: Awaited<ReturnType<typeof generate>>): number {
+  const sum = wrong + refused + failed + unexpected;
+  if (sum > 0) process.stderr.write(`bench: ${String(wrong)} answered wrongly, ${String(refused)} refused, ${String(failed)} SERVFAIL, ${String(unexpected)} that nobody waited for\n`);
+  return sum;
 }
 
 function cpuOf({ pids }: Contestant): number {

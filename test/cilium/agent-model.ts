@@ -23,13 +23,13 @@ export class CiliumAgentModel {
   readonly mappings: fqdnPb.FQDNMapping[] = [];
   /** take: as it should; refuse: as for an endpoint that it does not know; hang: no word. */
   behaviour: 'take' | 'refuse' | 'hang' = 'take';
-  readonly #server: Server;
-  readonly #proxies = new Map<Stream, Proxy>();
-  #state: Buffer = Buffer.alloc(0);
-  #number = 0;
+  private readonly server: Server;
+  private readonly listening = new Map<Stream, Proxy>();
+  private state: Buffer = Buffer.alloc(0);
+  private number = 0;
 
   private constructor(server: Server, address: string, port: number) {
-    this.#server = server;
+    this.server = server;
     this.address = address;
     this.port = port;
   }
@@ -41,9 +41,9 @@ export class CiliumAgentModel {
     server.addService(
       { streamPolicyState: { ...streamPolicyState, responseSerialize: (bytes: Buffer) => bytes }, updateMappingRequest },
       {
-        streamPolicyState: (stream: Stream) => { model.#stream(stream); },
+        streamPolicyState: (stream: Stream) => { model.stream(stream); },
         updateMappingRequest: (call: ServerUnaryCall<fqdnPb.FQDNMapping, fqdnPb.UpdateMappingResponse>, done: sendUnaryData<fqdnPb.UpdateMappingResponse>) => {
-          model.#mapping(call.request, done);
+          model.mapping(call.request, done);
         },
       },
     );
@@ -58,45 +58,45 @@ export class CiliumAgentModel {
 
   /** How many proxies listen. */
   get proxies(): number {
-    return this.#proxies.size;
+    return this.listening.size;
   }
 
   /** To those that listen, and to all that come; bytes go out as they are. */
   say(state: State | Buffer): void {
-    this.#state = Buffer.isBuffer(state) ? state : Buffer.from(fqdnPb.PolicyState.encode(fqdnPb.PolicyState.fromPartial(state)).finish());
-    this.#number++;
-    for (const [stream, proxy] of this.#proxies) this.#send(stream, proxy);
+    this.state = Buffer.isBuffer(state) ? state : Buffer.from(fqdnPb.PolicyState.encode(fqdnPb.PolicyState.fromPartial(state)).finish());
+    this.number++;
+    for (const [stream, proxy] of this.listening) this.send(stream, proxy);
   }
 
   /** Its end, as of a process that is killed. */
   stop(): void {
-    this.#server.forceShutdown();
+    this.server.forceShutdown();
   }
 
-  #stream(stream: Stream): void {
+  private stream(stream: Stream): void {
     const proxy: Proxy = { sent: 0, isOutstanding: false };
-    this.#proxies.set(stream, proxy);
-    const over = (): void => { this.#proxies.delete(stream); };
+    this.listening.set(stream, proxy);
+    const over = (): void => { this.listening.delete(stream); };
     stream.on('data', (response: fqdnPb.PolicyStateResponse) => {
       this.acknowledged.push(response);
       proxy.isOutstanding = false;
-      this.#send(stream, proxy);
+      this.send(stream, proxy);
     });
     stream.on('end', () => { stream.end(); });
     stream.on('close', over);
     stream.on('cancelled', over);
     stream.on('error', over);
-    this.#send(stream, proxy);
+    this.send(stream, proxy);
   }
 
-  #send(stream: Stream, proxy: Proxy): void {
-    if (proxy.isOutstanding || proxy.sent === this.#number) return;
+  private send(stream: Stream, proxy: Proxy): void {
+    if (proxy.isOutstanding || proxy.sent === this.number) return;
     proxy.isOutstanding = true;
-    proxy.sent = this.#number;
-    stream.write(this.#state);
+    proxy.sent = this.number;
+    stream.write(this.state);
   }
 
-  #mapping(mapping: fqdnPb.FQDNMapping, done: sendUnaryData<fqdnPb.UpdateMappingResponse>): void {
+  private mapping(mapping: fqdnPb.FQDNMapping, done: sendUnaryData<fqdnPb.UpdateMappingResponse>): void {
     if (this.behaviour === 'hang') return;
     if (this.behaviour === 'refuse') {
       done({ code: status.UNKNOWN, details: ENDPOINT_NOT_FOUND });

@@ -15,23 +15,23 @@ export type Mapping = Parameters<typeof fqdnPb.FQDNMapping.fromPartial>[0];
 export class CiliumProxyModel {
   readonly states: { readonly atMs: number; readonly state: fqdnPb.PolicyState }[] = [];
   ended: StatusObject | null = null;
-  readonly #client: Client;
-  readonly #stream: ClientDuplexStream<Buffer, Buffer>;
+  private readonly client: Client;
+  private readonly stream: ClientDuplexStream<Buffer, Buffer>;
 
   constructor(at: Server, isAnswering = true) {
-    this.#client = new Client(`${at.address}:${String(at.port)}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
-    this.#stream = this.#client.makeBidiStreamRequest(fqdnPb.FQDNDataService.streamPolicyState.path, identity, identity);
-    this.#stream.on('data', (bytes: Buffer) => {
+    this.client = new Client(`${at.address}:${String(at.port)}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+    this.stream = this.client.makeBidiStreamRequest(fqdnPb.FQDNDataService.streamPolicyState.path, identity, identity);
+    this.stream.on('data', (bytes: Buffer) => {
       this.states.push({ atMs: performance.now(), state: fqdnPb.PolicyState.decode(bytes) });
-      if (isAnswering) this.#stream.write(ANSWER);
+      if (isAnswering) this.stream.write(ANSWER);
     });
-    this.#stream.on('error', () => undefined);
-    this.#stream.on('status', (status: StatusObject) => { this.ended = status; });
+    this.stream.on('error', () => undefined);
+    this.stream.on('status', (status: StatusObject) => { this.ended = status; });
   }
 
   /** Bytes in place of an answer. */
   answer(bytes: Buffer): void {
-    this.#stream.write(bytes);
+    this.stream.write(bytes);
   }
 
   /** The error, or null for one that was taken; bytes go out as they are. */
@@ -39,7 +39,7 @@ export class CiliumProxyModel {
     const bytes = Buffer.isBuffer(mapping) ? mapping : Buffer.from(fqdnPb.FQDNMapping.encode(fqdnPb.FQDNMapping.fromPartial(mapping)).finish());
     return new Promise((resolve, reject) => {
       const { path } = fqdnPb.FQDNDataService.updateMappingRequest;
-      this.#client.makeUnaryRequest(path, identity, identity, bytes, { deadline: Date.now() + CALL_WITHIN_MS }, (error, answer) => {
+      this.client.makeUnaryRequest(path, identity, identity, bytes, { deadline: Date.now() + CALL_WITHIN_MS }, (error, answer) => {
         if (error !== null) resolve(error);
         else if (fqdnPb.UpdateMappingResponse.decode(answer!).response === fqdnPb.ResponseCode.NO_ERROR) resolve(null);
         else reject(new Error('an answer without an error that does not acknowledge'));
@@ -48,7 +48,7 @@ export class CiliumProxyModel {
   }
 
   close(): void {
-    this.#stream.cancel();
-    this.#client.close();
+    this.stream.cancel();
+    this.client.close();
   }
 }

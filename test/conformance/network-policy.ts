@@ -88,6 +88,30 @@ const selectors: Group = {
   ],
 };
 
+const negations: Group = {
+  name: 'namespaceSelector with negations alone',
+  manifests: manifests(
+    WORLD,
+    np('bank/but-prod', `
+      podSelector: {matchLabels: {app: ledger}}
+      policyTypes: [Egress]
+      egress: [{to: [{namespaceSelector: {matchExpressions: [{key: env, operator: NotIn, values: [prod]}]}}]}]`),
+    np('bank/from-elsewhere', `
+      podSelector: {matchLabels: {app: web}}
+      ingress: [{from: [{namespaceSelector: {matchExpressions: [{key: env, operator: DoesNotExist}]}}]}]`),
+  ),
+  cases: [
+    peers.reaches('bank/ledger', 'lab/probe', 'tcp/80', { rule: 'but-prod spec.egress[0]' }),
+    peers.isDenied('bank/ledger', 'shop/api', 'tcp/80'),
+    peers.isDenied('bank/ledger', OUTSIDE, 'tcp/80'),
+    peers.isDenied('bank/ledger', REMOTE_NODE, 'tcp/80'),
+    peers.reaches('lab/probe', 'bank/web', 'tcp/80', { rule: 'from-elsewhere spec.ingress[0]' }),
+    peers.isDenied('shop/api', 'bank/web', 'tcp/80'),
+    peers.isDenied(OUTSIDE, 'bank/web', 'tcp/80'),
+    peers.isDenied(REMOTE_NODE, 'bank/web', 'tcp/80'),
+  ],
+};
+
 const blocks: Group = {
   name: 'ipBlock and ports',
   manifests: manifests(
@@ -164,4 +188,4 @@ const beside: Group = {
   ],
 };
 
-export const networkPolicy: readonly Group[] = [closed, selectors, blocks, beside];
+export const networkPolicy: readonly Group[] = [closed, selectors, negations, blocks, beside];

@@ -130,6 +130,33 @@ t.test('the PrometheusRule has the rules of the rule file', (t) => {
   t.end();
 });
 
+t.test('the PodMonitor asks each member at its port, an IPv6 address in brackets', (t) => {
+  const { spec } = parse(readRepositoryFile(join(KUSTOMIZE, 'components/monitoring/pod-monitor.yaml'))) as PodMonitor;
+  const [{ relabelings }] = spec.podMetricsEndpoints;
+  const addressOf = (role: string, ip: string): string | undefined => {
+    const labels: Record<string, string> = { __meta_kubernetes_pod_label_app_kubernetes_io_component: role, __meta_kubernetes_pod_ip: ip, __address__: ip };
+    for (const { sourceLabels, regex, targetLabel, replacement } of relabelings) {
+      const text = sourceLabels.map((label) => labels[label]).join(';');
+      const whole = new RegExp(`^(?:${regex})$`);
+      if (whole.test(text)) labels[targetLabel] = text.replace(whole, replacement);
+    }
+    return labels.__address__;
+  };
+  for (const [role, port] of [['agent', '9964'], ['dns-proxy', '9965']]) {
+    t.equal(addressOf(role, '192.0.2.5'), `192.0.2.5:${port}`);
+    t.equal(addressOf(role, 'fd00::5'), `[fd00::5]:${port}`);
+  }
+  t.end();
+});
+
+interface PodMonitor {
+  readonly spec: {
+    readonly podMetricsEndpoints: readonly {
+      readonly relabelings: readonly { readonly sourceLabels: readonly string[]; readonly regex: string; readonly targetLabel: string; readonly replacement: string }[];
+    }[];
+  };
+}
+
 /** A DaemonSet to break. */
 interface Changeable {
   readonly spec: {

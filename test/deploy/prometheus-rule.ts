@@ -8,7 +8,7 @@ import { parse, stringify } from 'yaml';
 import { readRepositoryFile, repositoryRoot } from '../harness/repository.js';
 
 export const PROMETHEUS_RULE = 'deploy/kustomize/components/monitoring/prometheus-rule.yaml';
-export const PROMETHEUS_RULE_COMMAND = 'node test/dist/deploy/prometheus-rule.js';
+export const PROMETHEUS_RULE_COMMAND = 'npx node test/dist/deploy/prometheus-rule.js';
 export const RULE_FILE = 'deploy/alerts/tandem.rules.yaml';
 
 export function prometheusRule(): string {

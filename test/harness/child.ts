@@ -27,9 +27,9 @@ export interface Exit {
 export class Child {
   readonly process: ChildProcess;
   readonly exited: Promise<Exit>;
-  #output = '';
-  #standardOutput = '';
-  #exit: Exit | null = null;
+  private text = '';
+  private standardText = '';
+  private ended: Exit | null = null;
 
   constructor(command: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
     // The test runner loads its hooks into every Node below it through NODE_OPTIONS; programs run here as users run them.
@@ -37,15 +37,15 @@ export class Child {
     living.add(this.process);
     this.exited = once(this.process, 'close').then(([code, signal]) => {
       living.delete(this.process);
-      this.#exit = { code: code as number | null, signal: signal as NodeJS.Signals | null };
-      return this.#exit;
+      this.ended = { code: code as number | null, signal: signal as NodeJS.Signals | null };
+      return this.ended;
     });
     this.process.stdout!.setEncoding('utf8').on('data', (text: string) => {
-      this.#standardOutput = (this.#standardOutput + text).slice(-OUTPUT_BYTES_MAX);
-      this.#output = (this.#output + text).slice(-OUTPUT_BYTES_MAX);
+      this.standardText = (this.standardText + text).slice(-OUTPUT_BYTES_MAX);
+      this.text = (this.text + text).slice(-OUTPUT_BYTES_MAX);
     });
     this.process.stderr!.setEncoding('utf8').on('data', (text: string) => {
-      this.#output = (this.#output + text).slice(-OUTPUT_BYTES_MAX);
+      this.text = (this.text + text).slice(-OUTPUT_BYTES_MAX);
     });
   }
 
@@ -56,21 +56,21 @@ export class Child {
 
   /** Standard output and error together, the newest 4 MiB. */
   get output(): string {
-    return this.#output;
+    return this.text;
   }
 
   get standardOutput(): string {
-    return this.#standardOutput;
+    return this.standardText;
   }
 
   /** null while it runs. */
   get exit(): Exit | null {
-    return this.#exit;
+    return this.ended;
   }
 
   /** SIGTERM, then SIGKILL after a while; returns how it ended. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Exit> {
-    if (this.#exit !== null) return this.#exit;
+    if (this.ended !== null) return this.ended;
     this.process.kill(signal);
     try {
       return await within(`end of process ${String(this.pid)} after ${signal}`, STOP_DEADLINE_MS, this.exited);
@@ -81,13 +81,18 @@ export class Child {
   }
 }
 
-/** Runs a program to its end. @throws Error if it takes longer; it is killed then. */
-export async function run(command: string, args: readonly string[], deadlineMs: number): Promise<Exit & { output: string; standardOutput: string }> {
+/** Runs a program to its end. @throws Error if it takes longer; it is killed then. @throws the signal's reason once that has come; it is ended then. */
+export async function run(command: string, args: readonly string[], deadlineMs: number, signal?: AbortSignal): Promise<Exit & { output: string; standardOutput: string }> {
+  signal?.throwIfAborted();
   const child = new Child(command, args);
+  const end = (): void => void child.stop();
+  signal?.addEventListener('abort', end, { once: true });
   try {
     const exit = await within(`${command} ${args.join(' ')}`, deadlineMs, child.exited);
+    signal?.throwIfAborted();
     return { ...exit, output: child.output, standardOutput: child.standardOutput };
   } finally {
+    signal?.removeEventListener('abort', end);
     await child.stop('SIGKILL');
   }
 }

@@ -17,17 +17,17 @@ export interface Server {
 const ANSWER_DEADLINE_MS = 5_000;
 
 export class UdpClient {
-  readonly #socket: UdpSocket;
-  readonly #server: Server;
-  readonly #waiting = new Map<number, (answer: Buffer) => void>();
+  private readonly socket: UdpSocket;
+  private readonly server: Server;
+  private readonly waiting = new Map<number, (answer: Buffer) => void>();
   /** Datagrams that match no open question: late or sent twice. */
   readonly unexpected: Buffer[] = [];
 
   private constructor(socket: UdpSocket, server: Server) {
-    this.#socket = socket;
-    this.#server = server;
+    this.socket = socket;
+    this.server = server;
     socket.on('message', (bytes, from) => {
-      const waiting = bytes.length >= 2 && from.port === server.port && from.address === server.address ? this.#waiting.get(bytes.readUInt16BE(0)) : undefined;
+      const waiting = bytes.length >= 2 && from.port === server.port && from.address === server.address ? this.waiting.get(bytes.readUInt16BE(0)) : undefined;
       if (waiting === undefined) this.unexpected.push(bytes);
       else waiting(bytes);
     });
@@ -41,42 +41,42 @@ export class UdpClient {
   }
 
   get port(): number {
-    return this.#socket.address().port;
+    return this.socket.address().port;
   }
 
   /** Resolves with the datagram that carries the query's ID. */
   async ask(query: Buffer, deadlineMs = ANSWER_DEADLINE_MS): Promise<Buffer> {
     const id = query.readUInt16BE(0);
-    if (this.#waiting.has(id)) throw new Error(`ID ${String(id)} is in use on this socket`);
-    const answer = new Promise<Buffer>((resolve) => this.#waiting.set(id, resolve));
+    if (this.waiting.has(id)) throw new Error(`ID ${String(id)} is in use on this socket`);
+    const answer = new Promise<Buffer>((resolve) => this.waiting.set(id, resolve));
     try {
       this.send(query);
       return await within(`answer to query ${String(id)} over UDP`, deadlineMs, answer);
     } finally {
-      this.#waiting.delete(id);
+      this.waiting.delete(id);
     }
   }
 
   send(bytes: Uint8Array): void {
-    this.#socket.send(bytes, this.#server.port, this.#server.address);
+    this.socket.send(bytes, this.server.port, this.server.address);
   }
 
   close(): void {
-    this.#socket.close();
+    this.socket.close();
   }
 }
 
 /** Reads DNS messages with their two-byte length in front (RFC 1035 4.2.2). */
 export class MessageStream {
-  #bytes: Buffer = Buffer.alloc(0);
+  private bytes: Buffer = Buffer.alloc(0);
 
   push(chunk: Buffer): Buffer[] {
-    this.#bytes = Buffer.concat([this.#bytes, chunk]);
+    this.bytes = Buffer.concat([this.bytes, chunk]);
     const messages: Buffer[] = [];
-    while (this.#bytes.length >= 2 && this.#bytes.length >= 2 + this.#bytes.readUInt16BE(0)) {
-      const end = 2 + this.#bytes.readUInt16BE(0);
-      messages.push(this.#bytes.subarray(2, end));
-      this.#bytes = this.#bytes.subarray(end);
+    while (this.bytes.length >= 2 && this.bytes.length >= 2 + this.bytes.readUInt16BE(0)) {
+      const end = 2 + this.bytes.readUInt16BE(0);
+      messages.push(this.bytes.subarray(2, end));
+      this.bytes = this.bytes.subarray(end);
     }
     return messages;
   }
@@ -95,8 +95,8 @@ export class TcpClient {
   readonly order: number[] = [];
   /** Resolves when the other side has ended or reset the connection. */
   readonly closed: Promise<void>;
-  readonly #waiting = new Map<number, (answer: Buffer) => void>();
-  readonly #stream = new MessageStream();
+  private readonly waiting = new Map<number, (answer: Buffer) => void>();
+  private readonly stream = new MessageStream();
 
   private constructor(socket: Socket) {
     this.socket = socket;
@@ -105,10 +105,10 @@ export class TcpClient {
     }));
     socket.on('error', () => undefined); // a reset also closes: that is what tests wait for
     socket.on('data', (chunk) => {
-      for (const message of this.#stream.push(chunk)) {
+      for (const message of this.stream.push(chunk)) {
         const id = message.readUInt16BE(0);
         this.order.push(id);
-        this.#waiting.get(id)?.(message);
+        this.waiting.get(id)?.(message);
       }
     });
   }
@@ -126,12 +126,12 @@ export class TcpClient {
 
   /** Sends all queries in one write; resolves with their answers in the order of the queries. */
   async askAll(queries: readonly Buffer[], deadlineMs = ANSWER_DEADLINE_MS): Promise<Buffer[]> {
-    const answers = queries.map((query) => new Promise<Buffer>((resolve) => this.#waiting.set(query.readUInt16BE(0), resolve)));
+    const answers = queries.map((query) => new Promise<Buffer>((resolve) => this.waiting.set(query.readUInt16BE(0), resolve)));
     this.socket.write(Buffer.concat(queries.map(framed)));
     try {
       return await within(`answers to ${String(queries.length)} queries over TCP`, deadlineMs, Promise.all(answers));
     } finally {
-      for (const query of queries) this.#waiting.delete(query.readUInt16BE(0));
+      for (const query of queries) this.waiting.delete(query.readUInt16BE(0));
     }
   }
 

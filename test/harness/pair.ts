@@ -46,6 +46,8 @@ export interface Launch {
   readonly root?: string;
   /** At the HTTP address of the one before. */
   readonly sameHttp?: boolean;
+  /** At this HTTP address; the pair's requests still go to that of the one before. */
+  readonly http?: Server;
 }
 
 /** The parts of `/api/v1/status` that tests look at. */
@@ -71,11 +73,11 @@ export class Pair {
   readonly manifestsDir = join(this.folder, 'manifests');
   readonly listen: readonly Server[];
   readonly members = new Map<Role, Child>();
-  readonly #options: PairOptions;
-  readonly #http = new Map<Role, Server>();
+  private readonly options: PairOptions;
+  private readonly httpAddresses = new Map<Role, Server>();
 
   private constructor(options: PairOptions) {
-    this.#options = options;
+    this.options = options;
     this.listen = options.listen ?? [{ address: ownAddress, port: ownPort() }];
   }
 
@@ -103,19 +105,19 @@ export class Pair {
   }
 
   launch(role: Role, flags: readonly string[] = [], how: Launch = {}): Child {
-    const http = (how.sameHttp === true ? this.#http.get(role) : undefined) ?? { address: ownAddress, port: ownPort() };
+    const http = how.http ?? (how.sameHttp === true ? this.httpAddresses.get(role) : undefined) ?? { address: ownAddress, port: ownPort() };
     const args = [
       ...this.listen.flatMap((one) => ['--listen', formatServer(one)]),
-      ...this.#options.upstreams.flatMap((one) => ['--upstream', formatServer(one)]),
+      ...this.options.upstreams.flatMap((one) => ['--upstream', formatServer(one)]),
       '--run-dir', this.runDir, '--state-dir', join(this.folder, role), '--http-listen', formatServer(http), '--node-name', NODE_NAME,
-      ...(role === 'agent' && !flags.includes('--manifests') ? this.#options.source ?? ['--manifests', this.manifestsDir] : []),
-      ...(this.#options.flags ?? []),
+      ...(role === 'agent' && !flags.includes('--manifests') ? this.options.source ?? ['--manifests', this.manifestsDir] : []),
+      ...(this.options.flags ?? []),
       ...flags,
     ];
-    const [command, ...rest] = [...(how.prefix ?? this.#options.prefix ?? []), launcherOf(role, how.root), ...args];
-    const child = new Child(command, rest, { ...this.#options.environment, ...how.environment });
+    const [command, ...rest] = [...(how.prefix ?? this.options.prefix ?? []), launcherOf(role, how.root), ...args];
+    const child = new Child(command, rest, { ...this.options.environment, ...how.environment });
     this.members.set(role, child);
-    this.#http.set(role, http);
+    if (how.http === undefined) this.httpAddresses.set(role, http);
     return child;
   }
 
@@ -157,11 +159,11 @@ export class Pair {
 
   /** `ADDR:PORT` of a member's API and status page. */
   httpAddress(role: Role): string {
-    return formatServer(this.#httpOf(role));
+    return formatServer(this.httpOf(role));
   }
 
   http(role: Role, path: string, method = 'GET'): Promise<HttpAnswer> {
-    const at = this.#httpOf(role);
+    const at = this.httpOf(role);
     return new Promise((resolve, reject) => {
       const sent = request({ host: at.address, port: at.port, path, method, timeout: HTTP_DEADLINE_MS, agent: false }, (answer) => {
         const chunks: Buffer[] = [];
@@ -179,8 +181,8 @@ export class Pair {
     });
   }
 
-  #httpOf(role: Role): Server {
-    const at = this.#http.get(role);
+  private httpOf(role: Role): Server {
+    const at = this.httpAddresses.get(role);
     if (at === undefined) throw new Error(`${role} was not started`);
     return at;
   }

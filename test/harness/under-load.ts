@@ -71,9 +71,9 @@ export async function kill(pair: Pair, role: Role): Promise<void> {
 }
 
 /** Starts a successor while the member lives, and resolves once it answers in the former one's place. */
-export async function replaced(pair: Pair, role: Role, environment: Readonly<Record<string, string>> = {}): Promise<void> {
+export async function replaced(pair: Pair, role: Role, environment: Readonly<Record<string, string>> = {}, flags: readonly string[] = []): Promise<void> {
   const former = pair.member(role);
-  const successor = pair.launch(role, [], { sameHttp: true, environment });
+  const successor = pair.launch(role, flags, { sameHttp: true, environment });
   await until('the successor', DEADLINE_MS, async () => {
     // While the socket is handed over, a request may find nobody for a moment.
     const status = await pair.status(role).catch(() => null);

@@ -29,25 +29,25 @@ export class Upstream {
   readonly asked: Asked[] = [];
   /** What was sent last for `name/type`. */
   readonly sent = new Map<string, Buffer>();
-  readonly #udp: UdpSocket;
-  readonly #tcp: TcpServer;
-  readonly #connections = new Set<Socket>();
+  private readonly udp: UdpSocket;
+  private readonly tcp: TcpServer;
+  private readonly connections = new Set<Socket>();
   zone: Zone;
 
   private constructor(udp: UdpSocket, tcp: TcpServer, zone: Zone) {
-    this.#udp = udp;
-    this.#tcp = tcp;
+    this.udp = udp;
+    this.tcp = tcp;
     this.zone = zone;
     const { address, port } = udp.address();
     this.address = address;
     this.port = port;
     udp.on('message', (query, from) => {
-      void this.#answer({ query, protocol: 'udp', fromPort: from.port }).then((answer) => {
+      void this.answer({ query, protocol: 'udp', fromPort: from.port }).then((answer) => {
         if (answer !== null) udp.send(answer, from.port, from.address);
       });
     });
     tcp.on('connection', (socket) => {
-      this.#serve(socket);
+      this.serve(socket);
     });
   }
 
@@ -62,12 +62,12 @@ export class Upstream {
   }
 
   close(): void {
-    this.#udp.close();
-    this.#tcp.close();
-    for (const socket of this.#connections) socket.destroy();
+    this.udp.close();
+    this.tcp.close();
+    for (const socket of this.connections) socket.destroy();
   }
 
-  async #answer(seen: { query: Buffer; protocol: 'udp' | 'tcp'; fromPort: number }): Promise<Buffer | null> {
+  private async answer(seen: { query: Buffer; protocol: 'udp' | 'tcp'; fromPort: number }): Promise<Buffer | null> {
     const { question } = readMessage(seen.query);
     if (question === null) return null;
     const asked: Asked = { ...seen, question };
@@ -77,14 +77,14 @@ export class Upstream {
     return answer;
   }
 
-  #serve(socket: Socket): void {
+  private serve(socket: Socket): void {
     const stream = new MessageStream();
-    this.#connections.add(socket);
-    socket.on('close', () => this.#connections.delete(socket));
+    this.connections.add(socket);
+    socket.on('close', () => this.connections.delete(socket));
     socket.on('error', () => undefined); // the proxy may close a connection that it no longer needs
     socket.on('data', (chunk) => {
       for (const query of stream.push(chunk)) {
-        void this.#answer({ query, protocol: 'tcp', fromPort: socket.remotePort ?? 0 }).then((answer) => {
+        void this.answer({ query, protocol: 'tcp', fromPort: socket.remotePort ?? 0 }).then((answer) => {
           if (answer !== null && socket.writable) socket.write(framed(answer));
         });
       }

@@ -27,9 +27,9 @@ export class Stage {
   readonly index: PolicyIndex;
   readonly objects: PolicyObjects;
   readonly snapshot: Snapshot;
-  readonly #rig: Rig;
-  readonly #hosts: ReadonlySet<string>;
-  #enforced: string | null = null;
+  private readonly rig: Rig;
+  private readonly hosts: ReadonlySet<string>;
+  private enforced: string | null = null;
 
   static async of(rig: Rig, group: Group): Promise<Stage> {
     const { objects: read, problems } = loadManifests([{ path: `${group.name}.yaml`, text: moved(group.manifests) }]);
@@ -40,21 +40,21 @@ export class Stage {
   }
 
   private constructor(rig: Rig, objects: PolicyObjects, snapshot: Snapshot) {
-    this.#rig = rig;
+    this.rig = rig;
     this.objects = objects;
     this.snapshot = snapshot;
     this.index = PolicyIndex.build(snapshot, null);
-    this.#hosts = new Set(objects.pods.filter((pod) => pod.hostNetwork && pod.nodeName === NODE).flatMap(({ addresses }) => addresses));
+    this.hosts = new Set(objects.pods.filter((pod) => pod.hostNetwork && pod.nodeName === NODE).flatMap(({ addresses }) => addresses));
   }
 
   trace(one: ConnectionCase): ConnectionTrace {
-    return traceConnection(this.index, { from: this.#party(one.from), to: this.#party(one.to), port: one.port, protocol: L4_PROTOCOL[one.protocol], name: one.fqdn });
+    return traceConnection(this.index, { from: this.party(one.from), to: this.party(one.to), port: one.port, protocol: L4_PROTOCOL[one.protocol], name: one.fqdn });
   }
 
   /** null: it can be played. */
   apart(one: ConnectionCase, told: ConnectionTrace): Apart | null {
-    if (told.from.endpoint === null && told.to.endpoint === null && !this.#backends(one).some(({ address }) => this.#isLocal(address))) return 'no end is a pod of this node';
-    if (this.#ends(told) === null) return 'the ends have no family of addresses in common';
+    if (told.from.endpoint === null && told.to.endpoint === null && !this.backends(one).some(({ address }) => this.isLocal(address))) return 'no end is a pod of this node';
+    if (this.ends(told) === null) return 'the ends have no family of addresses in common';
     const ruleSet = told.from.endpoint?.ruleSet ?? null;
     const rules = ruleSet === null ? [] : this.snapshot.ruleSets[ruleSet].rules;
     const isDns = rules.some(({ dnsPatterns, ports }) => dnsPatterns !== null && (ports.length === 0 ? one.port === 53 : ports.some(({ first, last, protocol }) => one.port >= first && one.port <= last && (protocol === null || protocol === L4_PROTOCOL[one.protocol]))));
@@ -63,41 +63,41 @@ export class Stage {
 
   /** One outcome for each of the backends, where it is a Service's; else one. */
   async play(one: ConnectionCase, told: ConnectionTrace): Promise<readonly Outcome[]> {
-    const { from, to } = this.#ends(told)!;
-    const backends = this.#backends(one);
-    this.#enforce(this.#open(one.fqdn, to));
-    if (backends.length === 0) return [await this.#attempt(one, { from, to, arrives: { address: to, port: one.port } })];
+    const { from, to } = this.ends(told)!;
+    const backends = this.backends(one);
+    this.enforce(this.open(one.fqdn, to));
+    if (backends.length === 0) return [await this.attempt(one, { from, to, arrives: { address: to, port: one.port } })];
     const outcomes: Outcome[] = [];
     for (const backend of backends) {
-      this.#rig.translate(one.protocol, { address: to, port: one.port }, backend);
-      outcomes.push(await this.#attempt(one, { from, to, arrives: backend }));
+      this.rig.translate(one.protocol, { address: to, port: one.port }, backend);
+      outcomes.push(await this.attempt(one, { from, to, arrives: backend }));
     }
-    this.#rig.translate(one.protocol, { address: to, port: one.port }, null);
+    this.rig.translate(one.protocol, { address: to, port: one.port }, null);
     return outcomes;
   }
 
-  #enforce(open: ReadonlyMap<string, readonly OpenElement[]>): void {
+  private enforce(open: ReadonlyMap<string, readonly OpenElement[]>): void {
     const key = JSON.stringify([...open]);
-    if (this.#enforced !== key) this.#rig.enforce(this.#rig.program(this.snapshot), open);
-    this.#enforced = key;
+    if (this.enforced !== key) this.rig.enforce(this.rig.program(this.snapshot), open);
+    this.enforced = key;
   }
 
-  async #attempt(one: ConnectionCase, { from, to, arrives }: { readonly from: string; readonly to: string; readonly arrives: { readonly address: string; readonly port: number } }): Promise<Outcome> {
-    const server = await this.#holder(arrives.address);
+  private async attempt(one: ConnectionCase, { from, to, arrives }: { readonly from: string; readonly to: string; readonly arrives: { readonly address: string; readonly port: number } }): Promise<Outcome> {
+    const server = await this.holder(arrives.address);
     await server.listen(one.protocol, arrives.address, arrives.port);
-    const client = await this.#holder(from);
+    const client = await this.holder(from);
     return client.ask(one.protocol, { from, to, port: one.port });
   }
 
-  async #holder(address: string): Promise<Probe> {
+  private async holder(address: string): Promise<Probe> {
     const endpoint = this.snapshot.endpoints.find(({ addresses }) => addresses.includes(address));
-    if (endpoint !== undefined) return (await this.#rig.pod(endpoint.addresses)).probe;
-    const probe = this.#hosts.has(address) ? this.#rig.node : this.#rig.others;
-    this.#rig.own(probe, address);
+    if (endpoint !== undefined) return (await this.rig.pod(endpoint.addresses)).probe;
+    const probe = this.hosts.has(address) ? this.rig.node : this.rig.others;
+    this.rig.own(probe, address);
     return probe;
   }
 
-  #open(name: string | null, address: string): Map<string, OpenElement[]> {
+  private open(name: string | null, address: string): Map<string, OpenElement[]> {
     const open = new Map<string, OpenElement[]>();
     if (name === null) return open;
     const family = isV6(address) ? 6 : 4;
@@ -110,14 +110,14 @@ export class Stage {
     return open;
   }
 
-  #backends(one: ConnectionCase): readonly { readonly address: string; readonly port: number }[] {
-    const address = this.#party(one.to);
+  private backends(one: ConnectionCase): readonly { readonly address: string; readonly port: number }[] {
+    const address = this.party(one.to);
     return this.snapshot.services
       .filter(({ addresses }) => addresses.includes(address))
       .flatMap(({ ports }) => ports.filter(({ port, protocol }) => port === one.port && protocol === L4_PROTOCOL[one.protocol]).flatMap(({ backends }) => backends.filter((one) => isV6(one.address) === isV6(address))));
   }
 
-  #ends({ from, to }: ConnectionTrace): { readonly from: string; readonly to: string } | null {
+  private ends({ from, to }: ConnectionTrace): { readonly from: string; readonly to: string } | null {
     const sources = from.endpoint?.addresses ?? [from.address];
     const targets = to.endpoint?.addresses ?? [to.address];
     for (const target of targets) {
@@ -127,12 +127,12 @@ export class Stage {
     return null;
   }
 
-  #isLocal(address: string): boolean {
+  private isLocal(address: string): boolean {
     return this.snapshot.endpoints.some(({ addresses }) => addresses.includes(address));
   }
 
   /** Only local pods have names in a snapshot. Of a pod's addresses that of the other end's family is meant. */
-  #party(text: string): string {
+  private party(text: string): string {
     if (!text.includes('/')) return moved(text);
     const pod = this.objects.pods.find(({ namespace, name }) => text === `${namespace}/${name}`);
     if (pod === undefined) throw new Error(`there is no pod ${text}`);

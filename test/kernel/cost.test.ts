@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { DEFAULT_MARK_BASE, changeText, compileProgram, fqdnGroups, fqdnSetName, marksFrom, wholeText, type OpenElement, type Program } from '@tandem/datapath';
+import { changeText, compileProgram, fqdnGroups, fqdnSetName, marksFrom, wholeText, type OpenElement, type Program } from '@tandem/datapath';
 import type { EndpointRecord, PolicyRule, Snapshot } from '@tandem/core';
 import t, { type Test } from 'tap';
 
@@ -50,7 +50,7 @@ function snapshotOf({ pods, changed, remotePods }: Size): Snapshot {
 
 function compile(snapshot: Snapshot): Program {
   return compileProgram({
-    snapshot, divert: null, nameOf: () => null, marks: marksFrom(DEFAULT_MARK_BASE), redirectTo: { v4: { address: '127.0.0.153', port: 53 }, v6: { address: 'fd53::1', port: 53 } },
+    snapshot, divert: null, nameOf: () => null, marks: marksFrom(0x0100_0000), redirectTo: { v4: { address: '127.0.0.153', port: 53 }, v6: { address: 'fd53::1', port: 53 } },
     grantScope: 'node', auditMode: false, logGroup: 1053, podCidrs: [], isTransparentUpstream: false,
   });
 }

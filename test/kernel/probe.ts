@@ -20,10 +20,10 @@ let serial = 0;
 
 export class Probe {
   readonly pid: number;
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-  readonly #waiting = new Map<string, (answer: string) => void>();
-  #listened: (() => void)[] = [];
-  readonly #listening = new Set<string>();
+  private readonly child: ChildProcessByStdio<Writable, Readable, null>;
+  private readonly waiting = new Map<string, (answer: string) => void>();
+  private listened: (() => void)[] = [];
+  private readonly listening = new Set<string>();
 
   static async start(): Promise<Probe> {
     const program = compiled(join(repositoryRoot, 'test/kernel/native/probe.cc'), join(repositoryRoot, 'test/dist/kernel/native/probe'));
@@ -33,9 +33,9 @@ export class Probe {
   }
 
   private constructor(child: ChildProcessByStdio<Writable, Readable, null>) {
-    this.#child = child;
+    this.child = child;
     this.pid = child.pid!;
-    createInterface({ input: child.stdout }).on('line', (line) => { this.#said(line); });
+    createInterface({ input: child.stdout }).on('line', (line) => { this.said(line); });
   }
 
   /** Runs a script in the namespace. @throws Error with what it complained of. */
@@ -46,49 +46,49 @@ export class Probe {
   async listen(protocol: Protocol, address: string, port: number): Promise<void> {
     if (protocol !== 'tcp' && protocol !== 'udp') return;
     const key = `${protocol} ${address} ${port}`;
-    if (this.#listening.has(key)) return;
-    this.#listening.add(key);
+    if (this.listening.has(key)) return;
+    this.listening.add(key);
     await new Promise<void>((resolve) => {
-      this.#listened.push(resolve);
-      this.#child.stdin.write(`listen ${key}\n`);
+      this.listened.push(resolve);
+      this.child.stdin.write(`listen ${key}\n`);
     });
   }
 
   /** What comes of a connection, a datagram or a packet. `port` is a type with ICMP. */
   ask(protocol: Protocol, at: { readonly from: string; readonly to: string; readonly port: number }): Promise<Outcome> {
-    return this.#ask((id) => `${protocol} ${id} ${at.from} ${at.to} ${at.port}`);
+    return this.command((id) => `${protocol} ${id} ${at.from} ${at.to} ${at.port}`);
   }
 
   /** Whether an IPv4 packet arrives that has a VLAN tag of number 0 within another. `mac`: who is to receive the frame. */
   askTagged(tag: 'tagged' | 'provider-tagged', at: { readonly from: string; readonly to: string; readonly mac: string }): Promise<Outcome> {
-    return this.#ask((id) => `${tag} ${id} ${at.from} ${at.to} ${at.mac}`);
+    return this.command((id) => `${tag} ${id} ${at.from} ${at.to} ${at.mac}`);
   }
 
-  async #ask(commandOf: (id: string) => string): Promise<Outcome> {
+  private async command(commandOf: (id: string) => string): Promise<Outcome> {
     const id = `q${++serial}`;
     const signal = AbortSignal.timeout(ARRIVAL_MS);
     try {
       return await new Promise<Outcome>((resolve) => {
-        this.#waiting.set(id, (answer) => { resolve(answer === 'ok' ? 'ok' : answer === 'timeout' ? 'none' : 'refused'); });
+        this.waiting.set(id, (answer) => { resolve(answer === 'ok' ? 'ok' : answer === 'timeout' ? 'none' : 'refused'); });
         arrivals.set(id, () => { resolve('ok'); });
         signal.addEventListener('abort', () => { resolve('none'); });
-        this.#child.stdin.write(`${commandOf(id)}\n`);
+        this.child.stdin.write(`${commandOf(id)}\n`);
       });
     } finally {
-      this.#waiting.delete(id);
+      this.waiting.delete(id);
       arrivals.delete(id);
     }
   }
 
   close(): void {
-    this.#child.stdin.end();
+    this.child.stdin.end();
   }
 
-  #said(line: string): void {
+  private said(line: string): void {
     const [word, answer] = line.split(' ');
-    if (word === 'listening') this.#listened.shift()?.();
+    if (word === 'listening') this.listened.shift()?.();
     else if (word === 'arrived') arrivals.get(answer)?.();
     else if (word === 'failed') throw new Error(line);
-    else this.#waiting.get(word)?.(answer);
+    else this.waiting.get(word)?.(answer);
   }
 }

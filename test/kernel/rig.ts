@@ -3,7 +3,7 @@
  * tables that `@tandem/datapath` makes of a snapshot; the rig plays kube-proxy, the links' watch and the leader.
  */
 import { execFileSync } from 'node:child_process';
-import { DEFAULT_MARK_BASE, compileProgram, marksFrom, wholeText, type OpenElements, type Program, type ProgramInput } from '@tandem/datapath';
+import { compileProgram, marksFrom, wholeText, type OpenElements, type Program, type ProgramInput } from '@tandem/datapath';
 import type { EndpointLocation, EndpointRecord, Snapshot } from '@tandem/core';
 import { Probe, type Protocol } from './probe.js';
 
@@ -41,9 +41,9 @@ export class Rig {
   readonly node: Probe;
   readonly others: Probe;
   readonly wiring: Wiring;
-  readonly #pods = new Map<string, Pod>();
-  readonly #owned = new Map<Probe, Set<string>>();
-  #serial = 0;
+  private readonly pods = new Map<string, Pod>();
+  private readonly owned = new Map<Probe, Set<string>>();
+  private serial = 0;
 
   static async start(wiring: Wiring): Promise<Rig> {
     const [node, others] = await Promise.all([Probe.start(), Probe.start()]);
@@ -91,15 +91,15 @@ export class Rig {
   }
 
   close(): void {
-    for (const { probe } of this.#pods.values()) probe.close();
+    for (const { probe } of this.pods.values()) probe.close();
     this.node.close();
     this.others.close();
   }
 
   /** Gives an address to the node, or to everybody else. */
   own(who: Probe, address: string): void {
-    const owned = this.#owned.get(who) ?? new Set();
-    this.#owned.set(who, owned);
+    const owned = this.owned.get(who) ?? new Set();
+    this.owned.set(who, owned);
     if (owned.has(address)) return;
     owned.add(address);
     who.run(`ip ${flag(address)}address add ${prefix(address)} dev lo ${address.includes(':') ? 'nodad' : ''}`);
@@ -108,18 +108,18 @@ export class Rig {
   /** The pod with these addresses, on a link of its own. */
   async pod(addresses: readonly string[]): Promise<Pod> {
     const key = addresses.join();
-    const known = this.#pods.get(key);
+    const known = this.pods.get(key);
     if (known !== undefined) return known;
-    for (const [other, pod] of this.#pods) if (pod.addresses.some((one) => addresses.includes(one))) this.#remove(other, pod);
+    for (const [other, pod] of this.pods) if (pod.addresses.some((one) => addresses.includes(one))) this.remove(other, pod);
     const pod = await this.addPod(addresses);
-    this.#pods.set(key, pod);
+    this.pods.set(key, pod);
     return pod;
   }
 
   /** One more, whoever else has these addresses; routes lead to the last one. */
   async addPod(addresses: readonly string[]): Promise<Pod> {
     const probe = await Probe.start();
-    const link = `pod${++this.#serial}`;
+    const link = `pod${++this.serial}`;
     const isBridged = this.wiring.kind === 'bridge';
     const device = isBridged ? 'br0' : link;
     this.node.run(`
@@ -131,7 +131,7 @@ export class Rig {
       ip neigh flush dev ${device}
     `);
     // On a bridge, pods talk to their neighbours without a gateway.
-    const near = isBridged ? this.#near(addresses) : [];
+    const near = isBridged ? this.near(addresses) : [];
     probe.run(`
       sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.eth0.accept_dad=0
       ip link set eth0 up
@@ -140,8 +140,8 @@ export class Rig {
       ip -6 route add default via ${GATEWAY_6} dev eth0
       ${near.map((network) => `ip ${flag(network)}route add ${network} dev eth0`).join('\n')}
     `);
-    const port = this.#link(this.node, link).ifindex;
-    const bridge = isBridged ? { mac: this.#link(probe, 'eth0').address, bridge: this.#link(this.node, 'br0').ifindex } : {};
+    const port = this.link(this.node, link).ifindex;
+    const bridge = isBridged ? { mac: this.link(probe, 'eth0').address, bridge: this.link(this.node, 'br0').ifindex } : {};
     return { probe, link, addresses, at: addresses.map((address) => ({ address, interface: port, ...bridge })) };
   }
 
@@ -154,14 +154,14 @@ export class Rig {
 
   /** What the leader would have the kernel do. */
   program(snapshot: Snapshot, settings: Partial<ProgramInput> = {}): Program {
-    const names = new Map(this.#links(this.node).map(({ ifindex, ifname }) => [ifindex, ifname]));
+    const names = new Map(this.links(this.node).map(({ ifindex, ifname }) => [ifindex, ifname]));
     const isBridged = this.wiring.kind === 'bridge';
-    const outer = isBridged ? this.#link(this.node, 'tandem0') : null;
+    const outer = isBridged ? this.link(this.node, 'tandem0') : null;
     return compileProgram({
       snapshot,
-      divert: outer === null ? null : { outer: outer.ifindex, outerMac: outer.address, inner: this.#link(this.node, 'tandem1').ifindex },
+      divert: outer === null ? null : { outer: outer.ifindex, outerMac: outer.address, inner: this.link(this.node, 'tandem1').ifindex },
       nameOf: (index) => names.get(index) ?? null,
-      marks: marksFrom(DEFAULT_MARK_BASE),
+      marks: marksFrom(0x0100_0000),
       redirectTo: { v4: { address: '127.0.0.153', port: 53 }, v6: { address: 'fd53::1', port: 53 } },
       grantScope: 'node', auditMode: false, logGroup: null, podCidrs: [], isTransparentUpstream: false,
       ...settings,
@@ -191,22 +191,22 @@ export class Rig {
     `);
   }
 
-  #near(addresses: readonly string[]): string[] {
+  private near(addresses: readonly string[]): string[] {
     return addresses.map((address) => (address.includes(':') ? 'fd00::/64' : `${address.split('.').slice(0, 3).join('.')}.0/24`));
   }
 
-  #remove(key: string, pod: Pod): void {
+  private remove(key: string, pod: Pod): void {
     pod.probe.close();
     this.node.run(`ip link delete ${pod.link}`);
-    this.#pods.delete(key);
+    this.pods.delete(key);
   }
 
-  #links(probe: Probe): Link[] {
+  private links(probe: Probe): Link[] {
     return JSON.parse(probe.run('ip -j link show')) as Link[];
   }
 
-  #link(probe: Probe, name: string): Link {
-    return this.#links(probe).find(({ ifname }) => ifname === name)!;
+  private link(probe: Probe, name: string): Link {
+    return this.links(probe).find(({ ifname }) => ifname === name)!;
   }
 }
 

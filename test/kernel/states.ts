@@ -1,7 +1,7 @@
 /** Programs of the conformance tables' clusters without a rig: pods stand at made-up interfaces. And what the kernel says it has. */
 import { spawnSync } from 'node:child_process';
 import { compileSnapshot, type EndpointLocation, type Snapshot } from '@tandem/core';
-import { DEFAULT_MARK_BASE, compileProgram, marksFrom, type Program } from '@tandem/datapath';
+import { compileProgram, marksFrom, type Program } from '@tandem/datapath';
 import { loadManifests } from '@tandem/manifests';
 import { NODE, type Group } from '../conformance/case.js';
 
@@ -39,7 +39,7 @@ export function programOf(snapshot: Snapshot, variant: Variant): Program {
     snapshot: { ...snapshot, endpoints: snapshot.endpoints.map((one, row) => (unseen.has(row) ? one : { ...one, at: one.addresses.map(at) })) },
     divert: isBridged ? { outer: 3, outerMac: '02:11:11:11:11:11', inner: 4 } : null,
     nameOf: (index) => `${DEVICE}${String(index % DEVICES)}`,
-    marks: marksFrom(DEFAULT_MARK_BASE),
+    marks: marksFrom(0x0100_0000),
     redirectTo: { v4: { address: '127.0.0.153', port: 53 }, v6: { address: 'fd53::1', port: 53 } },
     grantScope: 'node',
   });

@@ -27,20 +27,20 @@ const { cluster, pair } = stage;
 class Asker {
   readonly wrong: string[] = [];
   asked = 0;
-  #isRunning = true;
-  readonly #done: Promise<void>;
+  private isRunning = true;
+  private readonly done: Promise<void>;
 
   constructor() {
-    this.#done = this.#ask();
+    this.done = this.ask();
   }
 
   async stop(): Promise<void> {
-    this.#isRunning = false;
-    await this.#done;
+    this.isRunning = false;
+    await this.done;
   }
 
-  async #ask(): Promise<void> {
-    while (this.#isRunning) {
+  private async ask(): Promise<void> {
+    while (this.isRunning) {
       const name = this.asked % 2 === 0 ? `h${String(this.asked)}.a.test` : `h${String(this.asked)}.b.test`;
       const client = await UdpClient.open(CLIENT_A, pair.server);
       try {
@@ -61,28 +61,28 @@ class Asker {
 class Churn {
   made = 0;
   failures = 0;
-  readonly #names: string[] = [];
+  private readonly names: string[] = [];
 
   async run(count: number): Promise<void> {
     const end = this.made + count;
     await Promise.all(Array.from({ length: WORKERS }, async () => {
-      while (this.made < end) await this.#next(this.made++);
+      while (this.made < end) await this.next(this.made++);
     }));
   }
 
-  async #next(index: number): Promise<void> {
+  private async next(index: number): Promise<void> {
     const name = `churn-${String(index)}`;
-    await this.#insist(async () => {
+    await this.insist(async () => {
       if (await cluster.api.find(`${PODS_PATH}/${name}`) !== null) await cluster.api.remove(`${PODS_PATH}/${name}`); // of a try that was broken off
       await putPod(cluster, { name, labels: { app: index % 2 === 0 ? 'a' : 'b' }, address: `127.200.${String(index >> 8)}.${String(index & 255)}` });
     });
-    this.#names.push(name);
-    if (this.#names.length <= ALIVE) return;
-    const oldest = this.#names.shift()!;
-    await this.#insist(() => cluster.api.remove(`${PODS_PATH}/${oldest}`));
+    this.names.push(name);
+    if (this.names.length <= ALIVE) return;
+    const oldest = this.names.shift()!;
+    await this.insist(() => cluster.api.remove(`${PODS_PATH}/${oldest}`));
   }
 
-  async #insist(act: () => Promise<unknown>): Promise<void> {
+  private async insist(act: () => Promise<unknown>): Promise<void> {
     for (;;) {
       try {
         await act();

@@ -35,38 +35,38 @@ function taken(object: LabObject): object {
 }
 
 export class LabObjects {
-  readonly #api: Api;
-  readonly #lab: Lab;
+  private readonly api: Api;
+  private readonly lab: Lab;
   /** Path with name → the object as it was told. */
-  #told = new Map<string, string>();
+  private told = new Map<string, string>();
 
   constructor(api: Api, lab: Lab) {
-    this.#api = api;
-    this.#lab = lab;
+    this.api = api;
+    this.lab = lab;
   }
 
   /** Tells what has changed since the last time; pods first, gone ones before new ones. */
   async tell(): Promise<void> {
-    const plans = [...this.#lab.pods.values()].map(({ plan }) => plan).sort((a, b) => a.host - b.host || a.name.localeCompare(b.name));
+    const plans = [...this.lab.pods.values()].map(({ plan }) => plan).sort((a, b) => a.host - b.host || a.name.localeCompare(b.name));
     const objects = Object.values(manifestsOf(plans)).flatMap((list) => (list as { readonly items: readonly LabObject[] }).items);
     const wanted = new Map(objects.map((object) => [`${pathOf(object)}/${object.metadata.name}`, object]));
-    for (const path of [...this.#told.keys()]) {
+    for (const path of [...this.told.keys()]) {
       if (wanted.has(path)) continue;
-      await this.#api.remove(path);
-      this.#told.delete(path);
+      await this.api.remove(path);
+      this.told.delete(path);
     }
     for (const [path, object] of wanted) {
       const text = JSON.stringify(object);
-      if (this.#told.get(path) === text) continue;
-      await this.#put(path, object);
-      this.#told.set(path, text);
+      if (this.told.get(path) === text) continue;
+      await this.put(path, object);
+      this.told.set(path, text);
     }
   }
 
-  async #put(path: string, object: LabObject): Promise<void> {
-    const there = await this.#api.find(path);
-    if (there === null) await this.#api.call('POST', pathOf(object), taken(object));
-    else if (object.kind !== 'Namespace' && object.kind !== 'Pod') await this.#api.call('PATCH', path, taken(object));
-    if (object.kind === 'Pod') await this.#api.call('PATCH', `${path}/status`, { status: { ...object.status, conditions: [{ type: 'Ready', status: 'True' }] } });
+  private async put(path: string, object: LabObject): Promise<void> {
+    const there = await this.api.find(path);
+    if (there === null) await this.api.call('POST', pathOf(object), taken(object));
+    else if (object.kind !== 'Namespace' && object.kind !== 'Pod') await this.api.call('PATCH', path, taken(object));
+    if (object.kind === 'Pod') await this.api.call('PATCH', `${path}/status`, { status: { ...object.status, conditions: [{ type: 'Ready', status: 'True' }] } });
   }
 }

@@ -30,14 +30,14 @@ const KILL_AFTER_MS = [30, 80, 150, 250, 350, 450, 550, 700, 900];
 
 /** Asks for forbidden names at the Service and at each DNS server, over UDP and TCP, until it is stopped. */
 class Askers {
-  readonly #children: Child[];
-  readonly #lab: Lab;
-  readonly #told = new Set<string>();
+  private readonly children: Child[];
+  private readonly lab: Lab;
+  private readonly told = new Set<string>();
 
   constructor(lab: Lab, pod: string) {
-    this.#lab = lab;
+    this.lab = lab;
     const servers = [lab.address(KUBE_DNS.address), ...lab.dnsPods.map((one) => lab.addressOf(one))];
-    this.#children = servers.flatMap((server, index) => (['udp', 'tcp'] as const).map((protocol) => lab.spawn(pod, [
+    this.children = servers.flatMap((server, index) => (['udp', 'tcp'] as const).map((protocol) => lab.spawn(pod, [
       loadProgram(protocol), '--server', server.includes(':') ? `[${server}]:53` : `${server}:53`, '--bind', lab.addressOf(pod), '--rate', String(RATE), '--seconds', String(LOAD_SECONDS),
       '--suffix', FORBIDDEN, '--prefix', `${protocol}${String(index)}-`, '--names', '1000', '--timeout-ms', '500',
     ])));
@@ -45,19 +45,19 @@ class Askers {
 
   /** Names that reached a DNS server though no policy allows them, each told once; some of them where there are many. */
   past(): string[] {
-    const past = new Set(this.#lab.seenQueries().filter(({ name }) => name.endsWith(`.${FORBIDDEN}.`)).map(({ from, name }) => `${from} asked ${name}`));
-    const fresh = [...past].filter((one) => !this.#told.has(one));
-    for (const one of fresh) this.#told.add(one);
+    const past = new Set(this.lab.seenQueries().filter(({ name }) => name.endsWith(`.${FORBIDDEN}.`)).map(({ from, name }) => `${from} asked ${name}`));
+    const fresh = [...past].filter((one) => !this.told.has(one));
+    for (const one of fresh) this.told.add(one);
     return fresh.slice(0, PAST_SHOWN);
   }
 
   /** All still ask: else nothing is proven. */
   areAlive(): boolean {
-    return this.#children.every((child) => child.exit === null);
+    return this.children.every((child) => child.exit === null);
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#children.map((child) => child.stop('SIGKILL')));
+    await Promise.all(this.children.map((child) => child.stop('SIGKILL')));
   }
 }
 

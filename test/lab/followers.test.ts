@@ -67,7 +67,7 @@ class Follower {
   constructor(socket: string) {
     const client = new Observer(`unix:${socket}`, credentials.createInsecure()) as unknown as { GetFlows(request: Buffer): Call; close(): void };
     this.call = client.GetFlows(FOLLOW);
-    this.call.on('data', (bytes: Buffer) => this.#take(bytes));
+    this.call.on('data', (bytes: Buffer) => this.take(bytes));
     this.call.on('error', () => undefined); // cancelled at the end
     t.teardown(() => {
       this.call.cancel();
@@ -83,7 +83,7 @@ class Follower {
     this.call.resume();
   }
 
-  #take(bytes: Buffer): void {
+  private take(bytes: Buffer): void {
     if (bytes[0] === FLOW_TAG) {
       this.flows++;
       // Of a query's two flows the answer is the last.

@@ -30,6 +30,18 @@ async function askFromNewPort(name: string): Promise<number> {
   return readMessage(answer).rcode;
 }
 
+/** A client whose queries the kernel gives to this member, also when that has been restarted: its sockets are the same. */
+async function clientOf(role: Role): Promise<UdpClient> {
+  for (let i = 0; i < 64; i++) {
+    const client = await UdpClient.open(CLIENT_A, pair.server);
+    const before = await pair.metric(role, 'queries');
+    await client.ask(buildQuery({ name: 'whose.bench.test', type: TYPE.A }));
+    if (await pair.metric(role, 'queries') > before) return client;
+    client.close();
+  }
+  throw new Error(`no port is ${role}'s`);
+}
+
 for (const [i, point] of POINTS.entries()) {
   const role = ROLES[i % 2];
   t.test(`${role} is killed ${point}: nothing is lost, nothing is answered twice`, async (t) => {
@@ -74,6 +86,24 @@ for (const role of ROLES) {
     t.ok(codes.has(RCODE.servFail), 'the deadly one got SERVFAIL');
     await nothingLost(t, pair, await load);
     t.equal(pair.member(peer).exit, null, `${peer} lives`);
+    await restarted(role, '');
+  });
+
+  t.test(`a query that ${role} hangs with, and that kills ${peer}, does not kill ${role} when it wakes: it gets SERVFAIL`, async (t) => {
+    const poison = 'taken-poison.bench.test';
+    const client = await clientOf(role);
+    await restarted(peer, `crash-on=${poison}.`);
+    await restarted(role, `stop-at=after-receive:1,crash-on=${poison}.`);
+    const hung = pair.member(role).process;
+    t.teardown(() => hung.kill('SIGCONT'));
+    const answer = client.ask(buildQuery({ name: poison, type: TYPE.A }), DEADLINE_MS);
+    t.same(await within('the fault', DEADLINE_MS, pair.member(peer).exited), { code: null, signal: 'SIGSEGV' }, 'the fault happened');
+    hung.kill('SIGCONT');
+    t.equal(readMessage(await answer).rcode, RCODE.servFail);
+    t.equal(pair.member(role).exit, null, `${role} lives`);
+    t.equal(await pair.metric(role, 'taken_unparsed'), 1);
+    client.close();
+    await restarted(peer, '');
     await restarted(role, '');
   });
 }

@@ -43,7 +43,7 @@ class Asking {
 
   constructor(prefix: string) {
     this.prefix = prefix;
-    this.done = Promise.all(Array.from({ length: SOCKETS }, () => this.#askOn()));
+    this.done = Promise.all(Array.from({ length: SOCKETS }, () => this.askOn()));
   }
 
   async stop(): Promise<void> {
@@ -51,7 +51,7 @@ class Asking {
     await this.done;
   }
 
-  async #askOn(): Promise<void> {
+  private async askOn(): Promise<void> {
     const client = await UdpClient.open(CLIENT_A, pair.server);
     for (let id = 1; !this.isOver; id++) {
       const name = `${this.prefix}${String(this.next++)}.bench.test.`;

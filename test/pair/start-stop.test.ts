@@ -74,10 +74,13 @@ t.test('a second SIGTERM ends a member at once', async (t) => {
   t.ok(tookMs < 500, `${tookMs.toFixed(0)} ms`);
 });
 
-t.test('--manifests that is a file is a mistake; a folder that is not there yet is waited for', async (t) => {
+t.test('--manifests that is a file, or cannot be looked at, is a mistake; a folder that is not there yet is waited for', async (t) => {
   const pair = await Pair.start({ upstreams: [{ address: ownAddress, port: ownPort() }], manifests: { 'a.yaml': '' }, roles: [] });
   t.teardown(() => pair.stop());
   const child = pair.launch('agent', ['--manifests', join(pair.manifestsDir, 'a.yaml')]);
   t.same(await child.exited, { code: 65, signal: null });
   t.match(child.output, /is a file, not a folder/);
+  const long = pair.launch('agent', ['--manifests', join(pair.manifestsDir, 'a'.repeat(300))]);
+  t.same(await long.exited, { code: 65, signal: null });
+  t.match(long.output, /--manifests [^ ]* cannot be looked at: ENAMETOOLONG[^;]*; name a folder/);
 });

@@ -8,22 +8,22 @@ import { TapReader } from './tap-reader.js';
 import type { TapEvent } from './tap-reader.js';
 
 export default class Reporter extends Transform {
-  readonly #reader = new TapReader((event) => {
+  private readonly reader = new TapReader((event) => {
     this.push(render(event));
   });
-  #rest = '';
+  private rest = '';
 
   override _transform(chunk: Buffer | string, _encoding: BufferEncoding, done: TransformCallback): void {
-    const lines = (this.#rest + chunk.toString()).split('\n');
-    this.#rest = lines.pop() ?? '';
-    for (const line of lines) this.#reader.line(line);
+    const lines = (this.rest + chunk.toString()).split('\n');
+    this.rest = lines.pop() ?? '';
+    for (const line of lines) this.reader.line(line);
     done();
   }
 
   override _flush(done: TransformCallback): void {
-    if (this.#rest !== '') this.#reader.line(this.#rest);
-    this.#reader.end();
-    const { passed, failed, skipped } = this.#reader.counts;
+    if (this.rest !== '') this.reader.line(this.rest);
+    this.reader.end();
+    const { passed, failed, skipped } = this.reader.counts;
     if (skipped > 0) this.push(`${String(skipped)} skipped\n`);
     this.push(`${String(passed)} passed, ${String(failed)} failed\n`);
     done();

@@ -33,78 +33,78 @@ const DETAILS_MAX_LINES = 60;
 
 export class TapReader {
   readonly counts: Counts = { passed: 0, failed: 0, skipped: 0 };
-  readonly #emit: (event: TapEvent) => void;
+  private readonly emit: (event: TapEvent) => void;
   /** Open subtests, the outermost first. */
-  readonly #levels: Level[] = [];
-  #yamlIndent: number | null = null;
-  #failure: Pending | null = null;
+  private readonly levels: Level[] = [];
+  private yamlIndent: number | null = null;
+  private failure: Pending | null = null;
 
   constructor(emit: (event: TapEvent) => void) {
-    this.#emit = emit;
+    this.emit = emit;
   }
 
   line(text: string): void {
-    if (this.#inDetails(text)) return;
-    this.#closeFailure();
+    if (this.inDetails(text)) return;
+    this.closeFailure();
     const indent = text.length - text.trimStart().length;
     const point = POINT.exec(text);
-    if (point !== null) this.#point(indent, point[2] !== undefined, point[3] ?? '');
-    else if (text.trimStart().startsWith('# Subtest: ')) this.#open(indent, text.trimStart().slice('# Subtest: '.length));
-    else if (text.trimStart().startsWith('# ')) this.#comment(text.trimStart().slice(2));
-    else if (!/^\s*(\d+\.\.\d+.*|TAP version \d+|\}?\s*)$/.test(text)) this.#emit({ kind: 'output', text });
+    if (point !== null) this.point(indent, point[2] !== undefined, point[3] ?? '');
+    else if (text.trimStart().startsWith('# Subtest: ')) this.open(indent, text.trimStart().slice('# Subtest: '.length));
+    else if (text.trimStart().startsWith('# ')) this.comment(text.trimStart().slice(2));
+    else if (!/^\s*(\d+\.\.\d+.*|TAP version \d+|\}?\s*)$/.test(text)) this.emit({ kind: 'output', text });
   }
 
   end(): void {
-    this.#closeFailure();
+    this.closeFailure();
   }
 
-  #inDetails(text: string): boolean {
+  private inDetails(text: string): boolean {
     const trimmed = text.trimStart();
     const indent = text.length - trimmed.length;
-    if (this.#yamlIndent === null) {
+    if (this.yamlIndent === null) {
       if (trimmed !== '---') return false;
-      this.#yamlIndent = indent;
+      this.yamlIndent = indent;
       return true;
     }
-    if (indent === this.#yamlIndent && trimmed === '...') this.#yamlIndent = null;
-    else if (this.#failure !== null && this.#failure.details.length < DETAILS_MAX_LINES) {
-      this.#failure.details.push(text.slice(Math.min(this.#yamlIndent, indent)));
+    if (indent === this.yamlIndent && trimmed === '...') this.yamlIndent = null;
+    else if (this.failure !== null && this.failure.details.length < DETAILS_MAX_LINES) {
+      this.failure.details.push(text.slice(Math.min(this.yamlIndent, indent)));
     }
     return true;
   }
 
-  #open(indent: number, name: string): void {
-    this.#levels.length = Math.min(this.#levels.length, indent / INDENT);
-    this.#levels.push({ name, counts: { passed: 0, failed: 0, skipped: 0 }, points: 0 });
+  private open(indent: number, name: string): void {
+    this.levels.length = Math.min(this.levels.length, indent / INDENT);
+    this.levels.push({ name, counts: { passed: 0, failed: 0, skipped: 0 }, points: 0 });
   }
 
-  #point(indent: number, failedHere: boolean, description: string): void {
+  private point(indent: number, failedHere: boolean, description: string): void {
     const depth = indent / INDENT;
-    const subtest = this.#levels.length > depth ? this.#levels[depth] : null;
-    this.#levels.length = Math.min(this.#levels.length, depth);
+    const subtest = this.levels.length > depth ? this.levels[depth] : null;
+    this.levels.length = Math.min(this.levels.length, depth);
     const directive = DIRECTIVE.exec(description);
     const name = directive === null ? description : description.slice(0, directive.index);
     const within: Counts = subtest !== null && subtest.points > 0 ? subtest.counts : { passed: 0, failed: 0, skipped: 0 };
-    const path = [...this.#levels.map((level) => level.name), name];
+    const path = [...this.levels.map((level) => level.name), name];
     if (subtest === null || subtest.points === 0) {
       if (directive !== null && /^(SKIP|TODO)$/i.test(directive[1])) within.skipped++;
       else if (failedHere) within.failed++;
       else within.passed++;
-      if (within.failed > 0) this.#failure = { path, indent, details: [] };
+      if (within.failed > 0) this.failure = { path, indent, details: [] };
     } else if (failedHere && within.failed === 0) {
       within.failed++;
-      this.#failure = { path, indent, details: [] };
+      this.failure = { path, indent, details: [] };
     }
-    this.#add(within);
+    this.add(within);
     if (depth === 0) {
       const milliseconds = /time=([\d.]+)ms/.exec(description)?.[1];
-      this.#emit({ kind: 'file', name, passed: !failedHere, counts: within, milliseconds: milliseconds === undefined ? null : Number(milliseconds) });
+      this.emit({ kind: 'file', name, passed: !failedHere, counts: within, milliseconds: milliseconds === undefined ? null : Number(milliseconds) });
     }
   }
 
   /** A subtest's sum goes one level up, so each assertion reaches the total once. */
-  #add(counts: Counts): void {
-    const parent = this.#levels.at(-1);
+  private add(counts: Counts): void {
+    const parent = this.levels.at(-1);
     const sum = parent?.counts ?? this.counts;
     if (parent !== undefined) parent.points++;
     sum.passed += counts.passed;
@@ -112,14 +112,14 @@ export class TapReader {
     sum.skipped += counts.skipped;
   }
 
-  #comment(text: string): void {
+  private comment(text: string): void {
     if (/^(time=|\{ total:|No coverage|failed \d|skip: )/.test(text)) return;
-    this.#emit({ kind: 'comment', path: this.#levels.map((level) => level.name), text });
+    this.emit({ kind: 'comment', path: this.levels.map((level) => level.name), text });
   }
 
-  #closeFailure(): void {
-    if (this.#failure === null) return;
-    this.#emit({ kind: 'failure', path: this.#failure.path, details: this.#failure.details });
-    this.#failure = null;
+  private closeFailure(): void {
+    if (this.failure === null) return;
+    this.emit({ kind: 'failure', path: this.failure.path, details: this.failure.details });
+    this.failure = null;
   }
 }

@@ -8,7 +8,7 @@ import { helpTexts } from '@tandem/cli';
 import { repositoryRoot } from '../harness/repository.js';
 
 export const CLI_PAGE = 'docs/reference/cli.md';
-export const CLI_PAGE_COMMAND = 'node test/dist/tidy/cli-page.js';
+export const CLI_PAGE_COMMAND = 'npx node test/dist/tidy/cli-page.js';
 
 export function cliPage(): string {
   const commands = helpTexts();

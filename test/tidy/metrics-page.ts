@@ -8,7 +8,7 @@ import { MEMBER_METRICS, metricName } from '@tandem/host';
 import { repositoryRoot } from '../harness/repository.js';
 
 export const METRICS_PAGE = 'docs/reference/metrics.md';
-export const METRICS_PAGE_COMMAND = 'node test/dist/tidy/metrics-page.js';
+export const METRICS_PAGE_COMMAND = 'npx node test/dist/tidy/metrics-page.js';
 /** As the settings' default has it. */
 export const CILIUM_PREFIX = 'cilium_';
 

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { SETTINGS } from '@tandem/core';
 import { readRepositoryFile } from '../harness/repository.js';
 import { CLI_PAGE, CLI_PAGE_COMMAND, cliPage } from './cli-page.js';
 import { METRICS_PAGE, METRICS_PAGE_COMMAND, metricsPage } from './metrics-page.js';
@@ -6,6 +7,9 @@ import { SETTINGS_PAGE, SETTINGS_PAGE_COMMAND, settingsPage } from './settings-p
 
 t.test('the page of settings says what the daemons read', (t) => {
   t.equal(readRepositoryFile(SETTINGS_PAGE), settingsPage(), `write it anew: ${SETTINGS_PAGE_COMMAND}`);
+  const rows = settingsPage().split('\n').filter((line) => line.startsWith('|'));
+  t.equal(rows.length, SETTINGS.length + 2);
+  for (const row of rows) t.equal(row.split(/(?<!\\)\|/).length, 7, row);
   t.end();
 });
 

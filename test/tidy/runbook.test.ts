@@ -22,6 +22,7 @@ async function help(command: string): Promise<{ readonly text: string; readonly 
     out: (part) => { shown += part; },
     err: (part) => { shown += part; },
     setExitCode: (value) => { code = value; },
+    onOutputLost: () => undefined,
     drained: () => Promise.resolve(),
     untilInterrupted: (work) => work(new AbortController().signal),
     input: () => Readable.from([]),

@@ -4,11 +4,11 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { referenceTable } from '@tandem/core';
+import { defaultTextOf, environmentNameOf, flagOf, rangeTextOf, SETTINGS } from '@tandem/core';
 import { repositoryRoot } from '../harness/repository.js';
 
 export const SETTINGS_PAGE = 'docs/reference/settings.md';
-export const SETTINGS_PAGE_COMMAND = 'node test/dist/tidy/settings-page.js';
+export const SETTINGS_PAGE_COMMAND = 'npx node test/dist/tidy/settings-page.js';
 
 export function settingsPage(): string {
   return `# Settings
@@ -24,6 +24,19 @@ A daemon that does not understand something says all that is wrong, a line each 
 65 (variable, file, or settings that contradict each other) or 69 (known, but not in this version).
 
 ${referenceTable()}`;
+}
+
+/** One row per setting, in the order of the array. */
+function referenceTable(): string {
+  const rows = SETTINGS.map((row) => {
+    const range = rangeTextOf(row);
+    const notes = [row.why];
+    if (row.roles !== undefined) notes.push(`${row.roles.join(', ')} only`);
+    if (row.status === 'notice') notes.push("accepted for the sake of Cilium's configuration, without effect");
+    const cells = [`\`${`${flagOf(row)} ${row.unit}`.trimEnd()}\``, `\`${environmentNameOf(row)}\``, defaultTextOf(row), range === '' ? 'any' : range, notes.join('; ')];
+    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  });
+  return ['| Flag | Environment | Default | Allowed | Meaning |', '|---|---|---|---|---|', ...rows, ''].join('\n');
 }
 
 if (process.argv[1] === import.meta.filename) {

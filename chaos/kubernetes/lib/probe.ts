@@ -46,14 +46,14 @@ exec 3<"$f"; rm "$f"; echo "pid $$"
 exec dnsperf $runs -s "$server" -d /dev/fd/3 -Q "$rate" -l "$seconds" -t ${String(TIMEOUT_SECONDS)} -c ${String(CLIENTS)} -q ${String(OUTSTANDING_MOST)} 2>&1`;
 
 export class Probe {
-  readonly #child: Child;
-  readonly #command: readonly string[];
-  readonly #pid: string;
+  private readonly child: Child;
+  private readonly command: readonly string[];
+  private readonly pid: string;
 
   private constructor(child: Child, command: readonly string[], pid: string) {
-    this.#child = child;
-    this.#command = command;
-    this.#pid = pid;
+    this.child = child;
+    this.command = command;
+    this.pid = pid;
   }
 
   /** Resolves once it is about to send. */
@@ -69,23 +69,23 @@ export class Probe {
 
   /** Queries that have had no answer for five seconds. */
   get lostSoFar(): number {
-    return this.#child.output.match(/\[Timeout\]/g)?.length ?? 0;
+    return this.child.output.match(/\[Timeout\]/g)?.length ?? 0;
   }
 
   get hasEnded(): boolean {
-    return this.#child.exit !== null;
+    return this.child.exit !== null;
   }
 
   /** To its own end. */
   async finished(): Promise<ProbeResult> {
-    const { code } = await this.#child.exited;
-    if (code !== 0) throw new Error(`dnsperf ended with ${String(code)}: ${this.#child.output.slice(-2_000)}`);
-    return resultOf(this.#child.output);
+    const { code } = await this.child.exited;
+    if (code !== 0) throw new Error(`dnsperf ended with ${String(code)}: ${this.child.output.slice(-2_000)}`);
+    return resultOf(this.child.output);
   }
 
   async stop(): Promise<ProbeResult> {
     if (!this.hasEnded) {
-      const [program, ...rest] = [...this.#command, 'kill', '-INT', this.#pid];
+      const [program, ...rest] = [...this.command, 'kill', '-INT', this.pid];
       const killer = new Child(program, rest);
       await within('SIGINT to dnsperf', END_DEADLINE_MS, killer.exited);
     }
@@ -93,7 +93,7 @@ export class Probe {
   }
 
   kill(): void {
-    this.#child.process.kill('SIGKILL');
+    this.child.process.kill('SIGKILL');
   }
 }
 

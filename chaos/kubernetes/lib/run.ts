@@ -28,10 +28,10 @@ interface Pair {
 }
 
 class Probes {
-  readonly #probes: readonly [Probe, Probe];
+  private readonly probes: readonly [Probe, Probe];
 
   private constructor(probes: readonly [Probe, Probe]) {
-    this.#probes = probes;
+    this.probes = probes;
   }
 
   static async start({ options }: Target, rate: number, seconds: number): Promise<Probes> {
@@ -41,26 +41,26 @@ class Probes {
   }
 
   get lostSoFar(): number {
-    return this.#probes[0].lostSoFar + this.#probes[1].lostSoFar;
+    return this.probes[0].lostSoFar + this.probes[1].lostSoFar;
   }
 
   get hasEnded(): boolean {
-    return this.#probes.some((one) => one.hasEnded);
+    return this.probes.some((one) => one.hasEnded);
   }
 
   async finished(): Promise<Pair> {
-    const [allowed, denied] = await Promise.all(this.#probes.map((one) => one.finished()));
+    const [allowed, denied] = await Promise.all(this.probes.map((one) => one.finished()));
     return { allowed, denied };
   }
 
   async stop(): Promise<Pair> {
-    const [allowed, denied] = await Promise.all(this.#probes.map((one) => one.stop()));
+    const [allowed, denied] = await Promise.all(this.probes.map((one) => one.stop()));
     return { allowed, denied };
   }
 
   /** Also where they run: what is ended here alone goes on in the pod. */
   async end(): Promise<void> {
-    for (const one of this.#probes) if (!one.hasEnded) await one.stop().catch(() => { one.kill(); });
+    for (const one of this.probes) if (!one.hasEnded) await one.stop().catch(() => { one.kill(); });
   }
 }
 
@@ -80,7 +80,7 @@ export async function runOnce(experiment: Experiment, target: Target, rate: numb
     probes = await Probes.start(target, rate, experiment.abort.afterSeconds + UNDO_SECONDS);
     await pause(CALM_MS);
     try {
-      await unlessAborted(experiment, probes, experiment.run(stage));
+      await unlessAborted(experiment, probes, stage);
     } finally {
       await experiment.undo(stage);
     }
@@ -100,8 +100,10 @@ function requireSteady({ allowed, denied }: Pair): void {
   if (!isSteady) throw new Error(`no steady state, before any fault: ${JSON.stringify({ allowed, denied })}`);
 }
 
-/** Rejects when the abort condition comes true first. */
-async function unlessAborted({ abort }: Experiment, probes: Probes, run: Promise<void>): Promise<void> {
+/** Rejects when the abort condition comes true first. Either way the experiment does nothing more afterwards: what undoes it is alone. */
+async function unlessAborted({ abort, run }: Experiment, probes: Probes, stage: Stage): Promise<void> {
+  const ending = new AbortController();
+  const running = run(stage.until(ending.signal));
   const state = { isOver: false };
   const started = performance.now();
   const watch = async (): Promise<void> => {
@@ -114,10 +116,11 @@ async function unlessAborted({ abort }: Experiment, probes: Probes, run: Promise
     }
   };
   try {
-    await Promise.race([run, watch()]);
+    await Promise.race([running, watch()]);
   } finally {
     state.isOver = true;
-    run.catch(() => undefined); // after an abort nobody waits for it
+    ending.abort(new Error('the experiment is broken off'));
+    await running.catch(() => undefined);
   }
 }
 

@@ -51,9 +51,12 @@ const OUTPUT_SHOWN = 2_000;
 
 export class Target {
   readonly options: TargetOptions;
+  private readonly signal: AbortSignal | undefined;
 
-  constructor(options: TargetOptions) {
+  /** Once the signal has come nothing more is done here, and what is under way is ended. */
+  constructor(options: TargetOptions, signal?: AbortSignal) {
     this.options = options;
+    this.signal = signal;
   }
 
   /** What it printed. @throws Error with all that it said if it fails. */
@@ -62,13 +65,13 @@ export class Target {
   }
 
   async must(command: readonly string[]): Promise<string> {
-    const { code, output, standardOutput } = await run(command[0], command.slice(1), COMMAND_DEADLINE_MS);
+    const { code, output, standardOutput } = await run(command[0], command.slice(1), COMMAND_DEADLINE_MS, this.signal);
     if (code !== 0) throw new Error(`${command.join(' ')}: exit code ${String(code)}\n${output.slice(-OUTPUT_SHOWN)}`);
     return standardOutput;
   }
 
   async succeeds(command: readonly string[]): Promise<boolean> {
-    return (await run(command[0], command.slice(1), COMMAND_DEADLINE_MS)).code === 0;
+    return (await run(command[0], command.slice(1), COMMAND_DEADLINE_MS, this.signal)).code === 0;
   }
 
   /** True if the pod connects to the name at port 80. */
@@ -99,15 +102,15 @@ export class Target {
   }
 
   async pods(role: Role): Promise<readonly PodView[]> {
-    return this.#listed('-n', this.options.namespace, '-l', `app.kubernetes.io/name=tandem-${role}`);
+    return this.listed('-n', this.options.namespace, '-l', `app.kubernetes.io/name=tandem-${role}`);
   }
 
   /** What a drain looks at, listed as `kubectl drain` lists it. */
   async podsToDrain(): Promise<readonly PodView[]> {
-    return this.#listed('--all-namespaces', '--field-selector', `spec.nodeName=${this.options.node}`, '-l', this.options.drainSelector);
+    return this.listed('--all-namespaces', '--field-selector', `spec.nodeName=${this.options.node}`, '-l', this.options.drainSelector);
   }
 
-  async #listed(...selection: readonly string[]): Promise<readonly PodView[]> {
+  private async listed(...selection: readonly string[]): Promise<readonly PodView[]> {
     const text = await this.kubectl('get', 'pods', ...selection, '-o', 'json');
     return (JSON.parse(text) as { readonly items: readonly PodView[] }).items;
   }

@@ -18,12 +18,12 @@ function folder(t: Test): string {
 class Reports {
   readonly all: LoadedManifests[] = [];
   readonly folder: ManifestFolder;
-  #wake: () => void = () => undefined;
+  private wake: () => void = () => undefined;
 
   constructor(t: Test, dir: string) {
     this.folder = watchManifestFolder(dir, (loaded) => {
       this.all.push(loaded);
-      this.#wake();
+      this.wake();
     });
     t.teardown(() => { this.folder.close(); });
   }
@@ -33,7 +33,7 @@ class Reports {
     const begin = performance.now();
     for (;;) {
       const loaded = this.all.shift();
-      if (loaded === undefined) await new Promise<void>((resolve) => { this.#wake = resolve; });
+      if (loaded === undefined) await new Promise<void>((resolve) => { this.wake = resolve; });
       else if (fits(loaded)) return { loaded, ms: performance.now() - begin };
     }
   }

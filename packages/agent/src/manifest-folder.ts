@@ -51,72 +51,72 @@ export async function loadManifestFolder(dir: string, loader = new ManifestLoade
 }
 
 class WatchedFolder implements ManifestFolder {
-  readonly #dir: string;
-  readonly #onLoaded: (loaded: LoadedManifests) => void;
-  readonly #loader = new ManifestLoader();
+  private readonly dir: string;
+  private readonly onLoaded: (loaded: LoadedManifests) => void;
+  private readonly loader = new ManifestLoader();
   /** Of what was last reported; null: nothing yet. */
-  #reported: string | null = null;
-  #watcher: FSWatcher | null = null;
-  #timer: NodeJS.Timeout | null = null;
-  #isBusy = false;
-  #isAgain = false;
+  private reported: string | null = null;
+  private watcher: FSWatcher | null = null;
+  private timer: NodeJS.Timeout | null = null;
+  private isBusy = false;
+  private isAgain = false;
   /** Read even where nothing seems changed. */
-  #isForced = false;
-  #isClosed = false;
+  private isForced = false;
+  private isClosed = false;
 
   constructor(dir: string, onLoaded: (loaded: LoadedManifests) => void) {
-    this.#dir = dir;
-    this.#onLoaded = onLoaded;
+    this.dir = dir;
+    this.onLoaded = onLoaded;
   }
 
   start(): void {
-    this.#look();
+    this.look();
   }
 
   reload(): void {
-    this.#isForced = true;
-    this.#look();
+    this.isForced = true;
+    this.look();
   }
 
   close(): void {
-    this.#isClosed = true;
-    this.#watcher?.close();
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.isClosed = true;
+    this.watcher?.close();
+    if (this.timer !== null) clearTimeout(this.timer);
   }
 
-  #look(): void {
-    if (this.#isBusy) {
-      this.#isAgain = true;
+  private look(): void {
+    if (this.isBusy) {
+      this.isAgain = true;
       return;
     }
-    this.#isBusy = true;
-    void this.#lookOnce().finally(() => {
-      this.#isBusy = false;
-      if (this.#isClosed) return;
-      if (this.#timer !== null) clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => { this.#look(); }, this.#isAgain ? 0 : POLL_MS);
-      this.#isAgain = false;
+    this.isBusy = true;
+    void this.lookOnce().finally(() => {
+      this.isBusy = false;
+      if (this.isClosed) return;
+      if (this.timer !== null) clearTimeout(this.timer);
+      this.timer = setTimeout(() => { this.look(); }, this.isAgain ? 0 : POLL_MS);
+      this.isAgain = false;
     });
   }
 
-  async #lookOnce(): Promise<void> {
-    this.#ensureWatcher();
-    let print = await manifestFingerprint(this.#dir);
-    if (print === this.#reported && !this.#isForced) return;
-    this.#isForced = false;
-    print = await this.#settled(print);
-    const loaded = await loadManifestFolder(this.#dir, this.#loader);
+  private async lookOnce(): Promise<void> {
+    this.ensureWatcher();
+    let print = await manifestFingerprint(this.dir);
+    if (print === this.reported && !this.isForced) return;
+    this.isForced = false;
+    print = await this.settled(print);
+    const loaded = await loadManifestFolder(this.dir, this.loader);
     // What changed while it was read has a print of its own, and is read by the next look.
-    this.#reported = print;
-    if (!this.#isClosed) this.#onLoaded(loaded);
+    this.reported = print;
+    if (!this.isClosed) this.onLoaded(loaded);
   }
 
   /** The first reading does not wait: nobody is being served yet. */
-  async #settled(print: string): Promise<string> {
-    if (this.#reported === null) return print;
+  private async settled(print: string): Promise<string> {
+    if (this.reported === null) return print;
     for (let waitedMs = 0; waitedMs < SETTLE_MAX_MS; waitedMs += SETTLE_MS) {
       await new Promise((resolve) => { setTimeout(resolve, SETTLE_MS); });
-      const next = await manifestFingerprint(this.#dir);
+      const next = await manifestFingerprint(this.dir);
       if (next === print) return print;
       print = next;
     }
@@ -124,18 +124,18 @@ class WatchedFolder implements ManifestFolder {
   }
 
   /** A folder that is absent now is tried again by each look. */
-  #ensureWatcher(): void {
-    if (this.#watcher !== null) return;
+  private ensureWatcher(): void {
+    if (this.watcher !== null) return;
     try {
-      const watcher = watch(this.#dir, { persistent: false }, () => { this.#look(); });
+      const watcher = watch(this.dir, { persistent: false }, () => { this.look(); });
       const drop = (): void => {
         watcher.close();
-        if (this.#watcher === watcher) this.#watcher = null;
+        if (this.watcher === watcher) this.watcher = null;
       };
       watcher.on('error', drop);
-      this.#watcher = watcher;
+      this.watcher = watcher;
     } catch {
-      this.#watcher = null;
+      this.watcher = null;
     }
   }
 }

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import FakeTimers from '@sinonjs/fake-timers';
 import t, { type Test } from 'tap';
 import { type Log, parseSettings, type PolicyObjects, type RawSetting, type Snapshot } from '@tandem/core';
 import { Member } from '@tandem/host';
@@ -17,22 +18,45 @@ function loaded(...texts: string[]): LoadedManifests {
   return { objects: problems.some(({ severity }) => severity === 'error') ? null : objects, problems };
 }
 
-function setUp(t: Test, argv: readonly string[] = []): { member: Member; publisher: Publisher; lines: string[] } {
-  const dir = mkdtempSync(join(tmpdir(), 'tandem-publisher-'));
+interface Bench {
+  readonly member: Member;
+  readonly publisher: Publisher;
+  readonly lines: string[];
+  readonly dir: string;
+  readonly clock: FakeClock;
+}
+
+class FakeClock {
+  readonly bootId = 'boot';
+  private ms = 1_000_000;
+
+  now(): { wallMs: number; monoMs: number } {
+    return { wallMs: this.ms, monoMs: this.ms };
+  }
+
+  pass(ms: number): void {
+    this.ms += ms;
+  }
+}
+
+/** With `before`: another process, on the state of the one before. */
+function setUp(t: Test, argv: readonly string[] = [], before?: { readonly dir: string; readonly clock: FakeClock }): Bench {
+  const dir = before?.dir ?? mkdtempSync(join(tmpdir(), 'tandem-publisher-'));
+  const clock = before?.clock ?? new FakeClock();
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const lines: string[] = [];
   const note = (line: string): void => {
     lines.push(line);
   };
   const log: Log = { debug: () => undefined, info: note, warn: note, error: note };
-  const { settings } = parseSettings(rawsOf(argv), {
+  const { settings } = parseSettings(rawsOf(['--manifests', join(dir, 'manifests'), ...argv]), {
     role: 'agent', hostname: 'node', runDir: dir, stateDir: join(dir, 'state'), resolver: '192.0.2.53:53', localAddresses: [],
   });
   const fail = (error: Error): never => {
     throw error;
   };
-  const member = new Member({ settings, version: '0', log, fail });
-  return { member, publisher: new Publisher(member), lines };
+  const member = new Member({ settings, version: '0', log, fail, clock });
+  return { member, publisher: new Publisher(member), lines, dir, clock };
 }
 
 /** `--name value`, again and again. */
@@ -56,23 +80,63 @@ t.test('with an error the snapshot before stays, and the end of the errors is to
   t.equal(lines.filter((line) => line === 'the manifests are good again').length, 1);
 });
 
+const FAR = podText('far', '10.0.9.1').replace('nodeName: node', 'nodeName: elsewhere');
+const LIMIT = ['--stale-source-limit', '60'];
+
+function knowsFar({ member }: Bench): boolean {
+  return member.snapshot!.identities.some(({ addresses, labels }) => addresses.includes('10.0.9.1') && !labels.includes('reserved:unmanaged='));
+}
+
+function fakeTimers(t: Test): ReturnType<typeof FakeTimers.install> {
+  const timers = FakeTimers.install({ toFake: ['setInterval', 'clearInterval'] });
+  t.teardown(() => { timers.uninstall(); });
+  return timers;
+}
+
 t.test('while a source says that it is away in part, its limit runs, and other nodes\' pods stay nobody until it is back', async (t) => {
-  const { member, publisher } = setUp(t, ['--stale-source-limit', '1']);
-  const far = podText('far', '10.0.9.1').replace('nodeName: node', 'nodeName: elsewhere');
-  const isKnown = (): boolean => member.snapshot!.identities.some(({ addresses, labels }) => addresses.includes('10.0.9.1') && !labels.includes('reserved:unmanaged='));
-  await publisher.publish({ ...loaded(WEB, far), isAway: true });
-  t.ok(isKnown());
-  // The limit's own timer keeps no process alive.
-  const alive = setInterval(() => undefined, 1_000);
-  await new Promise<void>((resolve) => { member.onExchange = resolve; });
-  clearInterval(alive);
-  t.notOk(isKnown(), 'the limit has passed');
-  await publisher.publish({ ...loaded(WEB, far, podText('new', '10.0.0.9')), isAway: true });
+  const timers = fakeTimers(t);
+  const bench = setUp(t, LIMIT);
+  const { member, publisher, clock } = bench;
+  const pass = (ms: number): void => {
+    clock.pass(ms);
+    timers.tick(ms);
+  };
+  await publisher.publish(loaded(WEB, FAR));
+  await publisher.publish({ ...loaded(WEB, FAR), isAway: true });
+  pass(59_000);
+  t.ok(knowsFar(bench));
+  const { revision } = member.snapshot!;
+  pass(1_000);
+  t.notOk(knowsFar(bench), 'the limit has passed');
+  t.equal(member.snapshot!.revision, revision + 1);
+  await publisher.publish({ ...loaded(WEB, FAR, podText('new', '10.0.0.9')), isAway: true });
   t.ok(member.snapshot!.endpoints.some(({ pod }) => pod === 'new'), 'what is heard of this node counts');
-  t.notOk(isKnown());
-  await publisher.publish({ ...loaded(WEB, far), isAway: false });
-  t.ok(isKnown());
-  publisher.close();
+  t.notOk(knowsFar(bench));
+  await publisher.publish({ ...loaded(WEB, FAR), isAway: false });
+  t.ok(knowsFar(bench));
+});
+
+t.test('the limit runs on over restarts, and its lapse outlives them while the source is bad', async (t) => {
+  const timers = fakeTimers(t);
+  const first = setUp(t, LIMIT);
+  await first.publisher.publish(loaded(WEB, FAR));
+  const whole = first.member.snapshot!;
+  await first.publisher.publish(loaded('kind: ['));
+  first.clock.pass(40_000);
+  const second = setUp(t, LIMIT, first);
+  await second.member.enforce(whole);
+  await second.publisher.publish(loaded('kind: ['));
+  t.ok(knowsFar(second));
+  first.clock.pass(20_000);
+  timers.tick(1_000);
+  t.notOk(knowsFar(second));
+  const third = setUp(t, LIMIT, first);
+  t.not(third.member.heard.asOfNow(whole), whole, 'a policy on disk that is older than the lapse');
+  await third.publisher.publish(loaded('kind: ['));
+  await third.publisher.adopt({ ...whole, revision: whole.revision + 5 });
+  t.notOk(knowsFar(third), 'nor does the peer bring it back');
+  await third.publisher.publish(loaded(WEB, FAR));
+  t.ok(knowsFar(third));
 });
 
 t.test('a notice of the compiler is a problem for as long as it holds, and is logged once', async (t) => {

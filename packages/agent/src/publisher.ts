@@ -9,7 +9,7 @@
 import { join } from 'node:path';
 import {
   type Allotment, allotmentOf, AppError, type Doubt, type Locations, type Log, parseAllotment, type PolicyObjects, type Settings, type Snapshot,
-  SnapshotCompiler, withLocations, withoutRemotePods,
+  SnapshotCompiler, withLocations,
 } from '@tandem/core';
 import { KeptState, type Member, sha256, SNAPSHOT_BYTES_MAX, StateFile } from '@tandem/host';
 import { formatProblem } from '@tandem/manifests';
@@ -43,9 +43,6 @@ export class Publisher {
   private isOwn = false;
   /** The newest that a peer named. */
   private revisionSeen = 0;
-  private lapse: NodeJS.Timeout | null = null;
-  /** The source has been away for too long. */
-  private isLapsed = false;
   private hasErrors = false;
   private notices: readonly string[] = [];
   /** Of the source, as told last. */
@@ -67,6 +64,9 @@ export class Publisher {
     });
     this.store = member.keeps(new KeptState(file, { isSame: () => false }));
     this.allotment = this.store.read();
+    const { manifestsDir, kubernetes } = this.settings;
+    if (manifestsDir === null && !kubernetes) member.heard.away();
+    member.heard.watch(() => { this.lapse(); });
   }
 
   /** What the policy source says now. */
@@ -76,7 +76,7 @@ export class Publisher {
     this.problems = problems;
     this.member.sourceProblems = problems;
     for (const problem of problems) if (!told.has(problem)) this.log.warn(problem);
-    if (loaded.objects === null || loaded.isAway === true) this.lapseLater();
+    if (loaded.objects === null || loaded.isAway === true) this.member.heard.away();
     if (loaded.objects === null) {
       // An API server says one thing after the other; a folder is read again when it was changed.
       if (!this.settings.kubernetes || !this.hasErrors) this.log.error(`${this.settings.kubernetes ? 'the API server has not said all yet' : 'the manifests have errors'}; the policy before them stays`, { problems: loaded.problems.length });
@@ -85,7 +85,7 @@ export class Publisher {
     }
     if (this.hasErrors) this.log.info(`${this.settings.kubernetes ? 'what the API server says is' : 'the manifests are'} good again`);
     this.hasErrors = false;
-    if (loaded.isAway !== true) this.heard();
+    if (loaded.isAway !== true) this.member.heard.heard();
     await this.compile(loaded.objects, problems);
   }
 
@@ -98,33 +98,15 @@ export class Publisher {
     if (this.isOwn && snapshot !== null && snapshot.revision <= revision) await this.member.enforce({ ...snapshot, revision: revision + 1 });
   }
 
-  /** Before the process ends. */
-  close(): void {
-    this.heard();
-  }
-
-  /** The source says nothing good: what it said of other nodes' pods holds for so long. */
-  private lapseLater(): void {
-    const { staleSourceLimitSeconds } = this.settings;
-    if (staleSourceLimitSeconds === 0 || this.lapse !== null) return;
-    this.lapse = setTimeout(() => {
-      const { snapshot } = this.member;
-      this.isLapsed = true;
-      if (snapshot === null) return;
-      const lapsed = withoutRemotePods(snapshot, sha256);
-      if (lapsed === snapshot) return;
-      this.log.warn('the policy source has been away for too long: pods of other nodes lose what their labels allowed', { limitSeconds: staleSourceLimitSeconds });
-      this.member.enforce({ ...lapsed, revision: Math.max(snapshot.revision, this.revisionSeen) + 1 }).catch((error: unknown) => {
-        this.log.warn('the lapse was not applied', { reason: String(error) });
-      });
-    }, staleSourceLimitSeconds * 1000);
-    this.lapse.unref();
-  }
-
-  private heard(): void {
-    if (this.lapse !== null) clearTimeout(this.lapse);
-    this.lapse = null;
-    this.isLapsed = false;
+  /** The source has said nothing good for so long that what it said of other nodes' pods holds no more. */
+  private lapse(): void {
+    const { heard, snapshot } = this.member;
+    if (snapshot === null) return;
+    const lapsed = heard.asOfNow(snapshot);
+    if (lapsed === snapshot) return;
+    this.member.enforce({ ...lapsed, revision: Math.max(snapshot.revision, this.revisionSeen) + 1 }).catch((error: unknown) => {
+      this.log.warn('the lapse was not applied', { reason: String(error) });
+    });
   }
 
   /** Addresses are seen elsewhere than before: endpoints that have no place yet may have one now. */
@@ -144,7 +126,7 @@ export class Publisher {
     this.revisionSeen = Math.max(this.revisionSeen, snapshot.revision);
     // An earlier process has made it, with numbers that may be later than those on this disk.
     this.allotment = allotmentOf(snapshot);
-    await this.member.enforce(snapshot);
+    await this.member.enforce(this.member.heard.asOfNow(snapshot));
     this.log.warn(`the peer's policy is in force until ${this.settings.kubernetes ? 'the API server says' : 'the manifests say'} better`, { revision: snapshot.revision, hash: snapshot.hash });
   }
 
@@ -167,7 +149,7 @@ export class Publisher {
       return;
     }
     this.notice(problems, result.notices);
-    const snapshot = this.located(this.isLapsed ? withoutRemotePods(result.snapshot, sha256) : result.snapshot);
+    const snapshot = this.located(this.member.heard.asOfNow(result.snapshot));
     this.isOwn = true;
     if (snapshot.hash === before?.hash && before.revision > this.revisionSeen) return;
     this.allotment = result.allotment;

@@ -16,6 +16,8 @@ export interface Ask {
   readonly path: string;
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** Where it is not `TIMEOUT_MS`. */
+  readonly timeoutMs?: number;
 }
 
 export const ROLES: readonly Role[] = ['agent', 'dns-proxy'];
@@ -30,7 +32,7 @@ export async function ask<T>(target: Target, what: Ask): Promise<T> {
   const failures: string[] = [];
   for (const role of target.member === null ? ROLES : [target.member]) {
     const reply = await exchange(apiSocketPath(target.runDir, role), what).catch((error: unknown) => {
-      failures.push(`${role}: ${explain(error)}`);
+      failures.push(`${role}: ${explain(error, what.timeoutMs)}`);
       return null;
     });
     if (reply !== null) return resultOf<T>(reply, role);
@@ -87,7 +89,7 @@ interface Bounds {
 }
 
 function exchange(socketPath: string, what: Ask, bounds: Bounds = {}): Promise<Reply> {
-  return requestUnix({ socketPath, ...what, timeoutMs: TIMEOUT_MS, answerBytesMax: ANSWER_BYTES_MAX, ...bounds });
+  return requestUnix({ socketPath, timeoutMs: TIMEOUT_MS, ...what, answerBytesMax: ANSWER_BYTES_MAX, ...bounds });
 }
 
 function explain(error: unknown, timeoutMs = TIMEOUT_MS): string {

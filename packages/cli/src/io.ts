@@ -1,6 +1,7 @@
 /** What a command needs of the process around it. Tests hand in their own. */
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
+import { EXIT } from '@tandem/core';
 import type { Environment } from '@tandem/host';
 
 export interface Screen {
@@ -15,6 +16,11 @@ export interface Io {
   out(text: string): void;
   /** To standard error, as it is. */
   err(text: string): void;
+  /**
+   * From now on calls this when standard output or standard error cannot be written any more; null: no longer. Without it, such an end of
+   * standard output ends the process.
+   */
+  onOutputLost(act: (() => void) | null): void;
   /** Resolves once standard output takes more: who writes without end waits for it, and holds nothing back in memory. */
   drained(): Promise<void>;
   /** Runs `work` with a signal that Ctrl-C or SIGTERM aborts; a second one ends the process. */
@@ -36,7 +42,19 @@ export interface Io {
 }
 
 export function processIo(): Io {
+  let onLost: (() => void) | null = null;
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (onLost !== null) onLost();
+    // A reader that has seen enough (`tandem cache list | head`) is no error.
+    else if (error.code === 'EPIPE') process.exit();
+    else {
+      process.stderr.write(`tandem: standard output: ${error.message}\n`);
+      process.exit(EXIT.unavailable);
+    }
+  });
+  process.stderr.on('error', () => { onLost?.(); });
   return {
+    onOutputLost: (act) => { onLost = act; },
     env: process.env,
     isTerminal: process.stdin.isTTY,
     get screen() { return process.stdout.isTTY ? { columns: process.stdout.columns, rows: process.stdout.rows } : null; },

@@ -63,7 +63,7 @@ t.test('cache import sends a file or standard input, and says what became of it'
   t.match(await tandem(runDir, ['cache', 'import', file]), { code: 0, out: '2 mappings read: 1 learned, 1 expired\n', err: '' });
   t.strictSame(views[0].asked.at(-1), [ENTRY]);
   t.equal(views[1].asked.length, 0);
-  t.strictSame(JSON.parse((await tandem(runDir, ['cache', 'import', '-', '-o', 'json', '--member', 'dns-proxy'], { input: '[]' })).out), { read: 2, learned: 1, known: 0, expired: 1, strangers: 0, cleaned: 0 });
+  t.strictSame(JSON.parse((await tandem(runDir, ['cache', 'import', '-', '-o', 'json', '--member', 'dns-proxy'], { input: '[]' })).out), { read: 2, learned: 1, known: 0, expired: 1, strangers: 0, cleaned: 0, evicted: 0 });
   t.strictSame(views[1].asked.at(-1), []);
   t.match(await tandem(runDir, ['cache', 'import', '-'], { input: '{}' }), { code: 65, out: '', err: 'tandem: standard input: agent: holds an object; allowed: an array of entries; nothing was imported\n' });
   t.match(await tandem(runDir, ['cache', 'import', '-'], { input: '[\xff]' }), { code: 65, err: /standard input: is not JSON/ });

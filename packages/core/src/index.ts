@@ -1,12 +1,14 @@
 /** The one door of `core`. */
 export * from './base/app-error.js';
 export * from './base/assert.js';
+export * from './base/nearest-name.js';
 export * from './base/seams.js';
 export * from './base/settings.js';
 export * from './base/settings-parse.js';
 export * from './base/socket-address.js';
 export * from './fqdn/cache.js';
 export type * from './fqdn/connections.js';
+export type * from './fqdn/enforcement-seams.js';
 export { BUCKETS, DIGEST_WORDS } from './pair/bucket-digest.js';
 export { ChangeLog, CHANGES_MAX } from './pair/change-log.js';
 export * from './pair/exchange.js';
@@ -19,8 +21,8 @@ export * from './query/counters.js';
 export * from './query/dns-counts.js';
 export { type FlowSink, LAST_ASKED, NO_FLOWS, OUTCOME, type Outcome } from './query/flow-sink.js';
 export { type AnswerSource, STREAM_PORT } from './query/forward.js';
-export { learnedName, type LearnedMapping, type MappingSink, OPENING, type Opening } from './query/learn.js';
+export { learnedName, type LearnedMapping, type MappingSink, OPENING, type Opening, type PassedOn } from './query/learn.js';
 export { QueryPath, type PathSeams } from './query/path.js';
 export { EXTENSION_MAX_MS } from './query/recent-mappings.js';
-export { type PathSettings, QUEUED_MAX_MS, type UpstreamServer } from './query/settings.js';
+export { type PathSettings, QUEUED_MAX_MS, TRY_TIMEOUT_MS, type UpstreamServer } from './query/settings.js';
 export * from './query/slots.js';

@@ -39,8 +39,6 @@ export interface Marks {
   readonly mask: number;
 }
 
-export const DEFAULT_MARK_BASE = 0x0100_0000;
-
 /** `base`: a power of two up to 2^27. */
 export function marksFrom(base: number): Marks {
   return { redirect: base, attested: base * 2, stranger: base * 4, connection: base * 8, named: base * 4, cut: base * 2, mask: base * 15 };

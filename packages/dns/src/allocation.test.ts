@@ -3,6 +3,7 @@ import process from 'node:process';
 import t from 'tap';
 import { AnswerView, sameQuestion, scanAnswer } from './answer-view.js';
 import { buildReply, buildTruncated } from './build.js';
+import { HEADER_BYTES } from './constants.js';
 import { QueryView, scanQuery } from './query-view.js';
 import { recompress } from './recompress.js';
 import { ServiceBindingHints, scanServiceBinding } from './service-binding.js';
@@ -37,7 +38,7 @@ scanAnswer(answer, 0, answer.length, answerView);
 const rows: [string, () => number | boolean][] = [
   ['scanQuery', () => scanQuery(query, 0, query.length, queryView)],
   ['scanAnswer', () => scanAnswer(answer, 0, answer.length, answerView)],
-  ['sameQuestion', () => sameQuestion(query, queryView, answer, answerView)],
+  ['sameQuestion', () => sameQuestion(query, HEADER_BYTES, answer, HEADER_BYTES, queryView.questionEnd - HEADER_BYTES)],
   ['nameEquals', () => nameEquals(answer, 0, answerView.dataOffset[0], answer, 0, answerView.owner[1])],
   ['scanServiceBinding', () => scanServiceBinding(answer, 0, answerView.dataOffset[1], answerView.dataLength[1], hints)],
   ['buildReply', () => buildReply(query, 0, queryView, 5, 15, out, 0, 512)],

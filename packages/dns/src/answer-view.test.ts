@@ -1,9 +1,8 @@
 import t from 'tap';
-import { AnswerView, sameQuestion, sameQuestionExact, scanAnswer } from './answer-view.js';
-import { FLAG, MAX_ANSWER_RECORDS, TYPE } from './constants.js';
+import { AnswerView, sameQuestion, scanAnswer } from './answer-view.js';
+import { FLAG, HEADER_BYTES, MAX_ANSWER_RECORDS, TYPE } from './constants.js';
 import { nameToString } from './name.js';
-import { QueryView, scanQuery } from './query-view.js';
-import { SCAN, scanCodeName } from './scan-code.js';
+import { scanCodeName } from './scan-code.js';
 import { MessageWriter, hex, labelsOf, plainQuery } from './testing/message-writer.js';
 
 const RESPONSE = FLAG.response | FLAG.recursionDesired | FLAG.recursionAvailable;
@@ -122,29 +121,36 @@ t.test('as many records as the view holds are taken', (t) => {
 });
 
 t.test('questions are compared by name, type and class', (t) => {
-  const query = plainQuery('www.Example.org', 1);
-  const queryView = new QueryView();
-  scanQuery(query, 0, query.length, queryView);
-  const rows: [string, number, number, boolean, boolean][] = [
-    ['www.Example.org', 1, 1, true, true],
-    ['WWW.example.org', 1, 1, true, false],
-    ['www.example.org', 28, 1, false, false],
-    ['www.Example.org', 1, 3, false, false],
-    ['www.Example.com', 1, 1, false, false],
-    ['www.Example.or', 1, 1, false, false],
-    ['wwwwExample.org', 1, 1, false, false],
+  const asked = new MessageWriter().question(labelsOf('www.Example.org'), 1, 1).finish();
+  const length = asked.length - HEADER_BYTES;
+  const rows: [string, number, number, boolean][] = [
+    ['www.Example.org', 1, 1, true],
+    ['WWW.example.org', 1, 1, true],
+    ['www.example.org', 28, 1, false],
+    ['www.example.org', 0x0101, 1, false],
+    ['www.Example.org', 1, 3, false],
+    ['www.Example.org', 1, 0x21, false],
+    ['www.Example.com', 1, 1, false],
+    ['www.Example.or', 1, 1, false],
+    ['wwwwExample.org', 1, 1, false],
+    ['www.Ezample.org', 1, 1, false],
   ];
-  const view = new AnswerView();
-  for (const [name, type, klass, same, exact] of rows) {
+  for (const [name, type, klass, same] of rows) {
     const bytes = new Uint8Array(300).fill(0xaa);
-    const message = new MessageWriter({ flags: RESPONSE }).question(labelsOf(name), type, klass).finish();
-    bytes.set(message, 77);
-    t.equal(scanAnswer(bytes, 77, message.length, view), SCAN.ok);
-    t.equal(sameQuestion(query, queryView, bytes, view), same, name);
-    t.equal(sameQuestionExact(query, queryView, bytes, view), exact, name);
+    bytes.set(new MessageWriter({ flags: RESPONSE }).question(labelsOf(name), type, klass).finish(), 77);
+    t.equal(sameQuestion(asked, HEADER_BYTES, bytes, 77 + HEADER_BYTES, length), same, `${name} ${type} ${klass}`);
   }
-  t.equal(scanAnswer(query, 0, query.length, view), SCAN.wrongDirection);
-  t.equal(sameQuestion(query, queryView, query, view), false, 'an unread question is nobody’s');
-  t.equal(sameQuestion(query, new QueryView(), query, new AnswerView()), false);
+  t.end();
+});
+
+t.test('of bytes that differ in one bit only letters are the same in both cases', (t) => {
+  const question = (byte: number): Uint8Array => Uint8Array.of(1, byte, 0, 0, 1, 0, 1);
+  for (let byte = 0; byte < 256; byte++) {
+    for (let bit = 1; bit < 256; bit <<= 1) {
+      const other = byte ^ bit;
+      const isSame = /^[a-z]{2}$/i.test(String.fromCharCode(byte, other)) && bit === 0x20;
+      if (sameQuestion(question(byte), 0, question(other), 0, 7) !== isSame) t.fail(`${byte} and ${other}`);
+    }
+  }
   t.end();
 });

@@ -31,8 +31,6 @@ import {
   TYPE,
 } from './constants.js';
 import { readEdns, resetEdns, type EdnsFields } from './edns.js';
-import { LOWER_CASE, SAME_CASE } from './hash.js';
-import type { QueryView } from './query-view.js';
 import { SCAN } from './scan-code.js';
 import { POINTER_BITS, skipName } from './wire-name.js';
 
@@ -174,39 +172,19 @@ function isOneName(type: number): boolean {
 }
 
 /**
- * Whether an answer's question is the query's: type and class equal, names equal but for letter case (RFC 4343).
- * False if either question could not be read.
+ * Whether two questions ask the same (RFC 5452 §9.1): name, type and class, `length` bytes each, are equal but for the letter case of
+ * the name (RFC 4343). Neither name is compressed: a question is the first name of its message.
  */
-export function sameQuestion(query: Uint8Array, queryView: QueryView, answer: Uint8Array, answerView: AnswerView): boolean {
-  return sameQuestionThrough(LOWER_CASE, query, queryView, answer, answerView);
-}
-
-/** As `sameQuestion`, letter case of the name included: what a resolver that mixed the case asks of an answer. */
-export function sameQuestionExact(
-  query: Uint8Array,
-  queryView: QueryView,
-  answer: Uint8Array,
-  answerView: AnswerView,
-): boolean {
-  return sameQuestionThrough(SAME_CASE, query, queryView, answer, answerView);
-}
-
-function sameQuestionThrough(
-  fold: Uint8Array,
-  query: Uint8Array,
-  queryView: QueryView,
-  answer: Uint8Array,
-  answerView: AnswerView,
-): boolean {
-  if (queryView.questionEnd === 0 || answerView.questionEnd === 0) return false;
-  if (queryView.type !== answerView.type || queryView.class !== answerView.class) return false;
-  const from = queryView.nameStart;
-  const against = answerView.nameStart;
-  const nameBytes = queryView.nameEnd - from;
-  if (nameBytes !== answerView.nameEnd - against) return false;
-  // Length bytes are compared as any other: they lie below 'A' and are not folded.
+export function sameQuestion(a: Uint8Array, aStart: number, b: Uint8Array, bStart: number, length: number): boolean {
+  const nameBytes = length - QUESTION_TAIL_BYTES;
+  for (let i = nameBytes; i < length; i += 1) {
+    if (a[aStart + i] !== b[bStart + i]) return false;
+  }
   for (let i = 0; i < nameBytes; i += 1) {
-    if (fold[query[from + i]] !== fold[answer[against + i]]) return false;
+    const one = a[aStart + i];
+    const other = b[bStart + i];
+    // Bytes that differ in bit 5 only are one letter in two cases, if they are letters. Length bytes lie below them.
+    if (one !== other && ((one ^ other) !== 0x20 || (one | 0x20) < 0x61 || (one | 0x20) > 0x7a)) return false;
   }
   return true;
 }

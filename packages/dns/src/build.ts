@@ -131,12 +131,6 @@ export function buildTruncated(
   return at + optBytes - outStart;
 }
 
-/** Puts another ID on the message at `start`, which must have its two bytes. */
-export function patchId(bytes: Uint8Array, start: number, id: number): void {
-  bytes[start] = id >>> 8;
-  bytes[start + 1] = id;
-}
-
 /** First to last, which is right in place and whenever the target lies before the source. */
 function copyBytes(from: Uint8Array, begin: number, end: number, to: Uint8Array, at: number): void {
   const shift = at - begin;

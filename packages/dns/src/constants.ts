@@ -204,24 +204,3 @@ export function typeNumber(name: string): number {
   const number = Number(upper.slice('TYPE'.length));
   return number <= 0xffff ? number : -1;
 }
-
-const RCODE_NAMES = new Map<number, string>([
-  [RCODE.noError, 'NOERROR'],
-  [RCODE.formErr, 'FORMERR'],
-  [RCODE.servFail, 'SERVFAIL'],
-  [RCODE.nxDomain, 'NXDOMAIN'],
-  [RCODE.notImp, 'NOTIMP'],
-  [RCODE.refused, 'REFUSED'],
-  [RCODE.yxDomain, 'YXDOMAIN'],
-  [RCODE.yxRrSet, 'YXRRSET'],
-  [RCODE.nxRrSet, 'NXRRSET'],
-  [RCODE.notAuth, 'NOTAUTH'],
-  [RCODE.notZone, 'NOTZONE'],
-  [RCODE.badVers, 'BADVERS'],
-  [RCODE.badCookie, 'BADCOOKIE'],
-]);
-
-/** The response code's mnemonic ('NXDOMAIN'), or 'RCODE11' for one without. */
-export function rcodeName(rcode: number): string {
-  return RCODE_NAMES.get(rcode) ?? `RCODE${String(rcode)}`;
-}

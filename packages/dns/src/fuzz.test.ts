@@ -4,7 +4,7 @@
  * Each lies between guard bytes. It is read twice, with other guards the second time: a result that depends on them means
  * that something outside the range was read. What is written is looked at in the same way.
  */
-import { performance } from 'node:perf_hooks';
+import process from 'node:process';
 import t from 'tap';
 import { AnswerView, scanAnswer } from './answer-view.js';
 import { buildReply, buildTruncated } from './build.js';
@@ -25,6 +25,11 @@ const MAX_PACKET_BYTES = 600;
 const GUARDS = [0x3f, 0xc0] as const;
 /** Tenfold what an idle core needs. */
 const LIMIT_MS = 20_000;
+/** Processor time of this thread: what others take of the machine does not count. */
+const ownMs = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+};
 
 function seeds(): Uint8Array[] {
   const www = labelsOf('www.Example.org');
@@ -165,7 +170,7 @@ t.test('a million damaged packets: nothing throws, nothing outside is read, time
   const dice = new Dice(SEED);
   const corpus = seeds();
   const bytes = new Uint8Array(GUARD_BYTES * 2 + MAX_PACKET_BYTES);
-  const startMs = performance.now();
+  const startMs = ownMs();
   let disagreements = 0;
   for (let packet = 0; packet < PACKETS; packet += 1) {
     const length = damagedPacket(dice, corpus, bytes, GUARD_BYTES, MAX_PACKET_BYTES);
@@ -176,7 +181,7 @@ t.test('a million damaged packets: nothing throws, nothing outside is read, time
       if (disagreements === 1) t.comment(`packet ${String(packet)}: ${Buffer.from(bytes.subarray(GUARD_BYTES, GUARD_BYTES + length)).toString('hex')}`);
     }
   }
-  const tookMs = performance.now() - startMs;
+  const tookMs = ownMs() - startMs;
   t.comment(`${String(Math.round(tookMs))} ms, each packet read twice; passed: ${JSON.stringify(passed)}`);
   t.equal(disagreements, 0);
   for (const [gate, count] of Object.entries(passed)) t.ok(count > PACKETS / 20, `${gate}: ${String(count)} got past it`);
@@ -206,13 +211,13 @@ t.test('the worst packets we can think of take milliseconds', (t) => {
     ['deep names', deepest()],
     ['chained pointers', chained()],
   ] as const) {
-    const startMs = performance.now();
+    const startMs = ownMs();
     t.equal(scanAnswer(bytes, 0, bytes.length, answerView), SCAN.ok, what);
-    const scannedMs = performance.now();
+    const scannedMs = ownMs();
     t.ok(recompress(bytes, 0, bytes.length, large, 0, large.length) > 0, what);
-    const doneMs = performance.now();
+    const doneMs = ownMs();
     t.comment(`${what}: scan ${(scannedMs - startMs).toFixed(1)} ms, recompress ${(doneMs - scannedMs).toFixed(1)} ms`);
-    t.ok(doneMs - startMs < 1000, 'far from a stall even on a busy machine');
+    t.ok(doneMs - startMs < 1000, 'far from a stall');
   }
   t.end();
 });

@@ -2,15 +2,15 @@
 import dnsPacket from 'dns-packet';
 import fc from 'fast-check';
 import t from 'tap';
-import { AnswerView, sameQuestion, sameQuestionExact, scanAnswer } from './answer-view.js';
-import { TYPE, typeName } from './constants.js';
+import { AnswerView, sameQuestion, scanAnswer } from './answer-view.js';
+import { HEADER_BYTES, TYPE, typeName } from './constants.js';
 import { ROOT_HASH, hashLabel } from './hash.js';
 import { nameFromString, nameToString } from './name.js';
 import { QueryView, scanName, scanQuery } from './query-view.js';
 import { recompress } from './recompress.js';
 import { SCAN } from './scan-code.js';
 import { MessageWriter, hex, type Labels } from './testing/message-writer.js';
-import { copyName, copyNameExact, nameEquals, nameEqualsExact, skipName } from './wire-name.js';
+import { copyName, nameEquals, nameEqualsExact, skipName } from './wire-name.js';
 
 const PREFIX_BYTES = 29;
 
@@ -288,7 +288,6 @@ function write(model: Model, compress: boolean): Uint8Array {
 
 t.test('answers, compressed or not, are seen as dns-packet sees them', (t) => {
   const view = new AnswerView();
-  const queryView = new QueryView();
   fc.assert(
     fc.property(anyMessage(plainLabel), fc.boolean(), (model, compress) => {
       const message = write(model, compress);
@@ -316,9 +315,7 @@ t.test('answers, compressed or not, are seen as dns-packet sees them', (t) => {
       }
       t.equal(view.hasEdns, model.edns);
       const query = new MessageWriter().question(model.question).finish();
-      scanQuery(query, 0, query.length, queryView);
-      t.ok(sameQuestion(query, queryView, bytes, view));
-      t.ok(sameQuestionExact(query, queryView, bytes, view));
+      t.ok(sameQuestion(query, HEADER_BYTES, bytes, PREFIX_BYTES + HEADER_BYTES, query.length - HEADER_BYTES));
     }),
     { numRuns: 300 },
   );
@@ -362,8 +359,6 @@ t.test('a copy through pointers is the name itself', (t) => {
       const out = new Uint8Array(255);
       for (const [i, at] of places.entries()) {
         const wire = toWire(names[i]);
-        const exact = copyNameExact(bytes, 0, at, out, 0);
-        if (Buffer.compare(out.subarray(0, exact), wire) !== 0) throw new Error('exact copy');
         const lower = copyName(bytes, 0, at, out, 0);
         if (Buffer.compare(out.subarray(0, lower), toWire(names[i].map((label) => label.map(lowerByte)))) !== 0) throw new Error('copy');
         if (wire.length > 1 && copyName(bytes, 0, at, out.subarray(0, wire.length - 1), 0) !== 0) throw new Error('too small');

@@ -1,7 +1,7 @@
 /**
  * What a scan found: one small integer per broken rule.
  *
- * Invariant: 0 is the only success; numbers are stable, since they are metric labels by way of `scanCodeName`.
+ * Invariant: 0 is the only success; no two rules have one number.
  * Does not know: what to do about it. A caller drops on `tooShort`, `badRange` and `wrongDirection` (nobody may be told),
  * answers NOTIMP on `opcode`, may overlook `trailingBytes` (everything else was read), and answers FORMERR on the rest.
  */
@@ -54,7 +54,7 @@ export const SCAN = {
 const NAMES: string[] = [];
 for (const [name, code] of Object.entries(SCAN)) NAMES[code] = name;
 
-/** The code's name in `SCAN` ('nameTooLong'), for metric labels and logs; 'unknown' for any other number. */
+/** The code's name in `SCAN` ('nameTooLong'); 'unknown' for any other number. */
 export function scanCodeName(code: number): string {
   return NAMES[code] ?? 'unknown';
 }

@@ -146,30 +146,6 @@ export function copyName(
   outOffset: number,
   end: number = bytes.length,
 ): number {
-  return copyThrough(LOWER_CASE, bytes, start, offset, out, outOffset, end);
-}
-
-/** As `copyName`, letter case kept. */
-export function copyNameExact(
-  bytes: Uint8Array,
-  start: number,
-  offset: number,
-  out: Uint8Array,
-  outOffset: number,
-  end: number = bytes.length,
-): number {
-  return copyThrough(SAME_CASE, bytes, start, offset, out, outOffset, end);
-}
-
-function copyThrough(
-  fold: Uint8Array,
-  bytes: Uint8Array,
-  start: number,
-  offset: number,
-  out: Uint8Array,
-  outOffset: number,
-  end: number,
-): number {
   const limit = Math.min(end, bytes.length);
   if (offset < 0 || outOffset < 0 || skipName(bytes, start, limit, offset) === 0) return 0;
   let at = offset;
@@ -182,7 +158,7 @@ function copyThrough(
     }
     if (to + length >= out.length) return 0;
     out[to] = length;
-    for (let i = 1; i <= length; i += 1) out[to + i] = fold[bytes[at + i]]!;
+    for (let i = 1; i <= length; i += 1) out[to + i] = LOWER_CASE[bytes[at + i]]!;
     to += length + 1;
     at += length + 1;
     if (length === 0) return to - outOffset;

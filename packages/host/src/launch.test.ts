@@ -47,7 +47,7 @@ function running(root: string): string {
 t.test('runs what is built, with its arguments', (t) => {
   const root = checkout(t, 'true');
   const run = launch(root);
-  t.match(run, { status: 0, bundled: false, built: false });
+  t.match(run, { status: 0, bundled: false, built: false, stderr: '' });
   t.ok(run.stdout.endsWith(running(root)), run.stdout);
   t.end();
 });
@@ -57,7 +57,7 @@ t.test('builds first what is missing', (t) => {
     const root = checkout(t, `touch ${MAIN}`);
     rmSync(join(root, path));
     const run = launch(root);
-    t.match(run, { status: 0, built: true }, path);
+    t.match(run, { status: 0, built: true, stderr: /^launch: builds first/ }, path);
     t.ok(run.stdout.endsWith(running(root)), run.stdout);
   }
   t.end();

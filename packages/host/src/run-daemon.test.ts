@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -17,7 +17,7 @@ class Daemon {
   readonly ended: Promise<number | null>;
   private readonly child: ChildProcess;
 
-  constructor(dir: string, start: Start, argv: readonly string[]) {
+  constructor(dir: string, start: Start, argv: readonly string[], errors: 'pipe' | number = 'pipe') {
     const program = `
       import { AppError } from '@tandem/core';
       import { runDaemon } from ${JSON.stringify(new URL('./run-daemon.js', import.meta.url).href)};
@@ -34,17 +34,18 @@ class Daemon {
       if (process.exitCode !== undefined || ${argv.includes('--version')}) clearInterval(alive);
     `;
     this.child = spawn(process.execPath, ['--input-type=module', '-e', program, '--', 'tandem-agent', '--run-dir', join(dir, 'run'), ...argv], {
-      stdio: ['ignore', 'pipe', 'pipe'], env: {}, cwd: import.meta.dirname,
+      stdio: ['ignore', 'pipe', errors], env: {}, cwd: import.meta.dirname,
     });
     this.child.stdout!.setEncoding('utf8').on('data', (piece: string) => { this.stdout += piece; });
-    this.child.stderr!.setEncoding('utf8').on('data', (piece: string) => { this.stderr += piece; });
+    this.child.stderr?.setEncoding('utf8').on('data', (piece: string) => { this.stderr += piece; });
     this.ended = once(this.child, 'close').then(([code]) => code as number | null);
   }
 
-  /** The errors that were logged. Their order is not looked at: a write under way may end after one at the exit. */
+  /** The errors that were logged, by message. Their order is not looked at: a write under way may end after one at the exit. */
   errors(): unknown[] {
     const lines = this.stderr.split('\n').filter((line) => line.startsWith('{'));
-    return lines.map((line) => JSON.parse(line) as { readonly level: string }).filter(({ level }) => level === 'error');
+    const logged = lines.map((line) => JSON.parse(line) as { readonly level: string; readonly message: string });
+    return logged.filter(({ level }) => level === 'error').sort((a, b) => (a.message < b.message ? -1 : 1));
   }
 
   signal(name: NodeJS.Signals): void {
@@ -101,6 +102,23 @@ t.test('a signal to end stops what runs, and the exit is clean', async (t) => {
   }
 });
 
+t.test('standard error on a full disk, or with a reader that has stopped, holds up nothing', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'tandem-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  const fifo = join(dir, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const much = 'for (let i = 0; i < 1000; i++) context.log.info("x".repeat(1000));';
+  for (const fd of [openSync('/dev/full', 'w'), openSync(fifo, 'r+')]) {
+    const run = new Daemon(dir, `${much} ${SERVES}`, ['--upstream', '127.0.0.1:1', '--state-dir', join(dir, 'state')], fd);
+    t.teardown(() => run.kill());
+    await run.said('started');
+    run.signal('SIGTERM');
+    t.equal(await run.end(), 0);
+    t.match(run.stdout, 'stopped');
+    closeSync(fd);
+  }
+});
+
 t.test('a second signal does not wait', async (t) => {
   const run = daemon(t, 'setImmediate(() => say("started")); return opened(() => { say("stopping"); return new Promise(() => undefined); })');
   await run.said('started');
@@ -115,7 +133,39 @@ t.test('a stop that fails is told, with the code of a broken invariant', async (
   await run.said('started');
   run.signal('SIGTERM');
   t.equal(await run.end(), 70);
-  t.match(run.errors(), [{ message: 'draining failed', error: 'Error: it sticks' }]);
+  t.match(run.errors(), [{ message: 'draining failed', code: 'INTERNAL', error: { message: 'it sticks', stack: /Error: it sticks\n +at / } }]);
+});
+
+t.test('a stop that fails keeps nothing else from being closed, and each one that fails is told', async (t) => {
+  const run = daemon(t, `
+    context.onStop(() => say('first opened'));
+    context.onStop(() => { throw new Error('one sticks'); });
+    context.onStop(() => say('second opened'));
+    context.onStop(async () => { throw new AppError('LINK', 'another sticks'); });
+    setImmediate(() => say('started'));
+    return opened(() => say('last opened'));
+  `);
+  await run.said('started');
+  run.signal('SIGTERM');
+  t.equal(await run.end(), 70);
+  t.match(run.stdout, 'last opened\nsecond opened\nfirst opened\n');
+  t.match(run.errors(), [{
+    message: 'draining failed', code: 'INTERNAL',
+    error: { errors: [{ code: 'LINK', message: 'another sticks', stack: / +at / }, { message: 'one sticks', stack: / +at / }] },
+  }]);
+});
+
+t.test('what is to be closed first is closed before what was opened later', async (t) => {
+  const run = daemon(t, `
+    context.onStop(() => say('opened first'));
+    context.onStopFirst(() => say('source'));
+    setImmediate(() => say('started'));
+    return opened(() => say('opened last'));
+  `);
+  await run.said('started');
+  run.signal('SIGTERM');
+  t.equal(await run.end(), 0);
+  t.match(run.stdout, 'source\nopened last\nopened first\n');
 });
 
 t.test('SIGHUP rereads', async (t) => {
@@ -131,9 +181,15 @@ t.test('a start that fails ends with the error\'s own code', async (t) => {
     t.equal(await run.end(), exit);
     t.match(run.errors(), [{ message: 'there is none', code }]);
   }
-  const run = daemon(t, 'throw new Error("a fault of ours")');
+});
+
+t.test('a start that meets a fault of ours ends with code 70, and the log has its stack', async (t) => {
+  const run = daemon(t, 'context.onStop(() => { throw new Error("it sticks"); }); undefined.length');
   t.equal(await run.end(), 70);
-  t.match(run.stderr, 'a fault of ours');
+  t.match(run.errors(), [
+    { message: 'closing failed', code: 'INTERNAL', error: { message: 'it sticks' } },
+    { message: 'the start failed', code: 'INTERNAL', error: { message: /undefined/, stack: /TypeError: .*\n +at / } },
+  ]);
 });
 
 t.test('an error that nobody caught, and a broken invariant, end with code 70', async (t) => {

@@ -5,9 +5,9 @@
  */
 import { connect } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
-import { AppError, type AppErrorCode, EXIT, exitCodeOf, type Log, type Role, SETTINGS, type Settings } from '@tandem/core';
+import { AppError, EXIT, exitCodeOf, type Log, type Role, SETTINGS, type Settings } from '@tandem/core';
 import { apiSocketPath, ensurePrivateDir } from './control/paths.js';
-import { createLog, type DaemonLog } from './control/log.js';
+import { createLog, type DaemonLog, faultFields } from './control/log.js';
 import { loadSettings } from './control/settings-load.js';
 
 export interface Running {
@@ -26,6 +26,8 @@ export interface DaemonContext {
    * fails. Throws, and closes it at once, when the end has begun: the start then goes no further.
    */
   readonly onStop: (close: Closer) => void;
+  /** Like `onStop`, but closed before all that is given there, whatever was opened later: a source of what the others work on. */
+  readonly onStopFirst: (close: Closer) => void;
   /** A successor of this role has taken over: closes everything, and waits for the signal to end. */
   readonly onSucceeded: () => void;
 }
@@ -40,11 +42,9 @@ export interface Ending {
 
 export type StartDaemon = (context: DaemonContext) => Promise<Running>;
 
-/** A timer keeps the process; how often it does nothing is of no interest. */
 /** Whether a successor answers on the API socket is looked for this often, and so many times in a row before it is taken for gone: a start takes a second. */
 const SUCCESSOR_LOOK_MS = 1_000;
 const SUCCESSOR_UNSEEN_MAX = 10;
-const LOGGED_CODE: AppErrorCode = 'UNAVAILABLE';
 
 type Closer = (ending: Ending) => void | Promise<void>;
 
@@ -102,6 +102,7 @@ class Daemon {
   private readonly version: string;
   private readonly log: DaemonLog;
   private readonly closers: Closer[] = [];
+  private readonly firstClosers: Closer[] = [];
   private running: Running | null = null;
   private isEnding = false;
   private isRetired = false;
@@ -133,24 +134,26 @@ class Daemon {
     try {
       ensurePrivateDir(settings.runDir, '--run-dir');
       ensurePrivateDir(settings.stateDir, '--state-dir');
-      this.running = await start({ settings, version, log, fail: (error) => this.fail(error), onStop: (close) => this.onStop(close), onSucceeded: () => this.retire() });
+      this.running = await start({
+        settings, version, log, fail: (error) => this.fail(error), onSucceeded: () => this.retire(),
+        onStop: (close) => this.onStop(this.closers, close), onStopFirst: (close) => this.onStop(this.firstClosers, close),
+      });
       spareMemory();
       if (this.isReloadOwed) this.running.reload();
     } catch (error) {
       // Ended by a signal, or for a successor: what the start says of that is no news.
       if (this.isEnding || this.isRetired) return;
       this.isEnding = true;
-      log.error(error instanceof Error ? error.message : String(error), {
-        code: error instanceof AppError ? error.code : LOGGED_CODE,
-      });
-      await this.close({ awaitsPeer: false }).catch(() => undefined);
+      if (error instanceof AppError) log.error(error.message, { code: error.code });
+      else log.error('the start failed', faultFields(error));
+      await this.close({ awaitsPeer: false }).catch((failed: unknown) => { log.error('closing failed', faultFields(failed)); });
       this.exit(error instanceof AppError ? exitCodeOf(error) : EXIT.invariant);
     }
   }
 
-  private onStop(close: Closer): void {
+  private onStop(closers: Closer[], close: Closer): void {
     if (this.closing === null && !this.isEnding) {
-      this.closers.push(close);
+      closers.push(close);
       return;
     }
     Promise.resolve(close({ awaitsPeer: false })).catch(() => undefined);
@@ -164,7 +167,7 @@ class Daemon {
     this.close({ awaitsPeer: signal !== 'SIGINT' }).then(
       () => this.exit(EXIT.ok),
       (error: unknown) => {
-        this.log.error('draining failed', { error: String(error) });
+        this.log.error('draining failed', faultFields(error));
         this.exit(EXIT.invariant);
       },
     );
@@ -187,7 +190,8 @@ class Daemon {
         clearInterval(alive);
         this.isEnding = true;
         this.log.warn('the successor is gone: this process ends, to be started again');
-        this.exit(EXIT.ok);
+        // Not as after a signal: whoever watches over it may start again only what has failed.
+        this.exit(EXIT.unavailable);
       });
     }, SUCCESSOR_LOOK_MS);
     this.close({ awaitsPeer: false }).catch((error: unknown) => {
@@ -201,8 +205,18 @@ class Daemon {
     return (this.closing ??= this.closeAll(ending));
   }
 
+  /** One that fails keeps none of the others from closing. */
   private async closeAll(ending: Ending): Promise<void> {
-    for (let close = this.closers.pop(); close !== undefined; close = this.closers.pop()) await close(ending);
+    const failed: unknown[] = [];
+    for (const close of [...this.firstClosers, ...this.closers.reverse()]) {
+      try {
+        await close(ending);
+      } catch (error) {
+        failed.push(error);
+      }
+    }
+    if (failed.length > 1) throw new AggregateError(failed, `${failed.length} things could not be closed`);
+    if (failed.length === 1) throw failed[0];
   }
 
   private reload(reread: () => Settings | null): void {

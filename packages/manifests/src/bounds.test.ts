@@ -37,7 +37,22 @@ t.test('deep nesting is refused in bounded time', (t) => {
 t.test('aliases that loop or lead nowhere are refused', (t) => {
   t.same(complaints('a: &a [*a]'), ['a.yaml:1:8: error: the alias *a stands inside what it stands for']);
   t.same(complaints('&a {apiVersion: v1, kind: *a}'), ['a.yaml:1:27: error: the alias *a stands inside what it stands for']);
-  t.ok(complaints('apiVersion: *b').includes('a.yaml:1:13: error: the alias *b has no anchor before it'));
+  t.ok(complaints('apiVersion: *b').includes('a.yaml:1:13: error: the alias *b has no anchor before it; a text that begins with a star is written in quotes: "*b"'));
+  t.end();
+});
+
+t.test('a pattern without its quotes is told how to write it', (t) => {
+  const list = 'spec:\n  egress:\n  - toFQDNs:\n    - matchPattern: ';
+  const said = (value: string): string[] => complaints(`${list}${value}`).filter((one) => one.startsWith('a.yaml:4:21: '));
+  t.same(said('*'), ['a.yaml:4:21: error: a star without quotes stands for another value; write "*" in quotes']);
+  for (const name of ['*.example', '**.example', '**']) {
+    t.same(said(name), [`a.yaml:4:21: error: the alias ${name} has no anchor before it; a text that begins with a star is written in quotes: "${name}"`]);
+  }
+  t.end();
+});
+
+t.test('no control character of a file reaches a complaint', (t) => {
+  t.same(complaints('apiVersion: "v1\\e[31m"\nkind: "Pod\\nis fine\\u2028"'), ['a.yaml:2:1: kind: warning: v1\\u001b[31m Pod\\u000ais fine\\u2028 is unknown and ignored']);
   t.end();
 });
 

@@ -27,70 +27,70 @@ export function jsonFault(text: string): JsonFault | null {
 }
 
 class Locator {
-  readonly #text: string;
-  #at = 0;
-  #expected: Expected = 'value';
-  readonly #open: ('{' | '[')[] = [];
+  private readonly text: string;
+  private at = 0;
+  private expected: Expected = 'value';
+  private readonly open: ('{' | '[')[] = [];
 
   constructor(text: string) {
-    this.#text = text;
+    this.text = text;
   }
 
   run(): JsonFault {
     for (;;) {
-      while (this.#at < this.#text.length && BLANK.includes(this.#text[this.#at])) this.#at++;
-      if (this.#at === this.#text.length) return { offset: this.#at, message: EMPTY_AT_END };
-      const message = this.#token(this.#text[this.#at]);
-      if (message !== null) return { offset: this.#at, message };
+      while (this.at < this.text.length && BLANK.includes(this.text[this.at])) this.at++;
+      if (this.at === this.text.length) return { offset: this.at, message: EMPTY_AT_END };
+      const message = this.token(this.text[this.at]);
+      if (message !== null) return { offset: this.at, message };
     }
   }
 
   /** Goes past one token, or says what is wrong with it. */
-  #token(character: string): string | null {
-    const wanted = this.#expected;
+  private token(character: string): string | null {
+    const wanted = this.expected;
     const isEnd = character === '}' || character === ']';
-    if (isEnd && (wanted.endsWith('or end') && this.#open.at(-1) === (character === '}' ? '{' : '['))) {
-      this.#open.pop();
-      return this.#step(1, this.#afterValue());
+    if (isEnd && (wanted.endsWith('or end') && this.open.at(-1) === (character === '}' ? '{' : '['))) {
+      this.open.pop();
+      return this.step(1, this.afterValue());
     }
-    if (character === ',' && wanted === 'comma or end') return this.#step(1, this.#open.at(-1) === '{' ? 'key' : 'value');
-    if (character === ':' && wanted === 'colon') return this.#step(1, 'value');
-    if (wanted.startsWith('key')) return character === '"' ? this.#string('colon') : this.#unexpected(character, 'a key in double quotes');
-    if (!wanted.startsWith('value')) return this.#unexpected(character, WANTED[wanted]);
+    if (character === ',' && wanted === 'comma or end') return this.step(1, this.open.at(-1) === '{' ? 'key' : 'value');
+    if (character === ':' && wanted === 'colon') return this.step(1, 'value');
+    if (wanted.startsWith('key')) return character === '"' ? this.string('colon') : this.unexpected(character, 'a key in double quotes');
+    if (!wanted.startsWith('value')) return this.unexpected(character, WANTED[wanted]);
     if (character === '{' || character === '[') {
-      this.#open.push(character);
-      return this.#step(1, character === '{' ? 'key or end' : 'value or end');
+      this.open.push(character);
+      return this.step(1, character === '{' ? 'key or end' : 'value or end');
     }
-    if (character === '"') return this.#string(this.#afterValue());
-    const length = matchedAt(SCALAR, this.#text, this.#at);
-    return length === 0 ? this.#unexpected(character, 'a value') : this.#step(length, this.#afterValue());
+    if (character === '"') return this.string(this.afterValue());
+    const length = matchedAt(SCALAR, this.text, this.at);
+    return length === 0 ? this.unexpected(character, 'a value') : this.step(length, this.afterValue());
   }
 
-  #string(next: Expected): string | null {
-    this.#at++;
-    while (this.#at < this.#text.length) {
-      const character = this.#text[this.#at];
-      if (character === '"') return this.#step(1, next);
+  private string(next: Expected): string | null {
+    this.at++;
+    while (this.at < this.text.length) {
+      const character = this.text[this.at];
+      if (character === '"') return this.step(1, next);
       if (character < ' ') return 'a control character stands in a string; write it as an escape';
-      const length = character === '\\' ? matchedAt(ESCAPE, this.#text, this.#at) : 1;
+      const length = character === '\\' ? matchedAt(ESCAPE, this.text, this.at) : 1;
       if (length === 0) return 'JSON has no such escape';
-      this.#at += length;
+      this.at += length;
     }
     return EMPTY_AT_END;
   }
 
-  #step(length: number, next: Expected): null {
-    this.#at += length;
-    this.#expected = next;
+  private step(length: number, next: Expected): null {
+    this.at += length;
+    this.expected = next;
     return null;
   }
 
-  #afterValue(): Expected {
-    return this.#open.length === 0 ? 'nothing' : 'comma or end';
+  private afterValue(): Expected {
+    return this.open.length === 0 ? 'nothing' : 'comma or end';
   }
 
-  #unexpected(character: string, wanted: string): string {
-    const isTrailing = (character === '}' || character === ']') && (this.#expected === 'key' || this.#expected === 'value');
+  private unexpected(character: string, wanted: string): string {
+    const isTrailing = (character === '}' || character === ']') && (this.expected === 'key' || this.expected === 'value');
     const after = isTrailing ? ' (a comma stands before it)' : '';
     return `${JSON.stringify(character)} where JSON wants ${wanted}${after}`;
   }

@@ -5,10 +5,10 @@
  * Invariant: objects are given out only when nothing was wrong; a half-read policy would be a wrong policy. Those of a file whose
  * text has not changed are the very same objects as before, so that a compile knows what is new.
  */
-import type { PolicyObjects } from '@tandem/core';
+import { nearestName, type PolicyObjects } from '@tandem/core';
 import { Field, type MapField } from './field.js';
 import { isObjectKind, isPolicyKind, KINDS, noObjects, readKind, type Mutable } from './kinds.js';
-import { nearestHint, nearestWord } from './nearest.js';
+import { nearestHint } from './nearest.js';
 import { readMetadata, type Metadata } from './metadata.js';
 import { ProblemList, byText, type Problem } from './problem.js';
 import { DOCUMENTS_MAX, VisitLimit, parseSource, type SourceFile } from './yaml-source.js';
@@ -40,12 +40,12 @@ export function loadManifests(files: readonly SourceFile[]): LoadResult {
 
 export class ManifestLoader {
   /** The files of the load before, by path. */
-  #known = new Map<string, Loading>();
+  private known = new Map<string, Loading>();
 
   load(files: readonly SourceFile[]): LoadResult {
     const problems = new ProblemList();
-    const before = this.#known;
-    this.#known = new Map();
+    const before = this.known;
+    this.known = new Map();
     if (files.length > FILES_MAX) {
       problems.addFile('', `${files.length} files; the limit is ${FILES_MAX}`);
       return { objects: null, problems: problems.sorted() };
@@ -56,7 +56,7 @@ export class ManifestLoader {
     for (const file of [...files].sort((a, b) => byText(a.path, b.path))) {
       const known = before.get(file.path);
       const loaded = known?.text === file.text ? known : loadFile(file);
-      this.#known.set(file.path, loaded);
+      this.known.set(file.path, loaded);
       problems.addAll(loaded.problems);
       refuseRepeated(loaded, seen, problems);
       documents += loaded.documents;
@@ -155,7 +155,7 @@ function unknownKind(object: MapField, apiVersion: string, kind: string): void {
     field.error(`${kind} is not read; write a v1 List, or one document for each object`);
     return;
   }
-  const nearest = nearestWord(kind, Object.keys(KINDS));
+  const nearest = nearestName(kind, Object.keys(KINDS));
   const text = `${apiVersion} ${kind} is unknown and ignored${nearestHint(kind, Object.keys(KINDS))}`;
   if (nearest !== null && isPolicyKind(nearest)) field.error(text.replace(' and ignored', ''));
   else field.warning(text);

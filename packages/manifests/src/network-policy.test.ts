@@ -44,7 +44,7 @@ const SPECS: readonly (readonly [string, DirectionSpec, DirectionSpec])[] = [
   ['{podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {matchLabels: {team: red}, matchExpressions: [{key: env, operator: NotIn, values: [dev]}]}, podSelector: {matchExpressions: [{key: app, operator: Exists}]}}]}]}', allow({
     ...ANY_PEER, endpoints: [{
       matchLabels: { 'k8s:io.cilium.k8s.namespace.labels.team': 'red' },
-      matchExpressions: [{ key: 'k8s:app', operator: 'Exists', values: [] }, { key: 'k8s:io.cilium.k8s.namespace.labels.env', operator: 'NotIn', values: ['dev'] }],
+      matchExpressions: [{ key: 'k8s:app', operator: 'Exists', values: [] }, { key: 'k8s:io.cilium.k8s.namespace.labels.env', operator: 'NotIn', values: ['dev'] }, { key: 'k8s:io.kubernetes.pod.namespace', operator: 'Exists', values: [] }],
     }],
   }), NOTHING_SAID],
   ['{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.96.0.0/12]}}, {podSelector: {}}], ports: [{port: 443}]}]}', allow({

@@ -2,7 +2,8 @@
  * NetworkPolicy of networking.k8s.io/v1, said in the terms of Cilium's policies as Cilium does it (pkg/k8s/network_policy.go):
  * keys of selectors get the source `k8s:`, those of namespaces their prefix too. As there, `ipBlock` selects no pods.
  *
- * Invariant: "any peer" is said as the entity `all`, for a rule that names nobody allows nothing in Cilium's language.
+ * Invariant: "any peer" is said as the entity `all`, for a rule that names nobody allows nothing in Cilium's language. A selector of namespaces
+ * selects what has a namespace, which neither the world nor a node has: NotIn and DoesNotExist alone would hold for them, too.
  */
 import {
   NOTHING_SAID, type CidrSpec, type DirectionSpec, type LabelSelector, type NamedPortRef, type PolicyObject, type PolicySpec, type PortRange,
@@ -119,11 +120,9 @@ function peerSelector(pods: Field | null, namespaces: Field | null, ownNamespace
   const ofPods = prefixed(pods === null ? EMPTY_SELECTOR : (readSelector(pods, 'plain') ?? EMPTY_SELECTOR), SOURCE);
   if (namespaces === null) return { ...ofPods, matchLabels: { ...ofPods.matchLabels, [POD_NAMESPACE_KEY]: ownNamespace } };
   const given = prefixed(readSelector(namespaces, 'plain') ?? EMPTY_SELECTOR, NAMESPACE_LABELS_PREFIX);
-  const isEmpty = Object.keys(given.matchLabels).length === 0 && given.matchExpressions.length === 0;
-  const ofNamespaces = isEmpty ? [{ key: POD_NAMESPACE_KEY, operator: 'Exists' as const, values: [] }] : given.matchExpressions;
   return {
     matchLabels: { ...ofPods.matchLabels, ...given.matchLabels },
-    matchExpressions: [...ofPods.matchExpressions, ...ofNamespaces],
+    matchExpressions: [...ofPods.matchExpressions, ...given.matchExpressions, { key: POD_NAMESPACE_KEY, operator: 'Exists', values: [] }],
   };
 }
 

@@ -17,20 +17,20 @@ export interface Problem {
 const PROBLEMS_MAX = 1000;
 
 export class ProblemList {
-  readonly #errors: Problem[] = [];
-  readonly #warnings: Problem[] = [];
-  #count = 0;
+  private readonly errors: Problem[] = [];
+  private readonly warnings: Problem[] = [];
+  private count = 0;
 
   add(problem: Problem): void {
-    this.#count++;
-    const list = problem.severity === 'error' ? this.#errors : this.#warnings;
+    this.count++;
+    const list = problem.severity === 'error' ? this.errors : this.warnings;
     if (list.length < PROBLEMS_MAX) list.push(problem);
   }
 
   /** Those of another list; what was dropped there is counted here, too. */
   addAll(other: ProblemList): void {
-    for (const problem of [...other.#errors, ...other.#warnings]) this.add(problem);
-    this.#count += other.#count - other.#errors.length - other.#warnings.length;
+    for (const problem of [...other.errors, ...other.warnings]) this.add(problem);
+    this.count += other.count - other.errors.length - other.warnings.length;
   }
 
   /** About a file as a whole. */
@@ -39,12 +39,12 @@ export class ProblemList {
   }
 
   get hasErrors(): boolean {
-    return this.#errors.length > 0;
+    return this.errors.length > 0;
   }
 
   /** Warnings make room for errors. By file, line, column, field and message. */
   sorted(): Problem[] {
-    const shown = [...this.#errors, ...this.#warnings].slice(0, PROBLEMS_MAX);
+    const shown = [...this.errors, ...this.warnings].slice(0, PROBLEMS_MAX);
     const sorted = shown.sort(
       (a, b) =>
         byText(a.file, b.file) ||
@@ -53,7 +53,7 @@ export class ProblemList {
         byText(a.field, b.field) ||
         byText(a.message, b.message),
     );
-    const dropped = this.#count - sorted.length;
+    const dropped = this.count - sorted.length;
     if (dropped > 0) {
       const message = `${dropped} more problems are not shown`;
       sorted.push({ file: '', line: 0, column: 0, field: '', message, severity: this.hasErrors ? 'error' : 'warning' });
@@ -62,10 +62,11 @@ export class ProblemList {
   }
 }
 
-/** One line: `policy.yaml:12:9: spec.egress[0].toCIDR: error: …`. */
+/** One line: `policy.yaml:12:9: spec.egress[0].toCIDR: error: …`. What it quotes is a stranger's: no control character gets out. */
 export function formatProblem({ file, line, column, field, message, severity }: Problem): string {
   const place = line > 0 ? `${file}:${line}:${column}` : file;
-  return [place, field, severity, message].filter((part) => part !== '').join(': ');
+  const text = [place, field, severity, message].filter((part) => part !== '').join(': ');
+  return text.replaceAll(/[\p{Cc}\u2028\u2029]/gu, (character) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`);
 }
 
 export function byText(a: string, b: string): number {

@@ -31,6 +31,8 @@ const SYNTAX_ERRORS_MAX = 20;
 const OPEN_BRACKETS_MAX = 10_000;
 const ALIASES_MAX = 1000;
 const JSON_SUFFIX = '.json';
+/** Of the library, for a star with nothing after it. */
+const EMPTY_ALIAS = 'Alias cannot be an empty string';
 const BYTE_ORDER_MARK = '\ufeff';
 /** Nodes that readers may visit in one file, aliases followed. */
 const VISITS_MAX = 1_000_000;
@@ -46,10 +48,10 @@ export class YamlSource {
   readonly documents: readonly Document.Parsed[];
   /** Whether some of its documents could not be read at all: reported. */
   readonly hasFaults: boolean;
-  readonly #problems: ProblemList;
-  readonly #lines: LineCounter;
-  readonly #targets: ReadonlyMap<Alias, Node>;
-  #visitsLeft = VISITS_MAX;
+  private readonly problems: ProblemList;
+  private readonly lines: LineCounter;
+  private readonly targets: ReadonlyMap<Alias, Node>;
+  private visitsLeft = VISITS_MAX;
 
   constructor(
     file: string,
@@ -64,24 +66,24 @@ export class YamlSource {
     this.file = file;
     this.documents = parts.documents;
     this.hasFaults = parts.hasFaults;
-    this.#problems = parts.problems;
-    this.#lines = parts.lines;
-    this.#targets = parts.targets;
+    this.problems = parts.problems;
+    this.lines = parts.lines;
+    this.targets = parts.targets;
   }
 
   /** The node, or what its alias stands for. Throws `VisitLimit` when the file's aliases multiply beyond all use. */
   resolve(node: Node | null): Node | null {
-    if (--this.#visitsLeft < 0) throw new VisitLimit();
-    return node !== null && isAlias(node) ? (this.#targets.get(node) ?? null) : node;
+    if (--this.visitsLeft < 0) throw new VisitLimit();
+    return node !== null && isAlias(node) ? (this.targets.get(node) ?? null) : node;
   }
 
   placeOf(offset: number): { readonly file: string; readonly line: number; readonly column: number } {
-    const { line, col } = this.#lines.linePos(offset);
+    const { line, col } = this.lines.linePos(offset);
     return { file: this.file, line, column: col };
   }
 
   report(offset: number, field: string, message: string, severity: Problem['severity']): void {
-    this.#problems.add({ ...this.placeOf(offset), field, message, severity });
+    this.problems.add({ ...this.placeOf(offset), field, message, severity });
   }
 }
 
@@ -138,7 +140,7 @@ function reportJson(path: string, text: string, problems: ProblemList): boolean 
 function reportSyntax(document: Document.Parsed, report: (offset: number, message: string) => void): void {
   const said = new Set<string>();
   for (const { pos, message, code } of document.errors) {
-    const text = code === 'RESOURCE_EXHAUSTION' ? TOO_DEEP : message;
+    const text = code === 'RESOURCE_EXHAUSTION' ? TOO_DEEP : message === EMPTY_ALIAS ? 'a star without quotes stands for another value; write "*" in quotes' : message;
     const key = code === 'RESOURCE_EXHAUSTION' ? text : `${pos[0]} ${text}`;
     if (said.has(key) || said.size >= SYNTAX_ERRORS_MAX) continue;
     said.add(key);
@@ -169,70 +171,70 @@ function parseText(path: string, text: string, lines: LineCounter, problems: Pro
 
 /** Walks one document in order: anchors before their aliases, as YAML has it. */
 class DocumentCheck {
-  readonly #targets: Map<Alias, Node>;
-  readonly #report: (offset: number, message: string) => void;
-  readonly #anchors = new Map<string, Node>();
+  private readonly targets: Map<Alias, Node>;
+  private readonly report: (offset: number, message: string) => void;
+  private readonly anchors = new Map<string, Node>();
   /** Nodes that are being walked: an alias to one of them is a cycle. */
-  readonly #open = new Set<Node>();
-  #aliases = 0;
+  private readonly open = new Set<Node>();
+  private aliases = 0;
   /** Set when the document cannot be read at all. */
-  #stopped = false;
+  private stopped = false;
 
   constructor(targets: Map<Alias, Node>, report: (offset: number, message: string) => void) {
-    this.#targets = targets;
-    this.#report = report;
+    this.targets = targets;
+    this.report = report;
   }
 
   /** Whether readers may go on, complaints or not. */
   run(contents: Node): boolean {
-    this.#walk(contents, 0);
-    return !this.#stopped;
+    this.walk(contents, 0);
+    return !this.stopped;
   }
 
-  #walk(node: Node | null, depth: number): void {
-    if (node === null || this.#stopped) return;
-    if (depth > DEPTH_MAX) return this.#fail(node, TOO_DEEP);
-    if (isAlias(node)) return this.#alias(node);
+  private walk(node: Node | null, depth: number): void {
+    if (node === null || this.stopped) return;
+    if (depth > DEPTH_MAX) return this.fail(node, TOO_DEEP);
+    if (isAlias(node)) return this.alias(node);
     const { anchor } = node as { anchor?: string };
-    if (anchor !== undefined) this.#anchors.set(anchor, node);
-    this.#open.add(node);
-    if (isSeq(node)) for (const item of node.items) this.#walk(item as Node | null, depth + 1);
-    if (isMap(node)) this.#mapping(node, depth);
-    this.#open.delete(node);
+    if (anchor !== undefined) this.anchors.set(anchor, node);
+    this.open.add(node);
+    if (isSeq(node)) for (const item of node.items) this.walk(item as Node | null, depth + 1);
+    if (isMap(node)) this.mapping(node, depth);
+    this.open.delete(node);
   }
 
-  #mapping(node: Node & { items: unknown[] }, depth: number): void {
+  private mapping(node: Node & { items: unknown[] }, depth: number): void {
     const seen = new Set<string>();
     for (const pair of node.items) {
       if (!isPair(pair)) continue;
       const key = pair.key as Node | null;
       if (!isScalar(key) || typeof key.value !== 'string') {
         const text = isScalar(key) ? JSON.stringify(key.value) : 'a collection or alias';
-        this.#complain(key ?? node, `${text} as a key: keys are strings; put quotes around it`);
+        this.complain(key ?? node, `${text} as a key: keys are strings; put quotes around it`);
         continue;
       }
-      if (key.value === '<<' && key.type === 'PLAIN') this.#complain(key, 'merge keys (<<) are not supported; write the fields out');
-      else if (seen.has(key.value)) this.#complain(key, `the key "${key.value}" comes twice in one mapping`);
+      if (key.value === '<<' && key.type === 'PLAIN') this.complain(key, 'merge keys (<<) are not supported; write the fields out');
+      else if (seen.has(key.value)) this.complain(key, `the key "${key.value}" comes twice in one mapping`);
       seen.add(key.value);
-      this.#walk(pair.value as Node | null, depth + 1);
+      this.walk(pair.value as Node | null, depth + 1);
     }
   }
 
-  #alias(node: Alias): void {
-    const target = this.#anchors.get(node.source);
-    if (++this.#aliases > ALIASES_MAX) this.#fail(node, `the document has more than ${ALIASES_MAX} aliases`);
-    else if (target === undefined) this.#complain(node, `the alias *${node.source} has no anchor before it`);
-    else if (this.#open.has(target)) this.#fail(node, `the alias *${node.source} stands inside what it stands for`);
-    else this.#targets.set(node, target);
+  private alias(node: Alias): void {
+    const target = this.anchors.get(node.source);
+    if (++this.aliases > ALIASES_MAX) this.fail(node, `the document has more than ${ALIASES_MAX} aliases`);
+    else if (target === undefined) this.complain(node, `the alias *${node.source} has no anchor before it; a text that begins with a star is written in quotes: "*${node.source}"`);
+    else if (this.open.has(target)) this.fail(node, `the alias *${node.source} stands inside what it stands for`);
+    else this.targets.set(node, target);
   }
 
-  #complain(node: Node, message: string): void {
-    this.#report(node.range?.[0] ?? 0, message);
+  private complain(node: Node, message: string): void {
+    this.report(node.range?.[0] ?? 0, message);
   }
 
-  #fail(node: Node, message: string): void {
-    this.#complain(node, message);
-    this.#stopped = true;
+  private fail(node: Node, message: string): void {
+    this.complain(node, message);
+    this.stopped = true;
   }
 }
 

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -142,6 +143,20 @@ Napi::Value shutdownFd(const Napi::CallbackInfo& info) {
   return result(info, shutdown(intArgument(info, 0), intArgument(info, 1)));
 }
 
+// (fd) → 1: a stream socket that listens
+Napi::Value isListening(const Napi::CallbackInfo& info) {
+  int listens = 0;
+  socklen_t bytes = sizeof listens;
+  const int got = getsockopt(intArgument(info, 0), SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes);
+  return result(info, got < 0 ? -1 : listens);
+}
+
+// (fd, milliseconds) → 1: bytes can be written, or an attempt tells at once why not; 0: not within that time
+Napi::Value awaitWritable(const Napi::CallbackInfo& info) {
+  pollfd writable = {intArgument(info, 0), POLLOUT, 0};
+  return result(info, poll(&writable, 1, intArgument(info, 1)));
+}
+
 Napi::Value socketError(const Napi::CallbackInfo& info) {
   int error = 0;
   socklen_t bytes = sizeof error;
@@ -161,6 +176,8 @@ void exportSocket(Napi::Env env, Napi::Object exports) {
   exports.Set("remoteAddress", Napi::Function::New(env, remoteAddress));
   exports.Set("closeFd", Napi::Function::New(env, closeFd));
   exports.Set("shutdownFd", Napi::Function::New(env, shutdownFd));
+  exports.Set("isListening", Napi::Function::New(env, isListening));
+  exports.Set("awaitWritable", Napi::Function::New(env, awaitWritable));
   exports.Set("socketError", Napi::Function::New(env, socketError));
 }
 

@@ -107,6 +107,8 @@ interface Binding {
   remoteAddress(fd: number): RawAddress | number;
   closeFd(fd: number): number;
   shutdownFd(fd: number, how: number): number;
+  isListening(fd: number): number;
+  awaitWritable(fd: number, timeoutMs: number): number;
   socketError(fd: number): number;
 
   acceptConnection(listenerFd: number): number;

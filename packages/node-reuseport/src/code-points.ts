@@ -47,15 +47,6 @@ export function disarmCodePoints(): void {
   binding.disarmPoints();
 }
 
-/** Arms from NODE_REUSEPORT_KILL_AT, `name` or `name:countdown`; false when it is not set. */
-export function armKillPointFromEnvironment(): boolean {
-  const value = process.env.NODE_REUSEPORT_KILL_AT;
-  if (value === undefined || value === '') return false;
-  const [name = '', countdown = '1'] = value.split(':');
-  armKillPoint(name as CodePoint, Number(countdown));
-  return true;
-}
-
 /** A fatal signal to this very thread, as a fault in native code gives it. */
 export function signalThread(signal: 'SIGSEGV' | 'SIGABRT'): void {
   check(binding.signalThread(constants.signals[signal]), 'tgkill', signal);

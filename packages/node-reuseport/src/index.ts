@@ -1,7 +1,6 @@
 /** node-reuseport: sockets that outlive their process, a crash-proof receive journal, batched I/O, fd passing. */
 export {
   armKillPoint,
-  armKillPointFromEnvironment,
   type CodePoint,
   codePoints,
   disarmCodePoints,
@@ -30,7 +29,6 @@ export {
   layoutVersion,
   oldestLayoutVersion,
   Meta,
-  slotFlagTcp,
   slotFlagTruncated,
   slotsMax,
   SlotState,
@@ -76,11 +74,13 @@ export {
   wake,
 } from './reactor.js';
 export {
+  awaitWritable,
   bindSocket,
   closeFd,
   type ConnectOptions,
   connectSocket,
   connectTcp,
+  isListening,
   listenSocket,
   localAddress,
   openSocket,

@@ -38,8 +38,6 @@ export const Meta = {
 } as const;
 
 export const slotFlagTruncated = 1;
-/** For the caller's use by convention: the query came over TCP. */
-export const slotFlagTcp = 2;
 
 export interface JournalLayout {
   readonly version: number;

@@ -121,19 +121,19 @@ function malformed(): RangeError {
  * not keep the process alive. Close it before the descriptor.
  */
 export class Readable {
-  #handle: Handle | null;
+  private handle: Handle | null;
 
   constructor(fd: number, onReadable: () => void) {
     checkFd('fd', fd);
     const handle = binding.pollStart(fd, onReadable);
     if (typeof handle === 'number') throw systemError(-handle, 'epoll_ctl', `descriptor ${String(fd)}`);
-    this.#handle = handle;
+    this.handle = handle;
   }
 
   /** No call back after this; a second time does nothing. */
   close(): void {
-    if (this.#handle !== null) binding.pollClose(this.#handle);
-    this.#handle = null;
+    if (this.handle !== null) binding.pollClose(this.handle);
+    this.handle = null;
   }
 }
 
@@ -162,8 +162,8 @@ export const completionStride = 3;
 export class NetlinkWriter {
   /** An eventfd, readable while completions wait: for a reactor's `watch` or `Readable`. Gone after `close`. */
   readonly fd: number;
-  readonly #handle: Handle;
-  readonly #bytesMax: number;
+  private readonly handle: Handle;
+  private readonly bytesMax: number;
 
   constructor({ protocol, capacity, bytesMax }: NetlinkWriterOptions) {
     checkProtocol(protocol);
@@ -171,8 +171,8 @@ export class NetlinkWriter {
     checkInteger('bytesMax', bytesMax, writerBytesLeast, Math.min(writerBytesMax, Math.floor(ringBytesMax / capacity)));
     const writer = binding.writerCreate(protocol, capacity, bytesMax);
     if (typeof writer === 'number') throw systemError(-writer, 'socket', `netlink ${String(protocol)}`);
-    this.#handle = writer.handle;
-    this.#bytesMax = bytesMax;
+    this.handle = writer.handle;
+    this.bytesMax = bytesMax;
     this.fd = writer.fd;
   }
 
@@ -181,9 +181,9 @@ export class NetlinkWriter {
    * is reached. Throws for a request that is too long or is not made of messages, and after `close`.
    */
   submit(request: Uint8Array, ticket: number): boolean {
-    const result = binding.writerSubmit(this.#handle, request, ticket);
+    const result = binding.writerSubmit(this.handle, request, ticket);
     if (result >= 0) return result === 1;
-    if (result === -EMSGSIZE) throw argumentError('request.length', request.length, `at most ${String(this.#bytesMax)}`);
+    if (result === -EMSGSIZE) throw argumentError('request.length', request.length, `at most ${String(this.bytesMax)}`);
     if (result === -EBADF) throw systemError(EBADF, 'write', 'a closed NetlinkWriter');
     throw malformed();
   }
@@ -193,7 +193,7 @@ export class NetlinkWriter {
    * readable; when all are out it is not. errno as in `NetlinkReply`. Allocates nothing.
    */
   completions(into: Int32Array): number {
-    return binding.writerCompletions(this.#handle, into);
+    return binding.writerCompletions(this.handle, into);
   }
 
   /**
@@ -201,6 +201,6 @@ export class NetlinkWriter {
    * kernel needs for that one request. A second time does nothing.
    */
   close(): void {
-    binding.writerClose(this.#handle);
+    binding.writerClose(this.handle);
   }
 }

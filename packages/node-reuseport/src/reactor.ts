@@ -125,8 +125,8 @@ export class Reactor {
   /** For `wake` from another thread; not valid after `close()`. */
   readonly wakeFd: number;
 
-  readonly #handle: Handle;
-  #reserve = 0;
+  private readonly handle: Handle;
+  private reserved = 0;
 
   /** Throws EBUSY when the journal object has a reactor already. Slots that are in WORK stay so, for whoever takes them. */
   constructor(journal: Journal, o: ReactorOptions = {}) {
@@ -142,7 +142,7 @@ export class Reactor {
     this.transmit = raw.transmit;
     this.taken = raw.taken;
     this.wakeFd = raw.wakeFd;
-    this.#handle = raw.handle;
+    this.handle = raw.handle;
   }
 
   /**
@@ -152,62 +152,62 @@ export class Reactor {
   addListener(fd: number, index: number, o: ListenerOptions = {}): void {
     checkFd('fd', fd);
     checkInteger('index', index, 0, listenersMax - 1);
-    const result = binding.addListener(this.#handle, fd, index, o.replyFromServerAddress ?? false);
+    const result = binding.addListener(this.handle, fd, index, o.replyFromServerAddress ?? false);
     check(result, 'epoll_ctl', `listener ${String(index)}`);
   }
 
   /** Forgets a listener; call it before closing the descriptor. Answers of its slots cannot be sent any more. */
   removeListener(index: number): void {
-    check(binding.removeListener(this.#handle, index), 'epoll_ctl', `listener ${String(index)}`);
+    check(binding.removeListener(this.handle, index), 'epoll_ctl', `listener ${String(index)}`);
   }
 
   /** Stops reading; answers still go out. The socket's queue holds, or another holder of the socket reads it. */
   pauseListener(index: number): void {
-    check(binding.setReceiving(this.#handle, index, false), 'epoll_ctl', `listener ${String(index)}`);
+    check(binding.setReceiving(this.handle, index, false), 'epoll_ctl', `listener ${String(index)}`);
   }
 
   resumeListener(index: number): void {
-    check(binding.setReceiving(this.#handle, index, true), 'epoll_ctl', `listener ${String(index)}`);
+    check(binding.setReceiving(this.handle, index, true), 'epoll_ctl', `listener ${String(index)}`);
   }
 
   /** How long, in whole milliseconds, what was received last from the listener had waited in its socket; 0 where there was no more. */
   queuedMs(index: number): number {
-    return check(binding.queuedMs(this.#handle, index), 'ioctl', `listener ${String(index)}`);
+    return check(binding.queuedMs(this.handle, index), 'ioctl', `listener ${String(index)}`);
   }
 
   /** Adds a UDP socket for questions; answers that arrive on it appear in `answers`. */
   addUpstream(fd: number, index: number, o: UpstreamOptions = {}): void {
     checkFd('fd', fd);
     checkInteger('index', index, 0, upstreamsMax - 1);
-    const result = binding.addUpstream(this.#handle, fd, index, o.connected ?? false, o.segment ?? false);
+    const result = binding.addUpstream(this.handle, fd, index, o.connected ?? false, o.segment ?? false);
     check(result, 'epoll_ctl', `upstream ${String(index)}`);
   }
 
   /** Call it before closing the descriptor. */
   removeUpstream(index: number): void {
-    check(binding.removeUpstream(this.#handle, index), 'epoll_ctl', `upstream ${String(index)}`);
+    check(binding.removeUpstream(this.handle, index), 'epoll_ctl', `upstream ${String(index)}`);
   }
 
   /** Reports readiness of any other descriptor in `ready`, level-triggered; `events` is a set of ReadyEvent IN and OUT. */
   watch(fd: number, token: number, events: number): void {
-    this.#watch(fd, token, events, false);
+    this.watchFd(fd, token, events, false);
   }
 
   /** Changes token and events of a watched descriptor; 0 events leaves only errors and hang-ups. */
   rewatch(fd: number, token: number, events: number): void {
-    this.#watch(fd, token, events, true);
+    this.watchFd(fd, token, events, true);
   }
 
-  #watch(fd: number, token: number, events: number, known: boolean): void {
+  private watchFd(fd: number, token: number, events: number, known: boolean): void {
     checkFd('fd', fd);
     checkInteger('token', token, -0x80000000, 0x7fffffff);
     checkInteger('events', events, 0, 3);
-    check(binding.watch(this.#handle, fd, token, events, known), 'epoll_ctl', `descriptor ${String(fd)}`);
+    check(binding.watch(this.handle, fd, token, events, known), 'epoll_ctl', `descriptor ${String(fd)}`);
   }
 
   /** Call it before closing the descriptor: a duplicate elsewhere would keep the registration alive. */
   unwatch(fd: number): void {
-    check(binding.unwatch(this.#handle, fd), 'epoll_ctl', `descriptor ${String(fd)}`);
+    check(binding.unwatch(this.handle, fd), 'epoll_ctl', `descriptor ${String(fd)}`);
   }
 
   /**
@@ -220,17 +220,17 @@ export class Reactor {
    * Rows that make no sense are skipped and counted (INVALID_ROWS). Throws ERANGE for a count beyond `transmit`.
    */
   step(transmitCount: number, timeoutMs: number): number {
-    const result = binding.step(this.#handle, transmitCount, timeoutMs);
-    return result < 0 ? this.#refused(result, 'step') : result;
+    const result = binding.step(this.handle, transmitCount, timeoutMs);
+    return result < 0 ? this.refused(result, 'step') : result;
   }
 
   /** Only the sending of `step`. */
   flush(transmitCount: number): void {
-    const result = binding.flush(this.#handle, transmitCount);
-    if (result < 0) this.#refused(result, 'flush');
+    const result = binding.flush(this.handle, transmitCount);
+    if (result < 0) this.refused(result, 'flush');
   }
 
-  #refused(result: number, what: string): never {
+  private refused(result: number, what: string): never {
     throw systemError(-result, what, result === -16 ? 'the reactor is inside another call' : 'the reactor refused');
   }
 
@@ -239,25 +239,25 @@ export class Reactor {
    * but LISTENER, which is 0xffffffff: it has no client to send to.
    */
   allocateSlot(): number {
-    const slot = binding.allocateSlot(this.#handle);
+    const slot = binding.allocateSlot(this.handle);
     return slot < 0 ? -1 : slot;
   }
 
   /** Gives a slot in WORK back. Throws EINVAL for one that is not (given back already). */
   freeSlot(slot: number): void {
-    const result = binding.freeSlot(this.#handle, slot);
+    const result = binding.freeSlot(this.handle, slot);
     if (result < 0) throw systemError(-result, 'freeSlot', `slot ${String(slot)} is not in WORK`);
   }
 
   /** Slots that datagrams leave alone: receiving stops arming when only so many are free. */
   get reserve(): number {
-    return this.#reserve;
+    return this.reserved;
   }
 
   set reserve(slots: number) {
     checkInteger('reserve', slots, 0, this.journal.layout.slots);
-    check(binding.setReserve(this.#handle, slots), 'reserve', String(slots));
-    this.#reserve = slots;
+    check(binding.setReserve(this.handle, slots), 'reserve', String(slots));
+    this.reserved = slots;
   }
 
   /**
@@ -269,7 +269,7 @@ export class Reactor {
    */
   take(peer: Journal, slot: number, listenerBase = 0, ownerGone = false): number {
     if (peer === this.journal) throw argumentError('peer', 'the own journal', "another member's journal");
-    const code = binding.take(this.#handle, journalHandle(peer), slot, listenerBase, ownerGone);
+    const code = binding.take(this.handle, journalHandle(peer), slot, listenerBase, ownerGone);
     if (code < 0) throw systemError(-code, 'take', `slot ${String(slot)}`);
     return code;
   }
@@ -281,7 +281,7 @@ export class Reactor {
 
   /** Ends the loop; registered descriptors stay open. Throws EBUSY from inside a step. */
   close(): void {
-    check(binding.reactorClose(this.#handle), 'close', 'the reactor is inside a step');
+    check(binding.reactorClose(this.handle), 'close', 'the reactor is inside a step');
   }
 }
 

@@ -1,15 +1,20 @@
 import t from 'tap';
 import {
+  awaitWritable,
   bindSocket,
   closeFd,
   connectSocket,
+  isListening,
   listenSocket,
   localAddress,
   openSocket,
+  receiveInto,
   remoteAddress,
+  sendFrom,
   shutdownFd,
   socketError,
   type SocketOptions,
+  unixSocketPair,
 } from './index.js';
 import { systemError } from './errors.js';
 
@@ -116,5 +121,37 @@ t.test('names of both ends; null for a socket without a remote end', (t) => {
   t.same(remoteAddress(two), localAddress(one));
   t.equal(socketError(two), 0);
   for (const fd of [one, two]) closeFd(fd);
+  t.end();
+});
+
+t.test('whether a socket listens', (t) => {
+  const fd = openSocket({ type: 'tcp', family: 4 });
+  t.notOk(isListening(fd));
+  bindSocket(fd, '127.0.0.1', 0);
+  t.notOk(isListening(fd));
+  listenSocket(fd, 1);
+  t.ok(isListening(fd));
+  closeFd(fd);
+  t.throws(() => isListening(fd), { code: 'EBADF' });
+  t.end();
+});
+
+t.test('a descriptor that blocks is written to no more when its reader has stopped, and again when it reads', (t) => {
+  const [one, other] = unixSocketPair('stream');
+  const piece = Buffer.alloc(4096);
+  let pieces = 0;
+  while (awaitWritable(one, 0)) {
+    t.equal(sendFrom(one, piece, 0, piece.length), piece.length);
+    pieces++;
+  }
+  t.ok(pieces > 0);
+  t.notOk(awaitWritable(one, 1));
+  const into = Buffer.alloc(pieces * piece.length);
+  for (let got = 0; got < into.length;) got += receiveInto(other, into, got, into.length - got, false);
+  t.ok(awaitWritable(one, 0));
+  closeFd(other);
+  t.ok(awaitWritable(one, 0), 'a write fails, and does not wait');
+  t.throws(() => awaitWritable(one, -1), { code: 'ERR_INVALID_ARG_VALUE' });
+  closeFd(one);
   t.end();
 });

@@ -4,6 +4,7 @@
  * Knows nothing of journals and reactors.
  */
 import { isIP } from 'node:net';
+import { constants } from 'node:os';
 import { binding, type RawAddress } from './binding.js';
 import { argumentError, check, checkFd, checkInteger, systemError } from './errors.js';
 
@@ -40,6 +41,7 @@ export interface SocketAddress {
 
 const bufferBytesMin = 1024;
 const bufferBytesMax = 1 << 30;
+const waitMsMax = 60_000;
 
 function flag(name: string, value: unknown): number {
   if (typeof value !== 'boolean') throw argumentError(name, value, 'true or false');
@@ -174,6 +176,23 @@ export function connectTcp(o: ConnectOptions): number {
 export function closeFd(fd: number): void {
   checkFd('fd', fd);
   check(binding.closeFd(fd), 'close', `descriptor ${String(fd)}`);
+}
+
+/** Whether the stream socket listens (SO_ACCEPTCONN). One that does not, bound or not, reports a hang-up to whoever polls it. */
+export function isListening(fd: number): boolean {
+  checkFd('fd', fd);
+  return check(binding.isListening(fd), 'getsockopt', `descriptor ${String(fd)}`) === 1;
+}
+
+/**
+ * Whether a pipe, socket or terminal takes bytes (POLLOUT), or an attempt would fail at once; files always do. A pipe takes PIPE_BUF (4096) of
+ * them, a terminal perhaps one. Waits for that `timeoutMs` at most, 0 to 60,000, and less where a signal comes.
+ */
+export function awaitWritable(fd: number, timeoutMs: number): boolean {
+  checkFd('fd', fd);
+  checkInteger('timeoutMs', timeoutMs, 0, waitMsMax);
+  const ready = binding.awaitWritable(fd, timeoutMs);
+  return ready !== -constants.errno.EINTR && check(ready, 'poll', `descriptor ${String(fd)}`) > 0;
 }
 
 const shutdownCodes = { read: 0, write: 1, both: 2 } as const;

@@ -30,14 +30,14 @@ class Survivor {
   readonly other: SecondProcess;
   readonly answers = new Map<number, number>();
   sent = 0;
-  readonly #listener: number;
-  readonly #askers: number[] = [];
-  readonly #received: BigUint64Array;
+  private readonly listener: number;
+  private readonly askers: number[] = [];
+  private readonly received: BigUint64Array;
 
   constructor(args: readonly string[]) {
     this.other = new SecondProcess(['owner', ...args]);
     const [listener, journal] = this.other.hear()!.fds;
-    this.#listener = listener;
+    this.listener = listener;
     this.peer = Journal.open(journal);
     closeFd(journal);
     this.other.say('bind');
@@ -45,9 +45,9 @@ class Survivor {
     for (let i = 0; i < askerCount; i++) {
       const fd = udp();
       connectSocket(fd, '127.0.0.1', port);
-      this.#askers.push(fd);
+      this.askers.push(fd);
     }
-    this.#received = new BigUint64Array(this.peer.buffer, this.peer.layout.countersOffset, 1);
+    this.received = new BigUint64Array(this.peer.buffer, this.peer.layout.countersOffset, 1);
     this.side.reactor.addListener(listener, adoptedListener);
     this.side.reactor.pauseListener(adoptedListener);
   }
@@ -59,14 +59,14 @@ class Survivor {
   }
 
   collect(): void {
-    for (const fd of this.#askers) {
+    for (const fd of this.askers) {
       for (const id of receiveIds(fd)) this.answers.set(id, (this.answers.get(id) ?? 0) + 1);
     }
   }
 
   send(count: number): void {
     for (let i = 0; i < count && this.sent < total; i++, this.sent++) {
-      sendId(this.#askers[this.sent % askerCount], this.sent);
+      sendId(this.askers[this.sent % askerCount], this.sent);
     }
     this.collect();
   }
@@ -75,7 +75,7 @@ class Survivor {
   sendUntil(happened: () => boolean): void {
     while (this.sent < total && !happened()) {
       this.send(chunk);
-      this.other.until(() => happened() || Number(this.#received[0]) >= this.sent, 'the owner to receive');
+      this.other.until(() => happened() || Number(this.received[0]) >= this.sent, 'the owner to receive');
     }
   }
 
@@ -128,7 +128,7 @@ class Survivor {
     this.other.end();
     this.side.close();
     this.peer.release();
-    for (const fd of [...this.#askers, this.#listener]) closeFd(fd);
+    for (const fd of [...this.askers, this.listener]) closeFd(fd);
   }
 }
 

@@ -2,7 +2,7 @@ import t from 'tap';
 import { AppError, CLEANS_PER_MESSAGE, type Mapping, MAPPINGS_PER_MESSAGE, monoMs } from '@tandem/core';
 import { addressFromBytes, addressToBytes } from './address-bytes.js';
 import type { Clean as WireClean, Hello, Mapping as WireMapping } from './generated/tandem/pair/v1/pair.js';
-import { checkHello, commonVersion, exchangeFromWire, mappingToWire, PROTOCOL_VERSIONS, seenOf, versionsToWire } from './pair-messages.js';
+import { checkHello, commonVersion, exchangeFromWire, heardMsOf, mappingToWire, PROTOCOL_VERSIONS, seenOf, versionsToWire } from './pair-messages.js';
 
 const mapping: Mapping = {
   endpointUid: 'uid-1', name: 'www.example.', address: '192.0.2.1', lookupMs: monoMs(1000.5), ttlSeconds: 60, expiryMs: monoMs(61_000.5),
@@ -112,7 +112,7 @@ t.test('a pair uses the highest version that both speak, and none where they hav
 
 t.test('a peer of the expected role and version is welcome, others are not', (t) => {
   const hello: Hello = {
-    ...versionsToWire(), role: 'agent', incarnation: 'i', version: '1', snapshotRevision: 0n, snapshotHash: '', verdictSettings: {}, seen: [],
+    ...versionsToWire(), role: 'agent', incarnation: 'i', version: '1', snapshotRevision: 0n, snapshotHash: '', verdictSettings: {}, seen: [], sourceHeard: undefined,
   };
   t.equal(checkHello(hello, 'agent'), PROTOCOL_VERSIONS.max);
   t.match(errorOf(() => checkHello(hello, 'dns-proxy')), { code: 'LINK', details: { field: 'role' } });
@@ -129,6 +129,15 @@ t.test('a peer of the expected role and version is welcome, others are not', (t)
   t.equal(errorOf(() => checkHello({ ...hello, verdictSettings: many(64, 'x'.repeat(2048)) }, 'agent')), null);
   for (const verdictSettings of [many(65, ''), many(1, 'x'.repeat(2049)), { ['n'.repeat(81)]: '' }]) {
     t.match(errorOf(() => checkHello({ ...hello, verdictSettings }, 'agent')), { code: 'LINK', details: { field: 'verdict_settings' } });
+  }
+  t.end();
+});
+
+t.test('when the source was last heard may be before this boot, or not be known', (t) => {
+  t.equal(heardMsOf({ isHeard: false }), null);
+  for (const heardMs of [0, 5.5, -86_400_000]) t.equal(heardMsOf({ isHeard: false, heardMs }), heardMs);
+  for (const heardMs of [NaN, Infinity, -Infinity, 1e300, -1e300]) {
+    t.match(errorOf(() => heardMsOf({ isHeard: false, heardMs })), { code: 'LINK', details: { field: 'heard_ms' } }, String(heardMs));
   }
   t.end();
 });

@@ -7,7 +7,7 @@ import {
   type Clean, type ExchangeMessage, type Mapping, type SeenRevision,
 } from '@tandem/core';
 import type {
-  Changes, Clean as WireClean, Hello, LinkRequest, LinkResponse, Mapping as WireMapping,
+  Changes, Clean as WireClean, Hello, LinkRequest, LinkResponse, Mapping as WireMapping, SourceHeard,
 } from './generated/tandem/pair/v1/pair.js';
 import { addressFromBytes, addressToBytes } from './address-bytes.js';
 
@@ -168,6 +168,13 @@ export function seenToWire(vector: readonly SeenRevision[]): Hello['seen'] {
 export function seenOf(hello: Hello, incarnation: string): number | null {
   const seen = hello.seen.find((one) => one.incarnation === incarnation);
   return seen === undefined ? null : count('seen', seen.revision);
+}
+
+/** When the policy source was last heard, as the peer knows it; null: it does not. @throws AppError LINK for a time that is none. */
+export function heardMsOf({ heardMs }: SourceHeard): number | null {
+  if (heardMs === undefined) return null;
+  if (!isTime(Math.abs(heardMs))) throw refused('heard_ms', String(heardMs), 'a time since boot, or before it');
+  return heardMs;
 }
 
 function mappingFromWire(mapping: WireMapping): Mapping {

@@ -42,36 +42,36 @@ mount -o remount,bind,ro "$tree"
 exec chroot "$tree" ${HELPER}/loader --library-path ${HELPER} ${HELPER}/setpriv --no-new-privs --bounding-set "$capabilities" --inh-caps=-all -- "$@"`;
 
 export class Container {
-  readonly #child: Child;
+  private readonly child: Child;
 
   constructor({ image, argv, capabilities, mounts, environment = {} }: ContainerOptions) {
     const variables = Object.entries({ ...image.stage.environment, ...environment }).map(([name, value]) => `${name}=${value}`);
     const bounds = ['-all', ...capabilities.map((name) => `+${name.toLowerCase()}`)].join();
-    this.#child = new Child('env', [
+    this.child = new Child('env', [
       '-i', ...variables, 'unshare', '--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', SCRIPT, 'container',
       image.tree, helper(), bounds, ...mounts.flatMap(({ from, to }) => [from, to]), '--', ...argv,
     ]);
   }
 
   get output(): string {
-    return this.#child.output;
+    return this.child.output;
   }
 
   get standardOutput(): string {
-    return this.#child.standardOutput;
+    return this.child.standardOutput;
   }
 
   /** The program's, as this process sees it. */
   async pid(): Promise<number> {
     return until('the program in the container', DEADLINE_MS, () => {
-      if (this.#child.exit !== null) throw new Error(this.output);
-      const child = Number.parseInt(readFileSync(`/proc/${String(this.#child.pid)}/task/${String(this.#child.pid)}/children`, 'utf8'), 10);
+      if (this.child.exit !== null) throw new Error(this.output);
+      const child = Number.parseInt(readFileSync(`/proc/${String(this.child.pid)}/task/${String(this.child.pid)}/children`, 'utf8'), 10);
       return !Number.isNaN(child) && readFileSync(`/proc/${String(child)}/cmdline`, 'utf8').startsWith('/nodejs/bin/node') ? child : null;
     });
   }
 
   ended(): Promise<Exit> {
-    return within('the end of the container', DEADLINE_MS, this.#child.exited);
+    return within('the end of the container', DEADLINE_MS, this.child.exited);
   }
 
   /** unshare itself passes no signal on. */
@@ -81,7 +81,7 @@ export class Container {
   }
 
   async kill(): Promise<void> {
-    await this.#child.stop('SIGKILL');
+    await this.child.stop('SIGKILL');
   }
 }
 

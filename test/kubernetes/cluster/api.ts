@@ -40,21 +40,21 @@ export class ApiError extends Error {
 }
 
 export class Api {
-  readonly #access: Access;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS_MAX });
+  private readonly access: Access;
+  private readonly agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS_MAX });
 
   constructor(access: Access) {
-    this.#access = access;
+    this.access = access;
   }
 
   /** The answer, whatever its status. A PATCH is a merge patch (RFC 7396). */
   async ask(method: Method, path: string, body?: object, deadlineMs = DEADLINE_MS): Promise<ApiAnswer> {
-    const { server, ca, token, socketPath } = this.#access;
+    const { server, ca, token, socketPath } = this.access;
     const text = body === undefined ? undefined : JSON.stringify(body);
     const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
     return new Promise((resolve, reject) => {
       const sent = request(new URL(path, server), {
-        method, ca, agent: this.#agent, timeout: deadlineMs, ...(socketPath === undefined ? {} : { socketPath }),
+        method, ca, agent: this.agent, timeout: deadlineMs, ...(socketPath === undefined ? {} : { socketPath }),
         headers: { authorization: `Bearer ${token}`, accept: 'application/json', ...(text === undefined ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(text) }) },
       }, (answer) => {
         const chunks: Buffer[] = [];
@@ -96,7 +96,7 @@ export class Api {
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.agent.destroy();
   }
 }
 

@@ -43,14 +43,14 @@ export class Cluster {
   readonly address: string;
   readonly port = ownPort();
   readonly etcd: Etcd;
-  readonly #options: ClusterOptions;
-  readonly #adminToken = randomBytes(16).toString('hex');
-  #server: Child | null = null;
-  #api: Api | null = null;
-  #relay: Child | null = null;
+  private readonly options: ClusterOptions;
+  private readonly adminToken = randomBytes(16).toString('hex');
+  private serverChild: Child | null = null;
+  private client: Api | null = null;
+  private relay: Child | null = null;
 
   private constructor(options: ClusterOptions) {
-    this.#options = options;
+    this.options = options;
     this.address = options.address ?? ownAddress;
     this.etcd = new Etcd({ folder: join(this.folder, 'etcd'), address: this.address, prefix: options.prefix ?? [] });
   }
@@ -59,8 +59,8 @@ export class Cluster {
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const cluster = new Cluster(options);
     try {
-      cluster.#writeCredentials();
-      await cluster.#startRelay();
+      cluster.writeCredentials();
+      await cluster.startRelay();
       await cluster.etcd.start();
       await cluster.startServer();
     } catch (error) {
@@ -71,23 +71,23 @@ export class Cluster {
     return cluster;
   }
 
-  #writeCredentials(): void {
-    writeFileSync(join(this.folder, 'tokens.csv'), `${this.#adminToken},admin,admin,system:masters\n`, { mode: 0o600 });
+  private writeCredentials(): void {
+    writeFileSync(join(this.folder, 'tokens.csv'), `${this.adminToken},admin,admin,system:masters\n`, { mode: 0o600 });
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: RSA_BITS });
     writeFileSync(join(this.folder, 'service-accounts.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }), { mode: 0o600 });
     mkdirSync(join(this.folder, 'certificates'), { recursive: true });
   }
 
-  get #socketPath(): string {
+  private get socketPath(): string {
     return join(this.folder, 'api.sock');
   }
 
   /** Its namespace may be another than ours. */
-  async #startRelay(): Promise<void> {
-    const { prefix = [] } = this.#options;
+  private async startRelay(): Promise<void> {
+    const { prefix = [] } = this.options;
     if (prefix.length === 0) return;
-    const [command, ...rest] = [...prefix, process.execPath, join(import.meta.dirname, 'relay.js'), this.#socketPath, this.address, String(this.port)];
-    const relay = this.#relay = new Child(command, rest);
+    const [command, ...rest] = [...prefix, process.execPath, join(import.meta.dirname, 'relay.js'), this.socketPath, this.address, String(this.port)];
+    const relay = this.relay = new Child(command, rest);
     await until('the relay to the API server', READY_DEADLINE_MS, () => {
       if (relay.exit !== null) throw new Error(`the relay ended: ${relay.output}`);
       return relay.standardOutput.includes('ready') ? true : null;
@@ -99,23 +99,23 @@ export class Cluster {
   }
 
   get server(): Child {
-    if (this.#server === null) throw new Error('kube-apiserver was not started');
-    return this.#server;
+    if (this.serverChild === null) throw new Error('kube-apiserver was not started');
+    return this.serverChild;
   }
 
   /** As cluster-admin. */
   get api(): Api {
-    this.#api ??= new Api(this.adminAccess);
-    return this.#api;
+    this.client ??= new Api(this.adminAccess);
+    return this.client;
   }
 
   get adminAccess(): Access {
-    return this.access(this.#adminToken);
+    return this.access(this.adminToken);
   }
 
   access(token: string): Access {
     const ca = readFileSync(join(this.folder, 'certificates/apiserver.crt'), 'utf8');
-    return { server: this.url, ca, token, ...(this.#relay === null ? {} : { socketPath: this.#socketPath }) };
+    return { server: this.url, ca, token, ...(this.relay === null ? {} : { socketPath: this.socketPath }) };
   }
 
   /** At the same place as before, with the same credentials; resolves when it is ready. */
@@ -129,10 +129,10 @@ export class Cluster {
       // The Service "kubernetes" may not point at a loopback address; and compaction comes when a test says so.
       'endpoint-reconciler-type': 'none', 'etcd-compaction-interval': 0,
     };
-    const args = [...Object.entries(flags).map(([name, value]) => `--${name}=${String(value)}`), ...(this.#options.flags ?? [])];
-    const [command, ...rest] = [...(this.#options.prefix ?? []), program('kube-apiserver'), ...args];
-    this.#server = new Child(command, rest);
-    const child = this.#server;
+    const args = [...Object.entries(flags).map(([name, value]) => `--${name}=${String(value)}`), ...(this.options.flags ?? [])];
+    const [command, ...rest] = [...(this.options.prefix ?? []), program('kube-apiserver'), ...args];
+    this.serverChild = new Child(command, rest);
+    const child = this.serverChild;
     await until('kube-apiserver ready', READY_DEADLINE_MS, async () => {
       if (child.exit !== null) return child.exit;
       return (await this.api.ask('GET', '/readyz')).status === 200 ? true : null;
@@ -169,7 +169,7 @@ export class Cluster {
 
   kubectlBy(kubeconfig: string, ...args: string[]): Promise<Kubectl> {
     const [command, ...rest] = [
-      ...(this.#options.prefix ?? []), program('kubectl'), '--kubeconfig', kubeconfig, '--cache-dir', join(this.folder, 'discovery'), ...args,
+      ...(this.options.prefix ?? []), program('kubectl'), '--kubeconfig', kubeconfig, '--cache-dir', join(this.folder, 'discovery'), ...args,
     ];
     return run(command, rest, KUBECTL_DEADLINE_MS);
   }
@@ -203,17 +203,17 @@ export class Cluster {
 
   /** What both have said, for a failed test. */
   output(): string {
-    return `--- etcd\n${this.etcd.output.slice(-2_000)}\n--- kube-apiserver\n${(this.#server?.output ?? '').slice(-6_000)}`;
+    return `--- etcd\n${this.etcd.output.slice(-2_000)}\n--- kube-apiserver\n${(this.serverChild?.output ?? '').slice(-6_000)}`;
   }
 
   async stop(): Promise<void> {
-    this.#api?.close();
-    if (this.#server !== null) {
+    this.client?.close();
+    if (this.serverChild !== null) {
       this.resumeServer();
-      await this.#server.stop('SIGKILL'); // it would wait for its watches to end
+      await this.serverChild.stop('SIGKILL'); // it would wait for its watches to end
     }
     await this.etcd.stop();
-    await this.#relay?.stop('SIGKILL');
+    await this.relay?.stop('SIGKILL');
     removeTemporary(this.folder);
   }
 }

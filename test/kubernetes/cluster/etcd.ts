@@ -15,32 +15,32 @@ export interface EtcdOptions {
 
 export class Etcd {
   readonly url: string;
-  readonly #options: EtcdOptions;
-  readonly #peerUrl: string;
-  #child: Child | null = null;
+  private readonly options: EtcdOptions;
+  private readonly peerUrl: string;
+  private started: Child | null = null;
 
   constructor(options: EtcdOptions) {
-    this.#options = options;
+    this.options = options;
     this.url = `http://${options.address}:${String(ownPort())}`;
-    this.#peerUrl = `http://${options.address}:${String(ownPort())}`;
+    this.peerUrl = `http://${options.address}:${String(ownPort())}`;
   }
 
   get child(): Child {
-    if (this.#child === null) throw new Error('etcd was not started');
-    return this.#child;
+    if (this.started === null) throw new Error('etcd was not started');
+    return this.started;
   }
 
   get output(): string {
-    return this.#child?.output ?? '';
+    return this.started?.output ?? '';
   }
 
   async start(): Promise<void> {
     const args = [
-      '--name', 'tandem', '--data-dir', this.#options.folder, '--listen-client-urls', this.url, '--advertise-client-urls', this.url,
-      '--listen-peer-urls', this.#peerUrl, '--initial-advertise-peer-urls', this.#peerUrl, '--initial-cluster', `tandem=${this.#peerUrl}`,
+      '--name', 'tandem', '--data-dir', this.options.folder, '--listen-client-urls', this.url, '--advertise-client-urls', this.url,
+      '--listen-peer-urls', this.peerUrl, '--initial-advertise-peer-urls', this.peerUrl, '--initial-cluster', `tandem=${this.peerUrl}`,
     ];
-    const [command, ...rest] = [...this.#options.prefix, 'etcd', ...args];
-    const child = this.#child = new Child(command, rest);
+    const [command, ...rest] = [...this.options.prefix, 'etcd', ...args];
+    const child = this.started = new Child(command, rest);
     await until('etcd ready', READY_DEADLINE_MS, () => {
       if (child.exit !== null) throw new Error(`etcd ended: ${child.output.slice(-2_000)}`);
       return child.output.includes('serving insecure client requests') ? true : null;
@@ -50,11 +50,11 @@ export class Etcd {
   /** Forgets all revisions but the newest. */
   async compact(): Promise<void> {
     // Any key will do: the answer's header says which revision is the newest.
-    const { header } = await this.#call<{ readonly header: { readonly revision: string } }>('kv/range', { key: Buffer.from('/').toString('base64') });
-    await this.#call('kv/compaction', { revision: header.revision, physical: true });
+    const { header } = await this.call<{ readonly header: { readonly revision: string } }>('kv/range', { key: Buffer.from('/').toString('base64') });
+    await this.call('kv/compaction', { revision: header.revision, physical: true });
   }
 
-  async #call<T>(path: string, body: object): Promise<T> {
+  private async call<T>(path: string, body: object): Promise<T> {
     const answer = await within(`etcd ${path}`, CALL_DEADLINE_MS, fetch(`${this.url}/v3/${path}`, { method: 'POST', body: JSON.stringify(body) }));
     const text = await answer.text();
     if (!answer.ok) throw new Error(`etcd ${path}: HTTP ${String(answer.status)} ${text}`);
@@ -62,6 +62,6 @@ export class Etcd {
   }
 
   async stop(): Promise<void> {
-    await this.#child?.stop('SIGKILL');
+    await this.started?.stop('SIGKILL');
   }
 }

@@ -1,5 +1,5 @@
 /**
- * `node test/dist/kubernetes/cluster/main.js`: a cluster in the foreground. Prints the path of a kubeconfig for its admin, and ends with
+ * `node_modules/.bin/node test/dist/kubernetes/cluster/main.js`: a cluster in the foreground. Prints the path of a kubeconfig for its admin, and ends with
  * SIGTERM or Ctrl-C. Tokens for ServiceAccounts: `kubectl create token NAME -n NAMESPACE` (kubectl 1.24 or newer).
  * Arguments are further flags of kube-apiserver.
  */

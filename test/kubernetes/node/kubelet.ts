@@ -41,56 +41,56 @@ interface Held {
 }
 
 export class Kubelet {
-  readonly #options: KubeletOptions;
-  readonly #held = new Map<string, Held>();
+  private readonly options: KubeletOptions;
+  private readonly held = new Map<string, Held>();
 
   constructor(options: KubeletOptions) {
-    this.#options = options;
+    this.options = options;
     mkdirSync(join(options.host.folder, 'logs'), { recursive: true });
   }
 
   /** Brings the node's pods to what the API says. @throws Error when the API cannot be spoken to; another time will do. */
   async sync(pods: readonly Pod[]): Promise<void> {
     for (const pod of pods) {
-      if (pod.spec.nodeName !== this.#options.host.name) continue;
-      const held = this.#held.get(pod.metadata.uid) ?? this.#admitted(pod);
+      if (pod.spec.nodeName !== this.options.host.name) continue;
+      const held = this.held.get(pod.metadata.uid) ?? this.admitted(pod);
       held.pod = pod;
-      if (pod.metadata.deletionTimestamp !== undefined && !held.isEnding) void this.#end(held, (pod.metadata.deletionGracePeriodSeconds ?? GRACE_SECONDS) * MS_PER_SECOND);
-      if (held.containers.length === 0 && !held.isEnding) await this.#start(held);
+      if (pod.metadata.deletionTimestamp !== undefined && !held.isEnding) void this.end(held, (pod.metadata.deletionGracePeriodSeconds ?? GRACE_SECONDS) * MS_PER_SECOND);
+      if (held.containers.length === 0 && !held.isEnding) await this.start(held);
     }
     // Gone from the API without a word: deleted by force.
     const there = new Set(pods.map(({ metadata }) => metadata.uid));
-    for (const [uid, held] of this.#held) if (!there.has(uid) && !held.isEnding) void this.#end(held, 0);
-    await Promise.all([...this.#held.values()].map((held) => this.#sayStatus(held)));
+    for (const [uid, held] of this.held) if (!there.has(uid) && !held.isEnding) void this.end(held, 0);
+    await Promise.all([...this.held.values()].map((held) => this.sayStatus(held)));
   }
 
   /** Starts again what has ended, and probes. Needs no API. */
   tick(): void {
     const now = performance.now();
-    for (const { containers } of this.#held.values()) for (const one of containers) one.tick(now);
+    for (const { containers } of this.held.values()) for (const one of containers) one.tick(now);
   }
 
-  #admitted(pod: Pod): Held {
+  private admitted(pod: Pod): Held {
     const now = new Date().toISOString();
     const held: Held = { pod, containers: [], problem: unsupported(pod), isEnding: false, said: '', wasReady: false, readyChanged: now, startTime: now };
-    this.#held.set(pod.metadata.uid, held);
+    this.held.set(pod.metadata.uid, held);
     return held;
   }
 
-  async #start(held: Held): Promise<void> {
+  private async start(held: Held): Promise<void> {
     const { pod } = held;
     if (unsupported(pod) !== null) return;
-    const missing = pod.spec.containers.find(({ image }) => !this.#options.images.has(image));
+    const missing = pod.spec.containers.find(({ image }) => !this.options.images.has(image));
     held.problem = missing === undefined ? null : 'ImagePullBackOff';
     if (missing !== undefined) return;
-    const { host, images, api } = this.#options;
+    const { host, images, api } = this.options;
     try {
       const configMaps = new Map<string, Record<string, string>>();
       for (const name of configMapsOf(pod)) {
         const found = await api.find<{ readonly data?: Record<string, string> }>(`/api/v1/namespaces/${pod.metadata.namespace}/configmaps/${name}`);
         if (found !== null) configMaps.set(name, found.data ?? {});
       }
-      const kubeconfig = await this.#kubeconfigFor(pod);
+      const kubeconfig = await this.kubeconfigFor(pod);
       held.containers = pod.spec.containers.map((container) => new Running(
         container, launchOf(pod, container, { image: images.get(container.image)!, host, configMaps, kubeconfig }),
         { prefix: host.prefix, log: join(host.folder, 'logs', `${pod.metadata.name}.${container.name}.log`) },
@@ -100,50 +100,50 @@ export class Kubelet {
     }
   }
 
-  async #kubeconfigFor({ metadata, spec }: Pod): Promise<string | null> {
+  private async kubeconfigFor({ metadata, spec }: Pod): Promise<string | null> {
     if (spec.automountServiceAccountToken === false) return null;
     const at = `/api/v1/namespaces/${metadata.namespace}/serviceaccounts/${spec.serviceAccountName ?? 'default'}/token`;
-    const { status } = await this.#options.api.call<{ readonly status: { readonly token: string } }>('POST', at, {
+    const { status } = await this.options.api.call<{ readonly status: { readonly token: string } }>('POST', at, {
       apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: TOKEN_SECONDS },
     });
-    const folder = join(this.#options.host.folder, 'pods', metadata.uid);
+    const folder = join(this.options.host.folder, 'pods', metadata.uid);
     mkdirSync(folder, { recursive: true });
     const path = join(folder, 'kubeconfig');
-    writeKubeconfig(path, this.#options.access(status.token));
+    writeKubeconfig(path, this.options.access(status.token));
     return path;
   }
 
-  async #end(held: Held, graceMs: number): Promise<void> {
+  private async end(held: Held, graceMs: number): Promise<void> {
     held.isEnding = true;
     await Promise.all(held.containers.map((one) => one.stop(graceMs)));
     const { name, namespace, uid } = held.pod.metadata;
     for (;;) {
       try {
-        await this.#options.api.remove(`/api/v1/namespaces/${namespace}/pods/${name}`, uid);
+        await this.options.api.remove(`/api/v1/namespaces/${namespace}/pods/${name}`, uid);
         break;
       } catch {
         // The API is away: its object stays for so long, as with a kubelet.
         await new Promise((resolve) => setTimeout(resolve, MS_PER_SECOND));
-        if (this.#isStopped) break;
+        if (this.isStopped) break;
       }
     }
-    this.#held.delete(uid);
+    this.held.delete(uid);
   }
 
-  #isStopped = false;
+  private isStopped = false;
 
-  async #sayStatus(held: Held): Promise<void> {
-    const status = this.#statusOf(held);
+  private async sayStatus(held: Held): Promise<void> {
+    const status = this.statusOf(held);
     const text = JSON.stringify(status);
     if (text === held.said || held.isEnding) return;
     const { name, namespace } = held.pod.metadata;
-    const answer = await this.#options.api.ask('PATCH', `/api/v1/namespaces/${namespace}/pods/${name}/status`, { status });
+    const answer = await this.options.api.ask('PATCH', `/api/v1/namespaces/${namespace}/pods/${name}/status`, { status });
     if (answer.status === 200) held.said = text;
   }
 
-  #statusOf(held: Held): object {
+  private statusOf(held: Held): object {
     const { pod, containers, problem, startTime } = held;
-    const { host } = this.#options;
+    const { host } = this.options;
     const ready = containers.length > 0 && containers.every(({ isReady }) => isReady);
     if (ready !== held.wasReady) held.readyChanged = new Date().toISOString();
     held.wasReady = ready;
@@ -167,7 +167,7 @@ export class Kubelet {
 
   /** All of its processes are ended, at once. */
   async stop(): Promise<void> {
-    this.#isStopped = true;
-    await Promise.all([...this.#held.values()].flatMap(({ containers }) => containers.map((one) => one.stop(0))));
+    this.isStopped = true;
+    await Promise.all([...this.held.values()].flatMap(({ containers }) => containers.map((one) => one.stop(0))));
   }
 }

@@ -25,41 +25,41 @@ export interface StandInOptions {
 }
 
 export class StandIn {
-  readonly #options: StandInOptions;
-  readonly #api: Api;
-  readonly #kubelets: readonly Kubelet[];
-  #isRunning = true;
-  #done: Promise<void> = Promise.resolve();
+  private readonly options: StandInOptions;
+  private readonly api: Api;
+  private readonly kubelets: readonly Kubelet[];
+  private isRunning = true;
+  private done: Promise<void> = Promise.resolve();
   /** Why the last look at the API failed; null: it did not. */
   problem: string | null = null;
 
   private constructor(options: StandInOptions) {
-    this.#options = options;
-    this.#api = new Api(options.access);
+    this.options = options;
+    this.api = new Api(options.access);
     const access = (token: string): Access => ({ ...options.access, token });
-    this.#kubelets = options.hosts.map((host) => new Kubelet({ api: this.#api, host, images: options.images, access }));
+    this.kubelets = options.hosts.map((host) => new Kubelet({ api: this.api, host, images: options.images, access }));
   }
 
   /** Its nodes are registered. */
   static async start(options: StandInOptions): Promise<StandIn> {
     const standIn = new StandIn(options);
-    for (const host of options.hosts) await standIn.#register(host);
-    standIn.#done = Promise.all([standIn.#follow(), standIn.#tick()]).then(() => undefined);
+    for (const host of options.hosts) await standIn.register(host);
+    standIn.done = Promise.all([standIn.follow(), standIn.tick()]).then(() => undefined);
     return standIn;
   }
 
-  async #register({ name, address }: Host): Promise<void> {
+  private async register({ name, address }: Host): Promise<void> {
     const path = '/api/v1/nodes';
-    if (await this.#api.find(`${path}/${name}`) === null) await this.#api.call('POST', path, { metadata: { name, labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux' } } });
-    await this.#api.call('PATCH', `${path}/${name}/status`, {
+    if (await this.api.find(`${path}/${name}`) === null) await this.api.call('POST', path, { metadata: { name, labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux' } } });
+    await this.api.call('PATCH', `${path}/${name}/status`, {
       status: { addresses: [{ type: 'InternalIP', address }, { type: 'Hostname', address: name }], conditions: [{ type: 'Ready', status: 'True', reason: 'KubeletReady' }] },
     });
   }
 
-  async #follow(): Promise<void> {
-    while (this.#isRunning) {
+  private async follow(): Promise<void> {
+    while (this.isRunning) {
       try {
-        await this.#look();
+        await this.look();
         this.problem = null;
       } catch (error) {
         this.problem = error instanceof Error ? error.message : String(error); // the API is away, or has changed under us: the next look sees
@@ -68,36 +68,36 @@ export class StandIn {
     }
   }
 
-  async #tick(): Promise<void> {
-    while (this.#isRunning) {
-      for (const kubelet of this.#kubelets) kubelet.tick();
+  private async tick(): Promise<void> {
+    while (this.isRunning) {
+      for (const kubelet of this.kubelets) kubelet.tick();
       await pause(EVERY_MS);
     }
   }
 
-  async #look(): Promise<void> {
-    const { namespace, hosts } = this.#options;
+  private async look(): Promise<void> {
+    const { namespace, hosts } = this.options;
     const podsPath = `/api/v1/namespaces/${namespace}/pods`;
-    const { items: sets } = await this.#api.call<ListOf<DaemonSet>>('GET', `/apis/apps/v1/namespaces/${namespace}/daemonsets`);
-    const { items: pods } = await this.#api.call<ListOf<Pod>>('GET', podsPath);
+    const { items: sets } = await this.api.call<ListOf<DaemonSet>>('GET', `/apis/apps/v1/namespaces/${namespace}/daemonsets`);
+    const { items: pods } = await this.api.call<ListOf<Pod>>('GET', podsPath);
     const nodes = hosts.map(({ name }) => name);
     for (const set of sets) {
       const { create, remove } = nextSteps(set, pods, nodes, Date.now());
-      for (const name of remove) await this.#api.ask('DELETE', `${podsPath}/${name}`);
-      for (const node of create) await this.#api.call('POST', podsPath, podFrom(set, node));
+      for (const name of remove) await this.api.ask('DELETE', `${podsPath}/${name}`);
+      for (const node of create) await this.api.call('POST', podsPath, podFrom(set, node));
       const status = statusOf(set, pods, nodes, Date.now());
       const isSaid = Object.entries(status).every(([field, value]) => ((set.status as Record<string, unknown> | undefined)?.[field] ?? 0) === value);
-      if (!isSaid) await this.#api.call('PATCH', `/apis/apps/v1/namespaces/${namespace}/daemonsets/${set.metadata.name}/status`, { status });
+      if (!isSaid) await this.api.call('PATCH', `/apis/apps/v1/namespaces/${namespace}/daemonsets/${set.metadata.name}/status`, { status });
     }
-    await Promise.all(this.#kubelets.map((kubelet) => kubelet.sync(pods)));
+    await Promise.all(this.kubelets.map((kubelet) => kubelet.sync(pods)));
   }
 
   /** All that it started is ended. */
   async stop(): Promise<void> {
-    this.#isRunning = false;
-    await Promise.all(this.#kubelets.map((kubelet) => kubelet.stop()));
-    await this.#done;
-    this.#api.close();
+    this.isRunning = false;
+    await Promise.all(this.kubelets.map((kubelet) => kubelet.stop()));
+    await this.done;
+    this.api.close();
   }
 }
 

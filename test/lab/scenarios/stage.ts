@@ -98,26 +98,26 @@ export class Stage {
     return this.curl(pod, `http://${name}:${String(port)}`, ['--resolve', `${name}:${String(port)}:${host}`]);
   }
 
-  async #expects(pod: string, what: string, attempt: Attempt, wanted: Reached): Promise<void> {
+  private async expects(pod: string, what: string, attempt: Attempt, wanted: Reached): Promise<void> {
     this.tell.did(`${pod}: ${what}`);
     this.tell.expect(wanted === 'works' ? 'it connects' : wanted === 'refused' ? 'refused by policy, at once' : wanted, { seen: `${attempt.reached}: ${attempt.text}`, isSo: attempt.reached === wanted });
     return Promise.resolve();
   }
 
   async works(pod: string, url: string): Promise<void> {
-    await this.#expects(pod, `curl ${url}`, await this.curl(pod, url), 'works');
+    await this.expects(pod, `curl ${url}`, await this.curl(pod, url), 'works');
   }
 
   async isDenied(pod: string, url: string): Promise<void> {
-    await this.#expects(pod, `curl ${url}`, await this.curl(pod, url), 'refused');
+    await this.expects(pod, `curl ${url}`, await this.curl(pod, url), 'refused');
   }
 
   async worksAt(pod: string, name: string, address: string): Promise<void> {
-    await this.#expects(pod, `curl --resolve ${name}:80:${address} http://${name}`, await this.curlAt(pod, name, address), 'works');
+    await this.expects(pod, `curl --resolve ${name}:80:${address} http://${name}`, await this.curlAt(pod, name, address), 'works');
   }
 
   async isDeniedAt(pod: string, name: string, address: string): Promise<void> {
-    await this.#expects(pod, `curl --resolve ${name}:80:${address} http://${name}`, await this.curlAt(pod, name, address), 'refused');
+    await this.expects(pod, `curl --resolve ${name}:80:${address} http://${name}`, await this.curlAt(pod, name, address), 'refused');
   }
 
   async lookUp(pod: string, name: string, more: readonly string[] = []): Promise<LookedUp> {

@@ -17,22 +17,22 @@ const ASK_EVERY_MS = 100;
 const SEEN_LENGTH_MAX = 2_000;
 
 export class Telling {
-  readonly #listen: (told: Told) => void;
+  private readonly listen: (told: Told) => void;
 
   constructor(listen: (told: Told) => void) {
-    this.#listen = listen;
+    this.listen = listen;
   }
 
   step(title: string): void {
-    this.#listen({ kind: 'step', title });
+    this.listen({ kind: 'step', title });
   }
 
   did(what: string): void {
-    this.#listen({ kind: 'did', what });
+    this.listen({ kind: 'did', what });
   }
 
   expect(expected: string, { seen, isSo }: Finding): void {
-    this.#listen({ kind: 'saw', expected, seen: seen.length > SEEN_LENGTH_MAX ? `${seen.slice(0, SEEN_LENGTH_MAX)}…` : seen, isSo });
+    this.listen({ kind: 'saw', expected, seen: seen.length > SEEN_LENGTH_MAX ? `${seen.slice(0, SEEN_LENGTH_MAX)}…` : seen, isSo });
   }
 
   /** For what comes a moment later: asks again until it is so, or tells what was seen last. */

@@ -68,17 +68,17 @@ export class Lab {
   /** Is there already, or is built; what is left of another lab of this name goes first. */
   static async up(options: LabOptions): Promise<Lab> {
     if (!LAB_NAME.test(options.name)) throw new Error(`"${options.name}" is no name for a lab: 1 to 16 lower-case letters and digits, a letter first`);
-    const there = Lab.#load(options.name);
-    if (there !== null && JSON.stringify(there.options) === JSON.stringify(options) && there.#isWhole()) return there;
+    const there = Lab.load(options.name);
+    if (there !== null && JSON.stringify(there.options) === JSON.stringify(options) && there.isWhole()) return there;
     await remove(options.name);
     const lab = new Lab(options);
-    await lab.#build();
+    await lab.build();
     return lab;
   }
 
   /** @throws Error if there is none. */
   static open(name: string): Lab {
-    const lab = Lab.#load(name);
+    const lab = Lab.load(name);
     if (lab === null) throw new Error(`there is no lab "${name}": npm run lab -- up --name ${name}`);
     return lab;
   }
@@ -103,7 +103,7 @@ export class Lab {
     guards.delete(this.options.name);
   }
 
-  static #load(name: string): Lab | null {
+  private static load(name: string): Lab | null {
     const path = join(LABS_DIR, name, 'lab.json');
     if (!LAB_NAME.test(name) || !existsSync(path)) return null;
     const { options, pods } = JSON.parse(readFileSync(path, 'utf8')) as Saved;
@@ -147,7 +147,7 @@ export class Lab {
     return pod;
   }
 
-  async #build(): Promise<void> {
+  private async build(): Promise<void> {
     const { nodes, scenarios } = this.options;
     mkdirSync(this.folder, { recursive: true });
     const lastNode = nodes[nodes.length - 1];
@@ -157,13 +157,13 @@ export class Lab {
     await shell(this.internet, routerScript(nodes));
     await Promise.all([
       startWebServer(this.internet, this.folderOf(ROUTER_NAME), 'outside'),
-      ...nodes.map((node) => this.#buildNode(node)),
+      ...nodes.map((node) => this.buildNode(node)),
     ]);
-    await Promise.all(wanted.map((plan) => this.#buildPod(plan, `pod${String(plan.host)}`)));
-    await this.#applied();
+    await Promise.all(wanted.map((plan) => this.buildPod(plan, `pod${String(plan.host)}`)));
+    await this.applied();
   }
 
-  async #buildNode(node: NodeNumber): Promise<void> {
+  private async buildNode(node: NodeNumber): Promise<void> {
     const namespace = this.node(node);
     mkdirSync(this.manifestsDir(node), { recursive: true });
     await addNamespace(namespace);
@@ -171,7 +171,7 @@ export class Lab {
     await shell(namespace, nodeScript(node, this.options));
   }
 
-  async #buildPod(plan: PodPlan, link: string): Promise<void> {
+  private async buildPod(plan: PodPlan, link: string): Promise<void> {
     const namespace = this.namespace(plan.name);
     const { wiring } = this.options;
     const search = [`${plan.namespace}.svc.cluster.local`, 'svc.cluster.local', 'cluster.local'].join(' ');
@@ -183,13 +183,13 @@ export class Lab {
     this.pods.set(plan.name, { plan, link });
   }
 
-  #isWhole(): boolean {
+  private isWhole(): boolean {
     const there = new Set(namespacesOf(this.options.name));
     return [this.internet, ...this.options.nodes.map((node) => this.node(node)), ...[...this.pods.keys()].map((name) => this.namespace(name))].every((name) => there.has(name));
   }
 
   /** Services and manifests as the pods are now. */
-  async #applied(): Promise<void> {
+  private async applied(): Promise<void> {
     const plans = [...this.pods.values()].map(({ plan }) => plan).sort((a, b) => a.host - b.host || a.name.localeCompare(b.name));
     const { nodes, wiring, nfCall } = this.options;
     await Promise.all(nodes.map((node) => shell(this.node(node), `nft -f - <<'END'\n${serviceRules(node, plans, wiring === 'bridge' && nfCall === 0)}\nEND\n`)));
@@ -201,7 +201,7 @@ export class Lab {
   /** The node's source is back: it learns what it missed. */
   async thaw(node: NodeNumber): Promise<void> {
     this.frozen.delete(node);
-    await this.#applied();
+    await this.applied();
   }
 
   /** A file in the folder of each node that is not cut off, replaced at once; null removes it. */
@@ -216,14 +216,14 @@ export class Lab {
 
   /** `link`: name of its end on the node; the same as a former pod's is a new link all the same. */
   async addPod(plan: PodPlan, link = `pod${String(plan.host)}`): Promise<void> {
-    await this.#buildPod(plan, link);
-    await this.#applied();
+    await this.buildPod(plan, link);
+    await this.applied();
   }
 
   async removePod(name: string): Promise<void> {
     await this.unplug(name);
     this.pods.delete(name);
-    await this.#applied();
+    await this.applied();
   }
 
   /** Its link and all that runs in it go; the objects still speak of it. */

@@ -52,10 +52,10 @@ export async function startSlowServer(lab: Lab): Promise<Child> {
 }
 
 export class Load {
-  readonly #child: Child;
+  private readonly child: Child;
 
   private constructor(child: Child) {
-    this.#child = child;
+    this.child = child;
   }
 
   /** Resolves once the first query is about to be sent, through the Service's address. */
@@ -73,7 +73,7 @@ export class Load {
 
   /** Answered so far, at most a fifth of a second ago. */
   get answered(): number {
-    return Number(/.*^progress \d+ (\d+) \d+$/ms.exec(this.#child.standardOutput)?.[1] ?? 0);
+    return Number(/.*^progress \d+ (\d+) \d+$/ms.exec(this.child.standardOutput)?.[1] ?? 0);
   }
 
   /** Once so many more have been answered. */
@@ -84,10 +84,10 @@ export class Load {
 
   /** Sends nothing more, waits for what is under way. */
   async stop(): Promise<LoadResult> {
-    this.#child.process.kill('SIGTERM');
-    const { code } = await this.#child.exited;
-    if (code !== 0) throw new Error(`the load ended with ${String(code)}: ${this.#child.output.slice(-2_000)}`);
-    return JSON.parse(this.#child.standardOutput.trimEnd().split('\n').at(-1) ?? '') as LoadResult;
+    this.child.process.kill('SIGTERM');
+    const { code } = await this.child.exited;
+    if (code !== 0) throw new Error(`the load ended with ${String(code)}: ${this.child.output.slice(-2_000)}`);
+    return JSON.parse(this.child.standardOutput.trimEnd().split('\n').at(-1) ?? '') as LoadResult;
   }
 }
 

@@ -28,16 +28,16 @@ export const TRANSPARENT: readonly string[] = ['--mode', 'transparent'];
 export class Tandem {
   readonly node: NodeNumber;
   readonly runDir: string;
-  readonly #lab: Lab;
-  readonly #flags: readonly string[];
-  readonly #source: readonly string[];
+  private readonly lab: Lab;
+  private readonly flags: readonly string[];
+  private readonly source: readonly string[];
 
   /** `source`: where the agent's policy comes from, default the node's folder of manifests. */
   constructor(lab: Lab, node: NodeNumber, flags: readonly string[] = TRANSPARENT, source: readonly string[] = ['--manifests', lab.manifestsDir(node)]) {
-    this.#lab = lab;
+    this.lab = lab;
     this.node = node;
-    this.#flags = flags;
-    this.#source = source;
+    this.flags = flags;
+    this.source = source;
     this.runDir = join(lab.folderOf(`node${String(node)}`), 'run');
   }
 
@@ -56,14 +56,14 @@ export class Tandem {
 
   /** Starts it and returns; its process ends with the node's namespace. */
   launch(role: Role, flags: readonly string[] = []): ChildProcess {
-    const folder = this.#lab.folderOf(`node${String(this.node)}`);
+    const folder = this.lab.folderOf(`node${String(this.node)}`);
     mkdirSync(folder, { recursive: true });
     const log = openSync(join(folder, `${role}.log`), 'a');
     try {
       const child = spawn('env', [
-        '-u', 'NODE_OPTIONS', 'ip', 'netns', 'exec', this.#lab.node(this.node), launcherOf(role), ...this.#flags,
+        '-u', 'NODE_OPTIONS', 'ip', 'netns', 'exec', this.lab.node(this.node), launcherOf(role), ...this.flags,
         '--run-dir', this.runDir, '--state-dir', join(folder, 'state'), '--http-listen', `127.0.0.1:${String(HTTP_PORTS[role])}`, '--node-name', nodeName(this.node),
-        ...(role === 'agent' ? this.#source : []), ...flags,
+        ...(role === 'agent' ? this.source : []), ...flags,
       ], { stdio: ['ignore', log, log], detached: true });
       child.unref();
       return child;
@@ -164,7 +164,7 @@ export class Tandem {
   /** The end of what both have said. */
   output(): string {
     return ROLES.map((role) => {
-      const path = join(this.#lab.folderOf(`node${String(this.node)}`), `${role}.log`);
+      const path = join(this.lab.folderOf(`node${String(this.node)}`), `${role}.log`);
       return `--- ${role}\n${existsSync(path) ? readFileSync(path, 'utf8').slice(-OUTPUT_SHOWN) : '(not started)'}`;
     }).join('\n');
   }

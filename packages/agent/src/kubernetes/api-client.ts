@@ -49,19 +49,19 @@ const HEADER_BYTES_MAX = 64 * 1024;
 
 export class ApiClient {
   readonly config: ClusterConfig;
-  readonly #answerMsMax: number;
-  readonly #userAgent: string;
-  #agent: { readonly key: string; readonly agent: HttpAgent } | null = null;
+  private readonly answerMsMax: number;
+  private readonly userAgent: string;
+  private agent: { readonly key: string; readonly agent: HttpAgent } | null = null;
 
   constructor(config: ClusterConfig, { version, answerMsMax = ANSWER_MS_MAX }: ApiClientOptions) {
     this.config = config;
-    this.#answerMsMax = answerMsMax;
-    this.#userAgent = `tandem-agent/${version}`;
+    this.answerMsMax = answerMsMax;
+    this.userAgent = `tandem-agent/${version}`;
   }
 
   close(): void {
-    this.#agent?.agent.destroy();
-    this.#agent = null;
+    this.agent?.agent.destroy();
+    this.agent = null;
   }
 
   /** The whole answer, if it is a good one. @throws ApiError. */
@@ -69,7 +69,7 @@ export class ApiClient {
     const parts: Buffer[] = [];
     let bytes = 0;
     await this.stream(request, {
-      silenceMsMax: this.#answerMsMax,
+      silenceMsMax: this.answerMsMax,
       onChunk: (chunk) => {
         bytes += chunk.length;
         if (bytes > BODY_BYTES_MAX) throw new ApiError('too-large', `the answer has more than ${BODY_BYTES_MAX} bytes`);
@@ -81,10 +81,10 @@ export class ApiClient {
 
   /** Resolves when the server has ended a good answer. @throws ApiError; also where `signal` aborts. */
   async stream(request: ApiRequest, options: StreamOptions): Promise<void> {
-    const answer = await this.#send(request);
+    const answer = await this.send(request);
     const status = answer.statusCode ?? 0;
     if (status < 200 || status > 299) {
-      const body = await errorText(answer, this.#answerMsMax);
+      const body = await errorText(answer, this.answerMsMax);
       throw errorOfStatus(status, body, answer.headers['retry-after']);
     }
     options.onOpen?.();
@@ -107,16 +107,16 @@ export class ApiClient {
     });
   }
 
-  async #send({ method, path, body, signal }: ApiRequest): Promise<IncomingMessage> {
+  private async send({ method, path, body, signal }: ApiRequest): Promise<IncomingMessage> {
     const { server } = this.config;
-    const [agent, token] = [await this.#connections(), await read(this.config.token)];
+    const [agent, token] = [await this.connections(), await read(this.config.token)];
     const options: RequestOptions = {
       method, agent, signal, maxHeaderSize: HEADER_BYTES_MAX,
       path: `${server.pathname === '/' ? '' : server.pathname}${path}`,
       hostname: server.hostname.replace(/^\[|\]$/g, ''),
       port: server.port === '' ? undefined : server.port,
       headers: {
-        accept: 'application/json', 'user-agent': this.#userAgent,
+        accept: 'application/json', 'user-agent': this.userAgent,
         ...(token === null ? {} : { authorization: `Bearer ${token.trim()}` }),
         ...(body === undefined ? {} : { 'content-type': body.type, 'content-length': Buffer.byteLength(body.text) }),
       },
@@ -131,8 +131,8 @@ export class ApiClient {
         return;
       }
       const timer = setTimeout(() => {
-        request.destroy(new ApiError('connect', `no answer within ${this.#answerMsMax} ms`));
-      }, this.#answerMsMax);
+        request.destroy(new ApiError('connect', `no answer within ${this.answerMsMax} ms`));
+      }, this.answerMsMax);
       request.on('socket', (socket) => { socket.setKeepAlive(true, KEEP_ALIVE_MS); });
       request.on('error', (error) => {
         clearTimeout(timer);
@@ -147,18 +147,18 @@ export class ApiClient {
   }
 
   /** New ones where certificates have changed; the streams of old ones go on. */
-  async #connections(): Promise<HttpAgent> {
+  private async connections(): Promise<HttpAgent> {
     const { server, tlsServerName, insecureSkipTlsVerify } = this.config;
     const [ca, cert, key] = [await read(this.config.ca), await read(this.config.cert), await read(this.config.key)];
     const name = [ca, cert, key].join('\0');
-    if (this.#agent?.key === name) return this.#agent.agent;
+    if (this.agent?.key === name) return this.agent.agent;
     const common = { keepAlive: true, maxSockets: CONNECTIONS_MAX, maxFreeSockets: IDLE_CONNECTIONS_MAX };
     const agent = server.protocol !== 'https:' ? new HttpAgent(common) : new HttpsAgent({
       ...common, rejectUnauthorized: !insecureSkipTlsVerify,
       ...(ca === null ? {} : { ca }), ...(cert === null ? {} : { cert }), ...(key === null ? {} : { key }),
       ...(tlsServerName === null ? {} : { servername: tlsServerName }),
     });
-    this.#agent = { key: name, agent };
+    this.agent = { key: name, agent };
     return agent;
   }
 }

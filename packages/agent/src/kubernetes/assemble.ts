@@ -17,9 +17,9 @@ const UNKNOWN_NODE = '';
 const ENDED = ['Succeeded', 'Failed'];
 
 export class Assembler {
-  #before: PolicyObjects | null = null;
+  private before: PolicyObjects | null = null;
   /** By address: the same object as long as it is needed. */
-  #opaque = new Map<string, PodObject>();
+  private opaque = new Map<string, PodObject>();
 
   /** The same object as before where nothing changed. */
   assemble(held: Held, { serviceBackends }: Pick<Needs, 'serviceBackends'>): PolicyObjects {
@@ -32,20 +32,20 @@ export class Assembler {
     const endpointSlices = objectsOf(held.endpointSlices);
     const known = [...pods.values()];
     const objects: PolicyObjects = {
-      namespaces: this.#same('namespaces', objectsOf(held.namespaces).sort((a, b) => byText(a.name, b.name))),
-      pods: this.#same('pods', [...known, ...(serviceBackends ? this.#backends(known, services, endpointSlices) : [])].sort(byName)),
-      services: this.#same('services', services.sort(byName)),
-      endpointSlices: this.#same('endpointSlices', endpointSlices.sort(byName)),
-      policies: this.#same('policies', objectsOf(held.policies).sort((a, b) => byText(a.kind, b.kind) || byName(a, b))),
+      namespaces: this.same('namespaces', objectsOf(held.namespaces).sort((a, b) => byText(a.name, b.name))),
+      pods: this.same('pods', [...known, ...(serviceBackends ? this.backends(known, services, endpointSlices) : [])].sort(byName)),
+      services: this.same('services', services.sort(byName)),
+      endpointSlices: this.same('endpointSlices', endpointSlices.sort(byName)),
+      policies: this.same('policies', objectsOf(held.policies).sort((a, b) => byText(a.kind, b.kind) || byName(a, b))),
     };
-    const before = this.#before;
+    const before = this.before;
     if (before !== null && LISTS.every((list) => before[list] === objects[list])) return before;
-    this.#before = objects;
+    this.before = objects;
     return objects;
   }
 
   /** Addresses behind Services with a selector are pods'; those that no watch knows must at least not be taken for the world's. */
-  #backends(pods: readonly PodObject[], services: readonly ServiceObject[], slices: readonly EndpointSliceObject[]): PodObject[] {
+  private backends(pods: readonly PodObject[], services: readonly ServiceObject[], slices: readonly EndpointSliceObject[]): PodObject[] {
     // The address of a pod that has ended may be another's by now.
     const known = new Set(pods.filter(({ phase }) => phase === null || !ENDED.includes(phase)).flatMap(({ addresses }) => addresses));
     const selecting = new Set(services.filter(({ selector }) => selector !== null && Object.keys(selector).length > 0).map(({ namespace, name }) => `${namespace}/${name}`));
@@ -53,15 +53,15 @@ export class Assembler {
     for (const { namespace, serviceName, addresses } of slices) {
       if (serviceName === null || !selecting.has(`${namespace}/${serviceName}`)) continue;
       for (const address of addresses) {
-        if (!known.has(address) && !opaque.has(address)) opaque.set(address, this.#opaque.get(address) ?? opaquePod(address));
+        if (!known.has(address) && !opaque.has(address)) opaque.set(address, this.opaque.get(address) ?? opaquePod(address));
       }
     }
-    this.#opaque = opaque;
+    this.opaque = opaque;
     return [...opaque.values()];
   }
 
-  #same<L extends keyof PolicyObjects>(list: L, now: PolicyObjects[L][number][]): PolicyObjects[L] {
-    const before: PolicyObjects[L] | undefined = this.#before?.[list];
+  private same<L extends keyof PolicyObjects>(list: L, now: PolicyObjects[L][number][]): PolicyObjects[L] {
+    const before: PolicyObjects[L] | undefined = this.before?.[list];
     if (before?.length === now.length && now.every((one, i) => one === before[i])) return before;
     return now as unknown as PolicyObjects[L];
   }

@@ -15,7 +15,7 @@ class Stage {
   readonly lines: string[] = [];
   readonly source: KubernetesSource;
   readonly started: Promise<void>;
-  #wake: () => void = () => undefined;
+  private wake: () => void = () => undefined;
 
   constructor(t: Test, server: FakeApiServer, { clusterCidrs = [] as string[], times = FAST } = {}) {
     const note = (line: string): void => { this.lines.push(line); };
@@ -25,7 +25,7 @@ class Stage {
       settings: { nodeName: 'node', enablePolicy: 'default', clusterCidrs }, version: '0', log, times, statusWaitMsMax: 0,
       publish: (loaded) => {
         this.published.push(loaded);
-        this.#wake();
+        this.wake();
         return Promise.resolve();
       },
       fail: (error) => { throw error; },
@@ -50,7 +50,7 @@ class Stage {
     while (!isSo()) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 10);
-        this.#wake = () => {
+        this.wake = () => {
           clearTimeout(timer);
           resolve();
         };

@@ -21,6 +21,11 @@ apiVersion: v1
 kind: Service
 metadata: {name: db, namespace: bank}
 spec: {selector: {app: db}, ports: [{port: 1}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: away, namespace: bank}
+spec: {ports: [{port: 1}]}
 `;
 
 interface Options {
@@ -61,7 +66,7 @@ t.test('what a rule names is what is watched', (t) => {
     ['egressDeny: [{toEndpoints: [{matchLabels: {app: db}}]}]', ['shop app=db']],
     ['ingress: [{fromEndpoints: [{matchLabels: {app: lb}}]}]', ['shop app=lb']],
     ['egress: [{toServices: [{k8sService: {serviceName: db, namespace: bank}}]}]', ['bank app=db']],
-    ['egress: [{toFQDNs: [{matchName: example.com}]}]', ['backends']],
+    ['egress: [{toFQDNs: [{matchName: example.com}]}]', ['nodes', 'backends']],
     ['egress: [{toEntities: [all]}]', []],
     ['egress: [{}]', []],
     ['egress: [{toPorts: [{ports: [{port: "53"}]}]}]', []],
@@ -73,6 +78,26 @@ t.test('what a rule names is what is watched', (t) => {
     [to('{matchLabels: {reserved:remote-node: ""}}'), ['nodes']],
   ];
   for (const [spec, expected] of table) t.strictSame(needs(spec), expected, spec);
+  t.end();
+});
+
+t.test('a named port in egress is known of every pod that may be the peer', (t) => {
+  const named = 'toPorts: [{ports: [{port: "53"}]}, {ports: [{port: "80"}, {port: admin, protocol: TCP}]}]';
+  const table: readonly [string, readonly string[]][] = [
+    [`egressDeny: [{${named}}]`, ['* ']],
+    [`egress: [{${named}}]`, ['* ']],
+    [`egress: [{toEntities: [all]}], egressDeny: [{toEntities: [all], ${named}}]`, ['* ']],
+    [`egress: [{toEntities: [host], ${named}}]`, ['* ', 'nodes']],
+    [`egress: [{toFQDNs: [{matchName: example.com}], ${named}}]`, ['* ', 'nodes', 'backends']],
+    [`egress: [{toEndpoints: [{matchLabels: {app: db}}], ${named}}]`, ['shop app=db']],
+    [`egressDeny: [{toEndpoints: [{matchLabels: {app: db}}, {matchLabels: {reserved:remote-node: ""}}], ${named}}]`, ['* ', 'nodes']],
+    [`egress: [{toServices: [{k8sService: {serviceName: db, namespace: bank}}], ${named}}]`, ['bank app=db']],
+    [`egress: [{toServices: [{k8sService: {serviceName: away, namespace: bank}}], ${named}}]`, ['* ']],
+    // The selected pod's own.
+    [`ingress: [{${named}}], ingressDeny: [{${named}}]`, []],
+  ];
+  for (const [spec, expected] of table) t.strictSame(needs(spec), expected, spec);
+  t.strictSame(needs(`egress: [{toCIDR: [203.0.113.0/24], ${named}}]`, { clusterCidrs: ['10.0.0.0/8'] }), ['* ']);
   t.end();
 });
 

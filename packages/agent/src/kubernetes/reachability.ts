@@ -22,64 +22,64 @@ export interface ReachabilityTimes {
 }
 
 export class Reachability {
-  readonly #client: Pick<ApiClient, 'isListening'>;
-  readonly #onReachable: () => void;
-  #timer: NodeJS.Timeout | null = null;
-  #isClosed = false;
-  #sinceMs: number | null = null;
-  #toldAtMs = -Infinity;
-  readonly #times: ReachabilityTimes;
-  #againMs: number;
+  private readonly client: Pick<ApiClient, 'isListening'>;
+  private readonly onReachable: () => void;
+  private timer: NodeJS.Timeout | null = null;
+  private isClosed = false;
+  private sinceMs: number | null = null;
+  private toldAtMs = -Infinity;
+  private readonly times: ReachabilityTimes;
+  private againMs: number;
   /** Since it was told. */
-  #hasOpened = true;
+  private hasOpened = true;
 
   constructor(client: Pick<ApiClient, 'isListening'>, onReachable: () => void, times: ReachabilityTimes = { againMs: AGAIN_MS, spreadMs: SPREAD_MS }) {
-    this.#client = client;
-    this.#onReachable = onReachable;
-    this.#times = times;
-    this.#againMs = times.againMs;
+    this.client = client;
+    this.onReachable = onReachable;
+    this.times = times;
+    this.againMs = times.againMs;
   }
 
   /** A watch has begun. */
   opened(): void {
-    this.#hasOpened = true;
+    this.hasOpened = true;
   }
 
   /** A watch could not reach the server. */
   lost(): void {
-    if (this.#timer !== null || this.#isClosed) return;
+    if (this.timer !== null || this.isClosed) return;
     const now = performance.now();
-    const isAgain = !this.#hasOpened || now - this.#toldAtMs < this.#againMs * 2;
-    this.#againMs = isAgain ? Math.min(this.#againMs * 2, AGAIN_MS_MAX) : this.#times.againMs;
-    this.#sinceMs = now;
-    this.#later(isAgain ? this.#againMs : 0);
+    const isAgain = !this.hasOpened || now - this.toldAtMs < this.againMs * 2;
+    this.againMs = isAgain ? Math.min(this.againMs * 2, AGAIN_MS_MAX) : this.times.againMs;
+    this.sinceMs = now;
+    this.later(isAgain ? this.againMs : 0);
   }
 
   close(): void {
-    this.#isClosed = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.isClosed = true;
+    if (this.timer !== null) clearTimeout(this.timer);
   }
 
-  #later(ms: number): void {
-    this.#timer = setTimeout(() => { void this.#look(); }, ms * (0.75 + Math.random() / 2));
-    this.#timer.unref();
+  private later(ms: number): void {
+    this.timer = setTimeout(() => { void this.look(); }, ms * (0.75 + Math.random() / 2));
+    this.timer.unref();
   }
 
-  async #look(): Promise<void> {
-    const isListening = await this.#client.isListening(CONNECT_MS_MAX);
-    if (this.#isClosed) return;
+  private async look(): Promise<void> {
+    const isListening = await this.client.isListening(CONNECT_MS_MAX);
+    if (this.isClosed) return;
     if (!isListening) {
-      this.#later(performance.now() - (this.#sinceMs ?? 0) > LONG_MS ? LOOK_EVERY_LATER_MS : LOOK_EVERY_MS);
+      this.later(performance.now() - (this.sinceMs ?? 0) > LONG_MS ? LOOK_EVERY_LATER_MS : LOOK_EVERY_MS);
       return;
     }
-    this.#timer = setTimeout(() => { this.#tell(); }, Math.random() * this.#times.spreadMs);
-    this.#timer.unref();
+    this.timer = setTimeout(() => { this.tell(); }, Math.random() * this.times.spreadMs);
+    this.timer.unref();
   }
 
-  #tell(): void {
-    this.#timer = null;
-    this.#toldAtMs = performance.now();
-    this.#hasOpened = false;
-    this.#onReachable();
+  private tell(): void {
+    this.timer = null;
+    this.toldAtMs = performance.now();
+    this.hasOpened = false;
+    this.onReachable();
   }
 }

@@ -15,14 +15,14 @@ interface Kept { readonly name: string; readonly value: unknown }
 class Stage {
   readonly counts = new SourceCounts();
   readonly reflector: Reflector<Kept>;
-  #wake: () => void = () => undefined;
+  private wake: () => void = () => undefined;
 
   constructor(t: Test, server: FakeApiServer, options: { readonly times?: Partial<ReflectorTimes>; readonly tokenFile?: string; readonly paths?: readonly string[]; readonly mayBeAbsent?: boolean } = {}) {
     const token = options.tokenFile === undefined ? null : { path: options.tokenFile };
     const client = new ApiClient(
       { server: new URL(server.url), ca: null, cert: null, key: null, token, tlsServerName: null, insecureSkipTlsVerify: false }, { version: '0', answerMsMax: 300 },
     );
-    const wake = (): void => { this.#wake(); };
+    const wake = (): void => { this.wake(); };
     this.reflector = new Reflector<Kept>({
       resource: 'namespaces', paths: options.paths ?? [COLLECTIONS.namespaces], query: {},
       mayBeAbsent: options.mayBeAbsent ?? true,
@@ -47,7 +47,7 @@ class Stage {
     while (!isSo()) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 5);
-        this.#wake = () => {
+        this.wake = () => {
           clearTimeout(timer);
           resolve();
         };

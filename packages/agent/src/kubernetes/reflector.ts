@@ -90,158 +90,158 @@ const CUTS_WITHIN_MS = 30_000;
 export class Reflector<T> {
   readonly watched: Watched<T>;
   readonly objects = new Map<string, T>();
-  readonly #seams: ReflectorSeams;
-  readonly #backoff: Backoff;
-  readonly #closing = new AbortController();
+  private readonly seams: ReflectorSeams;
+  private readonly backoff: Backoff;
+  private readonly closing = new AbortController();
   /** null: to be listed. */
-  #version: string | null = null;
+  private version: string | null = null;
   /** The last that was heard of: a list may not be older. */
-  #heardVersion: string | null = null;
+  private heardVersion: string | null = null;
   /** The next list asks for the newest, past the server's cache. */
-  #wantsNewest = false;
-  #path: string;
-  #query: Watched<T>['query'];
-  #isSynced = false;
-  #absences = 0;
-  #trouble: Trouble | null = null;
-  #openedAtMs: number | null = null;
+  private wantsNewest = false;
+  private path: string;
+  private query: Watched<T>['query'];
+  private synced = false;
+  private absences = 0;
+  private lastTrouble: Trouble | null = null;
+  private openedAtMs: number | null = null;
   /** When it failed to connect, or lost its connection, last: in a row. */
-  #cutAtMs: readonly number[] = [];
-  #wake: () => void = () => undefined;
+  private cutAtMs: readonly number[] = [];
+  private wake: () => void = () => undefined;
 
   constructor(watched: Watched<T>, seams: ReflectorSeams) {
     this.watched = watched;
-    this.#seams = seams;
-    this.#path = watched.paths[0];
-    this.#query = watched.query;
+    this.seams = seams;
+    this.path = watched.paths[0];
+    this.query = watched.query;
     const { backoffFirst: firstMs, backoffMax: maxMs } = seams.times;
-    this.#backoff = new Backoff({ firstMs, maxMs, random: seams.random });
+    this.backoff = new Backoff({ firstMs, maxMs, random: seams.random });
   }
 
   /** Has listed once, or knows that there is nothing to list. */
   get isSynced(): boolean {
-    return this.#isSynced;
+    return this.synced;
   }
 
   /** null for as long as it may pass unnoticed. */
   get trouble(): Trouble | null {
-    const trouble = this.#trouble;
-    return trouble !== null && performance.now() - trouble.sinceMs >= this.#seams.times.grace ? trouble : null;
+    const trouble = this.lastTrouble;
+    return trouble !== null && performance.now() - trouble.sinceMs >= this.seams.times.grace ? trouble : null;
   }
 
   /** The kind is not there, and taken as none. */
   get isNone(): boolean {
-    return this.#isSynced && this.watched.mayBeAbsent && this.objects.size === 0 && this.#trouble?.code === 'absent';
+    return this.synced && this.watched.mayBeAbsent && this.objects.size === 0 && this.lastTrouble?.code === 'absent';
   }
 
   start(): void {
-    this.#run().catch((error: unknown) => { this.#seams.fail(error instanceof Error ? error : new Error(String(error))); });
+    this.run().catch((error: unknown) => { this.seams.fail(error instanceof Error ? error : new Error(String(error))); });
   }
 
   close(): void {
-    this.#closing.abort();
-    this.#wake();
+    this.closing.abort();
+    this.wake();
   }
 
   /** The server can be reached again: whoever waits for that tries now, and patiently where that did not help before. */
   kick(): void {
-    if (this.#trouble?.code !== 'connect') return;
-    const [first] = this.#cutAtMs;
-    if (this.#cutAtMs.length < CUTS || performance.now() - first > CUTS_WITHIN_MS) this.#backoff.reset();
-    this.#wake();
+    if (this.lastTrouble?.code !== 'connect') return;
+    const [first] = this.cutAtMs;
+    if (this.cutAtMs.length < CUTS || performance.now() - first > CUTS_WITHIN_MS) this.backoff.reset();
+    this.wake();
   }
 
-  async #run(): Promise<void> {
-    while (!this.#closing.signal.aborted) {
+  private async run(): Promise<void> {
+    while (!this.closing.signal.aborted) {
       try {
-        if (this.#version === null) await this.#list();
-        await this.#watch(this.#version ?? '');
+        if (this.version === null) await this.list();
+        await this.watch(this.version ?? '');
         // An end that is in order, but one after the other would be a storm, too.
-        if (!this.#hasSettled()) await this.#sleep(this.#backoff.next());
+        if (!this.hasSettled()) await this.sleep(this.backoff.next());
       } catch (error) {
-        if (this.#closing.signal.aborted) return;
+        if (this.closing.signal.aborted) return;
         if (!(error instanceof ApiError)) throw error;
-        await this.#failed(error);
+        await this.failed(error);
       }
     }
   }
 
-  #hasSettled(): boolean {
-    const isSettled = this.#openedAtMs !== null && performance.now() - this.#openedAtMs >= this.#seams.times.settled;
+  private hasSettled(): boolean {
+    const isSettled = this.openedAtMs !== null && performance.now() - this.openedAtMs >= this.seams.times.settled;
     if (isSettled) {
-      this.#backoff.reset();
-      this.#cutAtMs = [];
+      this.backoff.reset();
+      this.cutAtMs = [];
     }
     return isSettled;
   }
 
-  async #failed(error: ApiError): Promise<void> {
-    const { counts, times, onUnreachable, random } = this.#seams;
+  private async failed(error: ApiError): Promise<void> {
+    const { counts, times, onUnreachable, random } = this.seams;
     counts.failed(error.code);
-    const isListing = this.#version === null;
-    this.#hasSettled();
-    this.#openedAtMs = null;
-    this.#trouble = { code: error.code, message: error.message, sinceMs: this.#trouble?.sinceMs ?? performance.now() };
+    const isListing = this.version === null;
+    this.hasSettled();
+    this.openedAtMs = null;
+    this.lastTrouble = { code: error.code, message: error.message, sinceMs: this.lastTrouble?.sinceMs ?? performance.now() };
     if (error.code === 'expired' || error.code === 'malformed' || error.code === 'too-large' || error.code === 'absent') {
-      this.#version = null;
+      this.version = null;
     }
-    if (isListing && isRefusedVersion(error) && !this.#wantsNewest) this.#wantsNewest = true;
-    else if (error.status === 400) this.#widen();
-    this.#cutAtMs = error.code === 'connect' ? [...this.#cutAtMs, performance.now()].slice(-CUTS) : [];
+    if (isListing && isRefusedVersion(error) && !this.wantsNewest) this.wantsNewest = true;
+    else if (error.status === 400) this.widen();
+    this.cutAtMs = error.code === 'connect' ? [...this.cutAtMs, performance.now()].slice(-CUTS) : [];
     if (error.code === 'connect') onUnreachable();
     const patienceMs = error.retryAfterMs === null ? 0 : error.retryAfterMs * (1 + random() / 4);
-    const isLooking = error.code === 'absent' && !this.#isSynced;
-    await this.#sleep(this.#backoff.next(Math.max(patienceMs, isLooking ? ABSENCE_LOOK_MS : SLOW_FAULTS.includes(error.code) ? times.slow : 0)));
+    const isLooking = error.code === 'absent' && !this.synced;
+    await this.sleep(this.backoff.next(Math.max(patienceMs, isLooking ? ABSENCE_LOOK_MS : SLOW_FAULTS.includes(error.code) ? times.slow : 0)));
   }
 
   /** The labels may be what the server does not understand: without them there is more than is needed, and not nothing. */
-  #widen(): void {
-    if (this.#query.labelSelector === undefined) return;
-    this.#query = Object.fromEntries(Object.entries(this.#query).filter(([key]) => key !== 'labelSelector'));
-    this.#version = null;
+  private widen(): void {
+    if (this.query.labelSelector === undefined) return;
+    this.query = Object.fromEntries(Object.entries(this.query).filter(([key]) => key !== 'labelSelector'));
+    this.version = null;
   }
 
   /** Until `kick` or `close`, at most. */
-  #sleep(ms: number): Promise<void> {
-    if (this.#closing.signal.aborted) return Promise.resolve();
+  private sleep(ms: number): Promise<void> {
+    if (this.closing.signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
+      this.wake = () => {
         clearTimeout(timer);
         resolve();
       };
     });
   }
 
-  async #list(): Promise<void> {
-    const { counts, onChange, onSynced } = this.#seams;
-    if (this.#isSynced) counts.relisted(this.watched.resource);
-    const { found, version } = await this.#listFirst();
+  private async list(): Promise<void> {
+    const { counts, onChange, onSynced } = this.seams;
+    if (this.synced) counts.relisted(this.watched.resource);
+    const { found, version } = await this.listFirst();
     const isChanged = found.size !== this.objects.size || [...found].some(([key, object]) => this.objects.get(key) !== object);
     this.objects.clear();
     for (const [key, object] of found) this.objects.set(key, object);
-    this.#version = version;
-    this.#heardVersion = version;
-    this.#wantsNewest = false;
-    this.#absences = 0;
+    this.version = version;
+    this.heardVersion = version;
+    this.wantsNewest = false;
+    this.absences = 0;
     counts.heard();
-    if (!this.#isSynced) {
-      this.#isSynced = true;
+    if (!this.synced) {
+      this.synced = true;
       onSynced();
     }
     if (isChanged) onChange();
   }
 
   /** Of the first path that is there. */
-  async #listFirst(): Promise<{ found: Map<string, T>; version: string }> {
+  private async listFirst(): Promise<{ found: Map<string, T>; version: string }> {
     for (const path of this.watched.paths) {
       try {
-        const listed = await this.#listPath(path);
-        this.#path = path;
+        const listed = await this.listPath(path);
+        this.path = path;
         return listed;
       } catch (error) {
         if (!(error instanceof ApiError) || error.code !== 'absent' || path === this.watched.paths.at(-1)) {
-          if (error instanceof ApiError && error.code === 'absent') await this.#absent();
+          if (error instanceof ApiError && error.code === 'absent') await this.absent();
           throw error;
         }
       }
@@ -250,18 +250,18 @@ export class Reflector<T> {
   }
 
   /** The kind is not there. Who has never heard of one of its objects believes that there are none, once the server is sure. */
-  async #absent(): Promise<void> {
-    if (this.#isSynced || !this.watched.mayBeAbsent) return;
-    this.#absences++;
-    if (this.#absences < ABSENCES_MIN || !(await this.#isServerReady())) return;
-    this.#isSynced = true;
-    this.#seams.onSynced();
+  private async absent(): Promise<void> {
+    if (this.synced || !this.watched.mayBeAbsent) return;
+    this.absences++;
+    if (this.absences < ABSENCES_MIN || !(await this.isServerReady())) return;
+    this.synced = true;
+    this.seams.onSynced();
   }
 
   /** A server that does not say so to us is believed to be. */
-  async #isServerReady(): Promise<boolean> {
+  private async isServerReady(): Promise<boolean> {
     try {
-      await this.#seams.client.text({ method: 'GET', path: '/readyz', signal: this.#closing.signal });
+      await this.seams.client.text({ method: 'GET', path: '/readyz', signal: this.closing.signal });
       return true;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -269,19 +269,19 @@ export class Reflector<T> {
     }
   }
 
-  async #listPath(path: string): Promise<{ found: Map<string, T>; version: string }> {
+  private async listPath(path: string): Promise<{ found: Map<string, T>; version: string }> {
     const found = new Map<string, T>();
     let page: ListMetadata | null = null;
     do {
       const reader = new ListReader((item) => {
         const object = rawObject(item);
         // One that nobody could name is one that no policy could mean.
-        if (object !== null) found.set(keyOf(object), this.#read(object));
+        if (object !== null) found.set(keyOf(object), this.read(object));
       });
       const next: string | null = page?.next ?? null;
-      const query = next !== null ? { ...PAGE, continue: next } : this.#listQuery();
-      await this.#seams.client.stream(
-        { method: 'GET', path: withQuery(path, { ...this.#query, ...query }), signal: this.#closing.signal },
+      const query = next !== null ? { ...PAGE, continue: next } : this.listQuery();
+      await this.seams.client.stream(
+        { method: 'GET', path: withQuery(path, { ...this.query, ...query }), signal: this.closing.signal },
         { silenceMsMax: LIST_SILENCE_MS, onChunk: (chunk) => { reader.push(chunk); } },
       );
       page = reader.end();
@@ -290,25 +290,25 @@ export class Reflector<T> {
   }
 
   /** From the server's cache where it will do: all nodes may ask at once. */
-  #listQuery(): Readonly<Record<string, string>> {
-    if (this.#wantsNewest) return PAGE;
-    if (this.#heardVersion === null) return { ...PAGE, resourceVersion: ANY_VERSION };
+  private listQuery(): Readonly<Record<string, string>> {
+    if (this.wantsNewest) return PAGE;
+    if (this.heardVersion === null) return { ...PAGE, resourceVersion: ANY_VERSION };
     // With a limit, servers would not answer from their cache.
-    return { resourceVersion: this.#heardVersion, resourceVersionMatch: 'NotOlderThan' };
+    return { resourceVersion: this.heardVersion, resourceVersionMatch: 'NotOlderThan' };
   }
 
-  async #watch(version: string): Promise<void> {
-    const { client, counts, times, random, onOpened } = this.#seams;
+  private async watch(version: string): Promise<void> {
+    const { client, counts, times, random, onOpened } = this.seams;
     const timeoutSeconds = Math.ceil(times.watchSeconds * (1 + random()));
-    const reader = new LineReader((event) => { this.#event(event); });
-    const query = { ...this.#query, watch: '1', allowWatchBookmarks: 'true', resourceVersion: version, timeoutSeconds: String(timeoutSeconds) };
-    await client.stream({ method: 'GET', path: withQuery(this.#path, query), signal: this.#closing.signal }, {
+    const reader = new LineReader((event) => { this.event(event); });
+    const query = { ...this.query, watch: '1', allowWatchBookmarks: 'true', resourceVersion: version, timeoutSeconds: String(timeoutSeconds) };
+    await client.stream({ method: 'GET', path: withQuery(this.path, query), signal: this.closing.signal }, {
       silenceMsMax: timeoutSeconds * 1000 + times.stallMargin,
       onOpen: () => {
         counts.restarted(this.watched.resource);
         counts.heard();
-        this.#openedAtMs = performance.now();
-        this.#trouble = null;
+        this.openedAtMs = performance.now();
+        this.lastTrouble = null;
         onOpened();
       },
       onChunk: (chunk) => {
@@ -318,7 +318,7 @@ export class Reflector<T> {
     });
   }
 
-  #event(event: unknown): void {
+  private event(event: unknown): void {
     const { type, object: raw } = (typeof event === 'object' && event !== null ? event : {}) as { readonly type?: unknown; readonly object?: unknown };
     if (type === 'ERROR') throw errorEvent(raw);
     const version = versionOf(raw);
@@ -326,27 +326,27 @@ export class Reflector<T> {
     if (type !== 'BOOKMARK') {
       const object = rawObject(raw);
       if (object === null) throw new ApiError('malformed', 'an event has an object without a name');
-      if (type === 'DELETED') this.#delete(keyOf(object));
-      else if (type === 'ADDED' || type === 'MODIFIED') this.#put(keyOf(object), object);
+      if (type === 'DELETED') this.delete(keyOf(object));
+      else if (type === 'ADDED' || type === 'MODIFIED') this.put(keyOf(object), object);
       else throw new ApiError('malformed', 'an event is of no known type');
     }
-    this.#version = version;
-    this.#heardVersion = version;
+    this.version = version;
+    this.heardVersion = version;
   }
 
-  #put(key: string, raw: RawObject): void {
+  private put(key: string, raw: RawObject): void {
     const before = this.objects.get(key);
-    const object = this.#read(raw);
+    const object = this.read(raw);
     if (object === before) return;
     this.objects.set(key, object);
-    this.#seams.onChange();
+    this.seams.onChange();
   }
 
-  #delete(key: string): void {
-    if (this.objects.delete(key)) this.#seams.onChange();
+  private delete(key: string): void {
+    if (this.objects.delete(key)) this.seams.onChange();
   }
 
-  #read(raw: RawObject): T {
+  private read(raw: RawObject): T {
     const before = this.objects.get(keyOf(raw)) ?? null;
     const object = this.watched.read(raw, before);
     return before !== null && isDeepStrictEqual(object, before) ? before : object;

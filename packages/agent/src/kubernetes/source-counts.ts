@@ -11,14 +11,14 @@ export class SourceCounts implements PolicySourceReadings {
   readonly relists = new Map<string, number>();
   readonly errors = new Map<string, number>();
   readonly statusWrites = new Map<string, number>();
-  #heardAtMs: number | null = null;
+  private heardAtMs: number | null = null;
 
   get silentSeconds(): number | null {
-    return this.#heardAtMs === null ? null : (performance.now() - this.#heardAtMs) / 1000;
+    return this.heardAtMs === null ? null : (performance.now() - this.heardAtMs) / 1000;
   }
 
   heard(): void {
-    this.#heardAtMs = performance.now();
+    this.heardAtMs = performance.now();
   }
 
   restarted(resource: string): void {

@@ -53,125 +53,125 @@ export interface StatusWriterOptions {
 }
 
 export class StatusWriter {
-  readonly #options: StatusWriterOptions;
-  readonly #closing = new AbortController();
-  #targets = new Map<string, StatusTarget>();
+  private readonly options: StatusWriterOptions;
+  private readonly closing = new AbortController();
+  private targets = new Map<string, StatusTarget>();
   /** Collections: a policy that comes into one of them now is a new one. */
-  #listed: ReadonlySet<string> = new Set();
-  readonly #pending = new Map<string, Pending>();
-  readonly #written = new Map<string, Written>();
+  private listed: ReadonlySet<string> = new Set();
+  private readonly pending = new Map<string, Pending>();
+  private readonly written = new Map<string, Written>();
   /** How many times the usual wait, for policies that others write as well. */
-  readonly #waits = new Map<string, number>();
+  private readonly waits = new Map<string, number>();
   /** The server asks for patience until then; performance.now(). */
-  #quietUntilMs = 0;
-  #tokens = BURST;
-  #tokensAtMs = performance.now();
-  #timer: NodeJS.Timeout | null = null;
-  #isBusy = false;
-  #isForbidden = false;
+  private quietUntilMs = 0;
+  private tokens = BURST;
+  private tokensAtMs = performance.now();
+  private timer: NodeJS.Timeout | null = null;
+  private isBusy = false;
+  private isForbidden = false;
 
   constructor(options: StatusWriterOptions) {
-    this.#options = options;
+    this.options = options;
   }
 
   /** All policies with a status of ours, as they are now, of the collections that have been listed. */
   set(targets: readonly StatusTarget[], listed: readonly string[]): void {
-    const before = this.#targets;
-    this.#targets = new Map(targets.map((target) => [pathOf(target), target]));
-    for (const key of this.#written.keys()) if (!this.#targets.has(key)) this.#written.delete(key);
-    for (const key of this.#pending.keys()) if (!this.#targets.has(key)) this.#pending.delete(key);
-    for (const key of this.#waits.keys()) if (!this.#targets.has(key)) this.#waits.delete(key);
-    for (const [key, { path, status }] of this.#targets) {
-      if (!before.has(key) && (status.found !== null || !this.#listed.has(path))) this.#waits.set(key, OLD_WAITS);
+    const before = this.targets;
+    this.targets = new Map(targets.map((target) => [pathOf(target), target]));
+    for (const key of this.written.keys()) if (!this.targets.has(key)) this.written.delete(key);
+    for (const key of this.pending.keys()) if (!this.targets.has(key)) this.pending.delete(key);
+    for (const key of this.waits.keys()) if (!this.targets.has(key)) this.waits.delete(key);
+    for (const [key, { path, status }] of this.targets) {
+      if (!before.has(key) && (status.found !== null || !this.listed.has(path))) this.waits.set(key, OLD_WAITS);
       if (isDue(status)) {
-        if (!this.#pending.has(key)) this.#await(key, status);
+        if (!this.pending.has(key)) this.await(key, status);
       } else {
-        this.#pending.delete(key);
-        this.#waits.delete(key);
+        this.pending.delete(key);
+        this.waits.delete(key);
       }
     }
-    this.#listed = new Set(listed);
-    this.#schedule();
+    this.listed = new Set(listed);
+    this.schedule();
   }
 
   close(): void {
-    this.#closing.abort();
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#pending.clear();
+    this.closing.abort();
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.pending.clear();
   }
 
-  #await(key: string, status: PolicyStatus): void {
-    const { random, waitMsMax, nodeName } = this.#options;
-    const waitMs = WAIT_MS_MIN + random() * Math.max(0, waitMsMax * (this.#waits.get(key) ?? 1) - WAIT_MS_MIN);
+  private await(key: string, status: PolicyStatus): void {
+    const { random, waitMsMax, nodeName } = this.options;
+    const waitMs = WAIT_MS_MIN + random() * Math.max(0, waitMsMax * (this.waits.get(key) ?? 1) - WAIT_MS_MIN);
     const order = createHash('sha256').update(`${nodeName} ${key}`).digest('hex');
-    this.#pending.set(key, { atMs: Math.max(performance.now() + waitMs, this.#notBefore(key, status)), order });
+    this.pending.set(key, { atMs: Math.max(performance.now() + waitMs, this.notBefore(key, status)), order });
   }
 
-  #notBefore(key: string, status: PolicyStatus): number {
-    const written = this.#written.get(key);
+  private notBefore(key: string, status: PolicyStatus): number {
+    const written = this.written.get(key);
     return written === undefined || !isSameCondition(written.status, status) ? 0 : written.notBeforeMs;
   }
 
-  #schedule(): void {
-    if (this.#timer !== null || this.#pending.size === 0 || this.#closing.signal.aborted) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      void this.#look().finally(() => { this.#schedule(); });
+  private schedule(): void {
+    if (this.timer !== null || this.pending.size === 0 || this.closing.signal.aborted) return;
+    this.timer = setTimeout(() => {
+      this.timer = null;
+      void this.look().finally(() => { this.schedule(); });
     }, LOOK_EVERY_MS);
-    this.#timer.unref();
+    this.timer.unref();
   }
 
-  async #look(): Promise<void> {
-    if (this.#isBusy) return;
-    this.#isBusy = true;
+  private async look(): Promise<void> {
+    if (this.isBusy) return;
+    this.isBusy = true;
     try {
       const now = performance.now();
-      for (const [key, { atMs }] of [...this.#pending].sort(([, a], [, b]) => (a.order < b.order ? -1 : 1))) {
-        if (performance.now() < this.#quietUntilMs) return;
-        const target = this.#targets.get(key);
+      for (const [key, { atMs }] of [...this.pending].sort(([, a], [, b]) => (a.order < b.order ? -1 : 1))) {
+        if (performance.now() < this.quietUntilMs) return;
+        const target = this.targets.get(key);
         if (atMs > now || target === undefined || !isDue(target.status)) continue;
-        if (!this.#takeToken() || this.#closing.signal.aborted) return;
-        this.#pending.delete(key);
-        await this.#write(key, target);
+        if (!this.takeToken() || this.closing.signal.aborted) return;
+        this.pending.delete(key);
+        await this.write(key, target);
       }
     } finally {
-      this.#isBusy = false;
+      this.isBusy = false;
     }
   }
 
-  #takeToken(): boolean {
+  private takeToken(): boolean {
     const now = performance.now();
-    this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#tokensAtMs) / 1000) * RATE);
-    this.#tokensAtMs = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
+    this.tokens = Math.min(BURST, this.tokens + ((now - this.tokensAtMs) / 1000) * RATE);
+    this.tokensAtMs = now;
+    if (this.tokens < 1) return false;
+    this.tokens--;
     return true;
   }
 
-  async #write(key: string, { status }: StatusTarget): Promise<void> {
-    const { client, counts, log } = this.#options;
-    const before = this.#written.get(key);
+  private async write(key: string, { status }: StatusTarget): Promise<void> {
+    const { client, counts, log } = this.options;
+    const before = this.written.get(key);
     const pauseMs = before !== undefined && isSameCondition(before.status, status) ? Math.min(before.pauseMs * 2, PAUSE_MS_MAX) : PAUSE_MS_FIRST;
-    this.#written.set(key, { status, pauseMs, notBeforeMs: performance.now() + pauseMs });
+    this.written.set(key, { status, pauseMs, notBeforeMs: performance.now() + pauseMs });
     try {
       const text = JSON.stringify(statusPatch(status, `${new Date().toISOString().slice(0, 19)}Z`));
-      await client.text({ method: 'PATCH', path: `${key}/status`, body: { text, type: 'application/merge-patch+json' }, signal: this.#closing.signal });
+      await client.text({ method: 'PATCH', path: `${key}/status`, body: { text, type: 'application/merge-patch+json' }, signal: this.closing.signal });
       counts.statusWritten('written');
-      this.#isForbidden = false;
+      this.isForbidden = false;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       counts.statusWritten(error.status === 409 ? 'conflict' : 'failed');
-      if (error.status === 409) this.#waits.set(key, Math.min((this.#waits.get(key) ?? 1) * 2, WAITS_MAX));
-      if (error.retryAfterMs !== null) this.#quietUntilMs = performance.now() + error.retryAfterMs;
-      if (error.code === 'forbidden' && !this.#isForbidden) {
-        this.#isForbidden = true;
+      if (error.status === 409) this.waits.set(key, Math.min((this.waits.get(key) ?? 1) * 2, WAITS_MAX));
+      if (error.retryAfterMs !== null) this.quietUntilMs = performance.now() + error.retryAfterMs;
+      if (error.code === 'forbidden' && !this.isForbidden) {
+        this.isForbidden = true;
         log.warn('the status of policies cannot be written: the agent has no right to patch it', { reason: error.message });
       }
     } finally {
       // If the server keeps it, an event says so; if not, there is a next time.
-      const target = this.#targets.get(key);
-      if (target !== undefined && isDue(target.status) && !this.#closing.signal.aborted) {
-        this.#await(key, target.status);
+      const target = this.targets.get(key);
+      if (target !== undefined && isDue(target.status) && !this.closing.signal.aborted) {
+        this.await(key, target.status);
       }
     }
   }

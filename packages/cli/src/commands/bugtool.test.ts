@@ -102,6 +102,12 @@ t.test('a dead half, or both, is noted, and the rest is there', async (t) => {
   t.ok(existsSync(join(other, 'kernel/uname.txt')));
 });
 
+t.test('beside a member that answers the kernel is not cleaned', async (t) => {
+  const { runDir, close } = await pair(t);
+  await close(0);
+  t.match(await tandem(runDir, ['bugtool', '--clean-datapath']), { code: 69, out: '', err: /dns-proxy still answers, .*: stop both daemons first/ });
+});
+
 t.test('one member alone is collected where that is asked', async (t) => {
   const { runDir } = await pair(t);
   const dir = join(folder(t), 'out');

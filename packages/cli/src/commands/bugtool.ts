@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { AppError } from '@tandem/core';
 import { cleanDatapath } from '@tandem/datapath';
+import { apiSocketPath, isAnswered } from '@tandem/host';
 import { Archive, type Entry } from '../bugtool/archive.js';
 import { pack } from '../bugtool/pack.js';
 import { find, stepsFor } from '../bugtool/steps.js';
@@ -41,7 +42,8 @@ export function bugtoolCommand(io: Io): Command {
     .option('--clean-datapath', "collect nothing: take Tandem's tables, routing rules and links out of the kernel; both daemons must be stopped")
     .action(async (file: string | undefined, options: Options) => {
       if (options.cleanDatapath === true) {
-        const removed = await cleanDatapath(targetOf(options, io.env).runDir);
+        const { runDir } = targetOf(options, io.env);
+        const removed = await cleanDatapath(runDir, (role) => isAnswered(apiSocketPath(runDir, role)));
         io.out(render({ removed }, options.output, () => (removed.length === 0 ? 'there was nothing of Tandem in the kernel' : removed.map((text) => `removed: ${text}`).join('\n'))));
         return;
       }

@@ -9,6 +9,9 @@ import type { Io } from '../io.js';
 import { render } from '../output.js';
 import { during } from '../progress.js';
 
+/** The largest file takes seconds, and many where the disk is slow. */
+const TIMEOUT_MS = 60_000;
+
 export function cacheImportCommand(io: Io): Command {
   return memberCommand('import', 'Teach the pair the mappings of a file that cache export wrote, or of a pre-cache of Cilium.', [
     'tandem cache import mappings.json', 'ssh other-node tandem cache export | tandem cache import -', 'tandem cache import mappings.json -o json',
@@ -17,7 +20,7 @@ export function cacheImportCommand(io: Io): Command {
     .action(async (file: string, options: CommonOptions) => {
       const where = file === '-' ? 'standard input' : file;
       const body = jsonOf(where, file === '-' ? await io.readInput(ENTRIES_BYTES_MAX) : readBounded(file));
-      const imported = await during(io, 'the member is taking the mappings in', () => ask<CacheImported>(targetOf(options, io.env), { method: 'POST', path: '/api/v1/fqdn/cache/import', body })).catch((error: unknown) => {
+      const imported = await during(io, 'the member is taking the mappings in', () => ask<CacheImported>(targetOf(options, io.env), { method: 'POST', path: '/api/v1/fqdn/cache/import', body, timeoutMs: TIMEOUT_MS })).catch((error: unknown) => {
         if (!(error instanceof AppError) || error.code !== 'CONFIGURATION') throw error;
         throw new AppError('CONFIGURATION', `${where}: ${error.message}; nothing was imported`, { cause: error });
       });
@@ -25,9 +28,10 @@ export function cacheImportCommand(io: Io): Command {
     });
 }
 
-function summary({ read, learned, known, expired, strangers, cleaned }: CacheImported): string {
+function summary({ read, learned, known, expired, strangers, cleaned, evicted }: CacheImported): string {
   const rest = [
     [known, 'known already'], [expired, 'expired'], [strangers, 'of pods that are not here'], [cleaned, 'looked up before a forced clean'],
+    [evicted, 'without room'],
   ] as const;
   const notes = rest.filter(([count]) => count > 0).map(([count, what]) => `, ${count} ${what}`).join('');
   return `${read} mappings read: ${learned} learned${notes}\n`;

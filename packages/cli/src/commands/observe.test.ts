@@ -103,6 +103,7 @@ t.test('filters go to the server in the order and the lists that --not gives the
     }],
     ['-n shop', { whitelist: [{ sourcePod: ['shop/'] }, { destinationPod: ['shop/'] }] }],
     ['--from-namespace shop --from-pod web --from-pod shop/api', { whitelist: [{ sourcePod: ['shop/web', 'shop/api'] }] }],
+    ['-A --pod web', { whitelist: [{ sourcePod: ['/web'] }, { destinationPod: ['/web'] }] }],
     ['-4 -t l7 -t trace:to-stack -l app=web', { whitelist: [{ ipVersion: [1], eventType: [{ type: 129 }, { type: 4, matchSubType: true, subType: 3 }], sourceLabel: ['app=web'] }, { destinationLabel: ['app=web'] }] }],
     ['--identity world --drop-reason-desc POLICY_DENIED', { whitelist: [{ sourceIdentity: [2], dropReasonDesc: [133] }, { destinationIdentity: [2] }] }],
     ['--to-fqdn *.a.example --uuid x --ip-version v6 --traffic-direction egress --dns-query ^a', {
@@ -120,6 +121,8 @@ t.test('filters go to the server in the order and the lists that --not gives the
   observer.asked.length = 0;
   await tandem(runDir, ['observe', '--allowlist', '{"source_pod":["shop/"],"verdict":["DROPPED"]}', '--denylist', '{"protocol":["tcp"]}']);
   t.match(observer.asked, [{ whitelist: [{ sourcePod: ['shop/'], verdict: [2] }], blacklist: [{ protocol: ['tcp'] }] }]);
+  const any = (await tandem(runDir, ['observe', '-A', '--not', '--from-all-namespaces', '--verdict', 'DROPPED', '--print-raw-filters'])).out;
+  t.equal(any, 'allowlist:\n  - \'{"verdict":["DROPPED"]}\'\ndenylist:\n  - "{}"\n', 'any namespace is no filter');
   const raw = (await tandem(runDir, ['observe', '--from-pod', 'web', '--not', '--verdict', 'FORWARDED', '--print-raw-filters'])).out;
   t.equal(raw, 'allowlist:\n  - \'{"source_pod":["web"]}\'\ndenylist:\n  - \'{"verdict":["FORWARDED"]}\'\n');
 });

@@ -3,7 +3,6 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -14,21 +13,13 @@ import { apiSocketPath } from '@tandem/host';
 import { isReady } from '../client.js';
 import { runCli } from '../program.js';
 import { FakeIo } from '../testing/fake-io.js';
+import { freePort } from '../testing/free-port.js';
 
 /** `examples/quickstart` lets it ask for the name. */
 const CLIENT = '127.0.1.1';
 const NAME = 'www.shop.example.';
 const ANSWER_MS = 5_000;
 const QUERIES_BEFORE = 20;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** One query from a port of its own, asked once: null if nothing came. */
 async function rcodeOf(port: number, id: number): Promise<number | null> {

@@ -7,6 +7,7 @@ import t, { type Test } from 'tap';
 import type { Role } from '@tandem/core';
 import { runCli } from '../program.js';
 import { FakeIo } from '../testing/fake-io.js';
+import { freePort } from '../testing/free-port.js';
 
 const FAKE_DAEMON = fileURLToPath(new URL('../testing/fake-daemon.js', import.meta.url));
 
@@ -14,16 +15,10 @@ interface Running {
   readonly runDir: string;
   readonly port: number;
   readonly output: { out: string; err: string };
+  /** Its output can't be written any more. */
+  readonly loseOutput: () => void;
   /** The exit code. */
   readonly done: Promise<number>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => { server.close(resolve); });
-  return port;
 }
 
 /** `tandem up` with stand-ins for the daemons. */
@@ -50,7 +45,7 @@ async function up(t: Test, flags: readonly string[], onOut: (text: string) => vo
     },
   });
   const done = runCli(['up', '--listen', `127.0.0.1:${port}`, '--http-listen', '127.0.0.1:0', '--run-dir', runDir, ...flags], io, programs).then(() => io.code);
-  return { runDir, port, output, done };
+  return { runDir, port, output, loseOutput: () => { io.outputLost?.(); }, done };
 }
 
 function argvOf(role: Role, err: string): string[] {
@@ -87,6 +82,14 @@ t.test("what is given replaces the default, and each daemon gets its own part", 
 t.test('SIGTERM stops both', async (t) => {
   const { done, output } = await up(t, [], (text) => { if (text.includes('Tandem is up')) process.kill(process.pid, 'SIGTERM'); });
   t.equal(await done, 0, output.err);
+});
+
+t.test('so does the end of whoever reads what it says', async (t) => {
+  let lose = (): void => undefined;
+  const { done, output, loseOutput } = await up(t, [], (text) => { if (text.includes('Tandem is up')) setImmediate(() => { lose(); }); });
+  lose = loseOutput;
+  t.equal(await done, 0, output.err);
+  for (const role of ['agent', 'dns-proxy']) t.match(output.err, new RegExp(`^${role} *\\| draining$`, 'm'));
 });
 
 t.test('a daemon that dies during the start is named, stops the other, and gives the exit code', async (t) => {

@@ -54,6 +54,8 @@ async function runUp(io: Io, plan: UpPlan, durationMs: number | null): Promise<n
   };
   // Without a terminal there is nobody to run in the foreground for; the daemons take SIGHUP for "reread".
   process.on('SIGTERM', onTerminate).on('SIGHUP', onTerminate).on('SIGINT', onInterrupt);
+  // Likewise where nobody reads what it says.
+  io.onOutputLost(() => { if (!stop.hasBegun) stop.begin(); });
   try {
     const early = await Promise.race([members.fault, whenReady(plan, stop)]);
     if (early === null && !stop.hasBegun) {
@@ -72,6 +74,7 @@ async function runUp(io: Io, plan: UpPlan, durationMs: number | null): Promise<n
     if (!stop.hasBegun) stop.begin();
     await members.exits();
     stop.end();
+    io.onOutputLost(null);
     process.off('SIGTERM', onTerminate).off('SIGHUP', onTerminate).off('SIGINT', onInterrupt);
     await zone?.close();
   }
@@ -81,53 +84,53 @@ async function runUp(io: Io, plan: UpPlan, durationMs: number | null): Promise<n
 class Stop {
   /** Resolves when it begins. */
   readonly begun: Promise<null>;
-  readonly #members: Members;
-  #onBegun: () => void = () => undefined;
-  #timers: NodeJS.Timeout[] = [];
-  #hasBegun = false;
+  private readonly members: Members;
+  private onBegun: () => void = () => undefined;
+  private timers: NodeJS.Timeout[] = [];
+  private isStopping = false;
 
   constructor(members: Members) {
-    this.#members = members;
-    this.begun = new Promise((resolve) => { this.#onBegun = () => { resolve(null); }; });
+    this.members = members;
+    this.begun = new Promise((resolve) => { this.onBegun = () => { resolve(null); }; });
   }
 
   get hasBegun(): boolean {
-    return this.#hasBegun;
+    return this.isStopping;
   }
 
   begin(): void {
-    this.#arm();
-    this.#signal('SIGINT');
+    this.arm();
+    this.signal('SIGINT');
   }
 
   /** Ctrl-C: the terminal has signalled the members, too, and a second signal would cut their drain short. */
   beginByTerminal(): void {
-    this.#arm();
-    this.#later(() => { this.#signal('SIGINT'); }, TERMINAL_GRACE_MS);
+    this.arm();
+    this.later(() => { this.signal('SIGINT'); }, TERMINAL_GRACE_MS);
   }
 
   beginAfter(ms: number): void {
-    this.#later(() => { if (!this.#hasBegun) this.begin(); }, ms);
+    this.later(() => { if (!this.isStopping) this.begin(); }, ms);
   }
 
   end(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers = [];
+    for (const timer of this.timers) clearTimeout(timer);
+    this.timers = [];
   }
 
-  #arm(): void {
-    if (!this.#hasBegun) this.#later(() => { this.#signal('SIGKILL'); }, STOP_DEADLINE_MS);
-    this.#hasBegun = true;
-    this.#members.close();
-    this.#onBegun();
+  private arm(): void {
+    if (!this.isStopping) this.later(() => { this.signal('SIGKILL'); }, STOP_DEADLINE_MS);
+    this.isStopping = true;
+    this.members.close();
+    this.onBegun();
   }
 
-  #signal(name: 'SIGINT' | 'SIGKILL'): void {
-    this.#members.signal(name);
+  private signal(name: 'SIGINT' | 'SIGKILL'): void {
+    this.members.signal(name);
   }
 
-  #later(act: () => void, ms: number): void {
-    this.#timers.push(setTimeout(act, ms));
+  private later(act: () => void, ms: number): void {
+    this.timers.push(setTimeout(act, ms));
   }
 }
 

@@ -83,7 +83,11 @@ function append(filter: FlowFilter, patch: Readonly<Record<string, unknown>>): v
 
 function withNamespaces(filter: FlowFilter, end: 'source' | 'destination', namespaces: readonly string[]): void {
   const [pod, service] = end === 'source' ? (['sourcePod', 'sourceService'] as const) : (['destinationPod', 'destinationService'] as const);
-  if (filter[pod].length === 0 && filter[service].length === 0) filter[pod] = [''];
+  if (filter[pod].length === 0 && filter[service].length === 0) {
+    // Any pod of any namespace, which no filter has a word for.
+    if (namespaces.includes('')) return;
+    filter[pod] = [''];
+  }
   for (const field of [pod, service]) {
     filter[field] = filter[field].flatMap((name) => (name.includes('/') ? [name] : namespaces.map((namespace) => `${namespace}/${name}`)));
   }

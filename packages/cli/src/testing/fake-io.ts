@@ -25,6 +25,8 @@ export class FakeIo implements Io {
   stdout = '';
   stderr = '';
   code = 0;
+  /** What the command does when its output cannot be written any more. */
+  outputLost: (() => void) | null = null;
   private readonly options: FakeOptions;
 
   constructor(options: FakeOptions = {}) {
@@ -42,6 +44,10 @@ export class FakeIo implements Io {
   err(text: string): void {
     this.stderr += text;
     this.options.onErr?.(text);
+  }
+
+  onOutputLost(act: (() => void) | null): void {
+    this.outputLost = act;
   }
 
   drained(): Promise<void> {

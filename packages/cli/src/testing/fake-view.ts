@@ -62,10 +62,10 @@ export class FakeView implements DaemonView {
     return [ENTRY];
   }
 
-  cacheImport(entries: unknown): CacheImported {
+  cacheImport(entries: unknown): Promise<CacheImported> {
     this.asked.push(entries);
     if (!Array.isArray(entries)) throw new AppError('CONFIGURATION', 'holds an object; allowed: an array of entries');
-    return { read: 2, learned: 1, known: 0, expired: 1, strangers: 0, cleaned: 0 };
+    return Promise.resolve({ read: 2, learned: 1, known: 0, expired: 1, strangers: 0, cleaned: 0, evicted: 0 });
   }
 
   settings() {

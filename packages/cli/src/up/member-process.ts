@@ -29,37 +29,37 @@ export class MemberProcess {
   readonly role: Role;
   /** Resolves once, when the process is gone. */
   readonly exit: Promise<MemberExit>;
-  readonly #child: ChildProcess;
-  #isGone = false;
+  private readonly child: ChildProcess;
+  private gone = false;
 
   constructor(command: MemberCommand, write: (line: string) => void) {
     this.role = command.role;
-    this.#child = spawn(command.program, command.argv, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(command.program, command.argv, { stdio: ['ignore', 'pipe', 'pipe'] });
     const prefix = `${command.role.padEnd('dns-proxy'.length)} | `;
-    for (const stream of [this.#child.stdout!, this.#child.stderr!]) forwardLines(stream, (line) => { write(`${prefix}${line}\n`); });
+    for (const stream of [this.child.stdout!, this.child.stderr!]) forwardLines(stream, (line) => { write(`${prefix}${line}\n`); });
     this.exit = new Promise((resolve) => {
-      this.#child.once('error', (error) => {
-        this.#isGone = true;
+      this.child.once('error', (error) => {
+        this.gone = true;
         resolve({ role: this.role, code: CANNOT_START_CODE, text: `cannot be started: ${error.message}` });
       });
       // 'close', not 'exit': its last lines are out before it is reported.
-      this.#child.once('close', (code, signal) => {
-        this.#isGone = true;
+      this.child.once('close', (code, signal) => {
+        this.gone = true;
         resolve({ role: this.role, ...(signal === null ? exited(code ?? 0) : ended(signal)) });
       });
     });
   }
 
   get pid(): number | null {
-    return this.#child.pid ?? null;
+    return this.child.pid ?? null;
   }
 
   get isGone(): boolean {
-    return this.#isGone;
+    return this.gone;
   }
 
   signal(name: 'SIGINT' | 'SIGKILL'): void {
-    if (!this.#isGone) this.#child.kill(name);
+    if (!this.gone) this.child.kill(name);
   }
 }
 

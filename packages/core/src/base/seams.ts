@@ -3,24 +3,12 @@
  * calls back inside the call: results arrive as later events.
  */
 declare const mono: unique symbol;
-declare const wall: unique symbol;
 
 /** Milliseconds of CLOCK_BOOTTIME: the same for all processes of one kernel, goes on in suspend, never stepped. */
 export type MonoMs = number & { readonly [mono]: true };
-/** Milliseconds since 1970, UTC: for files and people only. */
-export type WallMs = number & { readonly [wall]: true };
 
 export function monoMs(value: number): MonoMs {
   return value as MonoMs;
-}
-
-export function wallMs(value: number): WallMs {
-  return value as WallMs;
-}
-
-export interface Clock {
-  nowMs(): MonoMs;
-  wallMs(): WallMs;
 }
 
 export interface Random {

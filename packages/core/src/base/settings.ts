@@ -252,7 +252,7 @@ const honoured = [
   },
   {
     name: 'state-dir', field: 'stateDir', kind: 'text', unit: 'DIR', default: (facts) => facts.stateDir,
-    defaultText: '/var/lib/tandem/ROLE (root), else $XDG_STATE_HOME/tandem/ROLE', min: 1, max: PATH_MAX,
+    defaultText: '/var/lib/tandem/ROLE (root), else $XDG_STATE_HOME/tandem/ROLE, else ~/.local/state/tandem/ROLE', min: 1, max: PATH_MAX,
     status: 'honoured', why: 'what survives a restart',
   },
   {
@@ -272,7 +272,7 @@ const honoured = [
   {
     name: 'stale-source-limit', field: 'staleSourceLimitSeconds', kind: 'integer', unit: 'SECONDS', default: '0', min: 0, max: YEAR_SECONDS,
     status: 'honoured',
-    why: 'so long after the policy source was last heard, pods of other nodes lose what their labels allow, for their addresses may be others\' by then; 0: never',
+    why: 'so long after the policy source was last heard, restarts or not, pods of other nodes lose what their labels allow, for their addresses may be others\' by then; 0: never',
   },
   {
     name: 'policy-audit-mode', field: 'auditMode', kind: 'boolean', unit: '', default: 'false', status: 'honoured',
@@ -511,17 +511,4 @@ export function durationText(ms: number): string {
   if (ms % HOUR_MS === 0) return `${ms / HOUR_MS}h`;
   if (ms % MINUTE_MS === 0) return `${ms / MINUTE_MS}m`;
   return ms >= SECOND_MS ? `${ms / SECOND_MS}s` : `${ms}ms`;
-}
-
-/** The reference page's table, in Markdown: one row per setting, in the order of the array. */
-export function referenceTable(): string {
-  const rows = SETTINGS.map((row) => {
-    const range = rangeTextOf(row);
-    const notes = [row.why];
-    if (row.roles !== undefined) notes.push(`${row.roles.join(', ')} only`);
-    if (row.status === 'notice') notes.push("accepted for the sake of Cilium's configuration, without effect");
-    const cells = [`\`${`${flagOf(row)} ${row.unit}`.trimEnd()}\``, `\`${environmentNameOf(row)}\``, defaultTextOf(row), range === '' ? 'any' : range, notes.join('; ')];
-    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  });
-  return ['| Flag | Environment | Default | Allowed | Meaning |', '|---|---|---|---|---|', ...rows, ''].join('\n');
 }

@@ -19,5 +19,10 @@ t.test('every 16 bytes survive the way to text and back, and Node accepts the te
 t.test('what Node takes for an address without a zone is taken here, and nothing else', (t) => {
   const character = fc.constantFrom(...'0123456789abcdefF:.:::'.split(''));
   fc.assert(fc.property(fc.string({ unit: character, maxLength: 24 }), (text) => (parseAddress(text) !== null) === (isIP(text) !== 0)), { numRuns: 20_000 });
+  const group = fc.oneof({ weight: 6, arbitrary: fc.string({ unit: fc.constantFrom(...'019afAF'.split('')), minLength: 1, maxLength: 4 }) }, fc.constantFrom('', '12345', 'g', '1.2.3.4', '01.2.3.4', '1.2.3'));
+  fc.assert(fc.property(fc.array(group, { minLength: 1, maxLength: 10 }), fc.nat(10), (groups, gap) => {
+    const text = groups.toSpliced(gap, 0, '').join(':');
+    return (parseAddress(text) !== null) === (isIP(text) !== 0);
+  }), { numRuns: 50_000 });
   t.end();
 });

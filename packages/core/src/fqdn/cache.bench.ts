@@ -1,5 +1,5 @@
 /**
- * What renewing costs, the cache's join: `npm run bench:micro -- --only cache`; and collecting: `node packages/core/dist/fqdn/cache.bench.js`.
+ * What renewing costs, the cache's join: `npm run bench:micro -- --only cache`; and collecting: `npx node packages/core/dist/fqdn/cache.bench.js`.
  * 20,000 mappings of 50 endpoints, renewed as the query path does it while all of them are asked for, beside as many cleans and
  * tombstones as are remembered.
  */

@@ -85,6 +85,17 @@ t.test('members that collect at the same time have the same zombies, whatever ca
   t.end();
 });
 
+t.test('a cache knows an address of a name while it tells of it, as a zombie, too', (t) => {
+  fc.assert(fc.property(fc.array(event, { maxLength: 40 }), fc.array(mapping), fc.integer({ min: 0, max: 40 }), (events, asked, seconds) => {
+    const cache = play(events, LIMIT);
+    cache.collect(monoMs(seconds * 1000));
+    const keyOf = ({ endpointUid, name, address }: Mapping): string => `${endpointUid} ${name} ${address}`;
+    const told = new Set([...cache.everything()].map(keyOf));
+    return asked.every((one) => cache.knows(one) === told.has(keyOf(one)));
+  }));
+  t.end();
+});
+
 t.test('what one cache tells of itself brings another to the same', (t) => {
   fc.assert(
     fc.property(fc.array(event, { maxLength: 40, size: 'max' }), fc.array(event, { maxLength: 10, size: 'max' }), (events, others) => {

@@ -11,12 +11,12 @@ import { type MonoMs, monoMs } from '../base/seams.js';
 import type { ConnectionRun } from './connections.js';
 import { type CacheState, type EndpointCounts, EndpointMappings, isPast, type ZombieEntry } from './endpoint-mappings.js';
 import { Graves } from './graves.js';
-import { type Clean, type LookedUp, type Mapping, NODE_UID } from './mapping.js';
+import { type Clean, type LookedUp, type LostMapping, type Mapping, NODE_UID } from './mapping.js';
 import { type AddressKey, MappingTable, type Row, STATE } from './mapping-table.js';
 import { Tombstones } from './tombstones.js';
 
 export { type EndpointCounts, MAPPINGS_PER_ENDPOINT_MAX, type ZombieEntry } from './endpoint-mappings.js';
-export { type Clean, type Mapping, NODE_UID } from './mapping.js';
+export { type Clean, COLLECT_GRACE_MS, type LostMapping, type Mapping, NODE_UID } from './mapping.js';
 
 export interface FqdnCacheOptions {
   /** Addresses per endpoint and name at most (`--tofqdns-endpoint-max-ip-per-hostname`). */
@@ -25,6 +25,8 @@ export interface FqdnCacheOptions {
   readonly maxZombies?: number;
   /** How long after its expiry a zombie is spared at least (`--tofqdns-idle-connection-grace-period`). */
   readonly idleGraceMs?: number;
+  /** What any endpoint has looked up is open to all (`--grant-scope node`): connections of any keep it. */
+  readonly isShared?: boolean;
   /** A random number of 32 bits: who makes up addresses is not to know which of them are kept together. */
   readonly hashSeed?: number;
   /** Compiles a matchPattern to a test on names in presentation form. */
@@ -38,21 +40,26 @@ export const ZOMBIE_LOOKUP_MS = 120_000;
 export class FqdnCache {
   /** Where the mappings are. For reading; and a mark on each is the change log's. */
   readonly table: MappingTable;
+  private readonly isShared: boolean;
   private readonly tombstones: Tombstones;
   private readonly endpoints = new Map<string, EndpointMappings>();
   private readonly state: CacheState;
 
   constructor(options: FqdnCacheOptions) {
     const { maxAddressesPerName } = options;
+    this.isShared = options.isShared === true;
     this.table = new MappingTable(options.hashSeed ?? 0);
     this.state = {
       maxAddressesPerName,
       zombieRules: { maxPerEndpoint: options.maxZombies ?? ZOMBIES_DEFAULT, maxPerName: maxAddressesPerName, idleGraceMs: options.idleGraceMs ?? 0 },
       graves: new Graves(),
+      burials: 0,
       passes: { ended: 0, lastStartedMs: -Infinity },
       collectedMs: -Infinity,
       evicted: 0,
       zombiesEvicted: 0,
+      lost: [],
+      hasLostMore: false,
     };
     this.tombstones = new Tombstones(options.matcher);
   }
@@ -98,6 +105,11 @@ export class FqdnCache {
     return this.tombstones.covers(mapping);
   }
 
+  /** True when something is known of the address as the endpoint's under that name, whether it holds or not. */
+  knows({ endpointUid, name, address }: Pick<Mapping, 'endpointUid' | 'name' | 'address'>): boolean {
+    return this.endpoints.get(endpointUid)?.knows(name, address) === true;
+  }
+
   /** The cleans still remembered, oldest first. */
   pastCleans(): readonly Clean[] {
     return this.tombstones.all();
@@ -117,20 +129,32 @@ export class FqdnCache {
     return collected;
   }
 
+  /** What limits took since the last call before it had expired; null: more than can be told. What a clean took is not in it. */
+  takeLost(): readonly LostMapping[] | null {
+    const { state } = this;
+    const { lost, hasLostMore } = state;
+    state.lost = [];
+    state.hasLostMore = false;
+    return hasLostMore ? null : lost;
+  }
+
   /** A pass over the connection table has ended. What it means for zombies shows at the next collection. */
   connectionsSeen(run: ConnectionRun): void {
-    const node = this.endpoints.get(NODE_UID);
-    const live = new Map<EndpointMappings, Set<AddressKey>>();
+    const ofAll = new Set<AddressKey>();
+    const own = new Map<string, Set<AddressKey>>();
     for (const { endpointUid, address } of run.live) {
       this.table.setAddress(address);
-      for (const endpoint of [this.endpoints.get(endpointUid), node]) {
-        if (endpoint?.hasZombies !== true) continue;
-        const addresses = live.get(endpoint);
-        if (addresses === undefined) live.set(endpoint, new Set([this.table.chosenKey()]));
-        else addresses.add(this.table.chosenKey());
-      }
+      const key = this.table.chosenKey();
+      ofAll.add(key);
+      if (this.isShared || this.endpoints.get(endpointUid)?.hasZombies !== true) continue;
+      const addresses = own.get(endpointUid);
+      if (addresses === undefined) own.set(endpointUid, new Set([key]));
+      else addresses.add(key);
     }
-    for (const [endpoint, addresses] of live) endpoint.seen(addresses, run.startedMs);
+    for (const [uid, endpoint] of this.endpoints) {
+      const addresses = this.isShared || uid === NODE_UID ? ofAll : own.get(uid);
+      if (endpoint.hasZombies && addresses !== undefined) endpoint.seen(addresses, run.startedMs);
+    }
     const { passes } = this.state;
     this.state.passes = { ended: passes.ended + 1, lastStartedMs: Math.max(passes.lastStartedMs, run.startedMs) };
   }
@@ -194,6 +218,11 @@ export class FqdnCache {
   /** Names and addresses of zombies that a limit took before the rules gave them up. */
   get zombiesEvictedCount(): number {
     return this.state.zombiesEvicted;
+  }
+
+  /** How often zombies were let go of: what was written before still has them. */
+  get burialsCount(): number {
+    return this.state.burials;
   }
 
   private endpointsOf(uid: string | null): readonly EndpointMappings[] {

@@ -8,7 +8,7 @@
  */
 import type { MonoMs } from '../base/seams.js';
 import type { Graves } from './graves.js';
-import { COLLECT_GRACE_MS, compareTexts, KNOWN_MAX, type LookedUp, type Mapping } from './mapping.js';
+import { COLLECT_GRACE_MS, compareTexts, KNOWN_MAX, type LookedUp, type LostMapping, type Mapping } from './mapping.js';
 import { type AddressKey, type MappingTable, NO_ROW, type Row, STATE, type State } from './mapping-table.js';
 import { type Passes, type ZombieRules, Zombies } from './zombies.js';
 
@@ -36,6 +36,8 @@ export interface CacheState {
   readonly zombieRules: ZombieRules;
   /** What was let go of: endpoints add to it. */
   readonly graves: Graves;
+  /** How often something was: endpoints count. */
+  burials: number;
   passes: Passes;
   /** When the last collection was; -Infinity before there is one. */
   collectedMs: number;
@@ -43,6 +45,10 @@ export interface CacheState {
   evicted: number;
   /** Names and addresses of zombies that a limit took before the rules gave them up: endpoints count. */
   zombiesEvicted: number;
+  /** What went before it had expired, LOST_MAX of it: endpoints add to it. */
+  lost: LostMapping[];
+  /** More than that. */
+  hasLostMore: boolean;
 }
 
 /**
@@ -52,6 +58,8 @@ export interface CacheState {
  */
 export const MAPPINGS_PER_ENDPOINT_MAX = 32_768;
 const EVICTED_SHARE = 8;
+/** Beyond that whoever must know of each is told of all. */
+const LOST_MAX = 32_768;
 
 /** As of the last collection, which is what look-ups take for now. */
 export function isPast(expiryMs: MonoMs, { collectedMs }: CacheState): boolean {
@@ -100,6 +108,12 @@ export class EndpointMappings {
   /** It is empty, and not asked again. */
   close(): void {
     this.table.closeEndpoint(this.number);
+  }
+
+  /** Something is known of that address of the name, whether it holds or not. */
+  knows(name: string, address: string): boolean {
+    this.table.setAddress(address);
+    return this.table.knows(this.number, this.table.names.numberOf(name));
   }
 
   /** Joins a mapping of this endpoint in, as FqdnCache.merge does. */
@@ -210,11 +224,14 @@ export class EndpointMappings {
     if (former.some((row) => table.order(row, mapping) > 0)) return null;
     const { own, all } = this.joined(mapping, former);
     const [first] = all;
-    if (isPast(table.expiryMs(first), state)) {
+    const isFull = holders >= state.maxAddressesPerName;
+    // What a limit takes at once does not hold in between: it stays the zombie that it was.
+    if (isPast(table.expiryMs(first), state) || (isFull && this.isLeast(first))) {
       this.retain(all);
+      if (isFull) this.settleZombies();
     } else {
       this.hold(all);
-      if (holders >= state.maxAddressesPerName) this.limit(table.nameNumber(first));
+      if (isFull) this.limit(table.nameNumber(first));
       this.settleZombies();
       if (this.holders > MAPPINGS_PER_ENDPOINT_MAX) this.evict();
     }
@@ -229,6 +246,10 @@ export class EndpointMappings {
    */
   private joined(mapping: Mapping, known: readonly Row[]): { readonly own: Row; readonly all: Row[] } {
     const { table } = this;
+    if (known.length === 0) {
+      const row = this.insert(mapping);
+      return { own: row, all: [row] };
+    }
     const beaten = known.filter((row) => table.order(row, mapping) < 0);
     // Who knows a row by its number is to see one of the beaten renewed.
     const own = beaten.length > 0 ? beaten[0] : this.insert(mapping);
@@ -238,6 +259,12 @@ export class EndpointMappings {
     all.sort((a, b) => table.lookupMs(a) - table.lookupMs(b));
     for (const row of [...beaten.slice(1), ...all.splice(1, all.length - KNOWN_MAX)]) this.remove(row);
     return { own, all };
+  }
+
+  /** Of its name's addresses that hold it is the first that a limit takes. */
+  private isLeast(row: Row): boolean {
+    const { table } = this;
+    return this.holding(table.nameNumber(row)).every((other) => !table.isIn(other, STATE.holds) || other === row || this.byExpiry(other, row) > 0);
   }
 
   /** One address too many: the earliest expiry becomes a zombie. */
@@ -309,7 +336,9 @@ export class EndpointMappings {
   /** Forgets zombies that were let go of: of each name and address the row with the latest expiry. */
   private bury(dead: readonly Row[]): void {
     const { table } = this;
+    if (dead.length > 0) this.state.burials++;
     for (const row of dead) {
+      this.lose(row);
       table.setAddress(table.address(row));
       const rows = table.retained(this.number, table.nameNumber(row));
       this.state.graves.add(rows.map((one) => table.at(one)!));
@@ -324,8 +353,17 @@ export class EndpointMappings {
     shown.sort((a, b) => table.expiryMs(a) - table.expiryMs(b) || compareTexts(table.name(a), table.name(b)) || compareTexts(table.address(a), table.address(b)));
     const taken = shown.slice(0, Math.ceil(shown.length / EVICTED_SHARE));
     const before = this.holders;
+    for (const row of taken) this.lose(row);
     this.forget(taken.flatMap((row) => this.holding(table.nameNumber(row)).filter((other) => table.hasSameAddress(other, row))));
     this.state.evicted += before - this.holders;
+  }
+
+  /** It goes, whether it has expired or not. */
+  private lose(row: Row): void {
+    const { table, state, uid } = this;
+    if (isPast(table.expiryMs(row), state)) return;
+    if (state.lost.length === LOST_MAX) state.hasLostMore = true;
+    else state.lost.push({ endpointUid: uid, name: table.name(row), address: table.address(row) });
   }
 
   private insert(mapping: Mapping): Row {

@@ -82,7 +82,7 @@ export class MappingTable {
     this.giveBack(endpoint);
   }
 
-  /** Chooses the address that `insert` and `hasAddress` are about: a canonical text. */
+  /** Chooses the address that `insert`, `hasAddress`, `retained` and `knows` are about: a canonical text. */
   setAddress(text: string): void {
     assert(readAddress(text, this.chosenBytes), 'a mapping has an IP address');
   }
@@ -148,6 +148,14 @@ export class MappingTable {
       if (this.isRetained(row) && this.nameNumbers[row] === name && this.endpoints[row] === endpoint && this.hasAddress(row)) rows.push(row);
     }
     return rows;
+  }
+
+  /** There is a row of an endpoint, a name and the chosen address, whether it holds or is retained. */
+  knows(endpoint: Row, name: number): boolean {
+    for (let row = this.firstHolding(endpoint, name); row !== NO_ROW; row = this.nextHolding(row)) {
+      if (this.hasAddress(row)) return true;
+    }
+    return this.retained(endpoint, name).length > 0;
   }
 
   /** The next of the endpoint as they came to be known, NO_ROW after the last; of the endpoint's own number the first. */

@@ -46,3 +46,6 @@ export const KNOWN_MAX = 8;
 export function compareTexts(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
+
+/** A mapping that a limit took although it had not expired: who keeps in mind that the cache has it must not any more. */
+export type LostMapping = Pick<Mapping, 'endpointUid' | 'name' | 'address'>;

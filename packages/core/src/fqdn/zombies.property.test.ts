@@ -283,6 +283,18 @@ t.test('a connection keeps its address, and that the name\'s others, until a pas
   t.end();
 });
 
+t.test('where look-ups are everybody\'s, so are connections: another pod\'s keeps the address', (t) => {
+  for (const isShared of [true, false]) {
+    const cache = new FqdnCache({ maxAddressesPerName: 10, isShared, matcher: (pattern) => (text) => text === pattern });
+    for (const address of ['192.0.2.1', '192.0.2.2']) cache.merge(one({ name: `${address}.test.`, address }));
+    cache.collect(at(60_000));
+    for (const startedMs of [61_000, 62_000]) cache.connectionsSeen({ startedMs: at(startedMs), live: [{ endpointUid: 'other', address: '192.0.2.2' }] });
+    cache.collect(at(63_000));
+    t.same([...cache.zombies()].map((z) => [z.endpointUid, z.address]), isShared ? [['u', '192.0.2.2']] : []);
+  }
+  t.end();
+});
+
 t.test('a new answer ends the zombie of that name alone, and a clean takes zombies, too', (t) => {
   const cache = cacheWith(one(), one({ name: 'b.test.' }));
   cache.collect(at(60_000));

@@ -141,6 +141,21 @@ t.test('a query whose connection was taken is taken, too, although its owner is 
   t.end();
 });
 
+t.test('a query whose connection was taken, and that its owner met its fault with when it was awake again, is not read here', (t) => {
+  const rig = new Rig();
+  rig.slots.set(1, TAKEN.later);
+  rig.stranded.add(1);
+  t.strictSame(rig.tick(4), ['read']);
+  rig.beat++;
+  t.strictSame(rig.tick(), ['awake', 'pause']);
+  rig.slots.set(1, TAKEN.query);
+  rig.cursor = 1;
+  rig.dying = true;
+  rig.beat++;
+  t.strictSame(rig.tick(), ['query 7 gone unread']);
+  t.end();
+});
+
 t.test('a query that a member takes from us after it hung is taken back with its connection, for a while', (t) => {
   const rig = new Rig();
   rig.stranded.add(1).add(2);

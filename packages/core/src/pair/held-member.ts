@@ -74,8 +74,6 @@ export interface HeldSeams {
   onTaken(slot: number, owner: { readonly isGone: boolean; readonly wasReading: boolean }): void;
 }
 
-const NONE = -1;
-
 export class HeldMember {
   private readonly seams: HeldSeams;
   private readonly sockets: HeldSockets;
@@ -204,13 +202,11 @@ export class HeldMember {
 
   /** Takes every connection and slot that is owed; false when some must wait for the next tick. */
   private take(journal: HeldJournal, nowMs: MonoMs): boolean {
-    // A member that was killed from outside did not die of what it was reading.
-    const deadly = journal.isDying() ? journal.reading() : NONE;
     // A query that came by TCP needs its connection. Without a link a member is surely dead only when it does not beat, either.
     let complete = this.sockets.takeConnections(this.isGone && this.watch.isStale, nowMs);
     const owed = journal.owed();
     for (let i = 0; i < owed.length; i++) {
-      if (!this.takeOne(journal, owed[i], deadly)) complete = false;
+      if (!this.takeOne(journal, owed[i])) complete = false;
     }
     return complete;
   }
@@ -220,18 +216,21 @@ export class HeldMember {
     let complete = true;
     const owed = journal.owed();
     for (let i = 0; i < owed.length; i++) {
-      if (journal.mustTake(owed[i]) && !this.takeOne(journal, owed[i], NONE)) complete = false;
+      if (journal.mustTake(owed[i]) && !this.takeOne(journal, owed[i])) complete = false;
     }
     return complete;
   }
 
-  private takeOne(journal: HeldJournal, slot: number, deadly: number): boolean {
+  private takeOne(journal: HeldJournal, slot: number): boolean {
     if (!journal.mayTake(slot)) return true;
     const { taken } = journal;
     switch (journal.take(slot, this.isGone)) {
-      case TAKEN.query:
-        this.seams.onTaken(taken[0], { isGone: this.isGone || journal.isDying(), wasReading: slot === deadly });
+      case TAKEN.query: {
+        // A member that was killed from outside did not die of what it was reading.
+        const isDying = journal.isDying();
+        this.seams.onTaken(taken[0], { isGone: this.isGone || isDying, wasReading: isDying && slot === journal.reading() });
         return true;
+      }
       case TAKEN.answer:
         this.seams.replyTaken(taken[0], taken[1], taken[2]);
         return true;

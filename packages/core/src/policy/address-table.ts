@@ -10,19 +10,19 @@ const NOT_FOUND = -1;
 
 export class AddressTable {
   /** Four words per slot, then the row; an empty slot has row −1. */
-  readonly #words: Uint32Array;
-  readonly #rows: Int32Array;
-  readonly #mask: number;
-  #probeMax = 0;
+  private readonly words: Uint32Array;
+  private readonly rows: Int32Array;
+  private readonly mask: number;
+  private probeMax = 0;
 
   /** Addresses as text; the first row wins where an address comes twice. */
   constructor(entries: readonly { readonly address: string; readonly row: number }[]) {
     let slots = 8;
     while (slots < entries.length * 2) slots *= 2;
-    this.#mask = slots - 1;
-    this.#words = new Uint32Array(slots * WORDS);
-    this.#rows = new Int32Array(slots).fill(NOT_FOUND);
-    for (const { address, row } of entries) this.#insert(wordsOfAddress(address), row);
+    this.mask = slots - 1;
+    this.words = new Uint32Array(slots * WORDS);
+    this.rows = new Int32Array(slots).fill(NOT_FOUND);
+    for (const { address, row } of entries) this.insert(wordsOfAddress(address), row);
   }
 
   /** Row of the address in `words[at]` to `words[at + 3]`, or −1. */
@@ -31,30 +31,30 @@ export class AddressTable {
     const w1 = words[at + 1];
     const w2 = words[at + 2];
     const w3 = words[at + 3];
-    let slot = hashWords(w0, w1, w2, w3) & this.#mask;
-    for (let probe = 0; probe < this.#probeMax; probe++) {
-      const row = this.#rows[slot];
+    let slot = hashWords(w0, w1, w2, w3) & this.mask;
+    for (let probe = 0; probe < this.probeMax; probe++) {
+      const row = this.rows[slot];
       if (row === NOT_FOUND) return NOT_FOUND;
       const base = slot * WORDS;
-      const own = this.#words;
+      const own = this.words;
       if (own[base + 3] === w3 && own[base] === w0 && own[base + 1] === w1 && own[base + 2] === w2) return row;
-      slot = (slot + 1) & this.#mask;
+      slot = (slot + 1) & this.mask;
     }
     return NOT_FOUND;
   }
 
-  #insert(words: Uint32Array, row: number): void {
+  private insert(words: Uint32Array, row: number): void {
     assert(row >= 0, 'rows of addresses are not negative');
     if (this.find(words, 0) !== NOT_FOUND) return;
-    let slot = hashWords(words[0], words[1], words[2], words[3]) & this.#mask;
+    let slot = hashWords(words[0], words[1], words[2], words[3]) & this.mask;
     let probes = 1;
-    while (this.#rows[slot] !== NOT_FOUND) {
-      slot = (slot + 1) & this.#mask;
+    while (this.rows[slot] !== NOT_FOUND) {
+      slot = (slot + 1) & this.mask;
       probes++;
     }
-    this.#words.set(words, slot * WORDS);
-    this.#rows[slot] = row;
-    this.#probeMax = Math.max(this.#probeMax, probes);
+    this.words.set(words, slot * WORDS);
+    this.rows[slot] = row;
+    this.probeMax = Math.max(this.probeMax, probes);
   }
 }
 

@@ -49,53 +49,53 @@ const GONE_MAX = 4096;
 export type NumberKind = keyof typeof RANGES;
 
 export class Allotter {
-  readonly #numbers = new Map<string, number>();
-  readonly #used = new Set<number>();
-  readonly #live = new Set<string>();
-  readonly #before: readonly AllottedNumber[];
-  readonly #kind: NumberKind;
-  #next: number;
+  private readonly numbers = new Map<string, number>();
+  private readonly used = new Set<number>();
+  private readonly live = new Set<string>();
+  private readonly before: readonly AllottedNumber[];
+  private readonly kind: NumberKind;
+  private next: number;
 
   constructor(before: Allotment, kind: NumberKind) {
-    this.#kind = kind;
-    this.#before = before[RANGES[kind].list];
-    this.#next = before[RANGES[kind].next];
-    for (const { owner, number } of this.#before) {
-      this.#numbers.set(owner, number);
-      this.#used.add(number);
+    this.kind = kind;
+    this.before = before[RANGES[kind].list];
+    this.next = before[RANGES[kind].next];
+    for (const { owner, number } of this.before) {
+      this.numbers.set(owner, number);
+      this.used.add(number);
     }
   }
 
   /** The owner's number; call in a stable order. Throws LIMIT when all are taken. */
   take(owner: string): number {
-    this.#live.add(owner);
-    const known = this.#numbers.get(owner);
+    this.live.add(owner);
+    const known = this.numbers.get(owner);
     if (known !== undefined) return known;
-    const { first, last } = RANGES[this.#kind];
+    const { first, last } = RANGES[this.kind];
     const count = last - first + 1;
     for (let tries = 0; tries < count; tries++) {
-      const number = this.#next;
-      this.#next = number >= last ? first : number + 1;
-      if (this.#used.has(number)) continue;
-      this.#numbers.set(owner, number);
-      this.#used.add(number);
+      const number = this.next;
+      this.next = number >= last ? first : number + 1;
+      if (this.used.has(number)) continue;
+      this.numbers.set(owner, number);
+      this.used.add(number);
       return number;
     }
-    throw new AppError('LIMIT', `all ${count} ${this.#kind} numbers are taken`, { details: { limit: count } });
+    throw new AppError('LIMIT', `all ${count} ${this.kind} numbers are taken`, { details: { limit: count } });
   }
 
   /** What to persist, sorted by number. */
   finish(revision: number): { entries: AllottedNumber[]; next: number } {
-    const goneBefore = new Map(this.#before.map(({ owner, goneAt }) => [owner, goneAt]));
+    const goneBefore = new Map(this.before.map(({ owner, goneAt }) => [owner, goneAt]));
     const live: AllottedNumber[] = [];
     const gone: { owner: string; number: number; goneAt: number }[] = [];
-    for (const [owner, number] of this.#numbers) {
-      if (this.#live.has(owner)) live.push({ owner, number, goneAt: null });
+    for (const [owner, number] of this.numbers) {
+      if (this.live.has(owner)) live.push({ owner, number, goneAt: null });
       else gone.push({ owner, number, goneAt: goneBefore.get(owner) ?? revision });
     }
     gone.sort((a, b) => b.goneAt - a.goneAt || a.number - b.number);
     const entries = [...live, ...gone.slice(0, GONE_MAX)].sort((a, b) => a.number - b.number);
-    return { entries, next: this.#next };
+    return { entries, next: this.next };
   }
 }
 

@@ -50,20 +50,20 @@ export function isWithin(inner: Prefix, outer: Prefix): boolean {
 
 /** Rows of prefixes, found by an address on the hot path. Built once, never changed; a look-up takes a step per prefix length in use. */
 export class PrefixTable {
-  readonly #v4: readonly Level[];
-  readonly #v6: readonly Level[];
-  readonly #masked = new Uint32Array(WORDS);
+  private readonly v4: readonly Level[];
+  private readonly v6: readonly Level[];
+  private readonly masked = new Uint32Array(WORDS);
 
   constructor(entries: readonly { readonly prefix: Prefix; readonly row: number }[]) {
-    this.#v4 = levelsOf(entries.filter(({ prefix }) => prefix.family === 4), V4_OFFSET_BITS);
-    this.#v6 = levelsOf(entries.filter(({ prefix }) => prefix.family === 6), 0);
+    this.v4 = levelsOf(entries.filter(({ prefix }) => prefix.family === 4), V4_OFFSET_BITS);
+    this.v6 = levelsOf(entries.filter(({ prefix }) => prefix.family === 6), 0);
   }
 
   /** Row of the longest prefix of the address in `words[at]` to `words[at + 3]` (form as AddressTable's), or −1. */
   find(words: Uint32Array, at: number): number {
     const isV4 = words[at] === 0 && words[at + 1] === 0 && words[at + 2] === V4_MAPPED_WORD;
-    const levels = isV4 ? this.#v4 : this.#v6;
-    const masked = this.#masked;
+    const levels = isV4 ? this.v4 : this.v6;
+    const masked = this.masked;
     for (let level = 0; level < levels.length; level++) {
       const { mask, table } = levels[level];
       for (let i = 0; i < WORDS; i++) masked[i] = words[at + i] & mask[i];

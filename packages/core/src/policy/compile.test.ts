@@ -1,6 +1,7 @@
 import t from 'tap';
 import { compileSnapshot, type CompileOptions } from './compile.js';
 import { ANY_PEER, NO_EXTENSIONS, NO_OBJECTS, NOTHING_SAID, type RuleSpec, type LabelSelector, type Labels, type PodObject, type PolicyObject, type PolicyObjects, type PolicySpec } from './objects.js';
+import { admitMatchName } from './pattern.js';
 import { PROTOCOL, type Snapshot } from './snapshot.js';
 import { validateSnapshot } from './validate.js';
 
@@ -149,6 +150,37 @@ t.test('a name that pods give to more ports than one rule holds becomes several 
   t.same(rules.map(({ ports }) => ports.length), [40, 40, 20]);
   t.same(rules.flatMap(({ ports }) => ports.map(({ first }) => first)), pods.map((_, i) => 8000 + i));
   t.same(validateSnapshot(JSON.parse(JSON.stringify(snapshot))), snapshot);
+  t.end();
+});
+
+const LONGEST = 'x'.repeat(255);
+
+t.test('the longest names that are admitted can be published', (t) => {
+  const admission = admitMatchName(LONGEST);
+  if (!admission.ok) throw new Error(admission.reason);
+  const names = [{ matchName: admission.text, matchPattern: null }];
+  const dns: RuleSpec = { ...ANY_PEER, ports: [{ path: 'toPorts[0]', ports: [PORT_53], dns: names }] };
+  const extensions = { ...NO_EXTENSIONS, denyFqdns: names, privateNames: names };
+  const { snapshot, notices } = compileSnapshot({ ...OBJECTS, policies: [policy('p', select({}), [{ ...TO_FQDN, fqdns: names }, dns], { extensions })] }, OPTIONS);
+  t.same(notices, []);
+  t.same(validateSnapshot(JSON.parse(JSON.stringify(snapshot))), snapshot);
+  t.end();
+});
+
+t.test('a policy that cannot be published is closed alone, and named', (t) => {
+  const odd: RuleSpec = { ...TO_FQDN, fqdns: [{ matchName: 'A b', matchPattern: null }] };
+  const bad = (egress: PolicySpec['egress']): PolicyObject => policy('odd', select({ app: 'free' }), null, { specs: [{ ...spec(select({ app: 'free' }), null), egress }] });
+  const why = (path: string): string => `CiliumNetworkPolicy default/odd: allows nothing in spec.egress, for it cannot be published: policy snapshot refused: ${path}.fqdns[0].matchName holds " "; allowed are letters, digits, "-", "_" and "."`;
+  const compiled = (egress: PolicySpec['egress']): readonly [readonly boolean[] | undefined, number | undefined, readonly string[]] => {
+    const { snapshot, notices } = compileSnapshot({ ...OBJECTS, policies: [...OBJECTS.policies, bad(egress)] }, OPTIONS);
+    t.same(validateSnapshot(JSON.parse(JSON.stringify(snapshot))), snapshot);
+    return [ruleSetOf(snapshot, 'b')?.map(({ deny }) => deny === true), ruleSetOf(snapshot, 'a')?.length, notices];
+  };
+  t.same(compiled({ allow: [ALLOW_DNS, odd], deny: null, defaultDeny: false }), [[], 2, [why('spec.egress[1]')]], 'what it allows');
+  t.same(compiled({ allow: [odd], deny: [ALLOW_DNS], defaultDeny: null }), [[true], 2, [why('spec.egress[0]')]], 'what it denies stays');
+  t.same(compiled({ allow: null, deny: [ALLOW_DNS, odd], defaultDeny: false }), [[true], 2, [why('spec.egressDeny[1]')]], 'what it denies, and cannot say');
+  const many = compiled({ allow: Array.from({ length: 16_385 }, () => TO_FQDN), deny: null, defaultDeny: null });
+  t.same(many, [[], 2, ['CiliumNetworkPolicy default/odd: allows nothing in spec.egress, for it cannot be published: spec.egress has 16385 rules; the limit is 16384']]);
   t.end();
 });
 

@@ -63,30 +63,30 @@ interface Kept {
 }
 
 export class SnapshotCompiler {
-  readonly #tools: HashTools;
-  readonly #passed = new WeakSet<RuleSet>();
+  private readonly tools: HashTools;
+  private readonly passed = new WeakSet<RuleSet>();
   /** Prefixes that a policy names; what its Services stand for is the world's say. */
-  readonly #cidrs = new WeakMap<World, WeakMap<PolicyObject, readonly string[]>>();
-  readonly #selectors = new SelectorList();
-  readonly #groups = new LabelGroups();
-  readonly #services = new ServiceRecords();
-  #kept: Kept | null = null;
+  private readonly cidrs = new WeakMap<World, WeakMap<PolicyObject, readonly string[]>>();
+  private readonly selectors = new SelectorList();
+  private readonly groups = new LabelGroups();
+  private readonly services = new ServiceRecords();
+  private kept: Kept | null = null;
 
   constructor(sha256: Sha256 = sha256OfTexts) {
-    this.#tools = { sha256, texts: new WeakMap() };
+    this.tools = { sha256, texts: new WeakMap() };
   }
 
   /** Throws AppError: SNAPSHOT_REFUSED where the objects exceed `SNAPSHOT_LIMITS`, LIMIT where numbers run out. */
   compile(objects: PolicyObjects, options: CompileOptions): CompileResult {
-    const before = this.#kept;
+    const before = this.kept;
     const { nodeName, enablePolicy, revision } = options;
     const world = isSameWorld(before, objects, options)
       ? before.world
-      : worldOf(objects, nodeName, { allotment: options.allotment ?? NO_ALLOTMENT, revision, groups: this.#groups, services: this.#services });
-    const { cidrKey, cidrRecords, flattener, allotment } = this.#resolver(objects, options, world);
+      : worldOf(objects, nodeName, { allotment: options.allotment ?? NO_ALLOTMENT, revision, groups: this.groups, services: this.services });
+    const { cidrKey, cidrRecords, flattener, allotment } = this.resolver(objects, options, world);
     const specs = flattener.flatten(objects.policies);
     const previous = before?.flattener === flattener ? before.sets : null;
-    const sets = new RuleSets(specs, { mode: enablePolicy, clusterPorts: world.clusterPorts, tools: this.#tools, previous });
+    const sets = new RuleSets(specs, { mode: enablePolicy, clusterPorts: world.clusterPorts, tools: this.tools, previous });
     const keyed = world.endpoints.map(({ record, pod }) => ({ record, keys: sets.keysFor(record.identity, pod) }));
     const { ruleSets, rowOf } = sets.finish();
     const content = {
@@ -101,20 +101,20 @@ export class SnapshotCompiler {
       ...(cidrRecords.length === 0 ? {} : { cidrs: cidrRecords }),
       services: world.serviceRecords,
       ruleSets,
-      fqdnSelectors: this.#selectors.of(ruleSets),
+      fqdnSelectors: this.selectors.of(ruleSets),
       policies: policyRecords(specs, keyed.map(({ record: { id, identity } }) => ({ id, specs: sets.selecting(identity) })), enablePolicy !== 'never'),
     };
-    checkContent(content, this.#passed, this.#tools);
-    this.#kept = { objects, options, world, cidrKey, cidrRecords, flattener, sets, allotment };
-    const notices = [...world.notices, ...idleSpecs(specs, world), ...unknownPorts(specs, world)];
-    return { snapshot: { revision, hash: snapshotHashWith(this.#selectors.texts(), content, this.#tools), ...content }, allotment, notices: boundedNotices(notices) };
+    checkContent(content, this.passed, this.tools);
+    this.kept = { objects, options, world, cidrKey, cidrRecords, flattener, sets, allotment };
+    const notices = [...world.notices, ...closedSpecs(specs), ...idleSpecs(specs, world), ...unknownPorts(specs, world)];
+    return { snapshot: { revision, hash: snapshotHashWith(this.selectors.texts(), content, this.tools), ...content }, allotment, notices: boundedNotices(notices) };
   }
 
   /** How peers are resolved: as before where the cluster and the prefixes that policies name are the same. */
-  #resolver(objects: PolicyObjects, { allotment, revision }: CompileOptions, world: World): Pick<Kept, 'cidrKey' | 'cidrRecords' | 'flattener' | 'allotment'> {
-    const cidrs = new Set(objects.policies.flatMap((policy) => this.#cidrsOf(policy, world)));
+  private resolver(objects: PolicyObjects, { allotment, revision }: CompileOptions, world: World): Pick<Kept, 'cidrKey' | 'cidrRecords' | 'flattener' | 'allotment'> {
+    const cidrs = new Set(objects.policies.flatMap((policy) => this.cidrsOf(policy, world)));
     const cidrKey = [...cidrs].sort(byText).join();
-    if (this.#kept?.world === world && this.#kept.cidrKey === cidrKey) return this.#kept;
+    if (this.kept?.world === world && this.kept.cidrKey === cidrKey) return this.kept;
     const numbers = new Allotter(allotment ?? NO_ALLOTMENT, 'cidr');
     const directory = new CidrDirectory(cidrs, world.apiServerElsewhere, numbers);
     const { entries, next } = numbers.finish(revision);
@@ -130,11 +130,11 @@ export class SnapshotCompiler {
     };
   }
 
-  #cidrsOf(policy: PolicyObject, world: World): readonly string[] {
-    let known = this.#cidrs.get(world);
+  private cidrsOf(policy: PolicyObject, world: World): readonly string[] {
+    let known = this.cidrs.get(world);
     if (known === undefined) {
       known = new WeakMap();
-      this.#cidrs.set(world, known);
+      this.cidrs.set(world, known);
     }
     let cidrs = known.get(policy);
     if (cidrs === undefined) {
@@ -156,6 +156,13 @@ function isSameWorld(before: Kept | null, objects: PolicyObjects, options: Compi
 
 function ruleSpecs({ specs }: PolicyObject): RuleSpec[] {
   return specs.flatMap(({ egress, ingress }) => [egress, ingress].flatMap(({ allow, deny }) => [...(allow ?? []), ...(deny ?? [])]));
+}
+
+function closedSpecs(specs: readonly FlatSpec[]): string[] {
+  return specs.flatMap((spec) => (['egress', 'ingress'] as const).flatMap((direction) => {
+    const { refusal } = spec[direction];
+    return refusal === null ? [] : [`${policyText(spec)}: allows nothing in ${spec.origin.path}.${direction}, for it cannot be published: ${refusal}`];
+  }));
 }
 
 /** A selector that matches nobody is mostly a misspelt one. Without pods (policies looked at by themselves) nobody could match. */

@@ -19,11 +19,6 @@ export function canonicalJson(value: unknown): string {
   return JSON.stringify(value);
 }
 
-/** 64 lower-case hex digits. */
-export function contentHash(value: unknown): string {
-  return sha256Hex(utf8(canonicalJson(value)));
-}
-
 const BLOCK_BYTES = 64;
 const LENGTH_BYTES = 8;
 const ROUNDS = 64;

@@ -3,12 +3,17 @@
  *
  * Does not know: names, deny or allow, addresses.
  */
-import { L4_PROTOCOL, type L4Protocol, type PolicyRule, type PortRange } from './snapshot.js';
+import { FIRST_CIDR_IDENTITY, L4_PROTOCOL, type L4Protocol, type PolicyRule, type PortRange, RESERVED_IDENTITY } from './snapshot.js';
 
 /** One thing that must be allowed: an identity, asked by any of these ports. */
 export interface Target {
   readonly identity: number;
   readonly ports: readonly number[];
+}
+
+/** Is it nobody's in the cluster: of the world, or of a prefix? Names open only such addresses. */
+export function isOutside(identity: number): boolean {
+  return identity === RESERVED_IDENTITY.world || identity >= FIRST_CIDR_IDENTITY;
 }
 
 /** DNS types. */

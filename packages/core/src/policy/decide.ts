@@ -82,42 +82,42 @@ type Tables = LRUCache<string, NameTable>;
 
 export class PolicyIndex {
   readonly snapshot: Snapshot;
-  readonly #endpoints: AddressTable;
-  readonly #servers: AddressTable;
-  readonly #prefixes: PrefixTable;
-  readonly #serverRows: readonly ServerRow[];
+  private readonly endpoints: AddressTable;
+  private readonly servers: AddressTable;
+  private readonly prefixes: PrefixTable;
+  private readonly serverRows: readonly ServerRow[];
   /** Where pods or nodes are; several for a contested address. */
-  readonly #identitiesByAddress: ReadonlyMap<string, readonly number[]>;
+  private readonly identitiesByAddress: ReadonlyMap<string, readonly number[]>;
   /** Rule set of each endpoint; −1 means no policy. */
-  readonly #ruleSetOf: Int32Array;
+  private readonly ruleSetOf: Int32Array;
   /** DNS types that some rule of the set names. */
-  readonly #namedTypes: readonly ReadonlySet<number>[];
+  private readonly namedTypes: readonly ReadonlySet<number>[];
   /** By rule set key and covering rules; handed on from index to index, so that an edit compiles only what it changed. */
-  readonly #tables: Tables;
-  #compiled = 0;
-  readonly #memo = new Int32Array(MEMO_SLOTS * MEMO_FIELDS).fill(-1);
-  #resolutions: Resolution[] = [];
-  #resolutionIndex = new Map<string, number>();
+  private readonly tables: Tables;
+  private compiled = 0;
+  private readonly memo = new Int32Array(MEMO_SLOTS * MEMO_FIELDS).fill(-1);
+  private resolutions: Resolution[] = [];
+  private resolutionIndex = new Map<string, number>();
 
   private constructor(snapshot: Snapshot, previous: PolicyIndex | null) {
     this.snapshot = snapshot;
-    this.#endpoints = new AddressTable(
+    this.endpoints = new AddressTable(
       snapshot.endpoints.flatMap((endpoint, row) => endpoint.addresses.map((address) => ({ address, row }))),
     );
-    this.#ruleSetOf = Int32Array.from(snapshot.endpoints, (endpoint) => endpoint.ruleSet ?? -1);
-    this.#identitiesByAddress = new Map([
+    this.ruleSetOf = Int32Array.from(snapshot.endpoints, (endpoint) => endpoint.ruleSet ?? -1);
+    this.identitiesByAddress = new Map([
       ...snapshot.identities.flatMap(({ identity, addresses }) => addresses.map((address) => [address, [identity]] as const)),
       ...(snapshot.contested ?? []).map(({ address, identities }) => [address, identities] as const),
     ]);
-    const { rows, table, prefixes } = serverRows(snapshot, this.#identitiesByAddress);
-    this.#serverRows = rows;
-    this.#servers = table;
-    this.#prefixes = prefixes;
-    this.#namedTypes = snapshot.ruleSets.map(({ rules }) => new Set(rules.flatMap(({ queryTypes }) => queryTypes ?? [])));
-    this.#tables = previous === null ? new LRUCache({ max: TABLES_MAX }) : previous.#tables;
+    const { rows, table, prefixes } = serverRows(snapshot, this.identitiesByAddress);
+    this.serverRows = rows;
+    this.servers = table;
+    this.prefixes = prefixes;
+    this.namedTypes = snapshot.ruleSets.map(({ rules }) => new Set(rules.flatMap(({ queryTypes }) => queryTypes ?? [])));
+    this.tables = previous === null ? new LRUCache({ max: TABLES_MAX }) : previous.tables;
     const warm = new Set(previous?.snapshot.ruleSets.map(({ key }) => key));
     snapshot.ruleSets.forEach(({ key }, row) => {
-      if (!warm.has(key)) this.#warm(row);
+      if (!warm.has(key)) this.warm(row);
     });
   }
 
@@ -131,7 +131,7 @@ export class PolicyIndex {
    * in memory (network order, seen through a little-endian Uint32Array); v4 is v4-mapped (::ffff:a.b.c.d).
    */
   endpointAt(words: Uint32Array, at: number): number {
-    return this.#endpoints.find(words, at);
+    return this.endpoints.find(words, at);
   }
 
   endpoint(row: number): EndpointRecord {
@@ -140,14 +140,14 @@ export class PolicyIndex {
 
   /** Row of what the address is as a server, in the same form; an unknown address is that of its prefix, or the world. */
   serverAt(words: Uint32Array, at: number): number {
-    const exact = this.#servers.find(words, at);
+    const exact = this.servers.find(words, at);
     if (exact >= 0) return exact;
-    const row = this.#prefixes.find(words, at);
+    const row = this.prefixes.find(words, at);
     return row < 0 ? WORLD_ROW : row;
   }
 
   server(row: number): ServerRow {
-    return this.#serverRows[row];
+    return this.serverRows[row];
   }
 
   /**
@@ -163,10 +163,10 @@ export class PolicyIndex {
     bytes: Uint8Array,
     view: QuestionView,
   ): number {
-    const ruleSet = this.#ruleSetOf[endpointRow];
+    const ruleSet = this.ruleSetOf[endpointRow];
     if (ruleSet < 0) return ALLOW_NO_POLICY;
-    const type = this.#namedTypes[ruleSet].has(view.type) ? view.type : OTHER_TYPE;
-    const { allowed, denied, otherwise } = this.#resolve(ruleSet, serverRow, port | (protocol << 16), type);
+    const type = this.namedTypes[ruleSet].has(view.type) ? view.type : OTHER_TYPE;
+    const { allowed, denied, otherwise } = this.resolve(ruleSet, serverRow, port | (protocol << 16), type);
     if (denied !== null) {
       const denial = denied.match(bytes, view);
       if (denial >= 0) return deniedBy(denial);
@@ -181,17 +181,18 @@ export class PolicyIndex {
   /**
    * Everything that must be allowed for the server to be: one target for a pod, one per unlike backend for a Service; where that leads
    * nowhere, the unknown (selected by rules without an L3 part alone) and what the address is otherwise (which may be denied).
+   * `identitiesOf`: who a backend is, if somebody knows better.
    */
-  targetsOf(serverRow: number, port: number, protocol: number): readonly Target[] {
-    const open = this.#servicePorts(serverRow, port, protocol);
-    const { identities, isServiceOnly } = this.#serverRows[serverRow];
+  targetsOf(serverRow: number, port: number, protocol: number, identitiesOf = (address: string) => this.identitiesOf(address)): readonly Target[] {
+    const open = this.servicePorts(serverRow, port, protocol);
+    const { identities, isServiceOnly } = this.serverRows[serverRow];
     const direct = identities.map((identity): Target => ({ identity, ports: [port] }));
     if (open.length === 0 && !isServiceOnly) return direct;
     const targets = new Map<string, Target>();
     for (const { backends } of open) {
       for (const backend of backends) {
         const ports = backend.port === port ? [port] : [port, backend.port];
-        for (const one of this.identitiesOf(backend.address)) targets.set(`${one}:${backend.port}`, { identity: one, ports });
+        for (const one of identitiesOf(backend.address)) targets.set(`${one}:${backend.port}`, { identity: one, ports });
       }
     }
     if (targets.size === 0) return [{ identity: RESERVED_IDENTITY.unknown, ports: [port] }, ...direct];
@@ -200,12 +201,12 @@ export class PolicyIndex {
 
   /** Where a Service's port leads; empty for what is no Service. */
   backendsOf(serverRow: number, port: number, protocol: number): readonly { readonly address: string; readonly port: number }[] {
-    return this.#servicePorts(serverRow, port, protocol).flatMap(({ backends }) => backends);
+    return this.servicePorts(serverRow, port, protocol).flatMap(({ backends }) => backends);
   }
 
-  #servicePorts(serverRow: number, port: number, protocol: number): ServicePort[] {
+  private servicePorts(serverRow: number, port: number, protocol: number): ServicePort[] {
     const open: ServicePort[] = [];
-    for (const index of this.#serverRows[serverRow].services) {
+    for (const index of this.serverRows[serverRow].services) {
       for (const entry of this.snapshot.services[index].ports) {
         if (entry.port === port && entry.protocol === protocol) open.push(entry);
       }
@@ -215,27 +216,27 @@ export class PolicyIndex {
 
   /** Of a canonical address that is no Service's: one, or all that a contested one may be. */
   identitiesOf(address: string): readonly number[] {
-    const known = this.#identitiesByAddress.get(address);
+    const known = this.identitiesByAddress.get(address);
     if (known !== undefined) return known;
-    const row = this.#prefixes.find(wordsOfAddress(address), 0);
-    return this.#serverRows[Math.max(WORLD_ROW, row)].identities;
+    const row = this.prefixes.find(wordsOfAddress(address), 0);
+    return this.serverRows[Math.max(WORLD_ROW, row)].identities;
   }
 
   /** Name tables that this index had to compile itself. */
   get tablesCompiled(): number {
-    return this.#compiled;
+    return this.compiled;
   }
 
-  #resolve(ruleSet: number, serverRow: number, portKey: number, type: number): Resolution {
+  private resolve(ruleSet: number, serverRow: number, portKey: number, type: number): Resolution {
     const home = mixKey(ruleSet, serverRow, portKey ^ (type << 8)) & (MEMO_SLOTS - 1);
-    const memo = this.#memo;
+    const memo = this.memo;
     for (let way = 0; way < 2; way++) {
       const at = (home ^ way) * MEMO_FIELDS;
       if (memo[at] === serverRow && memo[at + 1] === portKey && memo[at + 2] === ruleSet && memo[at + 3] === type) {
-        return this.#resolutions[memo[at + 4]];
+        return this.resolutions[memo[at + 4]];
       }
     }
-    const index = this.#resolveAnew(ruleSet, serverRow, portKey, type);
+    const index = this.resolveAnew(ruleSet, serverRow, portKey, type);
     const at = home * MEMO_FIELDS;
     // What lay here moves to the other way, so that a busy key survives one stranger.
     if (memo[at] >= 0) memo.copyWithin((home ^ 1) * MEMO_FIELDS, at, at + MEMO_FIELDS);
@@ -244,10 +245,10 @@ export class PolicyIndex {
     memo[at + 2] = ruleSet;
     memo[at + 3] = type;
     memo[at + 4] = index;
-    return this.#resolutions[index];
+    return this.resolutions[index];
   }
 
-  #resolveAnew(ruleSet: number, serverRow: number, portKey: number, type: number): number {
+  private resolveAnew(ruleSet: number, serverRow: number, portKey: number, type: number): number {
     const set = this.snapshot.ruleSets[ruleSet];
     const protocol = portKey >>> 16;
     const allowing = new Set<string>();
@@ -257,51 +258,51 @@ export class PolicyIndex {
       const denials = covering.filter((index) => set.rules[index].deny === true);
       // One target that is denied, or that nothing covers, decides for the whole server.
       const whole = denials.find((index) => set.rules[index].dnsPatterns === null);
-      if (whole !== undefined) return this.#remember(`!!${whole}`, { ...ALL_DENIED, otherwise: deniedBy(whole) });
+      if (whole !== undefined) return this.remember(`!!${whole}`, { ...ALL_DENIED, otherwise: deniedBy(whole) });
       for (const index of denials) denying.add(index);
       const allows = covering.filter((index) => set.rules[index].deny !== true);
       const asked = allows.filter((index) => asksFor(set.rules[index], type));
       // A rule for other types limits the server as any does: also where nothing closes egress.
-      if (allows.length > 0 && asked.length === 0) return this.#remember('', ALL_DENIED);
+      if (allows.length > 0 && asked.length === 0) return this.remember('', ALL_DENIED);
       allowing.add(asked.join());
     }
     const isUncovered = allowing.delete('');
-    if (isUncovered && set.openByDefault !== true) return this.#remember('', ALL_DENIED);
+    if (isUncovered && set.openByDefault !== true) return this.remember('', ALL_DENIED);
     const list = [...allowing];
     const denied = [...denying].sort((a, b) => a - b).join();
-    return this.#remember(`${ruleSet}/${list.join('/')}!${denied}`, {
-      allowed: list.map((key) => this.#table(ruleSet, key)),
-      denied: denied === '' ? null : this.#table(ruleSet, denied),
+    return this.remember(`${ruleSet}/${list.join('/')}!${denied}`, {
+      allowed: list.map((key) => this.table(ruleSet, key)),
+      denied: denied === '' ? null : this.table(ruleSet, denied),
       otherwise: list.length === 0 ? ALLOW_NO_POLICY : DENY,
     });
   }
 
-  #remember(key: string, resolution: Resolution): number {
-    const known = this.#resolutionIndex.get(key);
+  private remember(key: string, resolution: Resolution): number {
+    const known = this.resolutionIndex.get(key);
     if (known !== undefined) return known;
-    if (this.#resolutions.length >= RESOLUTIONS_MAX) {
-      this.#memo.fill(-1);
-      this.#resolutions = [];
-      this.#resolutionIndex = new Map();
+    if (this.resolutions.length >= RESOLUTIONS_MAX) {
+      this.memo.fill(-1);
+      this.resolutions = [];
+      this.resolutionIndex = new Map();
     }
-    this.#resolutions.push(resolution);
-    this.#resolutionIndex.set(key, this.#resolutions.length - 1);
-    return this.#resolutions.length - 1;
+    this.resolutions.push(resolution);
+    this.resolutionIndex.set(key, this.resolutions.length - 1);
+    return this.resolutions.length - 1;
   }
 
-  #table(ruleSet: number, covering: string): NameTable {
+  private table(ruleSet: number, covering: string): NameTable {
     const rules = this.snapshot.ruleSets[ruleSet];
     const key = `${rules.key}/${covering}`;
-    let table = this.#tables.get(key);
+    let table = this.tables.get(key);
     if (table === undefined) {
-      this.#compiled++;
+      this.compiled++;
       table = compileRules(rules, covering.split(',').map(Number));
-      this.#tables.set(key, table);
+      this.tables.set(key, table);
     }
     return table;
   }
 
-  #warm(ruleSet: number): void {
+  private warm(ruleSet: number): void {
     let left = WARM_TARGETS_MAX;
     const { rules } = this.snapshot.ruleSets[ruleSet];
     for (const rule of rules) {
@@ -312,7 +313,7 @@ export class PolicyIndex {
           if (left-- <= 0) return;
           const covering = coveringRules(rules, { identity, ports: [range.first] }, range.protocol ?? L4_PROTOCOL.udp);
           const allowing = covering.filter((index) => rules[index].deny !== true && asksFor(rules[index], type));
-          if (allowing.length > 0) this.#table(ruleSet, allowing.join());
+          if (allowing.length > 0) this.table(ruleSet, allowing.join());
         }
       }
     }

@@ -5,7 +5,10 @@
  *
  * What an entry means: without L3 part and without ports it covers nothing (`egress: [{}]`); with ports alone, any peer; with an L3
  * part alone, every port. An empty L3 list selects nothing. A spec that says nothing is kept, without rules: people ask for it.
+ *
+ * What a snapshot cannot hold is closed, and alone: a policy that anybody may write must not hold up everybody's.
  */
+import { AppError } from '../base/app-error.js';
 import { SNAPSHOT_LIMITS as LIMITS } from './limits.js';
 import { NO_EXTENSIONS } from './objects.js';
 import type {
@@ -15,6 +18,7 @@ import type { PeerResolver } from './peers.js';
 import { subjectRequirements } from './selector.js';
 import type { DnsPattern, FqdnSelector, PolicyRule, PortRange, RuleOrigin } from './snapshot.js';
 import { byText, sortedDistinct } from './sort.js';
+import { rule as checkRule } from './validate-rules.js';
 
 export interface FlatSpec {
   /** No two of one Flattener have the same. */
@@ -34,6 +38,8 @@ export interface FlatDirection {
   /** Whether selecting an endpoint closes this direction to all that no rule allows. */
   readonly defaultDeny: boolean;
   readonly rules: readonly FlatRule[];
+  /** Why this direction is closed in place of what is written, or null. */
+  readonly refusal: string | null;
 }
 
 /** A rule whose named ports are not looked up yet: in ingress they are the selected pod's own. */
@@ -43,28 +49,28 @@ export interface FlatRule {
 }
 
 const ANNOTATION_DENY_FQDNS = 'metadata.annotations["tandem.dev/deny-fqdns"]';
-const NOTHING: FlatDirection = { isSaid: false, defaultDeny: false, rules: [] };
+const NOTHING: FlatDirection = { isSaid: false, defaultDeny: false, rules: [], refusal: null };
 
 /** Flattens policies, each once for as long as it is the same object and its peers are resolved alike. */
 export class Flattener {
-  readonly #peers: PeerResolver;
-  #known = new Map<PolicyObject, readonly FlatSpec[]>();
-  #serial = 0;
+  private readonly peers: PeerResolver;
+  private known = new Map<PolicyObject, readonly FlatSpec[]>();
+  private serial = 0;
 
   constructor(peers: PeerResolver) {
-    this.#peers = peers;
+    this.peers = peers;
   }
 
   flatten(policies: readonly PolicyObject[]): FlatSpec[] {
     const sorted = [...policies].sort(
       (a, b) => byText(a.kind, b.kind) || byText(a.namespace, b.namespace) || byText(a.name, b.name),
     );
-    const before = this.#known;
+    const before = this.known;
     // Policies that are gone are forgotten.
-    this.#known = new Map();
+    this.known = new Map();
     return sorted.flatMap((policy) => {
-      const specs = before.get(policy) ?? policy.specs.map((spec) => flattenSpec(policy, spec, { peers: this.#peers, serial: ++this.#serial }));
-      this.#known.set(policy, specs);
+      const specs = before.get(policy) ?? policy.specs.map((spec) => flattenSpec(policy, spec, { peers: this.peers, serial: ++this.serial }));
+      this.known.set(policy, specs);
       return specs;
     });
   }
@@ -96,11 +102,12 @@ function flattenSpec(policy: PolicyObject, spec: PolicySpec, { peers, serial }: 
     const said = spec[direction];
     const section: Section = { origin, direction, selector, peers, queryTypes: extensions.queryTypes };
     const names = direction === 'egress' ? deniedNames(extensions, origin) : [];
-    return {
+    return closedIfRefused({
       isSaid: said.allow !== null || said.deny !== null,
       defaultDeny: said.defaultDeny ?? (said.allow !== null || said.deny !== null),
       rules: [...rulesOf(said, section), ...names],
-    };
+      refusal: null,
+    }, `${spec.path}.${direction}`);
   };
   return {
     serial,
@@ -110,6 +117,31 @@ function flattenSpec(policy: PolicyObject, spec: PolicySpec, { peers, serial }: 
     ingress: flatten('ingress'),
     extensions,
   };
+}
+
+/** With what a snapshot cannot hold it allows nothing. Its denials stay; where one of them cannot be held, all is denied. */
+function closedIfRefused(direction: FlatDirection, path: string): FlatDirection {
+  const refusals = direction.rules.map(({ rule }) => refusalOf(rule));
+  const { rules } = direction;
+  const refusal = rules.length > LIMITS.rulesPerSet ? `${path} has ${rules.length} rules; the limit is ${LIMITS.rulesPerSet}` : (refusals.find((one) => one !== null) ?? null);
+  if (refusal === null) return direction;
+  const denials = rules.filter(({ rule: { deny } }) => deny === true);
+  const isHeld = denials.length <= LIMITS.rulesPerSet && !rules.some(({ rule: { deny } }, i) => deny === true && refusals[i] !== null);
+  return { ...direction, defaultDeny: true, rules: isHeld ? denials : [denialOfAll(denials[0].rule)], refusal };
+}
+
+function refusalOf(rule: PolicyRule): string | null {
+  try {
+    checkRule(rule, rule.origin.path);
+    return null;
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return error.message;
+  }
+}
+
+function denialOfAll({ origin }: PolicyRule): FlatRule {
+  return { rule: { identities: null, fqdns: [], ports: [], dnsPatterns: null, deny: true, origin }, named: [] };
 }
 
 interface Section {

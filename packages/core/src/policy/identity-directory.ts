@@ -19,71 +19,71 @@ interface Entry {
 }
 
 export class IdentityDirectory {
-  readonly #entries = new Map<number, Entry>();
-  readonly #byLabel = new Map<string, number[]>();
-  readonly #ofPod = new Map<PodObject, number>();
-  readonly #selected = new Map<string, readonly number[]>();
+  private readonly entries = new Map<number, Entry>();
+  private readonly byLabel = new Map<string, number[]>();
+  private readonly ofPod = new Map<PodObject, number>();
+  private readonly selected = new Map<string, readonly number[]>();
 
   /** All are added before the first `select`. */
   add(identity: number, labels: LabelSet, addresses: readonly string[]): void {
-    this.#entries.set(identity, { identity, labels, addresses: [...addresses].sort(byText) });
+    this.entries.set(identity, { identity, labels, addresses: [...addresses].sort(byText) });
     for (const text of labels.texts) {
       const { key, value } = splitLabel(text);
-      const list = this.#byLabel.get(`${key}=${value}`);
-      if (list === undefined) this.#byLabel.set(`${key}=${value}`, [identity]);
+      const list = this.byLabel.get(`${key}=${value}`);
+      if (list === undefined) this.byLabel.set(`${key}=${value}`, [identity]);
       else list.push(identity);
     }
   }
 
   assign(pod: PodObject, identity: number): void {
-    this.#ofPod.set(pod, identity);
+    this.ofPod.set(pod, identity);
   }
 
   identityOfPod(pod: PodObject): number {
-    return this.#ofPod.get(pod)!;
+    return this.ofPod.get(pod)!;
   }
 
   /** Whether any pod has an identity of its own. */
   get hasPods(): boolean {
-    return this.#ofPod.size > 0;
+    return this.ofPod.size > 0;
   }
 
   labelsOf(identity: number): LabelSet {
-    return this.#entries.get(identity)!.labels;
+    return this.entries.get(identity)!.labels;
   }
 
   /** Every identity, in the order in which they were added. */
   all(): readonly number[] {
-    return [...this.#entries.keys()];
+    return [...this.entries.keys()];
   }
 
   /** Identities that meet all requirements, rising. */
   select(requirements: readonly Requirement[]): readonly number[] {
     const memoKey = JSON.stringify(requirements);
-    const known = this.#selected.get(memoKey);
+    const known = this.selected.get(memoKey);
     if (known !== undefined) return known;
-    const found = this.#candidates(requirements).filter((identity) => matchesAll(requirements, this.labelsOf(identity)));
+    const found = this.candidates(requirements).filter((identity) => matchesAll(requirements, this.labelsOf(identity)));
     const result = [...new Set(found)].sort((a, b) => a - b);
-    if (this.#selected.size === SELECTIONS_MAX) this.#selected.clear();
-    this.#selected.set(memoKey, result);
+    if (this.selected.size === SELECTIONS_MAX) this.selected.clear();
+    this.selected.set(memoKey, result);
     return result;
   }
 
   /** Sorted by number; a reserved identity only if it has addresses. */
   records(): IdentityRecord[] {
-    return [...this.#entries.values()]
+    return [...this.entries.values()]
       .filter(({ identity, addresses }) => identity >= FIRST_POD_IDENTITY || addresses.length > 0)
       .sort((a, b) => a.identity - b.identity)
       .map(({ identity, labels, addresses }) => ({ identity, labels: labels.texts, addresses }));
   }
 
-  #candidates(requirements: readonly Requirement[]): readonly number[] {
+  private candidates(requirements: readonly Requirement[]): readonly number[] {
     let best: readonly number[] | null = null;
     for (const { key, operator, values } of requirements) {
       if (operator !== 'In') continue;
-      const list = values.flatMap((value) => this.#byLabel.get(`${key}=${value}`) ?? []);
+      const list = values.flatMap((value) => this.byLabel.get(`${key}=${value}`) ?? []);
       if (best === null || list.length < best.length) best = list;
     }
-    return best ?? [...this.#entries.keys()];
+    return best ?? [...this.entries.keys()];
   }
 }

@@ -10,12 +10,12 @@ export {
   type CompileResult,
   type EnforcementMode,
 } from './compile.js';
-export { canonicalJson, contentHash, sha256Hex, utf8 } from './content-hash.js';
+export { canonicalJson, sha256Hex, utf8 } from './content-hash.js';
 export { ALLOW_NO_POLICY, deniedBy, DENY, denyingRule, PolicyIndex, WORLD_ROW, type QuestionView, type ServerRow } from './decide.js';
 export { STALE_SOURCE_LABEL, withoutRemotePods } from './lapse.js';
 export { SNAPSHOT_LIMITS } from './limits.js';
 export * from './logged-packet.js';
-export { coveringRules, coversPort, selectsIdentity, type Target } from './covering.js';
+export { coveringRules, coversPort, isOutside, selectsIdentity, type Target } from './covering.js';
 export { isWithin, parsePrefix, type Prefix, PrefixTable } from './cidr.js';
 export { nameMatcher, selectorsMatcher } from './name-matcher.js';
 export { NameTable, type NameView, type TableEntry } from './name-table.js';

@@ -16,26 +16,26 @@ export interface LabelGroup {
 const NO_LABELS: Labels = {};
 
 export class LabelGroups {
-  readonly #known = new WeakMap<PodObject, { readonly namespaceLabels: Labels; readonly group: LabelGroup }>();
-  #groups = new Map<string, LabelGroup>();
-  #asked = new Map<string, LabelGroup>();
+  private readonly known = new WeakMap<PodObject, { readonly namespaceLabels: Labels; readonly group: LabelGroup }>();
+  private groups = new Map<string, LabelGroup>();
+  private asked = new Map<string, LabelGroup>();
 
   /** `namespaceLabels`: undefined for a namespace that is not known. */
   of(pod: PodObject, namespaceLabels: Labels = NO_LABELS): LabelGroup {
-    const known = this.#known.get(pod);
-    const group = known?.namespaceLabels === namespaceLabels ? known.group : this.#groupOf(podLabels(pod, namespaceLabels));
-    if (group !== known?.group || known.namespaceLabels !== namespaceLabels) this.#known.set(pod, { namespaceLabels, group });
-    this.#asked.set(group.key, group);
+    const known = this.known.get(pod);
+    const group = known?.namespaceLabels === namespaceLabels ? known.group : this.groupOf(podLabels(pod, namespaceLabels));
+    if (group !== known?.group || known.namespaceLabels !== namespaceLabels) this.known.set(pod, { namespaceLabels, group });
+    this.asked.set(group.key, group);
     return group;
   }
 
   forget(): void {
-    this.#groups = this.#asked;
-    this.#asked = new Map();
+    this.groups = this.asked;
+    this.asked = new Map();
   }
 
-  #groupOf(labels: LabelSet): LabelGroup {
+  private groupOf(labels: LabelSet): LabelGroup {
     const key = labels.texts.join(';');
-    return this.#asked.get(key) ?? this.#groups.get(key) ?? { key, labels };
+    return this.asked.get(key) ?? this.groups.get(key) ?? { key, labels };
   }
 }

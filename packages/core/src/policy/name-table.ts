@@ -4,7 +4,7 @@
  * hash table keyed by the suffix hashes that the scanner has already made. One probe per label boundary whose depth any
  * suffix has, then the bytes are compared.
  *
- * Invariant: the verdict depends on bytes, never on hashes alone; a look-up takes at most `#probeMax` steps, whatever
+ * Invariant: the verdict depends on bytes, never on hashes alone; a look-up takes at most `probeMax` steps, whatever
  * names an attacker chooses. Globs that share one literal suffix are tried in turn (their number is the policy's choice).
  * Does not know: rules, endpoints, text forms of names.
  */
@@ -67,33 +67,33 @@ class SuffixNode {
 }
 
 export class NameTable {
-  readonly #any: number;
+  private readonly any: number;
   /** Globs of each suffix that has some; `SLOT.globs` is the index. */
-  readonly #globs: readonly (readonly Glob[])[];
-  readonly #slots: Int32Array;
-  readonly #slotMask: number;
-  readonly #probeMax: number;
+  private readonly globs: readonly (readonly Glob[])[];
+  private readonly slots: Int32Array;
+  private readonly slotMask: number;
+  private readonly probeMax: number;
   /** All literal suffixes in wire form, lower case. */
-  readonly #wire: Uint8Array;
+  private readonly wire: Uint8Array;
   /** 1 where some suffix has that many labels. */
-  readonly #depths = new Uint8Array(DEPTHS);
-  readonly #depthMax: number;
+  private readonly depths = new Uint8Array(DEPTHS);
+  private readonly depthMax: number;
 
   private constructor(any: number, nodes: readonly SuffixNode[]) {
-    this.#any = any;
+    this.any = any;
     let depthMax = -1;
     for (const node of nodes) {
       const depth = labelCountOf(node.wire);
-      this.#depths[depth] = 1;
+      this.depths[depth] = 1;
       depthMax = Math.max(depthMax, depth);
     }
-    this.#depthMax = depthMax;
+    this.depthMax = depthMax;
     const { placed, probeMax } = placeNodes(nodes);
-    this.#slotMask = placed.length - 1;
-    this.#probeMax = probeMax;
-    this.#slots = new Int32Array(placed.length << SLOT_SHIFT);
-    this.#wire = new Uint8Array(nodes.reduce((bytes, node) => bytes + node.wire.length, 0));
-    this.#globs = this.#fill(placed);
+    this.slotMask = placed.length - 1;
+    this.probeMax = probeMax;
+    this.slots = new Int32Array(placed.length << SLOT_SHIFT);
+    this.wire = new Uint8Array(nodes.reduce((bytes, node) => bytes + node.wire.length, 0));
+    this.globs = this.fill(placed);
   }
 
   static compile(entries: readonly TableEntry[]): NameTable {
@@ -110,12 +110,12 @@ export class NameTable {
   /** The lowest value of the patterns that match the name, or −1. Allocates nothing. */
   match(bytes: Uint8Array, view: NameView): number {
     const labelCount = view.labelCount;
-    const slots = this.#slots;
-    let best = this.#any;
+    const slots = this.slots;
+    let best = this.any;
     let classLabels = -1;
-    for (let label = labelCount > this.#depthMax ? labelCount - this.#depthMax : 0; label <= labelCount; label++) {
-      if (this.#depths[labelCount - label] === 0) continue;
-      const at = this.#find(bytes, view, label);
+    for (let label = labelCount > this.depthMax ? labelCount - this.depthMax : 0; label <= labelCount; label++) {
+      if (this.depths[labelCount - label] === 0) continue;
+      const at = this.find(bytes, view, label);
       if (at < 0 || slots[at + SLOT.lowest] >= best) continue;
       if (label === 0) {
         if (slots[at + SLOT.exact] < best) best = slots[at + SLOT.exact];
@@ -127,51 +127,51 @@ export class NameTable {
       if (label === 1 && slots[at + SLOT.oneLabel] < best) best = slots[at + SLOT.oneLabel];
       if (slots[at + SLOT.manyLabels] < best) best = slots[at + SLOT.manyLabels];
       const globs = slots[at + SLOT.globs];
-      if (globs >= 0) best = matchGlobs(this.#globs[globs], bytes, view, label, best);
+      if (globs >= 0) best = matchGlobs(this.globs[globs], bytes, view, label, best);
     }
     return best === NONE ? NO_MATCH : best;
   }
 
   /** Offset of the suffix's slot, or −1. */
-  #find(bytes: Uint8Array, view: NameView, label: number): number {
+  private find(bytes: Uint8Array, view: NameView, label: number): number {
     const tag = view.suffixHashes[label] | 0;
-    const slots = this.#slots;
-    let slot = tag & this.#slotMask;
-    for (let probe = 0; probe < this.#probeMax; probe++) {
+    const slots = this.slots;
+    let slot = tag & this.slotMask;
+    for (let probe = 0; probe < this.probeMax; probe++) {
       const at = slot << SLOT_SHIFT;
       const length = slots[at + SLOT.wireBytes];
       if (length === FREE) return NO_MATCH;
       if (slots[at + SLOT.tag] === tag) {
         const start = label === view.labelCount ? view.nameEnd - 1 : view.nameStart + view.labelOffsets[label];
-        if (view.nameEnd - start === length && this.#sameBytes(slots[at + SLOT.wireStart], length, bytes, start)) return at;
+        if (view.nameEnd - start === length && this.sameBytes(slots[at + SLOT.wireStart], length, bytes, start)) return at;
       }
-      slot = (slot + 1) & this.#slotMask;
+      slot = (slot + 1) & this.slotMask;
     }
     return NO_MATCH;
   }
 
-  #sameBytes(wireStart: number, length: number, bytes: Uint8Array, start: number): boolean {
-    const wire = this.#wire;
+  private sameBytes(wireStart: number, length: number, bytes: Uint8Array, start: number): boolean {
+    const wire = this.wire;
     for (let i = 0; i < length; i++) if (LOWER_CASE[bytes[start + i]] !== wire[wireStart + i]) return false;
     return true;
   }
 
   /** Writes the slots and the bytes of their suffixes, in the order of the slots. */
-  #fill(placed: readonly (SuffixNode | null)[]): Glob[][] {
+  private fill(placed: readonly (SuffixNode | null)[]): Glob[][] {
     const globs: Glob[][] = [];
     let wireStart = 0;
     placed.forEach((node, slot) => {
       if (node === null) return;
       const at = slot << SLOT_SHIFT;
-      this.#slots[at + SLOT.tag] = hashOfWire(node.wire) | 0;
-      this.#slots[at + SLOT.wireStart] = wireStart;
-      this.#slots[at + SLOT.wireBytes] = node.wire.length;
-      this.#slots[at + SLOT.lowest] = node.lowest;
-      this.#slots[at + SLOT.exact] = node.exact;
-      this.#slots[at + SLOT.oneLabel] = node.oneLabel;
-      this.#slots[at + SLOT.manyLabels] = node.manyLabels;
-      this.#slots[at + SLOT.globs] = node.globs.length > 0 ? globs.push(node.globs) - 1 : NO_MATCH;
-      this.#wire.set(node.wire, wireStart);
+      this.slots[at + SLOT.tag] = hashOfWire(node.wire) | 0;
+      this.slots[at + SLOT.wireStart] = wireStart;
+      this.slots[at + SLOT.wireBytes] = node.wire.length;
+      this.slots[at + SLOT.lowest] = node.lowest;
+      this.slots[at + SLOT.exact] = node.exact;
+      this.slots[at + SLOT.oneLabel] = node.oneLabel;
+      this.slots[at + SLOT.manyLabels] = node.manyLabels;
+      this.slots[at + SLOT.globs] = node.globs.length > 0 ? globs.push(node.globs) - 1 : NO_MATCH;
+      this.wire.set(node.wire, wireStart);
       wireStart += node.wire.length;
     });
     return globs;

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { QueryView, nameFromString, scanName } from '@tandem/dns';
 import { NameTable } from './name-table.js';
-import { admitMatchName, admitMatchPattern, parsePattern, type PatternContext } from './pattern.js';
+import { admitMatchName, admitMatchPattern, asGiven, parsePattern, type PatternContext } from './pattern.js';
 
 const ACCEPTED_NAMES: readonly (readonly [string, string])[] = [
   ['cilium.io', 'cilium.io.'],
@@ -16,6 +16,7 @@ const REFUSED_NAMES: readonly (readonly [string, string])[] = [
   ['', 'is empty'],
   ['   ', 'is empty'],
   ['x'.repeat(256), 'has 256 characters; the limit is 255'],
+  [`${'x'.repeat(255)}.`, 'has 256 characters; the limit is 255'],
   ['.cilium.io', 'begins with a dot'],
   ['.', 'begins with a dot'],
   ['a..b', 'has an empty label (two dots in a row)'],
@@ -34,6 +35,8 @@ const ACCEPTED_PATTERNS: readonly (readonly [string, string])[] = [
   ['*.Cilium.io', '*.cilium.io.'],
   ['sub*.cilium.io.', 'sub*.cilium.io.'],
   ['**.cilium.io', '**.cilium.io.'],
+  [`*.${'x'.repeat(253)}`, `*.${'x'.repeat(253)}.`],
+  ['*'.repeat(255), '*'.repeat(255)],
 ];
 
 t.test('admitted names are trimmed, lower-cased and end in a dot', (t) => {
@@ -54,6 +57,12 @@ t.test('admitted patterns may hold stars, and match-all gets no dot', (t) => {
     ok: false,
     reason: 'holds "?"; allowed are letters, digits, "-", "_", "." and "*"',
   });
+  t.end();
+});
+
+t.test('what was admitted is admitted again, as the same text: a snapshot has it so', (t) => {
+  for (const [, text] of ACCEPTED_NAMES) t.same(admitMatchName(asGiven(text)), { ok: true, text }, text);
+  for (const [, text] of ACCEPTED_PATTERNS) t.same(admitMatchPattern(asGiven(text)), { ok: true, text }, text);
   t.end();
 });
 

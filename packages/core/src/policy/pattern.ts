@@ -31,6 +31,11 @@ export function admitMatchPattern(text: string): Admission {
   return admit(text, /^[-a-zA-Z0-9_.*]$/, 'letters, digits, "-", "_", "." and "*"');
 }
 
+/** An admitted text as it can be admitted again: without its dot where that is one character too many. */
+export function asGiven(text: string): string {
+  return text.length > PATTERN_CHARACTERS_MAX && text.endsWith('.') ? text.slice(0, -1) : text;
+}
+
 /** What kind of name a text asks for. */
 export type NamePattern =
   /** Any name at all, odd bytes included. */

@@ -31,13 +31,13 @@ interface CidrEntry {
 /** All prefixes that policies name. */
 export class CidrDirectory {
   /** By first address: the prefixes within another lie side by side. */
-  readonly #entries: readonly CidrEntry[];
-  readonly #memo = new Map<string, readonly number[]>();
+  private readonly entries: readonly CidrEntry[];
+  private readonly memo = new Map<string, readonly number[]>();
 
   /** `apiServer`: addresses of the API server outside the cluster. Canonical texts. */
   constructor(cidrs: ReadonlySet<string>, apiServer: readonly string[], numbers: Allotter) {
     const special = new Set(apiServer.map((address) => parsePrefix(address)!.cidr));
-    this.#entries = [...new Set([...cidrs, ...special])].sort(byText)
+    this.entries = [...new Set([...cidrs, ...special])].sort(byText)
       .map((cidr) => ({ identity: numbers.take(cidr), prefix: parsePrefix(cidr)!, isApiServer: special.has(cidr) }))
       .sort((a, b) => byFirst(a.prefix, b.prefix));
   }
@@ -45,59 +45,59 @@ export class CidrDirectory {
   /** Identities of the prefixes within this one and outside its exceptions. */
   select({ cidr, except }: CidrSpec): readonly number[] {
     const key = [cidr, ...except].join();
-    let found = this.#memo.get(key);
+    let found = this.memo.get(key);
     if (found === undefined) {
       const outer = parsePrefix(cidr)!;
       const holes = except.map((one) => parsePrefix(one)!);
-      found = this.#within(outer).filter(({ prefix }) => !holes.some((hole) => isWithin(prefix, hole))).map(({ identity }) => identity);
-      this.#memo.set(key, found);
+      found = this.within(outer).filter(({ prefix }) => !holes.some((hole) => isWithin(prefix, hole))).map(({ identity }) => identity);
+      this.memo.set(key, found);
     }
     return found;
   }
 
   all(): readonly number[] {
-    return this.#identities(() => true);
+    return this.identities(() => true);
   }
 
   apiServer(): readonly number[] {
-    return this.#identities(({ isApiServer }) => isApiServer);
+    return this.identities(({ isApiServer }) => isApiServer);
   }
 
   /** By the labels that addresses outside the cluster carry. */
   labelled(requirements: readonly Requirement[]): readonly number[] {
     const isWorld = matchesAll(requirements, WORLD_LABELS);
     const isServer = matchesAll(requirements, API_SERVER_LABELS);
-    return this.#identities(({ isApiServer }) => (isApiServer ? isServer : isWorld));
+    return this.identities(({ isApiServer }) => (isApiServer ? isServer : isWorld));
   }
 
   /** Rising by identity. */
   records(): CidrRecord[] {
-    return this.#entries
+    return this.entries
       .map(({ identity, prefix: { cidr }, isApiServer }) => ({ identity, cidr, ...(isApiServer ? { labels: [KUBE_APISERVER_LABEL] } : {}) }))
       .sort((a, b) => a.identity - b.identity);
   }
 
-  #identities(isWanted: (entry: CidrEntry) => boolean): readonly number[] {
-    return this.#entries.filter(isWanted).map(({ identity }) => identity);
+  private identities(isWanted: (entry: CidrEntry) => boolean): readonly number[] {
+    return this.entries.filter(isWanted).map(({ identity }) => identity);
   }
 
   /** A look at each prefix for each that a policy names would take seconds for some thousands of them. */
-  #within(outer: Prefix): readonly CidrEntry[] {
+  private within(outer: Prefix): readonly CidrEntry[] {
     const found: CidrEntry[] = [];
-    for (let at = this.#firstFrom(outer.first); at < this.#entries.length && this.#entries[at].prefix.first <= outer.last; at++) {
-      const entry = this.#entries[at];
+    for (let at = this.firstFrom(outer.first); at < this.entries.length && this.entries[at].prefix.first <= outer.last; at++) {
+      const entry = this.entries[at];
       if (isWithin(entry.prefix, outer)) found.push(entry);
     }
     return found;
   }
 
   /** Index of the first entry that begins at this address or later. */
-  #firstFrom(address: bigint): number {
+  private firstFrom(address: bigint): number {
     let low = 0;
-    let high = this.#entries.length;
+    let high = this.entries.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#entries[middle].prefix.first < address) low = middle + 1;
+      if (this.entries[middle].prefix.first < address) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -110,22 +110,22 @@ function byFirst(a: Prefix, b: Prefix): number {
 
 /** Services by what a policy says of them. */
 export class ServiceDirectory {
-  readonly #services: readonly ServiceObject[];
-  readonly #slices = new Map<string, EndpointSliceObject[]>();
+  private readonly services: readonly ServiceObject[];
+  private readonly slices = new Map<string, EndpointSliceObject[]>();
 
   constructor(objects: Pick<PolicyObjects, 'services' | 'endpointSlices'>) {
-    this.#services = objects.services;
+    this.services = objects.services;
     for (const slice of objects.endpointSlices) {
       const key = `${slice.namespace}/${slice.serviceName}`;
-      const list = this.#slices.get(key);
-      if (list === undefined) this.#slices.set(key, [slice]);
+      const list = this.slices.get(key);
+      if (list === undefined) this.slices.set(key, [slice]);
       else list.push(slice);
     }
   }
 
   find({ namespace, name, selector }: ServiceReference): readonly ServiceObject[] {
     const requirements = selector === null ? [] : requirementsOf(selector);
-    return this.#services.filter((service) => {
+    return this.services.filter((service) => {
       if (namespace !== null && namespace !== service.namespace) return false;
       if (name !== null) return name === service.name;
       return matchesAll(requirements, new LabelSet(Object.entries(service.labels).map(([key, value]) => `${K8S}:${key}=${value}`)));
@@ -134,7 +134,7 @@ export class ServiceDirectory {
 
   /** Addresses of its EndpointSlices, canonical; whatever else stands there, such as a prefix, is none. */
   addressesOf({ namespace, name }: { readonly namespace: string; readonly name: string }): readonly string[] {
-    return (this.#slices.get(`${namespace}/${name}`) ?? []).flatMap(({ addresses }) => addresses.flatMap((text) => canonicalAddress(text) ?? []));
+    return (this.slices.get(`${namespace}/${name}`) ?? []).flatMap(({ addresses }) => addresses.flatMap((text) => canonicalAddress(text) ?? []));
   }
 
   apiServer(): readonly string[] {
@@ -155,19 +155,19 @@ export function cidrsOf(rules: Iterable<RuleSpec>, services: ServiceDirectory): 
 }
 
 export class PeerResolver {
-  readonly #directory: IdentityDirectory;
-  readonly #cidrs: CidrDirectory;
-  readonly #services: ServiceDirectory;
+  private readonly directory: IdentityDirectory;
+  private readonly cidrs: CidrDirectory;
+  private readonly services: ServiceDirectory;
 
   constructor(directory: IdentityDirectory, cidrs: CidrDirectory, services: ServiceDirectory) {
-    this.#directory = directory;
-    this.#cidrs = cidrs;
-    this.#services = services;
+    this.directory = directory;
+    this.cidrs = cidrs;
+    this.services = services;
   }
 
   /** Whom a policy's own selector selects, rising. */
   select(requirements: readonly Requirement[]): readonly number[] {
-    return this.#directory.select(requirements);
+    return this.directory.select(requirements);
   }
 
   /** Rising; null is any peer. `subject`: the selector of the policy's own pods. */
@@ -179,41 +179,41 @@ export class PeerResolver {
     const add = (identities: readonly number[]): void => {
       for (const identity of identities) found.add(identity);
     };
-    for (const peer of endpoints ?? []) add(this.#labelled(peerRequirements(peer, namespace, subject)));
-    for (const cidr of cidrs ?? []) add(this.#cidrs.select(cidr));
-    for (const entity of entities ?? []) add(this.#entity(entity));
-    for (const reference of services ?? []) add(this.#service(reference));
+    for (const peer of endpoints ?? []) add(this.labelled(peerRequirements(peer, namespace, subject)));
+    for (const cidr of cidrs ?? []) add(this.cidrs.select(cidr));
+    for (const entity of entities ?? []) add(this.entity(entity));
+    for (const reference of services ?? []) add(this.service(reference));
     return [...found].sort((a, b) => a - b);
   }
 
-  #labelled(requirements: readonly Requirement[]): readonly number[] {
-    return [...this.#directory.select(requirements), ...this.#cidrs.labelled(requirements)];
+  private labelled(requirements: readonly Requirement[]): readonly number[] {
+    return [...this.directory.select(requirements), ...this.cidrs.labelled(requirements)];
   }
 
-  #entity(entity: Entity): readonly number[] {
+  private entity(entity: Entity): readonly number[] {
     switch (entity) {
       case 'world':
-        return [RESERVED_IDENTITY.world, ...this.#cidrs.all()];
+        return [RESERVED_IDENTITY.world, ...this.cidrs.all()];
       case 'world-ipv4':
-        return this.#cidrs.select({ cidr: WORLD_V4, except: [] });
+        return this.cidrs.select({ cidr: WORLD_V4, except: [] });
       case 'world-ipv6':
-        return this.#cidrs.select({ cidr: WORLD_V6, except: [] });
+        return this.cidrs.select({ cidr: WORLD_V6, except: [] });
       case 'cluster':
-        return [...this.#directory.all().filter((identity) => identity !== RESERVED_IDENTITY.world), ...this.#cidrs.apiServer()];
+        return [...this.directory.all().filter((identity) => identity !== RESERVED_IDENTITY.world), ...this.cidrs.apiServer()];
       case 'kube-apiserver':
-        return this.#labelled([reserved(entity)]);
+        return this.labelled([reserved(entity)]);
       default:
         // No endpoint here has the labels of init, ingress, unmanaged and health.
-        return this.#directory.select([reserved(entity)]);
+        return this.directory.select([reserved(entity)]);
     }
   }
 
-  #service(reference: ServiceReference): readonly number[] {
-    const found: number[] = backendCidrs(reference, this.#services).flatMap((cidr) => this.#cidrs.select({ cidr, except: [] }));
-    for (const { namespace, selector } of this.#services.find(reference)) {
+  private service(reference: ServiceReference): readonly number[] {
+    const found: number[] = backendCidrs(reference, this.services).flatMap((cidr) => this.cidrs.select({ cidr, except: [] }));
+    for (const { namespace, selector } of this.services.find(reference)) {
       if (selector === null || Object.keys(selector).length === 0) continue;
       const own = requirementsOf({ matchLabels: selector, matchExpressions: [] }).map((one) => ({ ...one, source: K8S }));
-      found.push(...this.#directory.select([...own, { source: K8S, key: POD_NAMESPACE_LABEL, operator: 'In', values: [namespace] }]));
+      found.push(...this.directory.select([...own, { source: K8S, key: POD_NAMESPACE_LABEL, operator: 'In', values: [namespace] }]));
     }
     return found;
   }

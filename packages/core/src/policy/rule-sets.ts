@@ -28,24 +28,24 @@ export interface RuleSetKeys {
 }
 
 export class RuleSets {
-  readonly #specs: readonly FlatSpec[];
-  readonly #options: Omit<RuleSetsOptions, 'previous'>;
+  private readonly specs: readonly FlatSpec[];
+  private readonly options: Omit<RuleSetsOptions, 'previous'>;
   /** By identity: indexes of the specs that select it, rising. */
-  readonly #selecting = new Map<number, number[]>();
+  private readonly selectingSpecs = new Map<number, number[]>();
   /** By direction, serial numbers of specs and, where they name ports in ingress, those of the pod; null: open. */
-  readonly #made = new Map<string, RuleSet | null>();
+  private readonly made = new Map<string, RuleSet | null>();
   /** The same of the compile before; let go of at the end. */
-  #previous: ReadonlyMap<string, RuleSet | null>;
-  readonly #sets = new Map<string, RuleSet>();
+  private previous: ReadonlyMap<string, RuleSet | null>;
+  private readonly sets = new Map<string, RuleSet>();
 
   constructor(specs: readonly FlatSpec[], { previous, ...options }: RuleSetsOptions) {
-    this.#specs = specs;
-    this.#options = options;
-    this.#previous = previous === null ? new Map() : previous.#made;
+    this.specs = specs;
+    this.options = options;
+    this.previous = previous === null ? new Map() : previous.made;
     specs.forEach(({ selected }, index) => {
       for (const identity of selected ?? NONE) {
-        const list = this.#selecting.get(identity);
-        if (list === undefined) this.#selecting.set(identity, [index]);
+        const list = this.selectingSpecs.get(identity);
+        if (list === undefined) this.selectingSpecs.set(identity, [index]);
         else list.push(index);
       }
     });
@@ -53,43 +53,43 @@ export class RuleSets {
 
   /** Indexes of the specs that select the identity, rising. */
   selecting(identity: number): readonly number[] {
-    return this.#selecting.get(identity) ?? NONE;
+    return this.selectingSpecs.get(identity) ?? NONE;
   }
 
   keysFor(identity: number, pod: PodObject): RuleSetKeys {
     const selected = this.selecting(identity);
-    const isNaming = selected.some((index) => this.#specs[index].ingress.rules.some(({ named }) => named.length > 0));
+    const isNaming = selected.some((index) => this.specs[index].ingress.rules.some(({ named }) => named.length > 0));
     return {
-      egress: this.#keyFor('egress', selected, this.#options.clusterPorts),
-      ingress: this.#keyFor('ingress', selected, isNaming ? sortedDistinct(pod.ports) : []),
+      egress: this.keyFor('egress', selected, this.options.clusterPorts),
+      ingress: this.keyFor('ingress', selected, isNaming ? sortedDistinct(pod.ports) : []),
     };
   }
 
   /** Sorted by key, so that the order of endpoints plays no part. */
   finish(): { ruleSets: RuleSet[]; rowOf: (key: string) => number } {
-    this.#previous = new Map();
-    const ruleSets = [...this.#sets.values()].sort((a, b) => byText(a.key, b.key));
+    this.previous = new Map();
+    const ruleSets = [...this.sets.values()].sort((a, b) => byText(a.key, b.key));
     const rows = new Map(ruleSets.map(({ key }, row) => [key, row]));
     return { ruleSets, rowOf: (key) => rows.get(key)! };
   }
 
-  #keyFor(direction: 'egress' | 'ingress', selected: readonly number[], ports: readonly NamedPort[]): string | null {
-    const serials = selected.map((index) => this.#specs[index].serial).join();
+  private keyFor(direction: 'egress' | 'ingress', selected: readonly number[], ports: readonly NamedPort[]): string | null {
+    const serials = selected.map((index) => this.specs[index].serial).join();
     const memoKey = `${direction} ${serials} ${direction === 'ingress' ? JSON.stringify(ports) : ''}`;
-    let set = this.#made.get(memoKey);
+    let set = this.made.get(memoKey);
     if (set === undefined) {
-      set = this.#previous.get(memoKey) ?? this.#compute(direction, selected, ports);
-      this.#made.set(memoKey, set);
+      set = this.previous.get(memoKey) ?? this.compute(direction, selected, ports);
+      this.made.set(memoKey, set);
       // The first of equal sets, so that it is one object.
-      if (set !== null && !this.#sets.has(set.key)) this.#sets.set(set.key, set);
+      if (set !== null && !this.sets.has(set.key)) this.sets.set(set.key, set);
     }
     return set?.key ?? null;
   }
 
-  #compute(direction: 'egress' | 'ingress', selected: readonly number[], ports: readonly NamedPort[]): RuleSet | null {
-    const { mode, tools } = this.#options;
+  private compute(direction: 'egress' | 'ingress', selected: readonly number[], ports: readonly NamedPort[]): RuleSet | null {
+    const { mode, tools } = this.options;
     if (mode === 'never') return null;
-    const specs = selected.map((index) => this.#specs[index]);
+    const specs = selected.map((index) => this.specs[index]);
     const isClosed = mode === 'always' || specs.some((spec) => spec[direction].defaultDeny);
     const rules = specs.flatMap((spec) => spec[direction].rules.flatMap((rule) => withPorts(rule, ports)));
     const limits = direction === 'egress' ? limitsOf(specs.map(({ extensions }) => extensions)) : null;

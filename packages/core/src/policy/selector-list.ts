@@ -18,24 +18,24 @@ const BLOCK_MAX = 128;
 
 export class SelectorList {
   /** By key: in how many rule sets. */
-  readonly #counts = new Map<string, number>();
-  #sets = new Map<RuleSet, ReadonlyMap<string, FqdnSelector>>();
-  readonly #blocks: Block[] = [];
+  private readonly counts = new Map<string, number>();
+  private sets = new Map<RuleSet, ReadonlyMap<string, FqdnSelector>>();
+  private readonly blocks: Block[] = [];
 
   /** The list for these sets. */
   of(ruleSets: readonly RuleSet[]): readonly FqdnSelector[] {
-    const before = this.#sets;
-    this.#sets = new Map(ruleSets.map((set) => [set, before.get(set) ?? selectorsOf(set)]));
-    for (const [set, selectors] of this.#sets) if (!before.has(set)) for (const [key, selector] of selectors) this.#add(key, selector);
-    for (const [set, selectors] of before) if (!this.#sets.has(set)) for (const key of selectors.keys()) this.#drop(key);
-    return this.#blocks.flatMap(({ selectors }) => selectors);
+    const before = this.sets;
+    this.sets = new Map(ruleSets.map((set) => [set, before.get(set) ?? selectorsOf(set)]));
+    for (const [set, selectors] of this.sets) if (!before.has(set)) for (const [key, selector] of selectors) this.add(key, selector);
+    for (const [set, selectors] of before) if (!this.sets.has(set)) for (const key of selectors.keys()) this.drop(key);
+    return this.blocks.flatMap(({ selectors }) => selectors);
   }
 
   /** The list as canonical JSON, in pieces. */
   *texts(): Generator<string> {
     yield '[';
-    for (let i = 0; i < this.#blocks.length; i++) {
-      const block = this.#blocks[i];
+    for (let i = 0; i < this.blocks.length; i++) {
+      const block = this.blocks[i];
       if (i > 0) yield ',';
       block.text ??= JSON.stringify(block.selectors).slice(1, -1);
       yield block.text;
@@ -43,45 +43,45 @@ export class SelectorList {
     yield ']';
   }
 
-  #add(key: string, selector: FqdnSelector): void {
-    const count = this.#counts.get(key) ?? 0;
-    this.#counts.set(key, count + 1);
+  private add(key: string, selector: FqdnSelector): void {
+    const count = this.counts.get(key) ?? 0;
+    this.counts.set(key, count + 1);
     if (count > 0) return;
-    const at = this.#blockOf(key);
-    const block = this.#blocks[at] ?? { keys: [], selectors: [], text: null };
-    if (this.#blocks.length === 0) this.#blocks.push(block);
+    const at = this.blockOf(key);
+    const block = this.blocks[at] ?? { keys: [], selectors: [], text: null };
+    if (this.blocks.length === 0) this.blocks.push(block);
     const place = placeOf(block.keys, key);
     block.keys.splice(place, 0, key);
     block.selectors.splice(place, 0, selector);
     block.text = null;
     if (block.keys.length <= BLOCK_MAX) return;
     const half = block.keys.length >> 1;
-    this.#blocks.splice(at + 1, 0, { keys: block.keys.splice(half), selectors: block.selectors.splice(half), text: null });
+    this.blocks.splice(at + 1, 0, { keys: block.keys.splice(half), selectors: block.selectors.splice(half), text: null });
   }
 
-  #drop(key: string): void {
-    const count = this.#counts.get(key)! - 1;
+  private drop(key: string): void {
+    const count = this.counts.get(key)! - 1;
     if (count > 0) {
-      this.#counts.set(key, count);
+      this.counts.set(key, count);
       return;
     }
-    this.#counts.delete(key);
-    const at = this.#blockOf(key);
-    const block = this.#blocks[at];
+    this.counts.delete(key);
+    const at = this.blockOf(key);
+    const block = this.blocks[at];
     const place = placeOf(block.keys, key);
     block.keys.splice(place, 1);
     block.selectors.splice(place, 1);
     block.text = null;
-    if (block.keys.length === 0) this.#blocks.splice(at, 1);
+    if (block.keys.length === 0) this.blocks.splice(at, 1);
   }
 
   /** The last block that begins at or before the key, or the first one. */
-  #blockOf(key: string): number {
+  private blockOf(key: string): number {
     let low = 0;
-    let high = this.#blocks.length;
+    let high = this.blocks.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#blocks[middle].keys[0] <= key) low = middle + 1;
+      if (this.blocks[middle].keys[0] <= key) low = middle + 1;
       else high = middle;
     }
     return Math.max(0, low - 1);

@@ -35,19 +35,19 @@ export class LabelSet {
   /** `source:key=value`, sorted by code unit, without doubles. */
   readonly texts: readonly string[];
   /** By `source:key`, and by `any:key` (the first source wins, in the order of the texts). */
-  readonly #values = new Map<string, string>();
+  private readonly values = new Map<string, string>();
 
   constructor(texts: Iterable<string>) {
     this.texts = [...new Set(texts)].sort();
     for (const text of this.texts) {
       const { source, key, value } = splitLabel(text);
-      this.#values.set(`${source}:${key}`, value);
-      if (!this.#values.has(`${ANY}:${key}`)) this.#values.set(`${ANY}:${key}`, value);
+      this.values.set(`${source}:${key}`, value);
+      if (!this.values.has(`${ANY}:${key}`)) this.values.set(`${ANY}:${key}`, value);
     }
   }
 
   get(source: string, key: string): string | null {
-    return this.#values.get(`${source}:${key}`) ?? null;
+    return this.values.get(`${source}:${key}`) ?? null;
   }
 }
 

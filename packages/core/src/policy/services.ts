@@ -15,7 +15,7 @@ interface Backend {
 
 /** Kept from compile to compile: a Service with the very same slices is the very same record. */
 export class ServiceRecords {
-  readonly #known = new WeakMap<ServiceObject, { readonly slices: readonly EndpointSliceObject[]; readonly record: ServiceRecord }>();
+  private readonly known = new WeakMap<ServiceObject, { readonly slices: readonly EndpointSliceObject[]; readonly record: ServiceRecord }>();
 
   /**
    * `pods`: those that live, with canonical addresses. Services without an address are left out. A port with too many backends, and
@@ -31,12 +31,12 @@ export class ServiceRecords {
       .map((service) => {
         const own = slices.get(`${service.namespace}/${service.name}`);
         if (own === undefined) return recordOf(service, (port) => podBackends(service, port, podsByNamespace.get(service.namespace) ?? []), notices);
-        const known = this.#known.get(service);
+        const known = this.known.get(service);
         if (known?.slices.length === own.length && own.every((slice, i) => slice === known.slices[i])) return known.record;
         const before = notices.length;
         const record = recordOf(service, (port) => sliceBackends(port, own), notices);
         // What there is to complain of is said each time.
-        if (notices.length === before) this.#known.set(service, { slices: own, record });
+        if (notices.length === before) this.known.set(service, { slices: own, record });
         return record;
       })
       .sort((a, b) => byText(a.namespace, b.namespace) || byText(a.name, b.name));

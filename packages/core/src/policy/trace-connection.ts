@@ -3,17 +3,17 @@
  * second. Around each verdict stands what a person needs: the rule that decided, or what each rule lacked, the nearest first.
  *
  * Invariant: a rule that denies beats every rule that allows. Replies need no rule. This node itself (identity host) may reach its
- * pods unless a rule denies it, as with Cilium under Kubernetes (probes).
+ * pods unless a rule denies it, as with Cilium under Kubernetes (probes). Its addresses are the host's, also those that no object tells of.
  * Shape: plain JSON, part of the stable output of `tandem policy trace -o json`.
  */
 import { nameFromString, nameToString } from '@tandem/dns';
 import { AppError } from '../base/app-error.js';
 import { canonicalAddress } from '../base/socket-address.js';
 import { wordsOfAddress } from './address-table.js';
-import { coversPort, selectsIdentity, type Target } from './covering.js';
+import { coversPort, isOutside, selectsIdentity, type Target } from './covering.js';
 import type { PolicyIndex } from './decide.js';
 import { selectorsMatcher } from './name-matcher.js';
-import { FIRST_CIDR_IDENTITY, L4_PROTOCOL, RESERVED_IDENTITY, type EndpointRecord, type L4Protocol, type PolicyRule, type RuleOrigin } from './snapshot.js';
+import { L4_PROTOCOL, RESERVED_IDENTITY, type EndpointRecord, type L4Protocol, type PolicyRule, type RuleOrigin } from './snapshot.js';
 import { closing, describeServer, findEndpoint, type TraceServer } from './trace.js';
 import { nearestConnection, protocolText, sortedNear, type TraceNear } from './trace-near.js';
 
@@ -64,14 +64,19 @@ const UNJUDGED = { verdict: 'allowed', rule: null, near: [], deniedBy: [] } as c
 const PORT_MAX = 65535;
 const ICMP_TYPE_MAX = 255;
 
+/** Whether an address is this node's own, as its kernel has it. */
+export type IsOwnAddress = (address: string) => boolean;
+
+const HOST = [RESERVED_IDENTITY.host] as const;
+
 /** Throws AppError: NOT_FOUND for a pod that is no local endpoint, USAGE for a malformed address, port or name. */
-export function traceConnection(index: PolicyIndex, request: ConnectionRequest): ConnectionTrace {
+export function traceConnection(index: PolicyIndex, request: ConnectionRequest, isOwn: IsOwnAddress = () => false): ConnectionTrace {
   const { port, protocol } = request;
   const isTyped = protocol === L4_PROTOCOL.icmp || protocol === L4_PROTOCOL.icmpv6;
   const max = isTyped ? ICMP_TYPE_MAX : PORT_MAX;
   if (!Number.isInteger(port) || port < 0 || port > max) throw new AppError('USAGE', `${isTyped ? 'ICMP type' : 'port'} ${port} is not in 0 to ${max}`);
-  const from = partyOf(index, request.from, port, protocol);
-  const to = partyOf(index, request.to, port, protocol);
+  const from = partyOf({ index, isOwn }, request.from, port, protocol);
+  const to = partyOf({ index, isOwn }, request.to, port, protocol);
   const wire = request.name === null ? null : nameFromString(request.name);
   if (request.name !== null && wire === null) throw new AppError('USAGE', `"${request.name}" is not a DNS name`);
   const name = wire === null ? null : nameToString(wire, 0, 0);
@@ -104,19 +109,30 @@ interface Party {
   readonly party: TraceParty;
 }
 
-function partyOf(index: PolicyIndex, text: string, port: number, protocol: L4Protocol): Party {
+interface Node {
+  readonly index: PolicyIndex;
+  readonly isOwn: IsOwnAddress;
+}
+
+function partyOf({ index, isOwn }: Node, text: string, port: number, protocol: L4Protocol): Party {
   const row = findEndpoint(index, text);
   const address = row < 0 ? canonicalAddress(text)! : index.endpoint(row).addresses[0];
   if (address === undefined) throw new AppError('USAGE', `the pod "${text}" has no address of its own`);
   const serverRow = index.serverAt(wordsOfAddress(address), 0);
-  const targets = index.targetsOf(serverRow, port, protocol);
+  const identitiesOf = (one: string): readonly number[] => {
+    const known = index.identitiesOf(one);
+    return isOwn(one) && known.every(isOutside) ? HOST : known;
+  };
+  const server = index.server(serverRow);
+  const isHost = row < 0 && server.services.length === 0 && identitiesOf(address) === HOST;
+  const targets = isHost ? HOST.map((identity) => ({ identity, ports: [port] })) : index.targetsOf(serverRow, port, protocol, identitiesOf);
   const backends = index.backendsOf(serverRow, port, protocol).map((one) => ({ row: index.endpointAt(wordsOfAddress(one.address), 0), port: one.port }));
   return {
     row,
-    identities: row < 0 ? index.identitiesOf(address) : [index.endpoint(row).identity],
+    identities: row >= 0 ? [index.endpoint(row).identity] : isOwn(address) ? HOST : identitiesOf(address),
     targets,
     local: row >= 0 ? [{ row, port }] : backends.filter((one) => one.row >= 0),
-    party: { ...describeServer(index, address, index.server(serverRow), targets), endpoint: row < 0 ? null : index.endpoint(row) },
+    party: { ...describeServer(index, address, isHost ? { ...server, identities: HOST } : server, targets), endpoint: row < 0 ? null : index.endpoint(row) },
   };
 }
 
@@ -170,7 +186,6 @@ function peerSelection(name: string | null): (rule: PolicyRule, target: Target) 
   };
   return (rule, { identity }) => {
     if (selectsIdentity(rule, identity)) return true;
-    const isOutside = identity === RESERVED_IDENTITY.world || identity >= FIRST_CIDR_IDENTITY;
-    return isOutside && name !== null && rule.fqdns.length > 0 && isNamed(rule, name);
+    return isOutside(identity) && name !== null && rule.fqdns.length > 0 && isNamed(rule, name);
   };
 }

@@ -174,7 +174,9 @@ export function findEndpoint(index: PolicyIndex, from: string): number {
 export function labelsOf(index: PolicyIndex, identity: number): readonly string[] {
   const { identities, cidrs } = index.snapshot;
   if (identity === RESERVED_IDENTITY.world) return ['reserved:world='];
-  if (identity < FIRST_CIDR_IDENTITY) return identities.find((one) => one.identity === identity)?.labels ?? ['reserved:unknown='];
+  if (identity < FIRST_CIDR_IDENTITY) {
+    return identities.find((one) => one.identity === identity)?.labels ?? [identity === RESERVED_IDENTITY.host ? 'reserved:host=' : 'reserved:unknown='];
+  }
   const record = cidrs?.find((one) => one.identity === identity);
   return record === undefined ? ['reserved:unknown='] : [`cidr:${record.cidr}=`, ...(record.labels ?? []), 'reserved:world='];
 }

@@ -1,6 +1,6 @@
 /** Are these the rules of a snapshot? As validate.ts, for the part that says what is allowed. */
 import { SNAPSHOT_LIMITS as LIMITS } from './limits.js';
-import { admitMatchName, admitMatchPattern } from './pattern.js';
+import { admitMatchName, admitMatchPattern, asGiven } from './pattern.js';
 import {
   L4_PROTOCOL, POLICY_KINDS, type FqdnSelector, type L4Protocol, type PolicyKind, type PolicyRule, type PortRange, type QueryLimits, type RuleOrigin, type RuleSet,
 } from './snapshot.js';
@@ -44,7 +44,8 @@ function flag<K extends string>(item: Readonly<Record<string, unknown>>, at: str
   return (said === undefined ? {} : { [key]: true }) as Partial<Record<K, true>>;
 }
 
-function rule(value: unknown, at: string): PolicyRule {
+/** Throws AppError SNAPSHOT_REFUSED, as all of this. */
+export function rule(value: unknown, at: string): PolicyRule {
   const item = record(value, at, ['identities', 'fqdns', 'ports', 'dnsPatterns', 'origin'], ['queryTypes', 'deny']);
   const identities =
     item.identities === null
@@ -93,7 +94,7 @@ export function selector(value: unknown, at: string): FqdnSelector {
 
 function admitted(value: unknown, at: string, admit: typeof admitMatchName): string {
   const given = text(value, at);
-  const admission = admit(given);
+  const admission = admit(asGiven(given));
   if (!admission.ok) refuse(at, admission.reason);
   if (admission.text !== given) refuse(at, `is not in its admitted form "${admission.text}"`);
   return given;

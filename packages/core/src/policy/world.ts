@@ -104,18 +104,18 @@ function livePods(pods: readonly PodObject[], notices: string[]): PodObject[] {
 
 /** Who owns which address: one that two pods claim is owned by neither. */
 class OwnedAddresses {
-  readonly #claims = new Map<string, PodObject[]>();
+  private readonly claims = new Map<string, PodObject[]>();
 
   constructor(pods: readonly PodObject[], notices: string[]) {
     for (const pod of pods) {
       if (pod.hostNetwork) continue;
       for (const address of pod.addresses) {
-        const claim = this.#claims.get(address);
-        if (claim === undefined) this.#claims.set(address, [pod]);
+        const claim = this.claims.get(address);
+        if (claim === undefined) this.claims.set(address, [pod]);
         else claim.push(pod);
       }
     }
-    for (const [address, claim] of this.#claims) {
+    for (const [address, claim] of this.claims) {
       if (claim.length === 1) continue;
       const names = claim.map((pod) => `${pod.namespace}/${pod.name}`).join(', ');
       notices.push(`address ${address} is claimed by ${claim.length} pods (${names}): it belongs to none of them`);
@@ -123,13 +123,13 @@ class OwnedAddresses {
   }
 
   ofEndpoint(pod: PodObject): string[] {
-    return pod.addresses.filter((address) => this.#claims.get(address)?.length === 1);
+    return pod.addresses.filter((address) => this.claims.get(address)?.length === 1);
   }
 
   /** Those whose claimants are not of one identity. */
   contested(directory: IdentityDirectory): ContestedAddress[] {
     const found: ContestedAddress[] = [];
-    for (const [address, claim] of this.#claims) {
+    for (const [address, claim] of this.claims) {
       const identities = [...new Set(claim.map((pod) => directory.identityOfPod(pod)))].sort((a, b) => a - b);
       if (identities.length > 1) found.push({ address, identities });
     }
@@ -138,11 +138,11 @@ class OwnedAddresses {
 
   /** Pods of one identity may share an address: as a server it is the same. */
   sharedOnlyBy(address: string, isSame: (pod: PodObject) => boolean): boolean {
-    return this.#claims.get(address)?.every(isSame) ?? true;
+    return this.claims.get(address)?.every(isSame) ?? true;
   }
 
   isPodAddress(address: string): boolean {
-    return this.#claims.has(address);
+    return this.claims.has(address);
   }
 }
 

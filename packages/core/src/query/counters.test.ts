@@ -1,5 +1,5 @@
 import t from 'tap';
-import { LATENCY_BUCKETS_MS, type LatencyName } from './counters.js';
+import { LATENCY_BUCKETS_MS, type LatencyName, wholeUs } from './counters.js';
 import { OPENING } from './learn.js';
 import { TRY_TIMEOUT_MS } from './settings.js';
 import { setReceivedAtMs } from './slots.js';
@@ -78,5 +78,12 @@ t.test('every question and every answer is counted by type, refusals and failure
   t.strictSame(rig.counters.dns.answers(), [
     { type: 'A', rcode: 'No Error', addresses: 1, count: 1 }, { type: 'A', rcode: 'Server Failure', addresses: 0, count: 1 },
   ]);
+  t.end();
+});
+
+t.test('a time that is too long to count in microseconds is the longest, not a negative one', (t) => {
+  t.equal(wholeUs(0.0006), 1);
+  t.equal(wholeUs(3_600_000), 2 ** 31 - 1);
+  t.equal(wholeUs(400 * 86_400_000), 2 ** 31 - 1);
   t.end();
 });

@@ -5,7 +5,7 @@
 import { DNS_COUNT_WORDS, DnsCounts } from './dns-counts.js';
 
 export const COUNTERS = {
-  queries: 'Queries received.',
+  queries: 'Queries received, and those taken over from the peer, which counts them too if it lives on.',
   tcp_queries: 'Queries received over TCP.',
   malformed: 'Queries answered FORMERR or NOTIMP.',
   unanswerable: 'Datagrams too short, or answers, sent to the listening port; dropped.',
@@ -83,10 +83,11 @@ const DNS_AT = HISTOGRAMS_AT + Object.keys(LATENCY).length * HISTOGRAM_WORDS;
 export const COUNTER_WORDS = DNS_AT + DNS_COUNT_WORDS;
 
 const US_PER_MS = 1000;
+const US_MAX = 2 ** 31 - 1;
 
-/** Microseconds, so that no fraction is handed over: it would be an object on V8's heap. Up to 35 minutes. */
+/** Microseconds, so that no fraction is handed over: it would be an object on V8's heap. Longer than 35 minutes is US_MAX. */
 export function wholeUs(ms: number): number {
-  return (ms * US_PER_MS + 0.5) | 0;
+  return Math.min(ms * US_PER_MS + 0.5, US_MAX) | 0;
 }
 
 export class Counters {

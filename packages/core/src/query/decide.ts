@@ -68,8 +68,12 @@ export class Decider {
 
   /** Whom to ask where policy has no say: a stranger that may ask, or audit mode. */
   anyway(slot: number): number {
-    if (this.ports.length === 0) return this.useOwnChoice(slot);
-    return this.use(slot, 0);
+    return this.chooseAny(slot, 0);
+  }
+
+  /** The same for a second try. */
+  anywhereElse(slot: number): number {
+    return this.chooseAny(slot, this.upstreamOfSlot[slot] + 1);
   }
 
   /** The upstream that the slot's query was last sent to. */
@@ -112,6 +116,13 @@ export class Decider {
     }
     this.lastRule = allowed === REFUSED ? refusing : allowing;
     return allowed === REFUSED ? REFUSED : this.use(slot, allowed);
+  }
+
+  private chooseAny(slot: number, first: number): number {
+    const count = this.ports.length;
+    if (count === 0) return this.useOwnChoice(slot);
+    for (let i = first; i < first + count; i++) if (this.reachable[i % count]) return this.use(slot, i % count);
+    return this.use(slot, first % count);
   }
 
   private use(slot: number, i: number): number {

@@ -115,6 +115,23 @@ t.test('a silent upstream is asked twice, elsewhere if possible, then the client
   t.end();
 });
 
+t.test('so it is for those of whom policy says nothing, and where it only audits', (t) => {
+  const upstreams = ['192.0.2.53', '192.0.2.54', '192.0.2.55'].map((a) => ({ address: parseAddress(a)!, port: 53 }));
+  const asked = (rig: Rig, client: string, name: string): string[] => {
+    rig.query(client, queryPacket(name));
+    rig.pass(TRY_TIMEOUT_MS);
+    rig.pass(TRY_TIMEOUT_MS);
+    t.same(rig.replies.map(rcodeOf), [RCODE.servFail]);
+    return rig.asks.map((ask) => ask.upstream);
+  };
+  t.same(asked(new Rig({ upstreams, unknownEndpoint: 'allow' }), '127.0.9.9', 'a.example.'), ['192.0.2.53:53', '192.0.2.54:53']);
+  t.same(asked(new Rig({ upstreams, auditMode: true }), '127.0.1.1', 'refused.example.'), ['192.0.2.53:53', '192.0.2.54:53']);
+  const rig = new Rig({ upstreams, unknownEndpoint: 'allow' });
+  rig.path.setPorts([[], [7], []]);
+  t.same(asked(rig, '127.0.9.9', 'a.example.'), ['192.0.2.54:53', '192.0.2.54:53'], 'what cannot be reached is passed over');
+  t.end();
+});
+
 t.test('a query that was taken over from a silent upstream gets its SERVFAIL in the same time; taken late it still has one try', (t) => {
   for (const [waitedMs, tries] of [[500, 2], [501, 1], [1900, 1]]) {
     const rig = new Rig();

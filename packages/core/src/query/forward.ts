@@ -4,6 +4,7 @@
  * An answer belongs to a question only if server address, server port, our source port, message ID and question all
  * agree (RFC 5452 §9.1). IDs and source ports are random; the packet keeps the client's letter case.
  */
+import { sameQuestion } from '@tandem/dns';
 import { assert } from '../base/assert.js';
 import type { Random } from '../base/seams.js';
 import type { BatchClock } from './batch-clock.js';
@@ -13,7 +14,6 @@ import { ASKS_PER_PORT, TRY_TIMEOUT_MS } from './settings.js';
 
 const IDS = 65536;
 const HEADER_BYTES = 12;
-const TYPE_AND_CLASS_BYTES = 4;
 const NO_ID = -1;
 /** Address and port as they stand in a slot. */
 const UPSTREAM_WORDS = SLOT.upstreamPort - SLOT.upstreamAddress + 1;
@@ -174,7 +174,7 @@ export class Forwarder {
     const id = (bytes[offset] << 8) | bytes[offset + 1];
     const slot = this.slotOfId[id];
     if (slot === NO_SLOT || !this.isFrom(slot, id, source)) return NO_SLOT;
-    return this.sameQuestion(slot, bytes, offset, length) ? slot : NO_SLOT;
+    return this.repeatsQuestion(slot, bytes, offset, length) ? slot : NO_SLOT;
   }
 
   /** Is the source whom the slot asked under this ID, and did it answer to where that came from? */
@@ -239,26 +239,13 @@ export class Forwarder {
     return port;
   }
 
-  /** Letter case aside, the question sections agree; an error answer may leave its own out (RFC 1035 §4.1.1). */
-  private sameQuestion(slot: number, bytes: Uint8Array, offset: number, length: number): boolean {
+  /** The answer's question is the slot's; an error answer may leave its own out (RFC 1035 §4.1.1). */
+  private repeatsQuestion(slot: number, bytes: Uint8Array, offset: number, length: number): boolean {
     const count = (bytes[offset + 4] << 8) | bytes[offset + 5];
     const rcode = bytes[offset + 3] & 0x0f;
     if (count === 0) return rcode !== 0 && length === HEADER_BYTES;
     const questionBytes = this.questionBytesOfSlot[slot];
     if (count !== 1 || length < HEADER_BYTES + questionBytes) return false;
-    const ours = this.memory.bytes;
-    const oursAt = slotPayload(this.memory, slot) + HEADER_BYTES;
-    const theirsAt = offset + HEADER_BYTES;
-    const typeAt = questionBytes - TYPE_AND_CLASS_BYTES;
-    for (let i = typeAt; i < questionBytes; i++) {
-      if (ours[oursAt + i] !== bytes[theirsAt + i]) return false;
-    }
-    for (let i = 0; i < typeAt; i++) {
-      const a = ours[oursAt + i];
-      const b = bytes[theirsAt + i];
-      // Bytes that differ in bit 5 only are one letter in two cases, if they are letters.
-      if (a !== b && ((a ^ b) !== 0x20 || (a | 0x20) < 0x61 || (a | 0x20) > 0x7a)) return false;
-    }
-    return true;
+    return sameQuestion(this.memory.bytes, slotPayload(this.memory, slot) + HEADER_BYTES, bytes, offset + HEADER_BYTES, questionBytes);
   }
 }

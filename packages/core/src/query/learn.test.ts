@@ -64,11 +64,29 @@ t.test('a mapping whose life grows is passed on again once in a sixth of its TTL
     // The first time is the mapping's own moment, and the second one follows it.
     t.same([passedMs[2] - passedMs[1], passedMs[3] - passedMs[2]], [dueMs, dueMs]);
     t.same(rig.renewals, [false, true, true, true, true]);
-    rig.path.forgetMappings();
+    rig.path.forgetMappings(null);
     ask();
     t.equal(rig.learned.length, 6, `TTL ${ttlSeconds}`);
     t.equal(rig.renewals.at(-1), false);
   }
+  t.end();
+});
+
+t.test('a mapping that the cache has no more is passed on again, no other', (t) => {
+  const rig = new Rig();
+  const ask = (): number => {
+    rig.query('127.0.1.1', queryPacket('ECHO.k8s.intra.'));
+    rig.answer(answerPacket('ECHO.k8s.intra.', [A1, ['echo.k8s.intra.', TYPE.A, 30, [172, 17, 0, 3]]]));
+    return rig.learned.length;
+  };
+  t.equal(ask(), 2);
+  t.equal(ask(), 2);
+  const [{ endpointId }] = rig.learned;
+  for (const [name, of, expected] of [['other.', endpointId, 2], ['echo.k8s.intra.', endpointId + 1, 2], ['echo.k8s.intra.', endpointId, 3]] as const) {
+    rig.path.forgetMappings([{ endpointId: of, name, address: '172.17.0.2' }]);
+    t.equal(ask(), expected, `${name} of ${String(of)}`);
+  }
+  t.equal(rig.learned[2].address, '172.17.0.2');
   t.end();
 });
 
@@ -83,7 +101,7 @@ t.test('an answer waits for the datapath, but no longer than the deadline', (t) 
   rig.path.onOpened(slot, rig.lastAnswer);
   t.equal(rig.replies.length, 1);
 
-  rig.path.forgetMappings();
+  rig.path.forgetMappings(null);
   rig.query('127.0.1.1', queryPacket('echo.k8s.intra.'));
   rig.answer(answerPacket('echo.k8s.intra.', [A1]));
   rig.pass(99);

@@ -5,8 +5,9 @@
  * the address hints of its SVCB and HTTPS records. Whatever else an answer carries is not learned; addresses among it
  * are counted. Names of links in between are not learned: policy speaks of the name that was asked (as in Cilium).
  */
-import { CLASS, nameEquals, nameToString, RCODE, SCAN, scanServiceBinding, ServiceBindingHints, TYPE, type AnswerView } from '@tandem/dns';
+import { CLASS, nameEquals, nameFromString, nameToString, RCODE, SCAN, scanServiceBinding, ServiceBindingHints, TYPE, type AnswerView } from '@tandem/dns';
 import type { MonoMs, Random } from '../base/seams.js';
+import { wordsOfAddress } from '../policy/address-table.js';
 import type { BatchClock } from './batch-clock.js';
 import { COUNTER, type Counters } from './counters.js';
 import { NEWS, RecentMappings } from './recent-mappings.js';
@@ -39,6 +40,15 @@ export interface LearnedMapping {
   readonly lookupMs: MonoMs;
   /** NEWS.renewal: only its expiry is put off. */
   readonly isRenewal: boolean;
+}
+
+/** A mapping that was passed on, and that the cache has no more. */
+export interface PassedOn {
+  readonly endpointId: number;
+  /** Presentation form. */
+  readonly name: string;
+  /** Canonical presentation form. */
+  readonly address: string;
 }
 
 /** The name in presentation form, lower case, with its final dot. */
@@ -98,9 +108,18 @@ export class Learner {
     this.recent = new RecentMappings(random, clock, settings.recentSets);
   }
 
-  /** Every answer is news again. */
-  forget(): void {
-    this.recent.clear();
+  /** These are news again; null: every answer is. */
+  forget(mappings: readonly PassedOn[] | null): void {
+    if (mappings === null) {
+      this.recent.clear();
+      return;
+    }
+    for (const { endpointId, name, address } of mappings) {
+      const wire = nameFromString(name);
+      if (wire === null) continue;
+      this.recent.setName(wire, 0, wire.length);
+      this.recent.forget(endpointId, wordsOfAddress(address), 0);
+    }
   }
 
   /** All that `learn` said of this answer is open. */

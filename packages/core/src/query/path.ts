@@ -17,7 +17,7 @@ import { type FlowSink, OUTCOME, type Outcome } from './flow-sink.js';
 import { Forwarder, type AnswerSource } from './forward.js';
 import { HeldAnswers } from './hold.js';
 import { Identifier, STALE } from './identify.js';
-import { Learner, type MappingSink } from './learn.js';
+import { Learner, type MappingSink, type PassedOn } from './learn.js';
 import { EDE_TEXT, QueryLimiter } from './limits.js';
 import { givesPrivateAddress } from './private-addresses.js';
 import { NO_EDE, Replier } from './reply.js';
@@ -120,9 +120,9 @@ export class QueryPath {
     this.decider.setReachable(ports.map((numbers) => numbers.length > 0));
   }
 
-  /** After a forced clean of the cache: every answer is news again. */
-  forgetMappings(): void {
-    this.learner.forget();
+  /** The cache has these no more, so they are news again; null, as after a forced clean: every answer is. */
+  forgetMappings(mappings: readonly PassedOn[] | null): void {
+    this.learner.forget(mappings);
   }
 
   get underWay(): number {
@@ -152,8 +152,8 @@ export class QueryPath {
     this.receive(slot, false);
   }
 
-  /** `hasPassed`: another member has let it pass already, so it is not held to the rate again. */
-  private receive(slot: number, hasPassed: boolean): void {
+  /** Reads the query. `hasPassed`: another member has let it pass already, so it is not held to the rate again. */
+  receive(slot: number, hasPassed: boolean): void {
     const { counters, memory, view } = this;
     const word = slotWord(memory, slot);
     counters.add(COUNTER.queries);
@@ -414,8 +414,11 @@ export class QueryPath {
     this.forwarder.keepTry(slot);
     const row = this.rowOf(slot);
     let upstream = row < 0 ? REFUSED : this.decider.elsewhere(slot, row, this.memory.bytes, this.view);
-    // Policy may have changed since; a question under way keeps the verdict that it got.
-    if (upstream === REFUSED) upstream = this.decider.current(slot);
+    if (upstream === REFUSED) {
+      const isAnybodys = this.settings.auditMode || this.endpointIdOfSlot[slot] === STRANGER_ID;
+      // Policy may have changed since; a question under way keeps the verdict that it got.
+      upstream = isAnybodys ? this.decider.anywhereElse(slot) : this.decider.current(slot);
+    }
     this.forwarder.again(slot, upstream);
   }
 

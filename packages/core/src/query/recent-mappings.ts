@@ -132,6 +132,12 @@ export class RecentMappings {
     for (const entry of entries) if (this.waiters[waiterOf(entry)] === answer >>> 0) this.words[entry + OWNER] &= ~PENDING;
   }
 
+  /** The mapping is news again. */
+  forget(endpointId: number, words: Uint32Array, at: number): void {
+    const entry = this.find(endpointId, words, at);
+    if (entry >= 0) this.words.fill(0, entry, entry + ENTRY_WORDS);
+  }
+
   /** After a forced clean every answer is news again. */
   clear(): void {
     this.words.fill(0);

@@ -7,7 +7,7 @@
  * asked for counts as well, as in the tables.
  */
 import {
-  coversPort, FIRST_CIDR_IDENTITY, parseAddress, type PolicyIndex, type PolicyRule, RESERVED_IDENTITY, selectsIdentity, wordsOfAddress,
+  coversPort, type IsOwnAddress, isOutside, parseAddress, type PolicyIndex, type PolicyRule, RESERVED_IDENTITY, selectsIdentity, wordsOfAddress,
 } from '@tandem/core';
 import { fqdnGroup, fqdnSetName, type GrantScope } from '../fqdn-groups.js';
 import type { FlowJudgement, TrackedFlow } from '../conntrack/index.js';
@@ -19,9 +19,12 @@ export interface JudgeOptions {
   readonly index: PolicyIndex;
   readonly scope: GrantScope;
   readonly isOpen: (element: OpenElement) => boolean;
+  /** The host's, whoever else is said to have it: so the tables take it. */
+  readonly isOwn: IsOwnAddress;
 }
 
 const V4_AT = 12;
+const HOST = [RESERVED_IDENTITY.host] as const;
 
 export class Judge {
   private readonly options: JudgeOptions;
@@ -60,18 +63,20 @@ export class Judge {
   private isAllowed(ruleSet: number, flow: JudgedFlow, { opened, isAnyOpen }: { readonly opened: string | null; readonly isAnyOpen: boolean }): boolean {
     const { index } = this.options;
     const peer = opened ?? flow.source;
-    const identities = index.identitiesOf(peer);
+    const isOwn = this.options.isOwn(peer);
+    const known = index.identitiesOf(peer);
+    const identities = isOwn && (opened === null || known.every(isOutside)) ? HOST : known;
+    const selects = (rule: PolicyRule, identity: number): boolean => selectsIdentity(rule, identity) || (isOwn && selectsIdentity(rule, RESERVED_IDENTITY.host));
     const { rules, openByDefault, limits } = index.snapshot.ruleSets[ruleSet];
     // To whom it comes, the port behind DNAT alone counts.
     const ports = flow.icmpType !== null ? [flow.icmpType] : opened === null ? [flow.backendPort] : [flow.backendPort, flow.destinationPort];
     const covering = rules.filter((rule) => rule.dnsPatterns === null && coversPort(rule.ports, ports, flow.protocol));
-    if (covering.some((rule) => rule.deny === true && identities.some((identity) => selectsIdentity(rule, identity)))) return false;
+    if (covering.some((rule) => rule.deny === true && identities.some((identity) => selects(rule, identity)))) return false;
     if (opened === null && identities.every((identity) => identity === RESERVED_IDENTITY.host)) return true;
     const scope = limits?.grantScope ?? this.options.scope;
     const isByName = (rule: PolicyRule): boolean => opened !== null && rule.fqdns.length > 0 && (isAnyOpen || this.isOpenFor(rule, scope, flow));
     const allowing = covering.filter((rule) => rule.deny !== true);
-    const isOutside = identities.every((identity) => identity === RESERVED_IDENTITY.world || identity >= FIRST_CIDR_IDENTITY);
-    const isAllowed = identities.every((identity) => allowing.some((rule) => selectsIdentity(rule, identity))) || (isOutside && allowing.some(isByName));
+    const isAllowed = identities.every((identity) => allowing.some((rule) => selects(rule, identity))) || (identities.every(isOutside) && allowing.some(isByName));
     return isAllowed || openByDefault === true;
   }
 

@@ -75,8 +75,22 @@ t.test('a file that nobody holds is no leader, whatever is in it', (t) => {
 t.test('nothing is taken out of the kernel while a member leads', async (t) => {
   const dir = runDir(t);
   const fd = lockFile(lockPath(dir));
-  await t.rejects(cleanDatapath(dir), { code: 'UNAVAILABLE', message: /datapath\.lock is locked\): stop both daemons first$/ });
+  await t.rejects(cleanDatapath(dir, () => Promise.resolve(false)), { code: 'UNAVAILABLE', message: /datapath\.lock is locked\): stop both daemons first$/ });
   closeFd(fd);
+});
+
+t.test('nothing is taken out of the kernel between two leaders', async (t) => {
+  const dir = runDir(t);
+  const first = member(t, dir);
+  const second = member(t, dir);
+  first.leadership.look();
+  second.leadership.look();
+  first.leadership.close();
+  for (const role of ['agent', 'dns-proxy']) {
+    await t.rejects(cleanDatapath(dir, (one) => Promise.resolve(one === role)), { code: 'UNAVAILABLE', message: new RegExp(`^${role} still answers, .*: stop both daemons first$`) });
+  }
+  second.leadership.look();
+  t.ok(second.leadership.leads, 'the lead is free again');
 });
 
 t.test('who leads says when it made the tables anew, and the other hears of each time once', (t) => {

@@ -6,8 +6,9 @@
  * needs nothing from the one before it, and replaces what that left in one transaction: all but the addresses that the data planes have
  * opened, and perhaps told of before this thread heard; these end by their timeouts.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import {
-  type ConnectionSource, type FqdnCache, type Log, type LoggedPacket, type Mapping, monoMs, PolicyIndex, type Place, type Settings, type Snapshot,
+  type ConnectionSource, type EnforcementSeams, type Log, type LoggedPacket, type Mapping, monoMs, PolicyIndex, type Place, type Settings, type Snapshot,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
 import { ConntrackSource, cutConnections } from '../conntrack/index.js';
@@ -31,15 +32,6 @@ export interface NodeDatapathOptions {
   readonly onSeen?: () => void;
 }
 
-export interface NodeDatapathSeams {
-  readonly cache: FqdnCache;
-  readonly onDiverted: (interfaceIndex: number) => void;
-  readonly onDisplaced: (addresses: readonly string[]) => void;
-  readonly onReopened: () => void;
-  readonly onPackets: (packets: readonly LoggedPacket[]) => void;
-  readonly onPacketsLost: (packets: number) => void;
-}
-
 /** Problems of one kind that are shown; the rest are counted. */
 const PROBLEMS_MAX = 20;
 /** How long a policy's enforcement is waited for at most. */
@@ -48,6 +40,8 @@ const ENFORCE_MS = 3000;
 const FORMER_LOG_MS = 100;
 /** A pass over a hundred thousand connections takes a quarter of a second. */
 const CUT_EVERY_MS = 2000;
+/** Who ends waits so long for what is being written. */
+const LEAVE_MS = 1000;
 
 const NOTHING_OPEN = new Map<string, never>();
 
@@ -66,9 +60,10 @@ export class NodeDatapath {
   private readonly formerLog: PacketLog | null;
   private formerTimer: NodeJS.Timeout | null = null;
   private leadership: Leadership | null = null;
+  private hasLeft = false;
   /** Of the policies that programs are of. */
   private readonly hashes = new WeakMap<Program, string>();
-  private seams: NodeDatapathSeams | null = null;
+  private seams: EnforcementSeams | null = null;
   private open: OpenAddresses | null = null;
   private snapshot: Snapshot | null = null;
   private index: PolicyIndex | null = null;
@@ -165,7 +160,7 @@ export class NodeDatapath {
     };
   }
 
-  attach(seams: NodeDatapathSeams): void {
+  attach(seams: EnforcementSeams): void {
     this.seams = seams;
     // Before the first query is read: the links of an earlier run are there.
     this.tellDiverted();
@@ -173,6 +168,10 @@ export class NodeDatapath {
       this.openFailures++;
       this.log.warn('addresses could not be opened or closed', { errno, reason: message });
     });
+  }
+
+  isOwn(address: string): boolean {
+    return this.watch.ownAddresses()(address);
   }
 
   /** Resolves when the tables say it, or the other member writes them, or they cannot be written within ENFORCE_MS. */
@@ -200,23 +199,34 @@ export class NodeDatapath {
     this.open?.taught(mappings);
   }
 
-  shrunk(mayClose: boolean): void {
-    void this.open?.refresh(mayClose);
+  shrunk(mayClose: boolean, isCleaned: boolean): void {
+    void this.open?.refresh(mayClose, isCleaned);
+  }
+
+  async leave(): Promise<void> {
+    this.endLead();
+    await Promise.race([this.programmer.settled(), pause(LEAVE_MS, undefined, { ref: false })]);
   }
 
   close(): void {
+    this.endLead();
     if (this.cutTimer !== null) clearTimeout(this.cutTimer);
-    this.leadership?.close();
     this.packetLog?.stop();
     this.leaveFormerLog(0);
-    this.programmer.follow();
     this.open?.close();
     this.redirect.close();
     this.watch.close();
   }
 
+  private endLead(): void {
+    this.hasLeft = true;
+    this.leadership?.close();
+    this.programmer.follow();
+  }
+
   /** Not before there is a policy: who has none must not keep the other from writing its own. */
   private lead(snapshot: Snapshot): void {
+    if (this.hasLeft) return;
     this.leadership ??= new Leadership(this.settings.runDir, {
       onChange: (leads) => { this.led(leads); }, onRewritten: () => { this.reopened(); }, isSource: this.settings.role === 'agent',
     });
@@ -337,7 +347,7 @@ export class NodeDatapath {
     const { snapshot, open, marks } = this;
     if (snapshot === null || open === null || this.leadership?.leads !== true) return;
     this.index ??= PolicyIndex.build(snapshot, null);
-    const judge = new Judge({ index: this.index, scope: this.settings.grantScope, isOpen: (element) => open.has(element) });
+    const judge = new Judge({ index: this.index, scope: this.settings.grantScope, isOpen: (element) => open.has(element), isOwn: this.watch.ownAddresses() });
     try {
       // Those with the redirect's bit are the proxy's own questions.
       const { cut } = await cutConnections({

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { openSync, closeSync } from 'node:fs';
-import { type Clean, monoMs } from '@tandem/core';
+import { type Clean, COLLECT_GRACE_MS, monoMs } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
 import t, { type Test } from 'tap';
 import { staysAlive } from '../testing/kernel-test.js';
@@ -205,4 +205,41 @@ t.test('with no descriptor left nothing is lost: it is written as soon as there 
   t.strictSame(failures, [24], 'it is said');
   for (const fd of taken) closeSync(fd);
   await becomes(t, set, ['192.0.2.1'], 'written');
+});
+
+t.test('what a limit takes before it expires ends when both members have collected; what is learned anew meanwhile stays', async (t) => {
+  const { open, cache, settings, sets: [set] } = stage(t, [ONE], '--tofqdns-gc-interval', '10s');
+  makeTable(set);
+  const [taken, again] = [mappingOf('a.one.', '192.0.2.1'), mappingOf('a.one.', '192.0.2.2')];
+  cache.merge(taken);
+  cache.merge(again);
+  open.taught([taken, again]);
+  await becomes(t, set, ['192.0.2.1', '192.0.2.2'], 'open');
+  cache.clean(cleanAll());
+  await open.refresh(true, false);
+  const soon = 2 * settings.gcIntervalMs / 1000;
+  for (const seconds of inKernel(set).values()) t.ok(seconds <= soon && seconds > soon - 5, `${seconds} s`);
+  const anew = mappingOf('a.one.', '192.0.2.2', { lookupMs: bootTimeMs() + 1 });
+  cache.merge(anew);
+  open.taught([anew]);
+  await open.refresh(true, false);
+  t.ok(inKernel(set).get('192.0.2.1')! <= soon, 'not put off, not ended earlier');
+  t.ok(inKernel(set).get('192.0.2.2')! > 3600 - 5);
+  cache.clean({ ...cleanAll(), atMs: monoMs(bootTimeMs() + 1) });
+  await open.refresh(true, true);
+  t.same([...inKernel(set).keys()], [], 'a clean closes at once, also what was about to end');
+});
+
+t.test('an address that expired long ago ends as soon as the connection table has let go of it', async (t) => {
+  const { open, cache, sets: [set] } = stage(t, [ONE], '--tofqdns-gc-interval', '10s');
+  makeTable(set);
+  const expired = mappingOf('a.one.', '192.0.2.1', { lookupMs: bootTimeMs() - 2 * COLLECT_GRACE_MS, ttlSeconds: 1 });
+  cache.merge(expired);
+  cache.collect(monoMs(bootTimeMs()));
+  await open.refresh(true, false);
+  t.same([...inKernel(set).keys()], [expired.address], 'a zombie is open');
+  for (let pass = 0; pass < 2; pass++) cache.connectionsSeen({ startedMs: monoMs(bootTimeMs()), live: [] });
+  cache.collect(monoMs(bootTimeMs()));
+  await open.refresh(true, false);
+  t.same([...inKernel(set).keys()], []);
 });

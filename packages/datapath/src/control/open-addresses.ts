@@ -9,7 +9,7 @@
  * still opens; a mapping that comes while a removal is under way is written after it. Nothing that was to be written is forgotten
  * because the kernel, or another's set, was not there: it is tried again, ever more seldom, until policy or a later look drops it.
  */
-import { formatAddress, type FqdnCache, type Mapping, monoMs, parseAddress, type Settings, type Snapshot } from '@tandem/core';
+import { COLLECT_GRACE_MS, formatAddress, type FqdnCache, type Mapping, monoMs, parseAddress, type Settings, type Snapshot } from '@tandem/core';
 import { bootTimeMs, NETLINK, netlinkExchange, type NetlinkReply } from 'node-reuseport';
 import { isOfPods } from '../fqdn-groups.js';
 import { graceMs } from '../opener/grace.js';
@@ -32,16 +32,23 @@ const AGAIN_MS = { first: 250, most: 30_000 } as const;
 const ENOENT = 2;
 /** No socket to be had. */
 const EMFILE = 24;
+/** Each member collects once in that time, with one to spare. */
+const COLLECTIONS_TO_LEAVE = 2;
 const V4_BYTES = 4;
 const V6_BYTES = 16;
 
 interface Ending extends OpenElement {
   untilMs: number;
+  /** Of the mappings that opened it the latest: data planes rely on it until then, and COLLECT_GRACE_MS. */
+  expiryMs: number;
+  /** The cache has it no more: it was told to end then. */
+  readonly isLeaving?: true;
 }
 
 interface Change extends OpenElement {
   /** null: it is to be closed. */
   readonly untilMs: number | null;
+  readonly isLeaving?: true;
 }
 
 type Changes = Map<string, Change>;
@@ -50,6 +57,7 @@ export class OpenAddresses {
   private readonly elements: OpenElements;
   private readonly cache: FqdnCache;
   private readonly graceMs: number;
+  private readonly leaveMs: number;
   private readonly onFailed: (errno: number, message: string) => void;
   private open = new Map<string, Ending>();
   private waiting: Changes = new Map();
@@ -69,6 +77,7 @@ export class OpenAddresses {
     this.elements = new OpenElements(settings.grantScope);
     this.cache = cache;
     this.graceMs = graceMs(settings);
+    this.leaveMs = COLLECTIONS_TO_LEAVE * settings.gcIntervalMs;
     this.onFailed = onFailed;
   }
 
@@ -138,16 +147,21 @@ export class OpenAddresses {
 
   /**
    * Writes all that the cache opens. What it opens no more is closed, unless a peer may have opened it again unheard (`mayClose` is false):
-   * then the kernel closes it in time. Resolves when the kernel has it, or does not take it.
+   * then the kernel closes it in time. What a limit took before it expired the data planes take for open, until their members collect: unless
+   * it was cleaned (`isCleaned`) it ends when both have. Resolves when the kernel has it, or does not take it.
    */
-  async refresh(mayClose: boolean): Promise<void> {
+  async refresh(mayClose: boolean, isCleaned = mayClose): Promise<void> {
     const before = this.open;
+    const nowMs = bootTimeMs();
+    const soonMs = nowMs + this.leaveMs;
     this.open = this.desired();
     for (const [text, element] of this.open) this.waiting.set(text, element);
     for (const [text, element] of before) {
       if (this.open.has(text)) continue;
-      if (mayClose) this.waiting.set(text, { ...element, untilMs: null });
-      else this.leave(text, element);
+      const isTrusted = !isCleaned && element.expiryMs + COLLECT_GRACE_MS > nowMs;
+      if (!mayClose || (element.isLeaving === true && !isCleaned)) this.leave(text, element);
+      else if (isTrusted) this.leaveBy(text, { ...element, untilMs: Math.min(element.untilMs, soonMs), isLeaving: true });
+      else this.waiting.set(text, { ...element, untilMs: null });
     }
     await this.write();
   }
@@ -170,7 +184,7 @@ export class OpenAddresses {
           if (before === undefined) this.waiting.set(text, { ...element, untilMs: null });
           continue;
         }
-        const joined = before !== undefined && before.untilMs > untilMs ? before : { ...element, untilMs };
+        const joined = before !== undefined && before.untilMs > untilMs ? before : { ...element, untilMs, expiryMs };
         if (joined !== before) this.open.set(text, joined);
         this.refused.delete(text);
         // What waits is perhaps its end.
@@ -178,6 +192,11 @@ export class OpenAddresses {
       }
     }
     this.writeSoon();
+  }
+
+  private leaveBy(text: string, element: Ending): void {
+    this.open.set(text, element);
+    this.waiting.set(text, element);
   }
 
   /** It ends in the kernel by itself. */
@@ -226,13 +245,13 @@ export class OpenAddresses {
   }
 
   private wrote(part: readonly (readonly [string, Change])[]): void {
-    for (const [text, { untilMs }] of part) {
+    for (const [text, { untilMs, isLeaving }] of part) {
       this.refused.delete(text);
-      if (untilMs !== null) continue;
+      if (untilMs !== null && isLeaving !== true) continue;
       this.doubtedMs = bootTimeMs();
       // Learned while it was being closed.
       const opened = this.open.get(text);
-      if (opened !== undefined && !this.waiting.has(text)) this.waiting.set(text, opened);
+      if (opened !== undefined && opened.isLeaving !== true && !this.waiting.has(text)) this.waiting.set(text, opened);
     }
   }
 
@@ -253,17 +272,21 @@ export class OpenAddresses {
 
   private desired(): Map<string, Ending> {
     const open = new Map<string, Ending>();
-    const add = (name: string, address: string, by: string, untilMs: number): void => {
-      for (const element of this.elements.of(name, parseAddress(address)!, by)) {
+    const add = ({ name, address, endpointUid }: Pick<Mapping, 'name' | 'address' | 'endpointUid'>, untilMs: number, expiryMs: number): void => {
+      for (const element of this.elements.of(name, parseAddress(address)!, endpointUid)) {
         const text = elementText(element);
         const known = open.get(text);
-        if (known === undefined) open.set(text, { ...element, untilMs });
-        else known.untilMs = Math.max(known.untilMs, untilMs);
+        if (known === undefined) {
+          open.set(text, { ...element, untilMs, expiryMs });
+          continue;
+        }
+        known.untilMs = Math.max(known.untilMs, untilMs);
+        known.expiryMs = Math.max(known.expiryMs, expiryMs);
       }
     };
     const nowMs = monoMs(bootTimeMs());
-    for (const { endpointUid, name, address, expiryMs } of this.cache.everything()) add(name, address, endpointUid, Math.max(expiryMs, nowMs) + this.graceMs);
-    for (const { endpointUid, name, address } of this.cache.zombies()) add(name, address, endpointUid, nowMs + this.graceMs);
+    for (const mapping of this.cache.everything()) add(mapping, Math.max(mapping.expiryMs, nowMs) + this.graceMs, mapping.expiryMs);
+    for (const zombie of this.cache.zombies()) add(zombie, nowMs + this.graceMs, -Infinity);
     return open;
   }
 }

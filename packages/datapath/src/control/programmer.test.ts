@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Snapshot } from '@tandem/core';
 import t, { type Test } from 'tap';
-import { DEFAULT_MARK_BASE, marksFrom } from '../names.js';
+import { marksFrom } from '../names.js';
 import { compileProgram, type Program } from '../program/index.js';
 import { NO_LOG, staysAlive, until } from '../testing/kernel-test.js';
 import { enterOwnNamespace } from '../testing/namespace.js';
@@ -17,7 +17,7 @@ staysAlive(t);
 function programOf(snapshot: Snapshot): Program {
   return compileProgram({
     snapshot: { ...snapshot, endpoints: snapshot.endpoints.map((one, n) => ({ ...one, at: one.addresses.map((address) => ({ address, interface: 100 + n })) })) },
-    divert: null, nameOf: () => null, bridgePorts: [], marks: marksFrom(DEFAULT_MARK_BASE), redirectTo: { v4: { address: '127.0.0.153', port: 53 }, v6: null },
+    divert: null, nameOf: () => null, bridgePorts: [], marks: marksFrom(0x0100_0000), redirectTo: { v4: { address: '127.0.0.153', port: 53 }, v6: null },
     grantScope: 'node', auditMode: false, logGroup: null, podCidrs: [], isTransparentUpstream: false,
   });
 }
@@ -67,6 +67,27 @@ for (const [what, text] of [['flushed', 'flush table inet tandem'], ['deleted', 
     t.strictSame(held(), before);
   });
 }
+
+for (const [what, text] of [['flushed', 'flush table inet tandem'], ['robbed of a rule', 'flush chain inet tandem egress-forward']] as const) {
+  t.test(`a table that somebody has ${what} just before the next write is written whole`, async (t) => {
+    const { programmer, state } = stage(t);
+    await programmer.want(programOf(TWO));
+    const expected = held();
+    await programmer.want(programOf(ONE));
+    nft(text);
+    await programmer.want(programOf(TWO));
+    t.strictSame([state.written, programmer.repairs], [[true, false, true], 1]);
+    t.strictSame(held(), expected);
+  });
+}
+
+t.test('addresses that are opened between two writes are nobody else\'s change', async (t) => {
+  const { programmer, state } = stage(t);
+  await programmer.want(programOf(ONE));
+  nft(`add element inet tandem ${setsOf(ONE)[0]} { 192.0.2.1 timeout 60s }`);
+  await programmer.want(programOf(TWO));
+  t.strictSame([state.written, programmer.repairs], [[true, false], 0]);
+});
 
 t.test('addresses that are opened all the time are nobody else\'s change', async (t) => {
   const { programmer, state } = stage(t);

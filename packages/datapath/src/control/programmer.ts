@@ -4,6 +4,7 @@
  * Invariant: what is in the kernel is a whole program, the last one wanted or one before it; the first write of a leader, the one
  * after a failure, and a repair replace everything but addresses that are open in sets that DNS fills (unless the kernel refuses just that),
  * all others only what differs. A want that comes while one is written waits, and only the latest of them is written.
+ * What it does not find out: what somebody else changes between the look before a difference and the one after it, which is no more than nft takes.
  */
 import type { Log } from '@tandem/core';
 import { BRIDGE_TABLE, GUARD_TABLE, PORT_TABLE } from '../names.js';
@@ -27,6 +28,12 @@ export interface ProgrammerOptions {
   readonly onWritten: (program: Program, isWhole: boolean) => void;
 }
 
+/** The state of the tables; null: the kernel did not say. */
+interface Seen {
+  readonly generation: number | null;
+  readonly fingerprint: Fingerprint;
+}
+
 export class Programmer {
   changes = 0;
   failures = 0;
@@ -37,7 +44,7 @@ export class Programmer {
   private wanted: Program | null = null;
   /** What the kernel has; null: that is not known. */
   private written: Program | null = null;
-  private seen: { generation: number | null; fingerprint: Fingerprint } = { generation: null, fingerprint: null };
+  private seen: Seen = { generation: null, fingerprint: null };
   private writing: Promise<void> | null = null;
   private isLooking = false;
   private timer: NodeJS.Timeout | null = null;
@@ -60,6 +67,11 @@ export class Programmer {
     this.timer = null;
   }
 
+  /** Resolves when nothing is being written. */
+  async settled(): Promise<void> {
+    await this.writing?.catch(() => undefined);
+  }
+
   /** Resolves when it is in the kernel, or another that was wanted after it, or nothing is to be written here any more. */
   want(program: Program): Promise<void> {
     this.wanted = program;
@@ -72,10 +84,13 @@ export class Programmer {
   }
 
   private async write(program: Program): Promise<void> {
+    // The state after a difference is taken for ours: nobody else's change may be in it.
+    const moved = this.written === null ? null : await this.moved();
     if (!this.options.mayWrite()) {
       this.wanted = null;
       return;
     }
+    if (this.written !== null && moved !== null && moved.fingerprint !== this.seen.fingerprint) this.writeAnew(moved);
     const isWhole = this.written === null;
     try {
       if (this.written === null) await this.writeWhole(program);
@@ -118,22 +133,33 @@ export class Programmer {
     if (this.writing !== null || this.isLooking || this.written === null) return;
     this.isLooking = true;
     try {
-      const now = await generation();
-      if (now === null || now === this.seen.generation) return;
-      const print = await fingerprint();
-      if (this.isBusy() || print === null) return;
-      if (!this.options.mayWrite()) return;
-      const isSame = print === this.seen.fingerprint;
-      this.seen = { generation: now, fingerprint: print };
+      const moved = await this.moved();
+      if (moved === null || this.isBusy()) return;
+      if (moved.fingerprint === null || !this.options.mayWrite()) return;
+      const isSame = moved.fingerprint === this.seen.fingerprint;
+      this.seen = moved;
       if (isSame) return;
-      this.repairs++;
-      this.options.log.warn('somebody else changed the tables of the datapath: they are written anew');
       const program = this.written;
-      this.written = null;
+      this.writeAnew(moved);
       if (program !== null) await this.want(program);
     } finally {
       this.isLooking = false;
     }
+  }
+
+  /** The state now, if anybody has changed any table of the namespace since ours was seen; null: nobody has, or the kernel does not say. */
+  private async moved(): Promise<Seen | null> {
+    const now = await generation();
+    return now === null || now === this.seen.generation ? null : { generation: now, fingerprint: await fingerprint() };
+  }
+
+  /** The next write is whole. */
+  private writeAnew({ fingerprint: found }: Seen): void {
+    this.written = null;
+    // Else it is not known whether anybody has.
+    if (found === null) return;
+    this.repairs++;
+    this.options.log.warn('somebody else changed the tables of the datapath: they are written anew');
   }
 }
 

@@ -7,7 +7,7 @@
  * Does not know: policy, and who is told: `onChange` is called in a later turn, once for all events of a turn.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { AppError, type EndpointLocation, type Log, type Place, type Snapshot } from '@tandem/core';
+import { AppError, type EndpointLocation, type IsOwnAddress, type Log, type Place, type Snapshot } from '@tandem/core';
 import { closeFd, NETLINK, netlinkExchange, type NetlinkReply, openNetlink, Readable, receiveNetlink } from 'node-reuseport';
 import { LinkTable, type KnownLink } from './link-table.js';
 import { replyText } from './reply.js';
@@ -35,6 +35,9 @@ const LOOKUP_DEADLINE_MS = 2000;
 const LOOKUP_BYTES_MAX = 64 << 10;
 /** A bridge that filters VLANs learns what is untagged in this one (its default_pvid). */
 const VLANS = [0, 1];
+
+/** All of 127.0.0.0/8 is the node, whatever of it a link has. */
+const LOOPBACK_V4 = '127.';
 
 const EAGAIN = 11;
 const ENOENT = 2;
@@ -143,6 +146,12 @@ export class LinkWatch {
   bridgePorts(): readonly KnownLink[] {
     const isBridge = ({ master }: KnownLink): boolean => master !== 0 && this.table.link(master)?.kind === 'bridge';
     return this.table.allLinks().filter(isBridge).sort((a, b) => a.index - b.index);
+  }
+
+  /** Which addresses are this node's own, as of now. */
+  ownAddresses(): IsOwnAddress {
+    const own = new Set(this.table.ownAddresses().map(({ address }) => address));
+    return (address) => own.has(address) || address.startsWith(LOOPBACK_V4);
   }
 
   /** This node's own. */

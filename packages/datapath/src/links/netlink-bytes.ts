@@ -18,7 +18,6 @@ const ATTRIBUTE_TYPE_MASK = 0x3fff;
 const NESTED = 0x8000;
 
 export const NLM_F = { request: 1, ack: 4, replace: 0x100, excl: 0x200, create: 0x400, dump: 0x300 } as const;
-export const NLMSG = { error: 2, done: 3 } as const;
 
 const aligned = (length: number): number => (length + 3) & ~3;
 
@@ -54,11 +53,6 @@ export function bytes32(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, value, isLittleEndian);
   return bytes;
-}
-
-/** In the network's order. */
-export function bytes16Big(value: number): Uint8Array {
-  return Uint8Array.of(value >>> 8, value & 0xff);
 }
 
 /** With its final zero. */

@@ -1,4 +1,4 @@
-import { type LearnedMapping, monoMs, OPENING, type Snapshot } from '@tandem/core';
+import { COLLECT_GRACE_MS, type LearnedMapping, monoMs, OPENING, type Snapshot } from '@tandem/core';
 import { bootTimeMs, Readable } from 'node-reuseport';
 import t, { type Test } from 'tap';
 import { staysAlive } from '../testing/kernel-test.js';
@@ -12,31 +12,32 @@ staysAlive(t);
 
 const ONE = '*.one.';
 const TWO = '*.two.';
+const TTL_SECONDS = 3600;
 
 /** A data plane's turns: flushes and takes, as soon as there is something to take or to try again. */
 class Turns {
   readonly opener: KernelOpener;
   readonly opened: number[] = [];
-  #answer = 0;
-  readonly #readable: Readable;
-  #woken: () => void = () => undefined;
+  private answer = 0;
+  private readonly readable: Readable;
+  private woken: () => void = () => undefined;
 
   constructor(t: Test, ...flags: readonly string[]) {
     this.opener = new KernelOpener(settingsOf(...flags));
-    this.#readable = new Readable(this.opener.fd, () => { this.#woken(); });
+    this.readable = new Readable(this.opener.fd, () => { this.woken(); });
     t.teardown(() => {
-      this.#readable.close();
+      this.readable.close();
       this.opener.close();
     });
   }
 
-  learned(name: string, address: string): number {
+  learned(name: string, address: string, laterMs = 0): number {
     const labels = name.split('.').filter((label) => label !== '');
     const bytes = Uint8Array.from([...labels.flatMap((label) => [label.length, ...Buffer.from(label)]), 0]);
     const words = new Uint32Array(4);
     new Uint8Array(words.buffer).set([0xff, 0xff, ...address.split('.').map(Number)], 10);
     const mapping: LearnedMapping = {
-      slot: 1, answer: ++this.#answer, endpointId: 1, bytes, nameOffset: 0, nameLength: bytes.length, address: words, ttlSeconds: 3600, lookupMs: monoMs(bootTimeMs()), isRenewal: false,
+      slot: 1, answer: ++this.answer, endpointId: 1, bytes, nameOffset: 0, nameLength: bytes.length, address: words, ttlSeconds: TTL_SECONDS, lookupMs: monoMs(bootTimeMs() + laterMs), isRenewal: false,
     };
     return this.opener.learned(mapping);
   }
@@ -56,7 +57,7 @@ class Turns {
       this.take();
       if (holds()) return;
       await new Promise<void>((resolve) => {
-        this.#woken = resolve;
+        this.woken = resolve;
         const inMs = this.opener.nextDeadlineMs() - bootTimeMs();
         if (inMs < Infinity) setTimeout(resolve, Math.max(0, inMs));
       });
@@ -114,10 +115,33 @@ t.test('what was under way while all was forgotten is not taken for open: it may
   makeTable(set);
   turns.learned('a.one.', '192.0.2.1');
   turns.flush();
-  turns.opener.forget();
+  turns.opener.forget(null);
   await turns.until(() => turns.opened.length === 1);
   nft(`flush set inet tandem ${set}`);
   t.equal(turns.learned('a.one.', '192.0.2.1'), OPENING.pending);
   await turns.until(() => turns.opened.length === 2);
   t.strictSame([...inKernel(set).keys()], ['192.0.2.1']);
+});
+
+t.test('once a mapping has expired, a collection may have closed it: the answer waits for the kernel again', async (t) => {
+  const turns = new Turns(t);
+  const { sets: [set] } = policy(turns, ONE);
+  makeTable(set);
+  turns.learned('a.one.', '192.0.2.1');
+  await turns.until(() => turns.opened.length === 1);
+  nft(`flush set inet tandem ${set}`);
+  t.equal(turns.learned('a.one.', '192.0.2.1', TTL_SECONDS * 1000 + COLLECT_GRACE_MS - 5000), OPENING.open, 'no collection does so soon');
+  t.equal(turns.learned('a.one.', '192.0.2.1', TTL_SECONDS * 1000 + COLLECT_GRACE_MS), OPENING.pending);
+});
+
+t.test('what one mapping opened is forgotten alone', async (t) => {
+  const turns = new Turns(t);
+  const { sets: [set] } = policy(turns, ONE);
+  makeTable(set);
+  turns.learned('a.one.', '192.0.2.1');
+  turns.learned('a.one.', '192.0.2.2');
+  await turns.until(() => turns.opened.length === 2);
+  turns.opener.forget([{ endpointId: 1, name: 'a.one.', address: '192.0.2.1' }]);
+  t.equal(turns.learned('a.one.', '192.0.2.1'), OPENING.pending);
+  t.equal(turns.learned('a.one.', '192.0.2.2'), OPENING.open);
 });

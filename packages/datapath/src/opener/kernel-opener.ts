@@ -8,7 +8,9 @@
  * long, and all others of it when that is in; then it is a failure, counted, and the answer leaves at its deadline, as at once when
  * LATE_MAX wait so. Elements known beyond KNOWN_MAX are forgotten, which costs time alone.
  */
-import { type LearnedMapping, learnedName, type MonoMs, OPENING, type Opening, type Settings, type Snapshot } from '@tandem/core';
+import {
+  COLLECT_GRACE_MS, type LearnedMapping, learnedName, type MonoMs, OPENING, type Opening, parseAddress, type PassedOn, type Settings, type Snapshot,
+} from '@tandem/core';
 import { completionStride, NETLINK, NetlinkWriter } from 'node-reuseport';
 import { graceMs } from './grace.js';
 import { elementText, OpenElements, type OpenElement } from './open-elements.js';
@@ -54,6 +56,8 @@ export class KernelOpener {
   private readonly writer = new NetlinkWriter({ protocol: NETLINK.netfilter, capacity: REQUESTS_MAX, bytesMax: REQUEST_BYTES_MAX });
   private readonly elements: OpenElements;
   private readonly graceMs: number;
+  /** How long before its end nobody relies on an element: once its mapping has expired, a collection may close it. */
+  private readonly untrustedMs: number;
   private readonly minTtlSeconds: number;
   private readonly batch = new SetBatch(ELEMENTS_PER_BATCH);
   private readonly completed = new Int32Array(COMPLETIONS_PER_CALL * completionStride);
@@ -71,6 +75,7 @@ export class KernelOpener {
   constructor(settings: Settings) {
     this.elements = new OpenElements(settings.grantScope);
     this.graceMs = graceMs(settings);
+    this.untrustedMs = Math.max(0, this.graceMs - COLLECT_GRACE_MS) + SAFETY_MS;
     this.minTtlSeconds = settings.minTtlSeconds;
   }
 
@@ -81,12 +86,15 @@ export class KernelOpener {
   setPolicy(snapshot: Snapshot): void {
     this.elements.setPolicy(snapshot);
     // A set that goes and comes again is empty.
-    this.forget();
+    this.forget(null);
   }
 
-  /** What is known to be open may not be. */
-  forget(): void {
-    this.known.clear();
+  /** What is known to be open may not be: what these mappings opened, or all (null). */
+  forget(mappings: readonly PassedOn[] | null): void {
+    if (mappings === null) this.known.clear();
+    for (const { name, address, endpointId } of mappings ?? []) {
+      for (const element of this.elements.of(name, parseAddress(address)!, endpointId)) this.known.delete(elementText(element));
+    }
     this.era++;
   }
 
@@ -94,7 +102,7 @@ export class KernelOpener {
     const elements = this.elements.of(learnedName(mapping), new Uint8Array(mapping.address.buffer, mapping.address.byteOffset, 16), mapping.endpointId);
     if (elements.length === 0) return OPENING.open;
     const untilMs = mapping.lookupMs + Math.max(mapping.ttlSeconds, this.minTtlSeconds) * 1000 + this.graceMs;
-    const missing = elements.filter((element) => (this.known.get(elementText(element)) ?? 0) - SAFETY_MS <= mapping.lookupMs);
+    const missing = elements.filter((element) => (this.known.get(elementText(element)) ?? 0) - this.untrustedMs <= mapping.lookupMs);
     const waiter = missing.length === 0 ? null : { slot: mapping.slot, answer: mapping.answer, left: missing.length };
     for (const element of elements) {
       const isMissing = missing.includes(element);

@@ -1,6 +1,6 @@
 import type { EndpointLocation, PolicyRule, Snapshot } from '@tandem/core';
 import t from 'tap';
-import { DEFAULT_MARK_BASE, marksFrom } from '../names.js';
+import { marksFrom } from '../names.js';
 import { compileProgram } from './compile.js';
 import type { ProgramInput } from './input.js';
 import { portMatches, dnsMatches } from './ports.js';
@@ -23,7 +23,7 @@ function snapshotOf(rules: readonly PolicyRule[], rest: Partial<Snapshot> = {}, 
 
 function inputOf(snapshot: Snapshot, rest: Partial<ProgramInput> = {}): ProgramInput {
   return {
-    snapshot, divert: null, nameOf: () => 'port', marks: marksFrom(DEFAULT_MARK_BASE), redirectTo: { v4: { address: '127.0.0.153', port: 53 }, v6: null },
+    snapshot, divert: null, nameOf: () => 'port', marks: marksFrom(0x0100_0000), redirectTo: { v4: { address: '127.0.0.153', port: 53 }, v6: null },
     grantScope: 'node', auditMode: false, logGroup: null, podCidrs: [], isTransparentUpstream: false, ...rest,
   };
 }

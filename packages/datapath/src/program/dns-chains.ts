@@ -23,10 +23,10 @@ export function anyDnsRanges(snapshot: Snapshot): readonly PortRange[] {
 
 /** Services by the ports that lead to another one. */
 export class DnsServices {
-  readonly #moved: readonly { readonly address: string; readonly port: number; readonly protocol: number; readonly backendPorts: readonly number[] }[];
+  private readonly moved: readonly { readonly address: string; readonly port: number; readonly protocol: number; readonly backendPorts: readonly number[] }[];
 
   constructor({ services }: Snapshot) {
-    this.#moved = services.flatMap(({ addresses, ports }) =>
+    this.moved = services.flatMap(({ addresses, ports }) =>
       ports.flatMap(({ port, protocol, backends }) => {
         const backendPorts = [...new Set(backends.map((one) => one.port))].filter((one) => one !== port);
         return backendPorts.length === 0 ? [] : addresses.map((address) => ({ address, port, protocol, backendPorts }));
@@ -36,19 +36,19 @@ export class DnsServices {
 
   /** Ports behind the Services that are asked at a port in the ranges, or have one in them: answers come from there. */
   backendPorts(ranges: readonly PortRange[]): readonly number[] {
-    return this.#moved
+    return this.moved
       .filter((one) => isMoved(ranges, one) || ranges.some(({ first, last }) => one.port >= first && one.port <= last))
       .flatMap(({ backendPorts }) => backendPorts);
   }
 
   /** Ports that are asked where a backend's is in the ranges and the asked one is not. */
   ports(ranges: readonly PortRange[]): readonly number[] {
-    return this.#moved.filter((one) => isMoved(ranges, one)).map(({ port }) => port);
+    return this.moved.filter((one) => isMoved(ranges, one)).map(({ port }) => port);
   }
 
   /** Matches of packets to them (`dport`), or from them (`sport`), where a backend's port is in the ranges and the asked one is not. */
   matches(ranges: readonly PortRange[], side: 'dport' | 'sport'): readonly string[] {
-    const found = this.#moved.filter((one) => isMoved(ranges, one));
+    const found = this.moved.filter((one) => isMoved(ranges, one));
     return FAMILIES.flatMap((family) => {
       const own = found.filter(({ address }) => familyOf(address) === family);
       if (own.length === 0) return [];

@@ -28,18 +28,18 @@ const ADDRESS_BYTES = 16;
 
 /** Every prefix that policies name, cut at each other's boundaries once, so that each selection is one walk. */
 export class PrefixSpace {
-  readonly #segments: Readonly<Record<Family, readonly Segment[]>>;
+  private readonly segments: Readonly<Record<Family, readonly Segment[]>>;
 
   /** Canonical prefixes; a row is an index into them. */
   constructor(cidrs: readonly string[]) {
     const prefixes = cidrs.map((cidr) => parsePrefix(cidr)!);
-    this.#segments = { 4: segmentsOf(prefixes, 4), 6: segmentsOf(prefixes, 6) };
+    this.segments = { 4: segmentsOf(prefixes, 4), 6: segmentsOf(prefixes, 6) };
   }
 
   /** Where one of these rows is the longest prefix; row −1 is the world: no prefix at all. */
   select(rows: ReadonlySet<number>, family: Family): readonly Interval[] {
     const found: { first: bigint; last: bigint }[] = [];
-    for (const { row, first, last } of this.#segments[family]) {
+    for (const { row, first, last } of this.segments[family]) {
       if (!rows.has(row)) continue;
       const before = found.at(-1);
       if (before !== undefined && before.last + 1n === first) before.last = last;

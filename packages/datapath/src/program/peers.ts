@@ -22,15 +22,15 @@ type ByFamily<T> = Readonly<Record<Family, T>>;
 export class PeerSets {
   /** Of the table; filled by what `matches` was asked. */
   readonly sets = new Map<string, SetSpec>();
-  readonly #addresses = new Map<number, ByFamily<string[]>>();
-  readonly #contested: readonly { readonly address: string; readonly identities: readonly number[] }[];
-  readonly #rows = new Map<number, number>([[RESERVED_IDENTITY.world, WORLD_ROW]]);
-  readonly #space: PrefixSpace;
-  readonly #known = new Map<string, ByFamily<readonly string[]>>();
+  private readonly addresses = new Map<number, ByFamily<string[]>>();
+  private readonly contested: readonly { readonly address: string; readonly identities: readonly number[] }[];
+  private readonly rows = new Map<number, number>([[RESERVED_IDENTITY.world, WORLD_ROW]]);
+  private readonly space: PrefixSpace;
+  private readonly known = new Map<string, ByFamily<readonly string[]>>();
 
   constructor(snapshot: Snapshot) {
-    this.#contested = snapshot.contested ?? [];
-    const contested = new Set(this.#contested.map(({ address }) => address));
+    this.contested = snapshot.contested ?? [];
+    const contested = new Set(this.contested.map(({ address }) => address));
     const managed: Record<Family, Set<string>> = { 4: new Set(), 6: new Set() };
     for (const { identity, addresses } of snapshot.identities) {
       const own: Record<Family, string[]> = { 4: [], 6: [] };
@@ -38,7 +38,7 @@ export class PeerSets {
         managed[familyOf(address)].add(address);
         if (!contested.has(address)) own[familyOf(address)].push(address);
       }
-      this.#addresses.set(identity, own);
+      this.addresses.set(identity, own);
     }
     for (const address of contested) managed[familyOf(address)].add(address);
     const virtual: Record<Family, Set<string>> = { 4: new Set(), 6: new Set() };
@@ -51,8 +51,8 @@ export class PeerSets {
       this.sets.set(`virtual${family}`, { type, flag: null, elements: virtual[family] });
     }
     const cidrs = snapshot.cidrs ?? [];
-    cidrs.forEach(({ identity }, row) => this.#rows.set(identity, row));
-    this.#space = new PrefixSpace(cidrs.map(({ cidr }) => cidr));
+    cidrs.forEach(({ identity }, row) => this.rows.set(identity, row));
+    this.space = new PrefixSpace(cidrs.map(({ cidr }) => cidr));
   }
 
   /** Matches of which any will do; [''] for any peer. Empty: it selects nobody. */
@@ -61,12 +61,12 @@ export class PeerSets {
     const found: string[] = [];
     const identities = rule.identities ?? [];
     const inside = identities.filter((identity) => identity < FIRST_CIDR_IDENTITY && identity !== RESERVED_IDENTITY.world);
-    const outside = identities.filter((identity) => this.#rows.has(identity));
+    const outside = identities.filter((identity) => this.rows.has(identity));
     for (const family of FAMILIES) {
       const { header } = WORDS[family];
       const field = `${header} ${direction === 'egress' ? 'daddr' : 'saddr'}`;
-      if (inside.length > 0) found.push(`${field} @${this.#insideSet(inside, rule.deny === true, family)}`);
-      for (const match of this.#outsideMatches(outside, family)) found.push(`${match === '' ? '' : `${field} ${match} `}${nobodys(rule, direction, family)}`);
+      if (inside.length > 0) found.push(`${field} @${this.insideSet(inside, rule.deny === true, family)}`);
+      for (const match of this.outsideMatches(outside, family)) found.push(`${match === '' ? '' : `${field} ${match} `}${nobodys(rule, direction, family)}`);
       if (rule.fqdns.length > 0 && direction === 'egress') {
         found.push(`${fqdnMatch(rule, scope, family)} ${nobodys(rule, direction, family)}`);
       }
@@ -76,13 +76,13 @@ export class PeerSets {
     return found;
   }
 
-  #insideSet(identities: readonly number[], isDenied: boolean, family: Family): string {
+  private insideSet(identities: readonly number[], isDenied: boolean, family: Family): string {
     const name = `${isDenied ? 'denied' : 'peers'}${family}-${contentName(identities.join())}`;
     if (this.sets.has(name)) return name;
-    const elements = new Set(identities.flatMap((identity) => this.#addresses.get(identity)?.[family] ?? []));
-    if (this.#contested.length > 0) {
+    const elements = new Set(identities.flatMap((identity) => this.addresses.get(identity)?.[family] ?? []));
+    if (this.contested.length > 0) {
       const selected = new Set(identities);
-      for (const { address, identities: claimants } of this.#contested) {
+      for (const { address, identities: claimants } of this.contested) {
         const isIn = (one: number): boolean => selected.has(one);
         if (familyOf(address) === family && (isDenied ? claimants.some(isIn) : claimants.every(isIn))) elements.add(address);
       }
@@ -92,20 +92,20 @@ export class PeerSets {
   }
 
   /** At most one; [''] for every address. */
-  #outsideMatches(identities: readonly number[], family: Family): readonly string[] {
+  private outsideMatches(identities: readonly number[], family: Family): readonly string[] {
     if (identities.length === 0) return [];
     const key = identities.join();
-    let known = this.#known.get(key);
+    let known = this.known.get(key);
     if (known === undefined) {
-      const rows = new Set(identities.map((identity) => this.#rows.get(identity)!));
-      known = { 4: this.#outsideSet(rows, 4), 6: this.#outsideSet(rows, 6) };
-      this.#known.set(key, known);
+      const rows = new Set(identities.map((identity) => this.rows.get(identity)!));
+      known = { 4: this.outsideSet(rows, 4), 6: this.outsideSet(rows, 6) };
+      this.known.set(key, known);
     }
     return known[family];
   }
 
-  #outsideSet(rows: ReadonlySet<number>, family: Family): readonly string[] {
-    const intervals = this.#space.select(rows, family);
+  private outsideSet(rows: ReadonlySet<number>, family: Family): readonly string[] {
+    const intervals = this.space.select(rows, family);
     if (intervals.length === 0) return [];
     if (isWholeFamily(intervals, family)) return [''];
     const texts = intervals.map(intervalText);

@@ -38,83 +38,83 @@ interface Place {
 }
 
 export class RuleChains {
-  readonly #store: ChainStore;
-  readonly #peers: PeerSets;
-  readonly #settings: RuleChainSettings;
+  private readonly store: ChainStore;
+  private readonly peers: PeerSets;
+  private readonly settings: RuleChainSettings;
 
   constructor(store: ChainStore, peers: PeerSets, settings: RuleChainSettings) {
-    this.#store = store;
-    this.#peers = peers;
-    this.#settings = settings;
+    this.store = store;
+    this.peers = peers;
+    this.settings = settings;
     store.fix('refuse', ['meta l4proto tcp reject with tcp reset', 'reject with icmpx admin-prohibited']);
   }
 
   /** Chain of a rule set's direction. */
   ofRuleSet(set: RuleSet, direction: Direction): string {
-    const ends = [...this.#lines(set, direction, true), ...this.#lines(set, direction, false)];
+    const ends = [...this.lines(set, direction, true), ...this.lines(set, direction, false)];
     const place = { direction, ruleSet: set.key, rule: null };
-    const last = set.openByDefault === true ? this.#allow(place) : this.#refuse(place, 'denied');
-    return this.#store.add(direction === 'egress' ? 'from' : 'to', [ESTABLISHED, ...ends, `goto ${last}`]);
+    const last = set.openByDefault === true ? this.allow(place) : this.refuse(place, 'denied');
+    return this.store.add(direction === 'egress' ? 'from' : 'to', [ESTABLISHED, ...ends, `goto ${last}`]);
   }
 
   /** Chain of what this node itself sends to a pod: allowed unless a rule denies it. null: no rule does. */
   ofHost(set: RuleSet): string | null {
     const lines = set.rules.flatMap((rule, index) => {
       const isHost = rule.identities === null ? rule.fqdns.length === 0 : rule.identities.includes(RESERVED_IDENTITY.host);
-      return isDenial(rule) && isHost ? this.#ruleLines(rule, [''], { direction: 'ingress', ruleSet: set.key, rule: index }) : [];
+      return isDenial(rule) && isHost ? this.ruleLines(rule, [''], { direction: 'ingress', ruleSet: set.key, rule: index }) : [];
     });
-    return lines.length === 0 ? null : this.#store.add('host-to', lines);
+    return lines.length === 0 ? null : this.store.add('host-to', lines);
   }
 
   /** Of a pod that no policy selects in this direction: its connections are ours, too. */
   unruled(): string {
-    return this.#store.fix('unruled', [ESTABLISHED, this.#markText(), 'accept']);
+    return this.store.fix('unruled', [ESTABLISHED, this.markText(), 'accept']);
   }
 
   /** An address of a pod of this node that comes from, or goes, elsewhere than the pod is. */
   stranger(direction: Direction): string {
-    const refuse = this.#refuse({ direction, ruleSet: null, rule: null }, 'stranger');
+    const refuse = this.refuse({ direction, ruleSet: null, rule: null }, 'stranger');
     // What is sent to all can't be refused, and a neighbour's noise is not worth a flow.
-    return this.#store.add('stranger', ['meta pkttype { broadcast, multicast } drop', `goto ${refuse}`]);
+    return this.store.add('stranger', ['meta pkttype { broadcast, multicast } drop', `goto ${refuse}`]);
   }
 
-  #lines(set: RuleSet, direction: Direction, isDenied: boolean): string[] {
-    const scope = set.limits?.grantScope ?? this.#settings.grantScope;
+  private lines(set: RuleSet, direction: Direction, isDenied: boolean): string[] {
+    const scope = set.limits?.grantScope ?? this.settings.grantScope;
     return set.rules.flatMap((rule, index) => {
       if (rule.dnsPatterns !== null || (rule.deny === true) !== isDenied) return [];
-      return this.#ruleLines(rule, this.#peers.matches(rule, direction, scope), { direction, ruleSet: set.key, rule: index });
+      return this.ruleLines(rule, this.peers.matches(rule, direction, scope), { direction, ruleSet: set.key, rule: index });
     });
   }
 
-  #ruleLines(rule: PolicyRule, peers: readonly string[], place: Place): string[] {
+  private ruleLines(rule: PolicyRule, peers: readonly string[], place: Place): string[] {
     if (peers.length === 0) return [];
-    const end = rule.deny === true ? this.#refuse(place, 'denied') : this.#allow(place, rule.fqdns.length > 0);
+    const end = rule.deny === true ? this.refuse(place, 'denied') : this.allow(place, rule.fqdns.length > 0);
     const { arriving, asked } = portMatches(rule.ports);
     if (rule.ports.length === 0) return peers.map((peer) => join(peer, `goto ${end}`));
     const lines = arriving.map((match) => join(match, `goto ${end}`));
     if (place.direction === 'egress' && asked.length > 0) {
-      lines.push(`ct status dnat goto ${this.#store.add('asked', asked.map((match) => `${match} goto ${end}`))}`);
+      lines.push(`ct status dnat goto ${this.store.add('asked', asked.map((match) => `${match} goto ${end}`))}`);
     }
-    const ports = this.#store.add('ports', lines);
+    const ports = this.store.add('ports', lines);
     return peers.map((peer) => join(peer, `jump ${ports}`));
   }
 
-  #allow(place: Place, isByName = false): string {
-    return this.#store.add('allow', [this.#markText(isByName), ...this.#logText(place, 'allowed'), 'accept']);
+  private allow(place: Place, isByName = false): string {
+    return this.store.add('allow', [this.markText(isByName), ...this.logText(place, 'allowed'), 'accept']);
   }
 
-  #refuse(place: Place, verdict: PacketVerdict): string {
-    if (this.#settings.auditMode) return this.#store.add('audit', [this.#markText(), ...this.#logText(place, verdict === 'stranger' ? 'audited-stranger' : 'audited'), 'accept']);
-    return this.#store.add('deny', [...this.#logText(place, verdict), 'goto refuse']);
+  private refuse(place: Place, verdict: PacketVerdict): string {
+    if (this.settings.auditMode) return this.store.add('audit', [this.markText(), ...this.logText(place, verdict === 'stranger' ? 'audited-stranger' : 'audited'), 'accept']);
+    return this.store.add('deny', [...this.logText(place, verdict), 'goto refuse']);
   }
 
-  #markText(isByName = false): string {
-    const { connection, named } = this.#settings.marks;
+  private markText(isByName = false): string {
+    const { connection, named } = this.settings.marks;
     return `ct mark set ct mark | ${hex(isByName ? connection + named : connection)}`;
   }
 
-  #logText({ direction, ruleSet, rule }: Place, verdict: PacketVerdict): string[] {
-    const { logGroup } = this.#settings;
+  private logText({ direction, ruleSet, rule }: Place, verdict: PacketVerdict): string[] {
+    const { logGroup } = this.settings;
     if (logGroup === null) return [];
     const limit = verdict === 'allowed' ? 'log-allowed' : 'log-denied';
     return [`limit name "${limit}" log prefix "${logPrefix({ direction, verdict, ruleSet, rule })}" group ${logGroup} snaplen ${LOGGED_BYTES}`];

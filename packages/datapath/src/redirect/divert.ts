@@ -69,11 +69,6 @@ export async function setUpDivert(): Promise<Divert> {
 }
 
 /** The pair as it is; null: it is not there, or not up. */
-export async function readDivert(): Promise<Divert | null> {
-  return pairOf(await linkNamed(DIVERT.outer), await linkNamed(DIVERT.inner));
-}
-
-/** The same, of links that are known. */
 export function pairOf(outer: Link | null, inner: Link | null): Divert | null {
   if (outer === null || inner === null || !arePair(outer, inner) || !outer.isUp || !inner.isUp) return null;
   return { outer: outer.index, outerMac: outer.mac, inner: inner.index };

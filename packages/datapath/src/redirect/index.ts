@@ -1,4 +1,4 @@
 /** The door of the redirect folder. */
-export { type Divert, readDivert, removeDivert, setUpDivert } from './divert.js';
+export { type Divert, removeDivert, setUpDivert } from './divert.js';
 export { Redirect, type RedirectOptions, type RedirectWants } from './redirect.js';
-export { checkRedirect, type RedirectRules, removeRedirect, setUpRedirect } from './redirect-rules.js';
+export { type RedirectRules, removeRedirect, setUpRedirect } from './redirect-rules.js';

@@ -59,11 +59,6 @@ export async function setUpRedirect(options: RedirectRules): Promise<readonly st
   return await perform(await planned(options));
 }
 
-/** What of it is missing or too much; nothing is changed. @throws as `setUpRedirect`. */
-export async function checkRedirect(options: RedirectRules): Promise<readonly string[]> {
-  return (await planned(options)).map(({ text }) => text);
-}
-
 /** Removes what any run has left. Returns what was there. @throws AppError UNAVAILABLE without the privilege. */
 export async function removeRedirect(): Promise<readonly string[]> {
   const changes: Change[] = [];

@@ -5,8 +5,8 @@ import t from 'tap';
 import { LinkWatch } from '../links/link-watch.js';
 import { NO_LOG, staysAlive } from '../testing/kernel-test.js';
 import { enterOwnNamespace, ip } from '../testing/namespace.js';
-import { readDivert, removeDivert, setUpDivert } from './divert.js';
-import { checkRedirect, removeRedirect, setUpRedirect, type RedirectRules } from './redirect-rules.js';
+import { removeDivert, setUpDivert } from './divert.js';
+import { removeRedirect, setUpRedirect, type RedirectRules } from './redirect-rules.js';
 
 enterOwnNamespace();
 
@@ -36,9 +36,8 @@ t.test('what is gone is named and put back, and what others have is left', async
   ip('rule add pref 54 fwmark 0x2 lookup 99');
   ip('rule del pref 54 ipproto udp dport 53');
   ip('-6 route flush table 10053');
-  t.strictSame(await checkRedirect(options), ['added the IPv4 rule 54 for UDP port 53', 'added the IPv6 route of table 10053']);
-  await setUpRedirect(options);
-  t.strictSame(await checkRedirect(options), []);
+  t.strictSame(await setUpRedirect(options), ['added the IPv4 rule 54 for UDP port 53', 'added the IPv6 route of table 10053']);
+  t.strictSame(await setUpRedirect(options), []);
   t.match(ip('rule show'), 'fwmark 0x2 lookup 99');
   t.equal((await removeRedirect()).length, 2 + 4 + 2);
   t.strictSame([...rules(4), ...rules(6)], []);
@@ -69,7 +68,7 @@ t.test('very many ranges of ports, or the last port, have rules without ports', 
   t.strictSame(rules(6).map((line) => line.replace(/^.* ipproto/, '')), [' tcp lookup 10053 proto 153', ' udp lookup 10053 proto 153']);
   await setUpRedirect({ ...options, families: [4], ports: [{ first: 1000, last: 65535 }], hasAnswers: true });
   t.equal(rules(4).length, 4);
-  t.strictSame(await checkRedirect({ ...options, families: [4], ports: [{ first: 1000, last: 65535 }], hasAnswers: true }), []);
+  t.strictSame(await setUpRedirect({ ...options, families: [4], ports: [{ first: 1000, last: 65535 }], hasAnswers: true }), []);
   await removeRedirect();
 });
 
@@ -80,7 +79,7 @@ t.test('where IPv6 is switched off, the setting that does without it is named, a
   await t.rejects(setUpRedirect(options), { code: 'UNAVAILABLE', message: /added the IPv6 route of table 10053: IPv6 is switched off on loopback .*; listen on IPv4 only, as by --listen 127\.0\.0\.153:53/ });
   t.equal(rules(4).length, 4);
   await setUpRedirect({ ...options, families: [4] });
-  t.strictSame(await checkRedirect({ ...options, families: [4] }), []);
+  t.strictSame(await setUpRedirect({ ...options, families: [4] }), []);
   await removeRedirect();
 });
 
@@ -109,7 +108,6 @@ t.test('the pair for bridged pods is made once, and taken over', async (t) => {
   const made = await setUpDivert();
   t.match(made.outerMac, /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/);
   t.strictSame(await setUpDivert(), made);
-  t.strictSame(await readDivert(), made);
   for (const name of ['tandem0', 'tandem1']) {
     t.match(ip(`link show ${name}`), /NOARP,UP,LOWER_UP.* mtu 65535/);
     // Without an address no IPv4 packet would come in: test/kernel/conformance.test.ts sends them.
@@ -118,11 +116,10 @@ t.test('the pair for bridged pods is made once, and taken over', async (t) => {
     t.equal(readFileSync(`/proc/sys/net/ipv4/conf/${name}/send_redirects`, 'latin1').trim(), '0');
   }
   ip('link set tandem1 down');
-  t.equal(await readDivert(), null);
   t.strictSame(await setUpDivert(), made);
+  t.match(ip('link show tandem1'), /NOARP,UP,LOWER_UP/, 'what is down is raised');
   t.equal(await removeDivert(), true);
   t.equal(await removeDivert(), false);
-  t.equal(await readDivert(), null);
 });
 
 t.test("another's link with the name of the pair is not touched", async (t) => {

@@ -17,7 +17,7 @@
  * another order is the same snapshot. It does not know connections, nor the snapshot before.
  */
 import {
-  admitMatchPattern, AppError, type CidrRecord, type ContestedAddress, type DnsPattern, type EndpointRecord, L4_PROTOCOL, type L4Protocol, type PolicyRule,
+  admitMatchPattern, AppError, asGiven, type CidrRecord, type ContestedAddress, type DnsPattern, type EndpointRecord, L4_PROTOCOL, type L4Protocol, type PolicyRule,
   RESERVED_IDENTITY, type RuleOrigin, type RuleSet, ruleSetKey, type Snapshot, snapshotHash, validateSnapshot,
 } from '@tandem/core';
 import type { fqdnPb } from '@tandem/proto';
@@ -219,7 +219,7 @@ function rulesOf({ dnsPattern, dnsServers }: fqdnPb.DNSPolicy, at: string): Poli
 
 function patternsOf(texts: readonly string[], at: string): DnsPattern[] {
   const admitted = texts.filter((text) => text !== '').map((text) => {
-    const admission = admitMatchPattern(text);
+    const admission = admitMatchPattern(asGiven(text));
     return admission.ok ? admission.text : refuse(at, `${JSON.stringify(text.slice(0, 80))} ${admission.reason}`);
   });
   return [...new Set(admitted)].sort(compare).map((matchPattern) => ({ matchName: null, matchPattern }));

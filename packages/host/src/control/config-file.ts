@@ -3,9 +3,8 @@
  * (`0x10` stays `0x10`, `1e3` stays `1e3`), so a file means the same as a flag. Knows no meaning of any setting.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { SETTINGS, type Complaint, type RawSetting } from '@tandem/core';
+import { nearestName, SETTINGS, type Complaint, type RawSetting } from '@tandem/core';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node } from 'yaml';
-import { nearestName } from './nearest-name.js';
 
 const FILE_BYTES_MAX = 64 * 1024;
 const COMPLAINTS_SHOWN_MAX = 20;
@@ -16,9 +15,9 @@ export interface ConfigFile {
   readonly complaints: readonly Complaint[];
 }
 
-/** Never throws: a file that cannot be read is a complaint, too. */
-export function readConfigFile(path: string): ConfigFile {
-  const text = readText(path);
+/** Never throws: a file that cannot be read is a complaint, too, and says by `where` what named it. */
+export function readConfigFile(path: string, where: string): ConfigFile {
+  const text = readText(path, where);
   return typeof text === 'string' ? parseConfig(text, path) : { raws: [], complaints: [text] };
 }
 
@@ -27,7 +26,7 @@ export function parseConfig(text: string, path: string): ConfigFile {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
   const at = (offset: number): string => `${path}:${lines.linePos(offset).line}`;
-  const complaints = document.errors.map((error) => `${at(error.pos[0])}: ${error.message}`);
+  const complaints = document.errors.map((error) => `${at(error.pos[0])}: ${error.code === 'MULTIPLE_DOCS' ? 'a second YAML document begins; allowed: one' : error.message}`);
   const raws: RawSetting[] = [];
   if (complaints.length === 0 && document.contents !== null) {
     if (isMap<Node, Node | null>(document.contents)) {
@@ -63,12 +62,12 @@ function unknownKey(name: string): string {
   return `unknown setting ${JSON.stringify(name.slice(0, 80))}${nearest === null ? '' : `; did you mean ${nearest}?`}`;
 }
 
-function readText(path: string): string | Complaint {
+function readText(path: string, where: string): string | Complaint {
   try {
     const { size } = statSync(path);
     return size > FILE_BYTES_MAX ? configuration(`${path}: larger than ${FILE_BYTES_MAX} bytes`) : readFileSync(path, 'utf8');
   } catch (error) {
-    return configuration(`--config ${path}: ${(error as Error).message}`);
+    return configuration(`${where} ${path}: ${(error as Error).message}`);
   }
 }
 

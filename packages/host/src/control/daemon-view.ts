@@ -18,7 +18,7 @@ export interface DaemonView {
   /** The look-ups that hold, as a file has them. @throws AppError LIMIT for more than an import takes. */
   cacheExport(): readonly CacheEntry[];
   /** Brings entries in, all or none. @throws AppError CONFIGURATION for a bad entry, LIMIT for too many. */
-  cacheImport(entries: unknown): CacheImported;
+  cacheImport(entries: unknown): Promise<CacheImported>;
   /** What it runs with, by the names of settings. */
   settings(): Readonly<Record<string, SettingValue>>;
   endpoints(): readonly EndpointView[];
@@ -213,6 +213,8 @@ export interface CacheImported {
   readonly strangers: number;
   /** Looked up before a forced clean of their name. */
   readonly cleaned: number;
+  /** There was no room: of an endpoint that has more than MAPPINGS_PER_ENDPOINT_MAX those go that expire first. */
+  readonly evicted: number;
 }
 
 export interface EndpointView {

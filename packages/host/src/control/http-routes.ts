@@ -21,18 +21,43 @@ export interface Exchange {
   readonly view: DaemonView;
   readonly pair: PairReader;
   readonly flows: FlowSearches;
+  readonly rows: RowAnswers;
   /** The status page; without one `/` is as `/api`. */
   readonly page: PageFiles;
   /** Only the Unix socket's connections may change anything. */
   readonly mayMutate: boolean;
 }
 
-type Handler = (exchange: Exchange, query: URLSearchParams) => void | Promise<void>;
+/** Bounds how many answers of rows are under way. */
+export class RowAnswers {
+  private underWay = 0;
+
+  /** @throws AppError UNAVAILABLE for one too many. */
+  async during(work: () => Promise<void>): Promise<void> {
+    if (this.underWay >= ROW_ANSWERS_MAX) throw new AppError('UNAVAILABLE', `${ROW_ANSWERS_MAX} lists are being read; ask again`);
+    this.underWay++;
+    try {
+      await work();
+    } finally {
+      this.underWay--;
+    }
+  }
+}
+
+interface Route {
+  /** Its parameters; any other, and one that is given twice, is refused before it is run. */
+  readonly takes: readonly string[];
+  readonly run: (exchange: Exchange, query: URLSearchParams) => void | Promise<void>;
+  /** Not over TCP, for this reason. */
+  readonly unixOnly?: string;
+}
 
 const BODY_BYTES_MAX = 64 * 1024;
 const NAME_CHARACTERS_MAX = 1_100; // a name of 255 bytes, every byte escaped as \DDD
 const PATTERN_CHARACTERS_MAX = 255;
 const ROWS_PER_CHUNK = 500;
+/** Answers of rows that are being read, per server: each holds its rows until then. */
+const ROW_ANSWERS_MAX = 4;
 const ROWS_MAX = 1_000_000;
 const ENDPOINT_ID_MAX = 65_535;
 const PORT_MAX = 65_535;
@@ -41,28 +66,41 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
-  '/': { GET: index },
-  '/api': { GET: index },
-  '/healthz': { GET: (exchange) => { sendText(exchange, 200, 'ok\n'); } },
-  '/readyz': { GET: readyz },
-  '/metrics': { GET: metrics },
-  '/api/v1/status': { GET: (exchange) => { sendJson(exchange, 200, exchange.view.status()); } },
-  '/api/v1/pair': { GET: async (exchange, query) => { only(query, []); sendJson(exchange, 200, await exchange.pair.read()); } },
-  '/api/v1/flows': { GET: async (exchange, query) => { sendJson(exchange, 200, await exchange.flows.search(flowSearchOf(query))); } },
-  '/api/v1/fqdn/cache': { GET: cacheList, DELETE: changing(cacheClean) },
-  '/api/v1/fqdn/cache/export': { GET: cacheExport },
-  '/api/v1/fqdn/cache/import': { POST: changing(cacheImport) },
-  '/api/v1/settings': { GET: atHome(settings) },
-  '/api/v1/endpoints': { GET: (exchange) => sendRows(exchange, exchange.view.endpoints()) },
-  '/api/v1/policies': { GET: (exchange) => sendRows(exchange, exchange.view.policies()) },
+const TRACE_FIELDS = ['from', 'server', 'port', 'protocol', 'name', 'type'];
+const CONNECTION_FIELDS = ['from', 'to', 'port', 'protocol', 'name'];
+
+const CHANGES = 'changes are taken on the Unix socket in the run-dir only';
+/** The answer names the host's files. */
+const AT_HOME = 'this is told on the Unix socket in the run-dir only';
+
+const routes: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
+  '/': { GET: { takes: [], run: index } },
+  '/api': { GET: { takes: [], run: index } },
+  '/healthz': { GET: { takes: [], run: (exchange) => { sendText(exchange, 200, 'ok\n'); } } },
+  '/readyz': { GET: { takes: [], run: readyz } },
+  '/metrics': { GET: { takes: [], run: metrics } },
+  '/api/v1/status': { GET: { takes: [], run: (exchange) => { sendJson(exchange, 200, exchange.view.status()); } } },
+  '/api/v1/pair': { GET: { takes: [], run: async (exchange) => { sendJson(exchange, 200, await exchange.pair.read()); } } },
+  '/api/v1/flows': { GET: {
+    takes: ['last', 'since', 'pod', 'name', 'verdict'],
+    run: async (exchange, query) => { sendJson(exchange, 200, await exchange.flows.search(flowSearchOf(query))); },
+  } },
+  '/api/v1/fqdn/cache': {
+    GET: { takes: ['matchPattern', 'endpoint', 'source', 'limit'], run: cacheList },
+    DELETE: { takes: ['matchPattern'], run: cacheClean, unixOnly: CHANGES },
+  },
+  '/api/v1/fqdn/cache/export': { GET: { takes: [], run: (exchange) => sendRows(exchange, () => exchange.view.cacheExport()) } },
+  '/api/v1/fqdn/cache/import': { POST: { takes: [], run: cacheImport, unixOnly: CHANGES } },
+  '/api/v1/settings': { GET: { takes: [], run: (exchange) => { sendJson(exchange, 200, exchange.view.settings()); }, unixOnly: AT_HOME } },
+  '/api/v1/endpoints': { GET: { takes: [], run: (exchange) => sendRows(exchange, () => exchange.view.endpoints()) } },
+  '/api/v1/policies': { GET: { takes: [], run: (exchange) => sendRows(exchange, () => exchange.view.policies()) } },
   '/api/v1/policy/trace': {
-    GET: (exchange, query) => { sendTrace(exchange, parametersOf(query, TRACE_FIELDS)); },
-    POST: async (exchange) => { sendTrace(exchange, await readJson(exchange.request, BODY_BYTES_MAX)); },
+    GET: { takes: TRACE_FIELDS, run: (exchange, query) => { sendTrace(exchange, Object.fromEntries(query)); } },
+    POST: { takes: [], run: async (exchange) => { sendTrace(exchange, await readJson(exchange.request, BODY_BYTES_MAX)); } },
   },
   '/api/v1/policy/trace/connection': {
-    GET: (exchange, query) => { sendConnectionTrace(exchange, parametersOf(query, CONNECTION_FIELDS)); },
-    POST: async (exchange) => { sendConnectionTrace(exchange, await readJson(exchange.request, BODY_BYTES_MAX)); },
+    GET: { takes: CONNECTION_FIELDS, run: (exchange, query) => { sendConnectionTrace(exchange, Object.fromEntries(query)); } },
+    POST: { takes: [], run: async (exchange) => { sendConnectionTrace(exchange, await readJson(exchange.request, BODY_BYTES_MAX)); } },
   },
 };
 
@@ -84,7 +122,13 @@ export async function answer(exchange: Exchange): Promise<void> {
       sendError(exchange, 405, 'USAGE', `${url.pathname} takes ${Object.keys(route).join(', ')}`);
       return;
     }
-    await route[method](exchange, url.searchParams);
+    const { takes, run, unixOnly } = route[method];
+    if (unixOnly !== undefined && !exchange.mayMutate) {
+      sendError(exchange, 403, 'USAGE', unixOnly);
+      return;
+    }
+    only(url.searchParams, takes);
+    await run(exchange, url.searchParams);
   } catch (error) {
     if (exchange.response.headersSent) throw error;
     if (error instanceof AppError) sendError(exchange, statusOf(error.code), error.code, error.message);
@@ -96,7 +140,8 @@ export async function answer(exchange: Exchange): Promise<void> {
 }
 
 /** A target that begins with two slashes is a path, too, not a host and a path. */
-function targetOf({ url = '' }: IncomingMessage): URL {
+function targetOf({ url = '', headers, httpVersion }: IncomingMessage): URL {
+  if (headers.host === undefined && httpVersion === '1.1') throw new AppError('USAGE', 'the request has no Host header');
   const target = URL.parse(url.startsWith('/') ? `http://localhost${url}` : url);
   if (target === null) throw new AppError('USAGE', 'the request names no path');
   return target;
@@ -127,27 +172,6 @@ function statusOf(code: AppErrorCode): number {
   }
 }
 
-/** A handler that changes something: not over TCP. */
-function changing(handler: Handler): Handler {
-  return (exchange, query) => {
-    if (exchange.mayMutate) return handler(exchange, query);
-    sendError(exchange, 403, 'USAGE', 'changes are taken on the Unix socket in the run-dir only');
-  };
-}
-
-/** A handler whose answer names the host's files: not over TCP. */
-function atHome(handler: Handler): Handler {
-  return (exchange, query) => {
-    if (exchange.mayMutate) return handler(exchange, query);
-    sendError(exchange, 403, 'USAGE', 'this is told on the Unix socket in the run-dir only');
-  };
-}
-
-function settings(exchange: Exchange, query: URLSearchParams): void {
-  only(query, []);
-  sendJson(exchange, 200, exchange.view.settings());
-}
-
 function index(exchange: Exchange): void {
   const paths = Object.entries(routes).map(([path, methods]) => `${Object.keys(methods).join('|').padEnd(10)} ${path}`);
   sendText(exchange, 200, `tandem ${exchange.view.role}\n\n${paths.join('\n')}\n`);
@@ -163,25 +187,21 @@ async function metrics(exchange: Exchange): Promise<void> {
 }
 
 function cacheList(exchange: Exchange, query: URLSearchParams): Promise<void> {
-  only(query, ['matchPattern', 'endpoint', 'source', 'limit']);
   const limit = query.get('limit');
-  const rows = exchange.view.cacheList(cacheFilterOf(query));
-  return sendRows(exchange, limit === null ? rows : rows.slice(0, countOf('limit', limit, ROWS_MAX)));
+  const filter = cacheFilterOf(query);
+  const rowsMax = limit === null ? Infinity : countOf('limit', limit, ROWS_MAX);
+  return sendRows(exchange, () => exchange.view.cacheList(filter).slice(0, rowsMax));
 }
 
 function cacheClean(exchange: Exchange, query: URLSearchParams): void {
-  only(query, ['matchPattern']);
   sendJson(exchange, 200, exchange.view.cacheClean(patternOf(query)));
 }
 
-function cacheExport(exchange: Exchange, query: URLSearchParams): Promise<void> {
-  only(query, []);
-  return sendRows(exchange, exchange.view.cacheExport());
-}
-
-async function cacheImport(exchange: Exchange, query: URLSearchParams): Promise<void> {
-  only(query, []);
-  sendJson(exchange, 200, exchange.view.cacheImport(await readJson(exchange.request, ENTRIES_BYTES_MAX)));
+async function cacheImport(exchange: Exchange): Promise<void> {
+  const entries = await readJson(exchange.request, ENTRIES_BYTES_MAX);
+  // Nothing moves on the connection while it takes many. The next request has its limit again.
+  exchange.request.socket.setTimeout(0);
+  sendJson(exchange, 200, await exchange.view.cacheImport(entries));
 }
 
 function cacheFilterOf(query: URLSearchParams): CacheFilter {
@@ -207,7 +227,6 @@ function patternOf(query: URLSearchParams): string | null {
 const FLOWS_DEFAULT = 100;
 
 function flowSearchOf(query: URLSearchParams): FlowSearch {
-  only(query, ['last', 'since', 'pod', 'name', 'verdict']);
   const text = (name: string): string => {
     const value = query.get(name) ?? '';
     if (value.length <= FLOW_SEARCH_LIMITS.textCharacters) return value;
@@ -238,11 +257,6 @@ function only(query: URLSearchParams, allowed: readonly string[]): void {
   }
 }
 
-function parametersOf(query: URLSearchParams, allowed: readonly string[]): Readonly<Record<string, string>> {
-  only(query, allowed);
-  return Object.fromEntries(query);
-}
-
 function sendTrace(exchange: Exchange, body: unknown): void {
   sendJson(exchange, 200, traceViewOf(exchange.view.trace(traceRequestOf(body))));
 }
@@ -250,8 +264,6 @@ function sendTrace(exchange: Exchange, body: unknown): void {
 function sendConnectionTrace(exchange: Exchange, body: unknown): void {
   sendJson(exchange, 200, connectionViewOf(exchange.view.traceConnection(connectionRequestOf(body))));
 }
-
-const TRACE_FIELDS = ['from', 'server', 'port', 'protocol', 'name', 'type'];
 
 function traceRequestOf(body: unknown): TraceRequest {
   const fields = fieldsOf(body, TRACE_FIELDS);
@@ -265,8 +277,6 @@ function traceRequestOf(body: unknown): TraceRequest {
   const type = fields.type === undefined ? TYPE.A : typeOf(textOf(fields, 'type'));
   return { from: textOf(fields, 'from'), server, port, protocol: PROTOCOL[protocol], name: textOf(fields, 'name'), type };
 }
-
-const CONNECTION_FIELDS = ['from', 'to', 'port', 'protocol', 'name'];
 
 function connectionRequestOf(body: unknown): ConnectionRequest {
   const fields = fieldsOf(body, CONNECTION_FIELDS);
@@ -354,11 +364,13 @@ function send(exchange: Exchange, status: number, type: string, text: string): v
 }
 
 /** A JSON array in pieces: a large cache is never one text in memory. */
-async function sendRows(exchange: Exchange, rows: readonly unknown[]): Promise<void> {
-  const { request, response } = exchange;
-  response.writeHead(200, headersOf(JSON_TYPE, null));
-  if (request.method === 'HEAD') response.end();
-  else await pipeline(Readable.from(chunksOf(rows)), response);
+function sendRows({ request, response, rows }: Exchange, list: () => readonly unknown[]): Promise<void> {
+  return rows.during(async () => {
+    const chunks = chunksOf(list());
+    response.writeHead(200, headersOf(JSON_TYPE, null));
+    if (request.method === 'HEAD') response.end();
+    else await pipeline(Readable.from(chunks), response);
+  });
 }
 
 function* chunksOf(rows: readonly unknown[]): Generator<string> {

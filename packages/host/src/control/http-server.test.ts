@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect, createServer } from 'node:net';
@@ -5,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { AppError, PROTOCOL, type ConnectionRequest, type Log, type TraceRequest, type TraceResult } from '@tandem/core';
+import { DEADLINE_MS } from '../dataplane/testing/wait.js';
 import type { CacheFilter, CacheRow, DaemonView, StatusView } from './daemon-view.js';
 import { startHttpServers, type HttpServers } from './http-server.js';
 
@@ -48,7 +50,7 @@ class RecordingView implements DaemonView {
 
   cacheImport(entries: unknown) {
     this.asked.push(entries);
-    return { read: 1, learned: 1, known: 0, expired: 0, strangers: 0, cleaned: 0 };
+    return Promise.resolve({ read: 1, learned: 1, known: 0, expired: 0, strangers: 0, cleaned: 0, evicted: 0 });
   }
 
   settings() {
@@ -95,10 +97,10 @@ function ask(at: { port: number } | { socketPath: string }, method: string, path
   });
 }
 
-async function served(t: Test, view: DaemonView = new RecordingView(), stallMs = 10_000): Promise<{ servers: HttpServers; tcp: { port: number }; unix: { socketPath: string } }> {
+async function served(t: Test, view: DaemonView = new RecordingView(), { stallMs = 10_000, log = quiet } = {}): Promise<{ servers: HttpServers; tcp: { port: number }; unix: { socketPath: string } }> {
   const dir = mkdtempSync(join(tmpdir(), 'tandem-http-'));
   const servers = await startHttpServers({
-    listen: { address: '127.0.0.1', port: 0, family: 4 }, unixPath: join(dir, 'agent.sock'), log: quiet, stallMs,
+    listen: { address: '127.0.0.1', port: 0, family: 4 }, unixPath: join(dir, 'agent.sock'), log, stallMs,
   }, view);
   t.teardown(async () => {
     await servers.close();
@@ -149,6 +151,25 @@ t.test('settings name files of the host: they are told on the Unix socket alone'
   const { tcp, unix } = await served(t);
   t.match(await ask(tcp, 'GET', '/api/v1/settings'), { status: 403, text: /Unix socket/ });
   t.strictSame(JSON.parse((await ask(unix, 'GET', '/api/v1/settings')).text), { slots: 8_192, listen: ['127.0.0.1:53'] });
+});
+
+t.test('no route takes a parameter that it does not know, nor one twice', async (t) => {
+  const view = new RecordingView();
+  const { unix } = await served(t, view);
+  const listed = (await ask(unix, 'GET', '/api')).text.matchAll(/^(\S+) +(\/\S*)$/gm);
+  let count = 0;
+  for (const [, methods, path] of listed) {
+    for (const method of methods.split('|')) {
+      for (const query of ['namespace=x', 'a=1&a=1', '=']) {
+        const at = `${method} ${path}?${query}`;
+        t.match(await ask(unix, method, `${path}?${query}`, method === 'POST' ? '{}' : undefined), { status: 400, text: /unknown parameter/ }, at);
+        count++;
+      }
+    }
+  }
+  t.ok(count >= 51, `${count} asked`);
+  t.match(await ask(unix, 'GET', '/api/v1/endpoints?'), { status: 200 });
+  t.strictSame(view.asked, []);
 });
 
 t.test('filters reach the daemon, and a bad one reaches nobody', async (t) => {
@@ -238,6 +259,24 @@ t.test('unknown paths, methods and our own faults are told apart', async (t) => 
   t.match(await ask(tcp, 'GET', '/healthz'), { status: 200 }, 'and it goes on');
 });
 
+t.test('the log has a fault of ours with its stack, and nothing of a body that breaks off', async (t) => {
+  const errors: unknown[] = [];
+  const { tcp } = await served(t, new RecordingView(), { log: { ...quiet, error: (...line) => { errors.push(line); } } });
+  for (const isDestroyed of [true, false]) {
+    await new Promise<void>((resolve) => {
+      const socket = connect(tcp.port, '127.0.0.1', () => {
+        socket.write('POST /api/v1/policy/trace HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{', () => {
+          if (isDestroyed) socket.destroy();
+          else socket.end();
+        });
+      });
+      socket.on('close', () => { resolve(); }).on('error', () => undefined).resume();
+    });
+  }
+  t.match(await ask(tcp, 'GET', '/api/v1/policies'), { status: 500 });
+  t.match(errors, [['an HTTP request failed', { path: '/api/v1/policies', code: 'INTERNAL', error: { message: 'a fault', stack: /http-server/ } }]]);
+});
+
 t.test('a large cache comes as one array', async (t) => {
   const view = new RecordingView();
   view.rows = Array.from({ length: 5_001 }, (_, i) => ({ ...row, 'endpoint-id': i }));
@@ -260,10 +299,19 @@ t.test('a header that is too large and bytes that are no HTTP end their connecti
   t.match(await ask(tcp, 'GET', '/healthz'), { status: 200 });
 });
 
+t.test('an import may take longer than a connection on which nothing moves', async (t) => {
+  const view = new RecordingView();
+  const imported = await view.cacheImport([]);
+  view.cacheImport = () => new Promise((resolve) => { setTimeout(() => { resolve(imported); }, 5 * STALL_MS); });
+  const { unix } = await served(t, view, { stallMs: STALL_MS });
+  t.match(await ask(unix, 'POST', '/api/v1/fqdn/cache/import', '[]'), { status: 200, text: /"learned":1/ });
+});
+
 t.test('a client that does not read its answer is let go of', async (t) => {
   const view = new RecordingView();
   view.rows = Array.from({ length: 100_000 }, () => row);
-  const { tcp } = await served(t, view, STALL_MS);
+  const errors: unknown[] = [];
+  const { tcp } = await served(t, view, { stallMs: STALL_MS, log: { ...quiet, error: (...line) => { errors.push(line); } } });
   const error = await new Promise<NodeJS.ErrnoException>((resolve) => {
     const socket = connect(tcp.port, '127.0.0.1', () => { socket.write('GET /api/v1/fqdn/cache HTTP/1.1\r\nhost: localhost\r\n\r\n'); });
     // Who reads nothing is told of the end by the failure of what it writes.
@@ -274,7 +322,28 @@ t.test('a client that does not read its answer is let go of', async (t) => {
     });
   });
   t.match(error.code, /^(?:EPIPE|ECONNRESET)$/);
+  t.strictSame(errors, [], 'which is no fault');
   t.match(await ask(tcp, 'GET', '/healthz'), { status: 200 });
+});
+
+t.test('lists that are not read leave room for others on the other socket, and go when their reader does', async (t) => {
+  const view = new RecordingView();
+  view.rows = Array.from({ length: 100_000 }, () => row);
+  const { tcp, unix } = await served(t, view);
+  const readers = await Promise.all(Array.from({ length: 4 }, async () => {
+    const socket = connect(tcp.port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.write('GET /api/v1/fqdn/cache HTTP/1.1\r\nhost: localhost\r\n\r\n');
+    await once(socket, 'readable');
+    return socket.pause();
+  }));
+  t.match(await ask(tcp, 'GET', '/api/v1/fqdn/cache'), { status: 503, text: /"UNAVAILABLE","message":"4 lists are being read; ask again"/ });
+  t.match(await ask(tcp, 'GET', '/api/v1/status'), { status: 200 });
+  t.match(await ask(unix, 'GET', '/api/v1/endpoints'), { status: 200 });
+  for (const socket of readers) socket.destroy();
+  const byMs = performance.now() + DEADLINE_MS;
+  while ((await ask(tcp, 'HEAD', '/api/v1/fqdn/cache')).status !== 200) if (performance.now() > byMs) throw new Error('there is no room');
+  t.pass('there is room again');
 });
 
 t.test('a dead socket file is replaced, a living one is not', async (t) => {

@@ -1,20 +1,24 @@
 /**
  * The HTTP side of a daemon: the same routes over TCP (`--http-listen`) and over a Unix socket in the run-dir, which
- * alone takes mutations: its mode 0600 is their access control. Every request is bounded in header, body, time and number;
- * at a bound it is refused. Knows no daemon: it sees a `DaemonView`.
+ * alone takes mutations: its mode 0600 is their access control. Every request is bounded in header, body and time, and refused
+ * at a bound; of too many connections the one that has waited longest is ended. Knows no daemon: it sees a `DaemonView`.
  */
 import { unlinkSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
-import { AppError, formatSocketAddress, type Log, type SocketAddress } from '@tandem/core';
+import { AppError, type Log, type SocketAddress } from '@tandem/core';
 import type { FlowLog } from '../flows/flow-log.js';
 import type { DaemonView } from './daemon-view.js';
-import { answer, type Exchange } from './http-routes.js';
+import { HttpConnections } from './http-connections.js';
+import { HEADER_BYTES_MAX, refuseUnrouted } from './http-refusals.js';
+import { answer, type Exchange, RowAnswers } from './http-routes.js';
 import { FlowSearches } from './page-flows.js';
 import { type PageFile, PageFiles } from './page-files.js';
+import { faultFields } from './log.js';
 import { PairReader } from './page-pair.js';
 import { apiSocketPath } from './paths.js';
+import { portRefusal } from './port-refusal.js';
 
 // An import would read all that the module exports, its WebSocket among it, and load a whole HTTP client: 14 MB resident.
 const { createServer } = process.getBuiltinModule('node:http');
@@ -32,6 +36,8 @@ export interface HttpOptions {
   readonly flows?: FlowLog | null;
   /** After how long a connection on which nothing moves is ended; default: `STALL_MS`. */
   readonly stallMs?: number;
+  /** After how long a request that is not whole is refused; default: `REQUEST_TIMEOUT_MS`. */
+  readonly requestMs?: number;
 }
 
 export interface HttpServers {
@@ -44,14 +50,17 @@ export interface HttpServers {
   close(): Promise<void>;
 }
 
-const HEADER_BYTES_MAX = 8 * 1024;
 const CONNECTIONS_MAX = 64;
 const HEADERS_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 10_000;
+/** How often is looked for requests that take too long. */
+const REQUEST_CHECK_MS = 1_000;
 const KEEP_ALIVE_MS = 5_000;
 /** A connection on which nothing moves, such as that of a client that does not read its answer, whose rows wait in memory. */
 const STALL_MS = 10_000;
 const CLOSE_GRACE_MS = 500;
+/** Of a connection's end in the middle of a request or an answer. */
+const BROKEN_CODES: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_UNABLE_TO_PIPE']);
 const PROBE_TIMEOUT_MS = 1_000;
 /** Owner may read and write, nobody else anything. */
 const PRIVATE_UMASK = 0o177;
@@ -84,40 +93,32 @@ export async function startHttpServers(options: HttpOptions, view: DaemonView): 
   };
 }
 
-function serverFor(site: Omit<Exchange, 'request' | 'response'>, { log, stallMs = STALL_MS }: HttpOptions): Server {
+function serverFor(site: Omit<Exchange, 'request' | 'response' | 'rows'>, { log, stallMs = STALL_MS, requestMs = REQUEST_TIMEOUT_MS }: HttpOptions): Server {
+  const rows = new RowAnswers();
   const server = createServer(
-    { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS },
+    { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: Math.min(HEADERS_TIMEOUT_MS, requestMs), requestTimeout: requestMs,
+      connectionsCheckingInterval: REQUEST_CHECK_MS, keepAliveTimeout: KEEP_ALIVE_MS, requireHostHeader: false },
     (request: IncomingMessage, response: ServerResponse) => {
-      answer({ request, response, ...site }).catch((error: unknown) => {
+      answer({ request, response, rows, ...site }).catch((error: unknown) => {
         // The routes turn refusals into answers; what is left is a connection that broke or a fault of ours.
-        if (!response.destroyed) {
-          log.warn('an HTTP request failed', { path: request.url?.slice(0, 200), error: String(error) });
-          response.destroy();
-        }
+        if (!isBroken(error)) log.error('an HTTP request failed', { path: request.url?.slice(0, 200), ...faultFields(error) });
+        if (!response.writableEnded) response.destroy();
       });
     },
   );
-  server.maxConnections = CONNECTIONS_MAX;
+  refuseUnrouted(server, new HttpConnections(server, CONNECTIONS_MAX));
   server.timeout = stallMs;
   return server;
 }
 
+/** The client is gone, or was let go of, before it had sent all or taken all. */
+function isBroken(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && BROKEN_CODES.has(error.code);
+}
+
 function listenTcp(server: Server, at: SocketAddress, inheritedFd: number | null): Promise<void> {
   if (inheritedFd !== null) return listening(server, () => server.listen({ fd: inheritedFd }), (code) => `the HTTP socket of the predecessor: ${code}`);
-  return listening(server, () => server.listen({ host: at.address, port: at.port }), (code) => {
-    const where = `--http-listen ${formatSocketAddress(at)}`;
-    switch (code) {
-      case 'EADDRINUSE':
-        return `${where}: the port is taken; stop what listens there or choose another with --http-listen`;
-      case 'EACCES':
-        return `${where}: no permission for this port; choose one of 1024 or more, or grant CAP_NET_BIND_SERVICE`;
-      case 'EADDRNOTAVAIL':
-        return `${where}: this host has no such address`;
-      default:
-        return `${where}: ${code}`;
-    }
-  });
+  return listening(server, () => server.listen({ host: at.address, port: at.port }), (code) => portRefusal('--http-listen', at, code));
 }
 
 function listenUnix(server: Server, path: string): Promise<void> {

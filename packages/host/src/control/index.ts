@@ -1,10 +1,9 @@
 /** The door of host's control side: settings, log, metrics and the HTTP API. */
 export { ENTRIES_BYTES_MAX } from './cache-entries.js';
 export * from './daemon-view.js';
-export { startHttpServers, type HttpOptions, type HttpServers } from './http-server.js';
+export { isAnswered, startHttpServers, type HttpOptions, type HttpServers } from './http-server.js';
 export { createLog, type DaemonLog, type LogOptions } from './log.js';
 export { metricName, type MetricRow } from './metrics.js';
-export { nearestName } from './nearest-name.js';
 export type { PageFile } from './page-files.js';
 export type { PairMember, PairView } from './page-pair.js';
 export { apiSocketPath, defaultRunDir, defaultStateDir, ensurePrivateDir, type Environment } from './paths.js';

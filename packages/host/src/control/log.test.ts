@@ -1,4 +1,5 @@
 import t from 'tap';
+import { AppError } from '@tandem/core';
 import { createLog, type LogOptions } from './log.js';
 
 function logged(options: Pick<LogOptions, 'level' | 'format'>, write: (log: ReturnType<typeof createLog>) => void): string[] {
@@ -24,6 +25,15 @@ t.test('an event is one plain line in text form, whatever the values hold', (t) 
   t.equal(lines.length, 1);
   t.match(lines[0], /^\S+Z WARN {2}agent: bad\\x0aname name="a\\n\\u001b\[31mb" count=3 file=\/etc\/a\.yaml error=\{"code":"LINK"/);
   t.equal(lines[0].indexOf('\n'), lines[0].length - 1);
+  t.end();
+});
+
+t.test('an error has its code and stack, one of several all of theirs', (t) => {
+  const several = new AggregateError([new AppError('LINK', 'cut'), new TypeError('odd'), 'a text'], 'two things');
+  const lines = logged({ level: 'info', format: 'json' }, (log) => { log.error('failed', { error: several }); });
+  t.match(JSON.parse(lines[0]), {
+    error: { message: 'two things', stack: / +at /, errors: [{ code: 'LINK', message: 'cut', stack: / +at / }, { message: 'odd', stack: /^TypeError/ }, 'a text'] },
+  });
   t.end();
 });
 

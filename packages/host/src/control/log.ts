@@ -1,10 +1,10 @@
 /**
- * The log of a daemon: core's `Log` over pino, one line per event on standard error. Writing never waits for the
- * reader: up to `BUFFER_BYTES_MAX` are kept, further lines are dropped. Whoever reads it gets no control characters from a
- * query's name: values are escaped in both forms.
+ * The log of a daemon: core's `Log` over pino, one line per event on standard error (`log-output.ts`). Whoever reads it gets no
+ * control characters from a query's name: values are escaped in both forms.
  */
-import type { Log, Role } from '@tandem/core';
+import { AppError, type Log, type Role } from '@tandem/core';
 import { pino, type DestinationStream } from 'pino';
+import { LogOutput } from './log-output.js';
 
 export interface LogOptions {
   readonly role: Role;
@@ -15,20 +15,19 @@ export interface LogOptions {
 }
 
 const STANDARD_ERROR_FD = 2;
-const BUFFER_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface DaemonLog extends Log {
-  /** Writes out what is buffered; before an exit. */
+  /** Writes out what waits; before an exit. */
   flush(): void;
   /** After SIGHUP. */
   setLevel(level: LogOptions['level']): void;
 }
 
 export function createLog(options: LogOptions): DaemonLog {
-  const buffer = options.destination === undefined
-    ? pino.destination({ fd: STANDARD_ERROR_FD, sync: false, maxLength: BUFFER_BYTES_MAX })
+  const output = options.destination === undefined
+    ? new LogOutput(STANDARD_ERROR_FD, (lines) => { logger.warn({ lines }, 'log lines were dropped: they could not be written for a while'); })
     : null;
-  const destination = buffer ?? options.destination!;
+  const destination = output ?? options.destination!;
   const stream = options.format === 'json' ? destination : { write: (line: string) => { destination.write(textLine(line)); } };
   const logger = pino({
     level: options.level,
@@ -43,9 +42,14 @@ export function createLog(options: LogOptions): DaemonLog {
     info: (message, fields) => { logger.info(fields ?? {}, message); },
     warn: (message, fields) => { logger.warn(fields ?? {}, message); },
     error: (message, fields) => { logger.error(fields ?? {}, message); },
-    flush: () => { buffer?.flushSync(); },
+    flush: () => { output?.flush(); },
     setLevel: (level) => { logger.level = level; },
   };
+}
+
+/** Fields for an error that nobody handles: its code, and of a fault of ours the stack, too. */
+export function faultFields(error: unknown): Readonly<Record<string, unknown>> {
+  return error instanceof AppError ? { code: error.code, reason: error.message } : { code: 'INTERNAL', error };
 }
 
 /** Own keys first, then the event's in their order: `TIME LEVEL role: message key=value …`. */
@@ -66,5 +70,6 @@ function oneLine(text: string): string {
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const code = 'code' in error ? { code: error.code } : {};
-  return { ...code, message: error.message, stack: error.stack };
+  const errors = error instanceof AggregateError ? { errors: error.errors.map(describeError) } : {};
+  return { ...code, message: error.message, stack: error.stack, ...errors };
 }

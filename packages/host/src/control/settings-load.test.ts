@@ -45,7 +45,7 @@ t.test('argv goes before environment before file before default', (t) => {
 });
 
 t.test('fallbacks stand before the defaults, and what was written is told with its source', (t) => {
-  const loaded = loadSettings({ role: 'agent', version: '1', argv: ['--slots', '64'], env: { TANDEM_NODE_NAME: 'n' }, fallbacks: { 'slots': '128', 'upstream': '192.0.2.9:53' } });
+  const loaded = loadSettings({ role: 'agent', version: '1', argv: ['--slots', '64'], env: { TANDEM_NODE_NAME: 'n' }, fallbacks: () => ({ 'slots': '128', 'upstream': '192.0.2.9:53' }) });
   t.match(loaded, { settings: { slots: 64, upstreams: [{ address: '192.0.2.9' }] }, given: [{ name: 'node-name', from: 'environment' }, { name: 'slots', from: 'argv', texts: ['64'] }] });
   t.end();
 });
@@ -88,6 +88,7 @@ t.test('a complaint about a file names file, line and the nearest key', (t) => {
     ['listen: []\n', /the list is empty/],
     ['listen: {a: b}\n', /a single value or a list/],
     ['slots: 64\nslots: 65\n', /tandem\.yaml:2: Map keys must be unique/],
+    ['slots: 64\n---\nslots: 65\n', /tandem\.yaml:\d: a second YAML document begins; allowed: one$/],
     ['- slots\n', /a map of settings is expected/],
     ['slots: &a 64\ntcp-connections: *a\n', /tandem\.yaml:2: tcp-connections: a single value/],
     ['slots: "64\n', /tandem\.yaml:\d: Missing closing/],
@@ -105,6 +106,9 @@ t.test('a complaint about a file names file, line and the nearest key', (t) => {
 
 t.test('a complaint about the environment names the variable', (t) => {
   t.match(refusal({ env: { TANDEM_SLOTS: '' } }), { code: 'CONFIGURATION', message: /^TANDEM_SLOTS: "" is not allowed/ });
+  t.match(refusal({ env: { TANDEM_CONFIG: '' } }), { code: 'CONFIGURATION', message: /^TANDEM_CONFIG: "" is not allowed; allowed: the path of a file/ });
+  t.match(refusal({ env: { TANDEM_CONFIG: dir } }), { code: 'CONFIGURATION', message: /^TANDEM_CONFIG .*EISDIR/ });
+  t.match(refusal({ argv: ['--config='], env: { TANDEM_CONFIG: dir } }), { code: 'CONFIGURATION', message: /^--config: "" is not allowed/ });
   t.end();
 });
 
@@ -123,7 +127,7 @@ t.test('a variable of our prefix that is no setting is told', (t) => {
     return loaded.kind === 'settings' ? loaded.notices : [];
   };
   t.strictSame(noticesOf({ TANDEM_SLOTZ: '5', TANDEM_SLOTS: '64', TANDEMX: '', PATH: '' }), ['TANDEM_SLOTZ is in the environment and no setting; did you mean TANDEM_SLOTS?']);
-  t.strictSame(noticesOf({ TANDEM_RUN_DIR: '/run/x', TANDEM_CONFIG: configFile(''), TANDEM_CILIUM_AGENT: '' }), [], "the CLI's, and the other role's");
+  t.strictSame(noticesOf({ TANDEM_RUN_DIR: '/run/x', TANDEM_CONFIG: configFile(''), TANDEM_CILIUM_AGENT: '', TANDEM_NODE_FLAGS: '' }), [], "the CLI's, the launcher's, and the other role's");
   const many = noticesOf(Object.fromEntries(Array.from({ length: 15 }, (_, i) => [`TANDEM_${'Q'.repeat(30 + i)}`, ''])));
   t.equal(many.length, 11);
   t.equal(many.at(-1), '5 more variables TANDEM_… are no settings');
@@ -132,7 +136,7 @@ t.test('a variable of our prefix that is no setting is told', (t) => {
 
 t.test("an upstream at one of this host's own addresses is a circle under a wildcard --listen", (t) => {
   const own = Object.values(networkInterfaces()).flatMap((rows) => rows ?? []).find(({ family, internal }) => family === 'IPv4' && !internal);
-  t.equal(load({ argv: ['--listen=0.0.0.0:5353'], fallbacks: { upstream: '127.0.0.153:5353' } }).upstreams.length, 1, 'a fallback may stand for what is known later');
+  t.equal(load({ argv: ['--listen=0.0.0.0:5353'], fallbacks: () => ({ upstream: '127.0.0.153:5353' }) }).upstreams.length, 1, 'a fallback may stand for what is known later');
   for (const address of ['127.0.0.9', ...own === undefined ? [] : [own.address]]) {
     t.match(refusal({ argv: ['--listen=0.0.0.0:5353', `--upstream=${address}:5353`] }), { code: 'CONFIGURATION', message: /circle/ }, address);
   }

@@ -6,12 +6,11 @@ import { readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { resolve } from 'node:path';
 import {
-  canonicalAddress, defaultTextOf, environmentNameOf, flagOf, formatSocketAddress, parseSettings, rangeTextOf,
+  canonicalAddress, defaultTextOf, environmentNameOf, flagOf, formatSocketAddress, nearestName, parseSettings, rangeTextOf,
   SETTINGS, type Complaint, type ParsedSettings, type RawSetting, type Role, type SettingFacts, type SettingRow,
 } from '@tandem/core';
 import { Command, CommanderError, Option } from 'commander';
-import { readConfigFile } from './config-file.js';
-import { nearestName } from './nearest-name.js';
+import { readConfigFile, type ConfigFile } from './config-file.js';
 import { defaultRunDir, defaultStateDir, type Environment } from './paths.js';
 
 export interface LoadRequest {
@@ -20,8 +19,8 @@ export interface LoadRequest {
   /** Without interpreter and script. */
   readonly argv: readonly string[];
   readonly env: Environment;
-  /** Texts by setting that stand before the defaults, and behind all else. */
-  readonly fallbacks?: Readonly<Record<string, string>>;
+  /** Texts by setting that stand before the defaults, and behind all else, which they are told. */
+  readonly fallbacks?: (given: ReadonlyMap<string, RawSetting>) => Readonly<Record<string, string>>;
   /** For tests; `/etc/resolv.conf`. */
   readonly resolvConfPath?: string;
 }
@@ -47,20 +46,26 @@ export function loadSettings(request: LoadRequest): Loaded {
   const flags = readFlags(request);
   if (typeof flags === 'string') return { kind: 'text', text: flags };
   const configFile = flags.given.config?.at(-1) ?? request.env[CONFIG_VARIABLE] ?? null;
-  const file = configFile === null ? { raws: [], complaints: [] } : readConfigFile(resolve(configFile));
+  const file = configFile === null ? { raws: [], complaints: [] } : configFrom(configFile, flags.given.config === undefined ? CONFIG_VARIABLE : '--config');
   const raws = new Map([...file.raws, ...fromEnvironment(request.env)].map((raw) => [raw.name, raw]));
   for (const row of SETTINGS) {
     const texts = flags.given[row.name];
     if (texts !== undefined) raws.set(row.name, { name: row.name, texts, where: flagOf(row), from: 'argv' });
   }
   const written = [...raws.values()];
-  const fallbacks = Object.entries(request.fallbacks ?? {}).filter(([name]) => !raws.has(name))
+  const fallbacks = Object.entries(request.fallbacks?.(raws) ?? {}).filter(([name]) => !raws.has(name))
     .map(([name, text]): RawSetting => ({ name, texts: [text], where: `--${name}`, from: 'fallback' }));
   const parsed = parseSettings([...written, ...fallbacks], factsOf(request), [...flags.complaints, ...file.complaints]);
   return {
     kind: 'settings', configFile, given: written, settings: parsed.settings,
     notices: [...unknownVariables(request.env), ...parsed.notices],
   };
+}
+
+/** `where`: who names the file. */
+function configFrom(path: string, where: string): ConfigFile {
+  if (path !== '') return readConfigFile(resolve(path), where);
+  return { raws: [], complaints: [{ code: 'CONFIGURATION', message: `${where}: "" is not allowed; allowed: the path of a file, or leave it out` }] };
 }
 
 interface Flags {
@@ -136,10 +141,12 @@ function fromEnvironment(env: Environment): RawSetting[] {
 
 /** Planted by drills, read by the data plane (dataplane/faults.ts). */
 const FAULTS_VARIABLE = 'TANDEM_FAULTS';
+/** More flags for Node, taken by the launcher (bin/launch). */
+const NODE_FLAGS_VARIABLE = 'TANDEM_NODE_FLAGS';
 
 /** A misspelt variable is told, not refused: the environment may be meant for another program of ours. */
 function unknownVariables(env: Environment): string[] {
-  const known = [CONFIG_VARIABLE, FAULTS_VARIABLE, ...SETTINGS.map(environmentNameOf)];
+  const known = [CONFIG_VARIABLE, FAULTS_VARIABLE, NODE_FLAGS_VARIABLE, ...SETTINGS.map(environmentNameOf)];
   const unknown = Object.keys(env).filter((name) => name.startsWith(VARIABLE_PREFIX) && !known.includes(name)).sort();
   const notices = unknown.slice(0, VARIABLES_SHOWN_MAX).map((name) => {
     const nearest = nearestName(name, known);

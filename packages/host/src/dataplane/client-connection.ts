@@ -16,7 +16,7 @@ import { Interest } from './interest.js';
 import type { TcpSeams } from './tcp-clients.js';
 import type { Watcher } from './tokens.js';
 
-/** Queries of one connection under way at once; more wait in its socket. */
+/** Queries of one connection that are under way, or whose answers it has not read; more wait in its socket. */
 const PIPELINE_MAX = 100;
 /** Bytes that a client may leave unread before its next queries wait. */
 const UNREAD_MAX = 64 * 1024;
@@ -78,7 +78,7 @@ export class ClientConnection implements Watcher {
   private readonly claim: Claim;
   private readonly input: ClientInput;
   private readonly output: ClientOutput;
-  private readonly clientAddress: Uint8Array;
+  private readonly addressBytes: Uint8Array;
   private readonly serverAddress: Uint8Array;
   private readonly serverPort: number;
   private readonly interfaceIndex: number;
@@ -101,7 +101,7 @@ export class ClientConnection implements Watcher {
     this.shared = isShared;
     this.progressAtMs = seams.nowMs();
     const server = localAddress(fd);
-    this.clientAddress = parseAddress(options.client.address)!;
+    this.addressBytes = parseAddress(options.client.address)!;
     this.serverAddress = parseAddress(server.address)!;
     this.serverPort = server.port;
     this.interfaceIndex = connectionInterface(fd);
@@ -135,6 +135,20 @@ export class ClientConnection implements Watcher {
   /** The client does not read what it is owed. */
   get isStuck(): boolean {
     return this.output.pendingBytes > 0;
+  }
+
+  /** Without the port: who has several connections is one client. */
+  get clientAddress(): string {
+    return this.options.client.address;
+  }
+
+  get unreadBytes(): number {
+    return this.output.pendingBytes;
+  }
+
+  /** Slots of answers that are not written whole. */
+  get unreadSlots(): number {
+    return this.output.slotCount;
   }
 
   /** The peer holds the connection from now on, or there is none. */
@@ -298,7 +312,7 @@ export class ClientConnection implements Watcher {
 
   /** Negative when a bound leaves the next query waiting. */
   private slotForOneMore(): number {
-    if (this.asked.size >= PIPELINE_MAX || this.output.pendingBytes > UNREAD_MAX) return -1;
+    if (this.asked.size + this.output.slotCount >= PIPELINE_MAX || this.output.pendingBytes > UNREAD_MAX) return -1;
     const slot = this.seams.reactor.allocateSlot();
     if (slot < 0) this.options.onSlotsShort();
     return slot;
@@ -315,7 +329,7 @@ export class ClientConnection implements Watcher {
     words[word + SLOT.serverPort] = this.serverPort;
     words[word + SLOT.interface] = this.interfaceIndex;
     words[word + SLOT.streamEnd] = frame.streamEnd;
-    bytes.set(this.clientAddress, (word + SLOT.clientAddress) * 4);
+    bytes.set(this.addressBytes, (word + SLOT.clientAddress) * 4);
     bytes.set(this.serverAddress, (word + SLOT.serverAddress) * 4);
     bytes.set(frame.bytes, slotPayload(memory, slot));
     setReceivedAtMs(memory, slot, this.seams.nowMs());

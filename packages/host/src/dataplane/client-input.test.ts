@@ -133,6 +133,8 @@ t.test('of an overlong message as much is given as a slot takes, and the rest is
 
 t.test('another member\'s place in the stream is gone on from, in the middle of an overlong message too', (t) => {
   const rig = new Rig(t, { consumed: -4, skip: 3 });
+  const { skipFrom, skipUntil } = rig.records.find(rig.record);
+  t.strictSame([skipFrom, skipUntil], [-4, -1], 'the next one finds it, too');
   rig.send(Buffer.concat([Buffer.from('xxx'), framed(Buffer.from('go on'))]));
   t.strictSame(rig.take(), { look: 'some', messages: ['go on'], ends: [6] }, 'positions are modulo 2^32');
   t.end();

@@ -53,6 +53,8 @@ export class ClientInput {
     this.claim = seams.claim;
     this.consumed = start.consumed;
     this.skip = start.skip;
+    // For whoever takes it over from here; nothing of it is consumed yet.
+    if (start.skip > 0) this.records.skip(this.claim.record, start.consumed, (start.consumed + start.skip) | 0);
   }
 
   /** Looks at what waits. The claim is held. `isReady`: the socket was just said to be readable. */

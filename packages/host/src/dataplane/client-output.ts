@@ -3,14 +3,15 @@
  * before its first byte is written, and the slots of its answers are kept until its last byte is: whoever takes the connection over goes
  * on in the middle of it, and asks again for what was not begun.
  *
- * Invariant: bounded by UNSENT_MAX and the budget of all connections; beyond that the connection is broken.
+ * Invariant: bounded by UNSENT_MAX; beyond that the connection is broken. What all connections have is counted for who bounds that
+ * (tcp-clients.ts).
  */
 import { EAGAIN, sendFrom } from 'node-reuseport';
 import type { Claim } from './claim.js';
 import { type ConnectionRecords, NONE } from './connection-records.js';
 import type { Interest } from './interest.js';
 import { ROW_BYTES } from './shared-region.js';
-import { UNSENT_IN_ALL_MAX, UNSENT_MAX, type UnsentBudget } from './stream.js';
+import { UNSENT_MAX, type UnsentBudget } from './stream.js';
 
 const LENGTH_BYTES = 2;
 const INTERRUPTED = -4;
@@ -70,6 +71,10 @@ export class ClientOutput {
     return this.underWay !== null;
   }
 
+  get slotCount(): number {
+    return (this.underWay?.slots.length ?? 0) + this.slotsWaiting.length;
+  }
+
   /** Slots whose answers are not written whole. */
   slots(): number[] {
     return [...(this.underWay?.slots ?? []), ...this.slotsWaiting];
@@ -91,6 +96,7 @@ export class ClientOutput {
     this.waitingBytes = end;
     this.slotsWaiting.push(slot);
     this.endsWaiting.push(end);
+    this.seams.unsent.slots++;
     return this.count(LENGTH_BYTES + length);
   }
 
@@ -128,6 +134,7 @@ export class ClientOutput {
 
   /** The connection is gone. */
   end(): void {
+    this.seams.unsent.slots -= this.slotCount;
     if (this.underWay !== null && this.underWay.row !== NONE) this.seams.records.returnRow(this.underWay.row);
     this.underWay = null;
     this.slotsWaiting = [];
@@ -176,6 +183,7 @@ export class ClientOutput {
   private done(underWay: UnderWay): void {
     const { records, claim, onDone } = this.seams;
     this.underWay = null;
+    this.seams.unsent.slots -= underWay.slots.length;
     for (const slot of underWay.slots) onDone(slot);
     records.endAnswer(claim.record);
     if (underWay.row !== NONE) records.returnRow(underWay.row);
@@ -184,7 +192,7 @@ export class ClientOutput {
   private count(bytes: number): OutputResult {
     this.unsentBytes += bytes;
     this.seams.unsent.bytes += bytes;
-    return this.unsentBytes > UNSENT_MAX || this.seams.unsent.bytes > UNSENT_IN_ALL_MAX ? 'broken' : 'ok';
+    return this.unsentBytes > UNSENT_MAX ? 'broken' : 'ok';
   }
 
   private uncount(bytes: number): void {

@@ -4,7 +4,7 @@
  * process would look alive.
  */
 import type { Worker } from 'node:worker_threads';
-import { AppError, COUNTER_WORDS, Counters, type Role, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
+import { AppError, COUNTER_WORDS, Counters, type PassedOn, type Role, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
 import { wake } from 'node-reuseport';
 import { readFaults } from './faults.js';
 import type { MappingRecord } from './mapping-record.js';
@@ -169,8 +169,9 @@ export class DataPlane {
     this.tell({ kind: 'displaced', addresses });
   }
 
-  forgetMappings(): void {
-    this.tell({ kind: 'forget-mappings' });
+  /** null: all. */
+  forgetMappings(mappings: readonly PassedOn[] | null): void {
+    this.tell({ kind: 'forget-mappings', mappings });
   }
 
   gauges(): Gauges {

@@ -7,9 +7,10 @@ import type { Settings, SocketAddress } from '@tandem/core';
 import type { Gauges } from './data-plane.js';
 import { DataPlanes, mergedGauges } from './data-planes.js';
 import { bindListener, createListener, type Listener } from './listeners.js';
+import { freeAddress } from '../testing/free-address.js';
 import { UdpClient } from './testing/clients.js';
 import { addressFor, query, read } from './testing/messages.js';
-import { freePort, newDir, settingsOf, snapshotOf } from './testing/rig.js';
+import { newDir, settingsOf, snapshotOf } from './testing/rig.js';
 import { TestUpstream } from './testing/upstream.js';
 import { DEADLINE_MS, until } from './testing/wait.js';
 
@@ -57,7 +58,7 @@ async function ask(server: SocketAddress, prefix: string): Promise<Set<number>> 
 }
 
 t.test('all workers answer at one port, and what they count and learn is the member\'s', async (t) => {
-  const { planes, names } = await start(t, await settingsFor(t, [{ address: '127.0.0.1', family: 4, port: 0 }], 3));
+  const { planes, names } = await start(t, await settingsFor(t, [await freeAddress()], 3));
   t.equal(planes.addresses.length, 1);
   t.same(await ask(planes.addresses[0], 'n'), new Set([NO_ERROR]));
   t.equal(planes.queries.length, 3);
@@ -69,7 +70,7 @@ t.test('all workers answer at one port, and what they count and learn is the mem
 });
 
 t.test('a policy is in force once every worker applies it, and is said once', async (t) => {
-  const { planes, applied } = await start(t, await settingsFor(t, [await freePort('127.0.0.1')], 2));
+  const { planes, applied } = await start(t, await settingsFor(t, [await freeAddress()], 2));
   planes.setPolicy(snapshotOf(2));
   planes.setPolicy(snapshotOf(3, { denied: true }));
   await until('both', DEADLINE_MS, () => applied.length === 2);
@@ -80,7 +81,7 @@ t.test('a policy is in force once every worker applies it, and is said once', as
 
 for (const [workers, predecessors] of [[1, 3], [2, 3], [3, 2]] as const) {
   t.test(`${String(workers)} workers read the sockets of a predecessor with ${String(predecessors)}`, async (t) => {
-    const address = await freePort('127.0.0.1');
+    const address = await freeAddress();
     const legacy = Array.from({ length: predecessors }, () => [bindListener(createListener(address))]);
     // What waits in them when the workers start is answered, too.
     const early = ask(address, 'early');

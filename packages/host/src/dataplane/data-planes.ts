@@ -8,7 +8,7 @@
  * Does not know what a member makes of it.
  */
 import type { Worker } from 'node:worker_threads';
-import { COUNTER_WORDS, Counters, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
+import { COUNTER_WORDS, Counters, type PassedOn, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
 import { DataPlane, type DataPlaneEvents, type Gauges, type InheritedSockets } from './data-plane.js';
 import type { Listener } from './listeners.js';
 import { dataPlaneThread } from '../thread.js';
@@ -109,8 +109,9 @@ export class DataPlanes {
     for (const plane of this.planes) plane.setDisplaced(addresses);
   }
 
-  forgetMappings(): void {
-    for (const plane of this.planes) plane.forgetMappings();
+  /** null: all. */
+  forgetMappings(mappings: readonly PassedOn[] | null): void {
+    for (const plane of this.planes) plane.forgetMappings(mappings);
   }
 
   /** Resolves when every worker has closed its sockets. `awaitsPeer`: not before a peer that is being replaced is back. */

@@ -45,11 +45,11 @@ export function readFaults(text: string = process.env[ENVIRONMENT] ?? ''): Fault
 export function plantFaults(faults: Faults, path: QueryPath, memory: SlotMemory): void {
   for (const { point, count, signal } of faults.points) armKillPoint(point, count, signal);
   if (faults.crashOn === null) return;
-  const read = path.onQuery.bind(path);
-  path.onQuery = (slot) => {
+  const read = path.receive.bind(path);
+  path.receive = (slot, hasPassed) => {
     const message = slotPayload(memory, slot);
     if (nameToString(memory.bytes, message, message + HEADER_BYTES) === faults.crashOn) crash();
-    read(slot);
+    read(slot, hasPassed);
   };
 }
 

@@ -10,25 +10,18 @@
  * It does not know what is held here of the peer.
  */
 import { formatSocketAddress, type MonoMs, type Role, type SocketAddress, WORKERS_MAX } from '@tandem/core';
-import { bootTimeMs, closeFd, listenersPerMember, ReadyEvent } from 'node-reuseport';
+import { bootTimeMs, closeFd, ReadyEvent } from 'node-reuseport';
 import type { ClientConnection } from './client-connection.js';
 import type { HandoverOptions } from './handover.js';
 import { dialHandover, pause, PEER_ANSWER_MS, peerOf } from './handover-dial.js';
 import { HANDOVER_PROTOCOL, type HandoverMessage, type Received, receiveHandover, sendHandover } from './handover-messages.js';
 import { listenersOf } from './incoming.js';
-import { closeListener, createListener, type Listener, withoutTwins } from './listeners.js';
+import { closeListener, createListener, fits, lackingOf, type Listener, wantedOf, withoutTwins } from './listeners.js';
 import type { Watcher } from './tokens.js';
 
 const REDIAL_MS = 100;
 /** A peer that cannot read our journal is asked again this often: it may have been replaced. */
 const REDIAL_OTHER_LAYOUT_MS = 10_000;
-
-/** Where our sockets came from. */
-export interface OwnSockets {
-  readonly listeners: readonly Listener[];
-  /** Bound already: they were held by the peer. */
-  readonly isInherited: boolean;
-}
 
 export class Giver {
   private readonly options: HandoverOptions;
@@ -70,27 +63,28 @@ export class Giver {
   }
 
   /**
-   * Our sockets for the addresses: a predecessor's (`legacy`), or those that the peer hands back, or new ones that the peer holds
-   * now, or new ones. Inherited ones may be several per address: each is in its group, so each is read.
-   * `serve` hears what comes to our own handover socket while the peer is waited for.
+   * Our sockets for the addresses: a predecessor's (`legacy`), or those that the peer hands back, and for addresses that have none new
+   * ones, which the peer holds before they are bound. Inherited ones may be several per address: each is in its group, so each is read.
+   * Whoever shared them may have ended before it had bound them. `serve` hears what comes to our own handover socket while the peer is waited for.
    */
-  acquire(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null, serve: () => void): OwnSockets {
+  acquire(addresses: readonly SocketAddress[], legacy: readonly Listener[], serve: () => void): readonly Listener[] {
     const wanted = addresses.map(formatSocketAddress);
-    let inherited = legacy;
+    let inherited = wantedOf(legacy, addresses);
     let canHold = true;
     const fd = dialHandover(this.options, this.peerRole, this.options.warn);
     if (fd !== null) {
       this.hello(fd, wanted);
       const welcome = this.await(fd, 'welcome', serve);
       if (welcome?.message.kind === 'welcome') {
-        const held = listenersOf(welcome.message.listen, welcome.fds, wanted);
-        if (inherited === null) inherited = held;
-        else held?.forEach(closeListener);
+        const held = wantedOf(listenersOf(welcome.message.listen, welcome.fds), addresses);
+        if (inherited.length === 0) inherited = held;
+        else held.forEach(closeListener);
         canHold = this.canHold(welcome.message.layout);
       }
     }
-    inherited = this.inheritStrays(inherited, wanted, serve);
-    this.own = inherited ?? addresses.map((address) => createListener(address, this.options.isTransparent));
+    inherited = this.inheritStrays(inherited, addresses, serve);
+    const lacking = lackingOf(inherited, addresses);
+    this.own = [...inherited, ...lacking.map((address) => createListener(address, this.options.isTransparent))];
     if (fd !== null && !canHold) {
       closeFd(fd);
       this.redialAtMs = bootTimeMs() + REDIAL_OTHER_LAYOUT_MS;
@@ -102,7 +96,7 @@ export class Giver {
         this.shareConnections();
       } else this.giveUp(fd, 'the peer did not take our sockets in time: serving without takeover');
     }
-    return { listeners: this.own, isInherited: inherited !== null };
+    return this.own;
   }
 
   /** We read our sockets from now on; they may have another number than when they were shared (port 0). */
@@ -160,22 +154,22 @@ export class Giver {
    * A predecessor may have had more workers than there are here: what the peer's workers hold of those that have no successor is joined to
    * ours. What is over the limit of one worker stays with the peer, which reads it.
    */
-  private inheritStrays(ours: readonly Listener[] | null, wanted: readonly string[], serve: () => void): readonly Listener[] | null {
+  private inheritStrays(ours: readonly Listener[], addresses: readonly SocketAddress[], serve: () => void): readonly Listener[] {
     const { runDir, worker, workers, warn } = this.options;
     let all = ours;
     for (let other = worker + workers; other < WORKERS_MAX; other += workers) {
       const fd = dialHandover({ runDir, worker: other }, this.peerRole, warn);
       if (fd === null) continue;
-      this.hello(fd, wanted);
+      this.hello(fd, addresses.map(formatSocketAddress));
       const welcome = this.await(fd, 'welcome', serve);
-      const held = welcome?.message.kind === 'welcome' ? listenersOf(welcome.message.listen, welcome.fds, wanted) : null;
+      const held = welcome?.message.kind === 'welcome' ? wantedOf(listenersOf(welcome.message.listen, welcome.fds), addresses) : [];
       // A predecessor that lived has given us some of them itself.
-      const added = withoutTwins(held ?? [], all ?? []);
-      if (held === null || added.length + (all?.length ?? 0) > listenersPerMember) {
+      const added = withoutTwins(held, all);
+      if (held.length === 0 || !fits([...all, ...added], addresses)) {
         added.forEach(closeListener);
         closeFd(fd);
       } else {
-        all = [...(all ?? []), ...added];
+        all = [...all, ...added];
         this.strays.push(fd);
       }
     }

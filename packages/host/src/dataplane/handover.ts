@@ -8,7 +8,7 @@
  */
 import type { HeldSeams, MonoMs, Role, Settings, SlotMemory, SocketAddress } from '@tandem/core';
 import { bootTimeMs, closeFd, type Journal, type Reactor } from 'node-reuseport';
-import { Giver, type OwnSockets } from './giver.js';
+import { Giver } from './giver.js';
 import { dialHandover, pause, PEER_ANSWER_MS, peerOf } from './handover-dial.js';
 import { HANDOVER_PROTOCOL, receiveHandover, sendHandover } from './handover-messages.js';
 import { Holder } from './holder.js';
@@ -97,7 +97,7 @@ export class Handover {
   }
 
   /** Our sockets for the addresses, from wherever they are to be had; see Giver. */
-  acquire(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null): OwnSockets {
+  acquire(addresses: readonly SocketAddress[], legacy: readonly Listener[]): readonly Listener[] {
     return this.giver.acquire(addresses, legacy, () => this.holder.serve());
   }
 

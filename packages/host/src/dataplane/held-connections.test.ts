@@ -279,6 +279,42 @@ t.test('the rest of an overlong query is thrown away by whoever has the connecti
   t.end();
 });
 
+t.test('the rest of an overlong query is thrown away also after the connection has changed hands twice', (t) => {
+  const stage = new Stage(t);
+  const { owner } = stage;
+  stage.holdBack();
+  const client = new RawClient(t, stage.server);
+  const overlong = framed(message(1, 5000));
+  client.send(overlong.subarray(0, 3000));
+  owner.until('the first piece', () => owner.asked.length === 1);
+  t.same(stage.take(false), [TAKEN.query]);
+  client.send(overlong.subarray(3000, 4000));
+  stage.thief.turn();
+  t.same(stage.takeBack(), [TAKEN.query]);
+  const before = owner.asked.length;
+  client.send(Buffer.concat([overlong.subarray(4000), framed(message(2))]));
+  owner.until('the next query', () => owner.asked.length > before);
+  t.ok(owner.question(owner.asked[before]).equals(message(2)));
+  t.end();
+});
+
+t.test('a message that a dead owner saw a piece of is taken, and after it a shorter one', (t) => {
+  const stage = new Stage(t);
+  const { owner, thief } = stage;
+  const client = new RawClient(t, stage.server);
+  const long = framed(message(1, 300));
+  client.send(long.subarray(0, 100));
+  owner.until('the connection', () => owner.clients.count === 1);
+  client.send(long.subarray(100));
+  t.same(stage.take(true), []);
+  thief.until('the query', () => thief.asked.length === 1);
+  thief.turn();
+  client.send(framed(message(2)));
+  thief.until('the shorter one', () => thief.asked.length === 2);
+  t.ok(thief.question(thief.asked[1]).equals(message(2)));
+  t.end();
+});
+
 t.test('queries of a connection that is gone by the time they are taken are taken by nobody', (t) => {
   const stage = new Stage(t);
   const client = asking(t, stage, 2);

@@ -6,7 +6,7 @@
  * of doing so is reset after RESET_AFTER_MS: what it wrote cannot be known before it is dead.
  */
 import { COUNTER, type Counters, type MonoMs, SLOT, SLOT_FLAG, type SlotMemory, slotWord } from '@tandem/core';
-import { closeFd, resetConnection, type TcpProgress, tcpProgress } from 'node-reuseport';
+import { closeFd, resetConnection, setReceiveLowWater, type TcpProgress, tcpProgress } from 'node-reuseport';
 import type { ClientConnection, ConnectionStart } from './client-connection.js';
 import { answerMark, CONNECTION, type ConnectionRecords, type FoundRecord, type OwnRecord } from './connection-records.js';
 import type { TcpClients } from './tcp-clients.js';
@@ -142,6 +142,8 @@ export class HeldConnections {
     }
     const isSkipping = ((consumed - found.skipFrom) | 0) >= 0 && ((found.skipUntil - consumed) | 0) > 0;
     const start: ConnectionStart = { consumed, skip: isSkipping ? (found.skipUntil - consumed) | 0 : 0, written, rest: answer.rest };
+    // Its owner may have waited for the rest of a message: shorter ones are to be heard of, too.
+    setReceiveLowWater(fd, 1);
     const connection = this.options.clients.adopt(fd, this.options.base + found.listener, start);
     if (connection === null) return;
     this.options.counters.add(COUNTER.connections_taken);

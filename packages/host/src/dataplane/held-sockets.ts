@@ -1,8 +1,8 @@
 /** Another member's shared sockets, held here: read while it is answered for, else left alone. */
 import type { HeldSockets, MonoMs } from '@tandem/core';
-import { closeFd, type Reactor } from 'node-reuseport';
+import { closeFd, isListening, type Reactor } from 'node-reuseport';
 import type { HeldConnections } from './held-connections.js';
-import { isWildcard, type Listener } from './listeners.js';
+import { isWildcard, type Listener, sharedWith } from './listeners.js';
 import type { TcpClients } from './tcp-clients.js';
 
 export interface HeldListenersOptions {
@@ -17,11 +17,14 @@ export interface HeldListenersOptions {
 export class HeldListeners implements HeldSockets {
   readonly listeners: readonly Listener[];
   private readonly options: HeldListenersOptions;
+  /** What a pause lets go of: all, but what a successor does not read. */
+  private left: ReadonlySet<Listener>;
 
   /** Takes the descriptors over, but not when it throws: one of them is no UDP socket, or its number is in use. */
   constructor(listeners: readonly Listener[], options: HeldListenersOptions) {
     const { reactor, base } = options;
     this.listeners = listeners;
+    this.left = new Set(listeners);
     this.options = options;
     listeners.forEach(({ udp, address }, i) => {
       try {
@@ -38,16 +41,26 @@ export class HeldListeners implements HeldSockets {
     const { reactor, clients, base } = this.options;
     this.listeners.forEach(({ tcp }, i) => {
       reactor.resumeListener(base + i);
-      clients.addListener(tcp, base + i);
+      // Its owner may have ended, or hang, before it listened. Nobody comes there, and who polls it hears of nothing else.
+      if (isListening(tcp)) clients.addListener(tcp, base + i);
     });
   }
 
   pause(): void {
     const { reactor, clients, base } = this.options;
-    this.listeners.forEach(({ tcp }, i) => {
+    this.listeners.forEach((listener, i) => {
+      if (!this.left.has(listener)) return;
       reactor.pauseListener(base + i);
-      clients.removeListener(tcp);
+      clients.removeListener(listener.tcp);
     });
+  }
+
+  /**
+   * Its successor reads these: what it has besides is read here until it is closed, for it would be in its group without a reader. What
+   * is under way of that at the end has no socket to be answered from.
+   */
+  leaveTo(successors: readonly Listener[]): void {
+    this.left = sharedWith(this.listeners, successors);
   }
 
   takeConnections(isDead: boolean, nowMs: MonoMs): boolean {
@@ -60,9 +73,10 @@ export class HeldListeners implements HeldSockets {
 
   close(): void {
     this.options.connections?.close();
-    const { reactor, base } = this.options;
+    const { reactor, clients, base } = this.options;
     this.listeners.forEach(({ udp, tcp }, i) => {
       reactor.removeListener(base + i);
+      clients.removeListener(tcp);
       closeFd(udp);
       closeFd(tcp);
     });

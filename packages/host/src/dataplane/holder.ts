@@ -133,7 +133,10 @@ export class Holder {
   giveBackAll(except: Incoming): void {
     for (const one of [...this.incoming]) {
       if (one === except || one.role !== except.role) continue;
-      if (one.held?.isAlive === false) one.held.giveBack(this.options.seams.nowMs());
+      if (one.held?.isAlive !== false) continue;
+      // A worker that only takes over what one of another number had shares nothing on this connection.
+      if (except.held !== null) one.heldListeners?.leaveTo(except.listeners);
+      one.held.giveBack(this.options.seams.nowMs());
     }
   }
 
@@ -155,7 +158,7 @@ export class Holder {
     this.options.onFlowsEnded(key);
   }
 
-  hold(journal: Journal, listeners: readonly Listener[]): { readonly member: HeldMember; readonly connections: HeldConnections | null } {
+  hold(journal: Journal, listeners: readonly Listener[]): { readonly member: HeldMember; readonly heldListeners: HeldListeners; readonly connections: HeldConnections | null } {
     const { noSteal, seams } = this.options;
     const { held, reactor, memory, clients, onMapping } = seams;
     const base = this.nextBase;
@@ -163,12 +166,9 @@ export class Holder {
     const region = noSteal ? null : openRegion(journal);
     const connections = region === null ? null : new HeldConnections(new ConnectionRecords(region), { clients, counters: held.counters, base });
     const lastMappings = region === null ? null : new MappingJournalReader(region.mappings.buffer, region.mappings.offset);
-    const member = new HeldMember(
-      held,
-      new MappedJournal(journal, { reactor, memory, base, connections, lastMappings, onMapping, noSteal }),
-      new HeldListeners(listeners, { reactor, clients, connections, base }),
-    );
-    return { member, connections };
+    const heldListeners = new HeldListeners(listeners, { reactor, clients, connections, base });
+    const member = new HeldMember(held, new MappedJournal(journal, { reactor, memory, base, connections, lastMappings, onMapping, noSteal }), heldListeners);
+    return { member, heldListeners, connections };
   }
 
   forget(one: Incoming): void {

@@ -8,8 +8,9 @@ import type { OwnRecord } from './connection-records.js';
 import type { HandoverOptions } from './handover.js';
 import { HANDOVER_PROTOCOL, type HandoverMessage, receiveHandover, sendHandover, workersOf } from './handover-messages.js';
 import type { HeldConnections } from './held-connections.js';
+import type { HeldListeners } from './held-sockets.js';
 import type { Holder } from './holder.js';
-import { isTimes, type Listener } from './listeners.js';
+import type { Listener } from './listeners.js';
 import type { Watcher } from './tokens.js';
 
 /** Tells members apart whose flows are read elsewhere. */
@@ -22,6 +23,7 @@ export class Incoming implements Watcher {
   workers = 1;
   held: HeldMember | null = null;
   listeners: readonly Listener[] = [];
+  heldListeners: HeldListeners | null = null;
   connections: HeldConnections | null = null;
   private readonly holder: Holder;
   private readonly seams: HandoverOptions['seams'];
@@ -38,7 +40,9 @@ export class Incoming implements Watcher {
     seams.reactor.watch(fd, this.token, ReadyEvent.IN);
   }
 
+  /** Called also when it has ended: its descriptor's number may be another's by then. */
   onReady(): void {
+    if (!this.isConnected) return;
     try {
       for (let received = receiveHandover(this.fd); received !== 'none'; received = receiveHandover(this.fd)) {
         if (received === 'end') {
@@ -94,8 +98,9 @@ export class Incoming implements Watcher {
     try {
       journal = Journal.open(journalFd);
       const listeners = listen.map((text, i) => ({ udp: sockets[2 * i], tcp: sockets[2 * i + 1], address: parseSocketAddress(text)! }));
-      const { member, connections } = this.holder.hold(journal, listeners);
+      const { member, heldListeners, connections } = this.holder.hold(journal, listeners);
       this.listeners = listeners;
+      this.heldListeners = heldListeners;
       this.held = member;
       this.connections = connections;
       if (this.role !== null) this.holder.flows(this.key, this.role, journal);
@@ -147,11 +152,11 @@ export class Incoming implements Watcher {
   }
 }
 
-/** Listeners from a message; null (descriptors closed) when the addresses are not the wanted ones, once or several times over. */
-export function listenersOf(listen: readonly string[], fds: readonly number[], wanted: readonly string[]): readonly Listener[] | null {
-  if (!isTimes(listen, wanted) || fds.length !== 2 * listen.length) {
+/** Listeners from a message; none (descriptors closed) where it does not fit its descriptors. */
+export function listenersOf(listen: readonly string[], fds: readonly number[]): readonly Listener[] {
+  if (fds.length !== 2 * listen.length || listen.some((text) => parseSocketAddress(text) === null)) {
     for (const fd of fds) closeFd(fd);
-    return null;
+    return [];
   }
   return listen.map((text, i) => ({ udp: fds[2 * i], tcp: fds[2 * i + 1], address: parseSocketAddress(text)! }));
 }

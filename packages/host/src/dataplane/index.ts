@@ -2,5 +2,4 @@
 export { type Gauges, OWN_FLOWS } from './data-plane.js';
 export { DataPlanes, type MemberSockets, PreparedPlanes } from './data-planes.js';
 export type { MappingRecord } from './mapping-record.js';
-export { type Legacy, succeed } from './succession.js';
 export { slotsOf } from './worker-share.js';

@@ -5,7 +5,7 @@
  */
 import { fstatSync } from 'node:fs';
 import { formatSocketAddress, type SocketAddress } from '@tandem/core';
-import { bindSocket, closeFd, listenersPerMember, listenSocket, localAddress, openSocket } from 'node-reuseport';
+import { bindSocket, closeFd, isListening, listenersPerMember, listenSocket, localAddress, openSocket } from 'node-reuseport';
 import { listenError } from './listen-error.js';
 import { BURST_BUFFER_BYTES } from './receive-buffers.js';
 
@@ -38,13 +38,12 @@ export function createListener(address: SocketAddress, isTransparent = false): L
   return { udp, tcp, address };
 }
 
-/** @throws the system's error, naming the address and the remedy. */
+/** Also one that somebody else has begun to bind: who shared it may have ended in between. @throws the system's error, naming the address and the remedy. */
 export function bindListener(listener: Listener): Listener {
   const { udp, tcp, address } = listener;
   try {
-    bindSocket(udp, address.address, address.port);
-    bindSocket(tcp, address.address, address.port);
-    listenSocket(tcp, LISTEN_BACKLOG);
+    for (const fd of [udp, tcp]) if (localAddress(fd).port === 0) bindSocket(fd, address.address, address.port);
+    if (!isListening(tcp)) listenSocket(tcp, LISTEN_BACKLOG);
   } catch (error) {
     throw listenError(address, error);
   }
@@ -56,26 +55,40 @@ export function closeListener(listener: Listener): void {
   closeFd(listener.tcp);
 }
 
+/** Those of `listeners` whose sockets are among `others`, under whatever descriptors. */
+export function sharedWith(listeners: readonly Listener[], others: readonly Listener[]): ReadonlySet<Listener> {
+  const sockets = new Set(others.map(({ udp }) => fstatSync(udp).ino));
+  return new Set(listeners.filter(({ udp }) => sockets.has(fstatSync(udp).ino)));
+}
+
 /** Those of `listeners` whose sockets are not among `known`; descriptors of the others are closed. */
 export function withoutTwins(listeners: readonly Listener[], known: readonly Listener[]): readonly Listener[] {
-  const sockets = new Set(known.map(({ udp }) => fstatSync(udp).ino));
-  return listeners.filter((listener) => {
-    const isNew = !sockets.has(fstatSync(listener.udp).ino);
-    if (!isNew) closeListener(listener);
-    return isNew;
-  });
+  const twins = sharedWith(listeners, known);
+  twins.forEach(closeListener);
+  return listeners.filter((listener) => !twins.has(listener));
 }
 
-/** `texts` is `wanted`, or that several times over. */
-export function isTimes(texts: readonly string[], wanted: readonly string[]): boolean {
-  return texts.length > 0 && texts.length % wanted.length === 0 && texts.every((text, i) => text === wanted[i % wanted.length]);
+/** The addresses that none of the sockets is for. */
+export function lackingOf(listeners: readonly Listener[], addresses: readonly SocketAddress[]): readonly SocketAddress[] {
+  const texts = new Set(listeners.map(({ address }) => formatSocketAddress(address)));
+  return addresses.filter((address) => !texts.has(formatSocketAddress(address)));
 }
 
-/** A predecessor's sockets, if they are for the same addresses, as many as can be read; others are closed, for nobody would read them. */
-export function legacyFor(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null): readonly Listener[] | null {
-  if (legacy === null) return null;
-  const isWanted = isTimes(legacy.map(({ address }) => formatSocketAddress(address)), addresses.map(formatSocketAddress));
-  const room = isWanted ? listenersPerMember : 0;
-  legacy.slice(room).forEach(closeListener);
-  return isWanted ? legacy.slice(0, room) : null;
+/** Whether a member can read these sockets, and a new one for each address that has none. */
+export function fits(listeners: readonly Listener[], addresses: readonly SocketAddress[]): boolean {
+  return listeners.length + lackingOf(listeners, addresses).length <= listenersPerMember;
+}
+
+/**
+ * Of what another offers, the sockets for these addresses, as many as can be read. Descriptors of the others are closed: nobody would read
+ * them here.
+ */
+export function wantedOf(offered: readonly Listener[], addresses: readonly SocketAddress[]): readonly Listener[] {
+  const wanted = addresses.map(formatSocketAddress);
+  const taken: Listener[] = [];
+  for (const listener of offered) {
+    if (wanted.includes(formatSocketAddress(listener.address)) && fits([...taken, listener], addresses)) taken.push(listener);
+    else closeListener(listener);
+  }
+  return taken;
 }

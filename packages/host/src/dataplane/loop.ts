@@ -14,7 +14,7 @@ import { ClientPorts } from './client-ports.js';
 import { ConnectionRecords } from './connection-records.js';
 import { plantFaults } from './faults.js';
 import { Handover, peerLayout } from './handover.js';
-import { bindListener, closeListener, isWildcard, legacyFor, type Listener } from './listeners.js';
+import { bindListener, closeListener, isWildcard, type Listener } from './listeners.js';
 import { MappingJournalWriter } from './mapping-journal.js';
 import { MappingNotice } from './mapping-notice.js';
 import { MappingRingWriter } from './mapping-ring.js';
@@ -149,7 +149,7 @@ export class DataPlaneLoop {
           counters: this.counters,
           flush: () => this.wire.flush(),
           replyTaken: (slot, offset, length) => this.wire.replyTaken(slot, offset, length),
-          onTaken: (slot, owner) => this.path.onTaken(slot, owner),
+          onTaken: (slot, owner) => this.readTaken(slot, owner),
         },
       },
       noSteal: data.faults.noSteal,
@@ -161,7 +161,7 @@ export class DataPlaneLoop {
       onFlowsEnded: (key) => this.say({ kind: 'peer-flows-ended', key }),
     });
     this.cursor = new Int32Array(this.journal.buffer, this.journal.layout.cursorOffset, 1);
-    this.listeners = this.listen(settings.listen, legacyFor(settings.listen, data.legacy));
+    this.listeners = this.listen(settings.listen, data.legacy ?? []);
     this.receiveBuffers = new ReceiveBuffers(this.reactor, this.listeners);
     this.say({
       kind: 'listening', addresses: this.listeners.map(({ address }) => address), wakeFd: this.reactor.wakeFd,
@@ -226,6 +226,13 @@ export class DataPlaneLoop {
   private read(slot: number): void {
     this.cursor[0] = slot + 1;
     this.path.onQuery(slot);
+    this.cursor[0] = 0;
+  }
+
+  /** As `read`: a member that hung and wakes finds which of its queries ended the one that took it. */
+  private readTaken(slot: number, owner: { readonly isGone: boolean; readonly wasReading: boolean }): void {
+    this.cursor[0] = slot + 1;
+    this.path.onTaken(slot, owner);
     this.cursor[0] = 0;
   }
 
@@ -302,8 +309,8 @@ export class DataPlaneLoop {
           this.path.setDisplaced(message.addresses);
           break;
         case 'forget-mappings':
-          this.path.forgetMappings();
-          this.opener?.forget();
+          this.path.forgetMappings(message.mappings);
+          this.opener?.forget(message.mappings);
           break;
         case 'stop':
           this.stopping = true;
@@ -348,9 +355,8 @@ export class DataPlaneLoop {
     else this.counters.add(COUNTER.learn_dropped);
   }
 
-  private listen(addresses: readonly SocketAddress[], legacy: readonly Listener[] | null): readonly Listener[] {
-    const { listeners, isInherited } = this.handover.acquire(addresses, legacy);
-    const bound = isInherited ? listeners : listeners.map(bindListener);
+  private listen(addresses: readonly SocketAddress[], legacy: readonly Listener[]): readonly Listener[] {
+    const bound = this.handover.acquire(addresses, legacy).map(bindListener);
     bound.forEach(({ udp, tcp, address }, index) => {
       this.reactor.addListener(udp, index, { replyFromServerAddress: isWildcard(address) });
       this.clients.addListener(tcp, index);

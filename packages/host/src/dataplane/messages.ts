@@ -1,5 +1,5 @@
 /** What the control thread and the data plane's worker thread say to each other. Structured-cloneable, all of it. */
-import type { Role, Settings, Snapshot, SocketAddress } from '@tandem/core';
+import type { PassedOn, Role, Settings, Snapshot, SocketAddress } from '@tandem/core';
 import type { Faults } from './faults.js';
 import type { Listener } from './listeners.js';
 
@@ -40,8 +40,8 @@ export type ToWorker =
   | { readonly kind: 'diverted'; readonly interfaceIndex: number }
   /** Endpoints' addresses whose place is gone. */
   | { readonly kind: 'displaced'; readonly addresses: readonly string[] }
-  /** The cache was cleaned: pass every mapping on again. */
-  | { readonly kind: 'forget-mappings' }
+  /** The cache has these no more, or was cleaned (null): pass them on again, or every mapping. */
+  | { readonly kind: 'forget-mappings'; readonly mappings: readonly PassedOn[] | null }
   | { readonly kind: 'stop'; readonly awaitsPeer: boolean };
 
 export type FromWorker =

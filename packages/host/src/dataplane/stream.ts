@@ -11,16 +11,19 @@ const INTERRUPTED = -4;
 
 const LENGTH_BYTES = 2;
 const MESSAGE_MAX = 65_535;
-/** Bytes that may wait for a reader that does not read, on one connection and on all; beyond that it is closed. */
+/** Bytes that may wait for a reader that does not read, on one connection; beyond that it is closed. */
 export const UNSENT_MAX = 4 * (LENGTH_BYTES + MESSAGE_MAX);
+/** The same on all connections of a budget. */
 export const UNSENT_IN_ALL_MAX = 16 * 1024 * 1024;
 
 /** What a read or write came to. */
 export type StreamResult = 'ok' | 'end' | 'broken';
 
-/** What all connections of one data plane share. */
+/** What waits for readers on all clients' connections of one data plane, or on all to its upstreams. */
 export class UnsentBudget {
   bytes = 0;
+  /** Of clients' answers that are not written whole. */
+  slots = 0;
 }
 
 export interface StreamSeams {

@@ -107,8 +107,7 @@ async function legacyFrom(fd: number, settings: Settings): Promise<Left | null> 
         return null;
       }
       const sockets = 2 * message.listen.length;
-      const listeners = listenersOf(message.listen, fds.slice(0, sockets), message.listen);
-      return { listeners: listeners ?? [], httpFd: httpFdFor(settings, fds[sockets]) };
+      return { listeners: listenersOf(message.listen, fds.slice(0, sockets)), httpFd: httpFdFor(settings, fds[sockets]) };
     }
     await pause(LOOK_EVERY_MS);
   }

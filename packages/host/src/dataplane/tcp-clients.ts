@@ -8,7 +8,7 @@ import type { MonoMs, SlotMemory, SocketAddress } from '@tandem/core';
 import { acceptConnection, closeFd, EAGAIN, type Reactor, remoteAddress, ReadyEvent } from 'node-reuseport';
 import { ClientConnection, type ConnectionEnd, type ConnectionStart, NEW_CONNECTION } from './client-connection.js';
 import type { ConnectionRecords } from './connection-records.js';
-import type { UnsentBudget } from './stream.js';
+import { UNSENT_IN_ALL_MAX, type UnsentBudget } from './stream.js';
 import type { Tokens, Watcher } from './tokens.js';
 
 /** Connections accepted per readiness event, so that a flood of them does not starve UDP. */
@@ -20,6 +20,9 @@ const SLOTS_AGAIN_MS = 5;
 const SHARE_WAIT_MS = 20;
 /** A slot whose connection was lost to the peer is left to the peer for so long. */
 const LOST_SLOT_MS = 1000;
+/** So many slots, or one in eight of all where that is more, may hold answers that their clients do not read. */
+const UNREAD_SLOTS_LEAST = 100;
+const UNREAD_SLOTS_SHIFT = 3;
 /** Pause after the process ran out of file descriptors. */
 const ACCEPT_PAUSE_MS = 100;
 const ECONNABORTED = 103;
@@ -153,6 +156,7 @@ export class TcpClients {
       connection.flush();
       if (this.connections.has(connection) && connection.isIdle) this.madeRoom();
     }
+    this.relieve();
   }
 
   /** Frees the slot; the query gets no answer. */
@@ -346,6 +350,26 @@ export class TcpClients {
     if (count === 0) this.perClient.delete(address);
     else this.perClient.set(address, count);
     this.madeRoom();
+  }
+
+  /** Where more waits for readers than all connections may have, those go that hold most of it. */
+  private relieve(): void {
+    const { unsent, memory } = this.seams;
+    if (unsent.bytes > UNSENT_IN_ALL_MAX) this.closeHeaviest((connection) => connection.unreadBytes, () => unsent.bytes > UNSENT_IN_ALL_MAX);
+    const slotsMax = Math.max(UNREAD_SLOTS_LEAST, memory.slotCount >> UNREAD_SLOTS_SHIFT);
+    if (unsent.slots > slotsMax) this.closeHeaviest((connection) => connection.unreadSlots, () => unsent.slots > slotsMax);
+  }
+
+  /** Of the client that holds most the connections that hold most, as long as it is too much; then of the next: others lose nothing. */
+  private closeHeaviest(held: (connection: ClientConnection) => number, isTooMuch: () => boolean): void {
+    const clients = Map.groupBy(this.connections, (connection) => connection.clientAddress);
+    const sums = [...clients.values()].map((ofClient) => ({ ofClient, sum: ofClient.reduce((sum, connection) => sum + held(connection), 0) }));
+    for (const { ofClient } of sums.sort((a, b) => b.sum - a.sum)) {
+      for (const connection of ofClient.sort((a, b) => held(b) - held(a))) {
+        if (!isTooMuch()) return;
+        connection.close();
+      }
+    }
   }
 
   private fill(connection: ClientConnection): void {

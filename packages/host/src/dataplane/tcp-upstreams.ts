@@ -6,10 +6,10 @@
  * Failures are reported from `tick`, never from within `ask`.
  */
 import {
-  type AnswerSource, formatAddress, type MonoMs, type QueryPath, SLOT, slotPayload, slotWord, STREAM_PORT,
+  type AnswerSource, formatAddress, type MonoMs, type QueryPath, SLOT, slotPayload, slotWord, STREAM_PORT, TRY_TIMEOUT_MS,
 } from '@tandem/core';
 import { closeFd, connectTcp, socketError, ReadyEvent } from 'node-reuseport';
-import { Stream } from './stream.js';
+import { Stream, UnsentBudget } from './stream.js';
 import type { TcpSeams } from './tcp-clients.js';
 import type { Watcher } from './tokens.js';
 
@@ -24,6 +24,11 @@ const IDLE_MS = 8000;
  * a question so old is one that the query path has given up.
  */
 const SILENT_MS = 3000;
+/**
+ * One that owes answers and has brought none for half a try gets no other question while there is another connection, or room for one: a
+ * second try does not go where the first was lost.
+ */
+const QUIET_MS = TRY_TIMEOUT_MS / 2;
 const MESSAGE_MAX = 65_535;
 const ID_BYTES = 2;
 /** Address and port as they stand in a slot. */
@@ -48,7 +53,8 @@ export class TcpUpstreams {
 
   /** `fromClients`: questions leave with their clients' addresses, on connections of each client's own. */
   constructor(seams: TcpSeams, path: QueryPath, fromClients = false) {
-    this.seams = seams;
+    // What clients leave unread does not close a connection to an upstream.
+    this.seams = { ...seams, unsent: new UnsentBudget() };
     this.path = path;
     this.fromClients = fromClients;
   }
@@ -103,18 +109,27 @@ export class TcpUpstreams {
     for (const connections of [...this.servers.values()]) for (const connection of [...connections]) connection.close();
   }
 
-  /** A connection to the server at the slot's upstream words that is being filled, else the least busy one, or a new one; null if none can be had. */
+  /**
+   * A connection to the server at the slot's upstream words that is being filled, else the least busy one, or a new one; of those
+   * that have fallen quiet only where there is no other. Null if none can be had.
+   */
   private connectionFor(word: number): UpstreamConnection | null {
     const { key, connections } = this.serverAt(word);
+    const nowMs = this.seams.nowMs();
     let best: UpstreamConnection | null = null;
+    let quiet: UpstreamConnection | null = null;
     for (const connection of connections) {
+      if (connection.isQuiet(nowMs)) {
+        if (quiet === null || connection.questions < quiet.questions) quiet = connection;
+        continue;
+      }
       if (connection.isFilled && connection.questions < QUESTIONS_BEFORE_NEXT) return connection;
       if (best === null || connection.questions < best.questions) best = connection;
     }
     const questions = best?.questions ?? Infinity;
-    if (questions < QUESTIONS_BEFORE_NEXT || connections.length >= CONNECTIONS_PER_SERVER_MAX) return best;
+    if (questions < QUESTIONS_BEFORE_NEXT || connections.length >= CONNECTIONS_PER_SERVER_MAX) return best ?? quiet;
     const connection = this.connect(word, key, connections);
-    if (connection === null) return best;
+    if (connection === null) return best ?? quiet;
     this.servers.set(key, connections);
     connections.push(connection);
     return connection;
@@ -206,6 +221,11 @@ class UpstreamConnection implements Watcher {
 
   get questions(): number {
     return this.underWay.size;
+  }
+
+  /** It owes answers, and has brought none for a while. */
+  isQuiet(nowMs: MonoMs): boolean {
+    return this.underWay.size > 0 && nowMs >= this.deadlineMs - SILENT_MS + QUIET_MS;
   }
 
   ask(slot: number, id: number, offset: number, length: number): boolean {

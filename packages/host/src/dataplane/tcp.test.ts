@@ -8,6 +8,8 @@ import { DEADLINE_MS, until, within } from './testing/wait.js';
 
 /** What the rig has where a test says nothing else. */
 const LONGER_IDLE_MS = 10_000;
+/** An eighth of the rig's slots. */
+const UNREAD_SLOTS = 128;
 
 async function started(t: Test, options: RigOptions = {}): Promise<Rig> {
   const rig = await Rig.start(options);
@@ -239,6 +241,24 @@ t.test('a client that never reads is held back, closed when idle, and leaves not
   await atRest(rig);
 });
 
+t.test('one client\'s unread answers leave slots for others, and cost others no connection', async (t) => {
+  // So short that a hundred of them may wait on a connection, and more of them than the kernel takes.
+  const rig = await started(t, { settings: { tcpIdleTimeoutMs: 60_000 }, zone: (asked) => asked.answer(largeAnswer(asked.query, 2400)) });
+  const greedy = await Promise.all([connected(t, rig), connected(t, rig)]);
+  for (const client of greedy) {
+    client.socket.pause();
+    client.send(...Array.from({ length: 6000 }, (_, i) => query(`n${i}.example.`, 'TXT')));
+  }
+  await until('one of the two to be closed', DEADLINE_MS, () => rig.plane.gauges().tcpConnections === 1);
+  const polite = await connected(t, rig, { from: '127.0.0.3' });
+  for (let i = 0; i < 20; i++) t.equal(read(await polite.ask(query(`p${i}.example.`, 'TXT'))).rcode, RCODE.noError);
+  await until('slots of what is read by nobody', DEADLINE_MS, () => rig.plane.gauges().underWay === 0);
+  const { freeSlots } = rig.plane.gauges();
+  t.ok(freeSlots >= rig.slotsFree - UNREAD_SLOTS, `${freeSlots} of ${rig.slotsFree} slots are free`);
+  for (const client of greedy) client.close();
+  await atRest(rig);
+});
+
 t.test('a client that ends its half after its queries gets every answer, then the end', async (t) => {
   const open: Asked[] = [];
   const rig = await started(t, { zone: (asked) => open.push(asked) });
@@ -265,6 +285,25 @@ t.test('an upstream that closes with questions open is asked again', async (t) =
   const answer = await client.ask(query('www.example.'));
   t.equal(read(answer).rcode, RCODE.noError);
   t.equal(rig.plane.counters.get('retried'), 1);
+  await atRest(rig);
+});
+
+t.test('a second try does not go where the first was lost: on a connection that has fallen silent', async (t) => {
+  let silent: unknown = null;
+  const rig = await started(t, {
+    zone: (asked) => {
+      if (asked.connection !== silent) asked.answer(addressFor(asked.query));
+      silent ??= asked.connection;
+    },
+  });
+  const client = await connected(t, rig);
+  t.equal(read(await client.ask(query('first.example.'))).rcode, RCODE.noError);
+  t.equal(rig.upstream.connectionsMade, 1);
+  t.equal(read(await client.ask(query('second.example.'))).rcode, RCODE.noError);
+  t.equal(rig.plane.counters.get('retried'), 1);
+  t.equal(rig.upstream.connectionsMade, 2);
+  t.equal(read(await client.ask(query('third.example.'))).rcode, RCODE.noError);
+  t.equal(rig.plane.counters.get('retried'), 1, 'nor does another question');
   await atRest(rig);
 });
 

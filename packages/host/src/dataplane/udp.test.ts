@@ -5,10 +5,11 @@ import { createServer } from 'node:net';
 import t, { type Test } from 'tap';
 import { AppError, type Snapshot } from '@tandem/core';
 import { EDE, RCODE } from '@tandem/dns';
+import { freeAddress } from '../testing/free-address.js';
 import { DataPlane, type DataPlaneEvents } from './data-plane.js';
 import { TcpClient, UdpClient } from './testing/clients.js';
 import { addressFor, answerTo, extendedError, query, read } from './testing/messages.js';
-import { freePort, newDir, Rig, type RigOptions, settingsOf, snapshotOf } from './testing/rig.js';
+import { newDir, Rig, type RigOptions, settingsOf, snapshotOf } from './testing/rig.js';
 import { type Asked, TestUpstream } from './testing/upstream.js';
 import { DEADLINE_MS, until } from './testing/wait.js';
 
@@ -85,7 +86,7 @@ t.test('a second upstream is asked where the first is silent', async (t) => {
 });
 
 t.test('an upstream port that is nobody\'s gives SERVFAIL in time', async (t) => {
-  const nobody = await freePort('127.0.0.1');
+  const nobody = await freeAddress();
   const rig = await started(t, { settings: { upstreams: [nobody] } });
   const client = await opened(t);
   const begin = performance.now();
@@ -191,7 +192,7 @@ t.test('a mapping is passed on once, and again after the cache was cleaned', asy
     { endpointId: 1, name: 'www.example.', address: '192.0.2.1', ttlSeconds: 60 },
     { endpointId: 1, name: 'other.example.', address: '192.0.2.1', ttlSeconds: 60 },
   ]);
-  rig.plane.forgetMappings();
+  rig.plane.forgetMappings(null);
   await client.ask(query('www.example.'), rig.server);
   await until('learned again', DEADLINE_MS, () => rig.mappings.length === 3);
 });
@@ -226,7 +227,7 @@ t.test('what is under way is answered before the end, by UDP and TCP, and then t
 });
 
 t.test('an address that is not to be had is named, with what to do', async (t) => {
-  const upstream = await freePort('127.0.0.1');
+  const upstream = await freeAddress();
   const udp = createSocket('udp4').bind(0, '127.0.0.1');
   const tcp = createServer().listen(0, '127.0.0.1');
   await Promise.all([once(udp, 'listening'), once(tcp, 'listening')]);
@@ -234,7 +235,7 @@ t.test('an address that is not to be had is named, with what to do', async (t) =
     udp.close();
     tcp.close();
   });
-  const free = await freePort('127.0.0.1');
+  const free = await freeAddress();
   const tcpPort = (tcp.address() as { readonly port: number }).port;
   const dir = newDir();
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
@@ -258,11 +259,11 @@ t.test('an address that is not to be had is named, with what to do', async (t) =
 });
 
 t.test('a thread that ends unasked is reported', async (t) => {
-  const upstream = await freePort('127.0.0.1');
+  const upstream = await freeAddress();
   const crashes: Error[] = [];
   const dir = newDir();
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  const settings = settingsOf(dir, [await freePort('127.0.0.1')], [upstream]);
+  const settings = settingsOf(dir, [await freeAddress()], [upstream]);
   const plane = await DataPlane.start(settings, null, { ...deaf, onCrash: (error) => crashes.push(error) });
   plane.setPolicy({ revision: 1 } as Snapshot);
   await until('reported', DEADLINE_MS, () => crashes.length > 0);

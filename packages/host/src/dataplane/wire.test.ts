@@ -1,6 +1,7 @@
 import t from 'tap';
 import { slotPayload } from '@tandem/core';
 import { Control, Journal, Reactor } from 'node-reuseport';
+import { freeAddress } from '../testing/free-address.js';
 import { bindListener, closeListener, createListener } from './listeners.js';
 import { slotMemory } from './slot-memory.js';
 import { UdpClient } from './testing/clients.js';
@@ -17,7 +18,7 @@ t.test('a small answer is not overwritten by a later one, also when the transmit
   const reactor = new Reactor(journal);
   const memory = slotMemory(journal);
   const wire = new ReactorWire(reactor, memory);
-  const listener = bindListener(createListener({ address: '127.0.0.1', port: 0, family: 4 }));
+  const listener = bindListener(createListener(await freeAddress()));
   const client = await UdpClient.open('127.0.0.1');
   t.teardown(() => {
     client.close();

@@ -62,23 +62,23 @@ interface Revision {
 }
 
 export class FlowDirectory {
-  readonly #endpoints = new LRUCache<number, Endpoint>({ max: ENDPOINTS_MAX });
-  readonly #revisions = new LRUCache<number, Revision>({ max: REVISIONS_MAX });
-  #addresses = new LRUCache<string, AddressInfo>({ max: ADDRESSES_MAX });
-  #snapshot: Snapshot | null = null;
-  #book: Book | null = null;
+  private readonly endpoints = new LRUCache<number, Endpoint>({ max: ENDPOINTS_MAX });
+  private readonly revisions = new LRUCache<number, Revision>({ max: REVISIONS_MAX });
+  private addresses = new LRUCache<string, AddressInfo>({ max: ADDRESSES_MAX });
+  private snapshot: Snapshot | null = null;
+  private book: Book | null = null;
 
   /** From here on this is what addresses mean. */
   setSnapshot(snapshot: Snapshot): void {
-    this.#snapshot = snapshot;
-    this.#book = null;
-    this.#addresses = new LRUCache({ max: ADDRESSES_MAX });
+    this.snapshot = snapshot;
+    this.book = null;
+    this.addresses = new LRUCache({ max: ADDRESSES_MAX });
     const labels = new Map(snapshot.identities.map((one) => [one.identity, one.labels]));
     for (const { id, identity, namespace, pod } of snapshot.endpoints) {
-      this.#endpoints.set(id, endpointOf({ ID: id, identity, namespace, podName: pod }, labels.get(identity) ?? []));
+      this.endpoints.set(id, endpointOf({ ID: id, identity, namespace, podName: pod }, labels.get(identity) ?? []));
     }
     const known = snapshot.ruleSets.map(knownRules);
-    this.#revisions.set(snapshot.revision % REVISION_MODULUS, {
+    this.revisions.set(snapshot.revision % REVISION_MODULUS, {
       revision: snapshot.revision,
       rules: {
         egress: new Map(snapshot.endpoints.flatMap(({ id, ruleSet }) => (ruleSet === null ? [] : [[id, known[ruleSet]] as const]))),
@@ -90,13 +90,13 @@ export class FlowDirectory {
 
   /** The local pod of a canonical address, as of now. */
   podAt(address: string): EndpointRecord | null {
-    return this.#bookNow()?.podAt(address) ?? null;
+    return this.bookNow()?.podAt(address) ?? null;
   }
 
   /** The newest revision in which the endpoint had these rules; null where none is known any more. `key`: the first characters of theirs. */
   rulesOf(endpointId: number, direction: PacketDirection, key: string): { readonly revision: number; readonly rules: KnownRules } | null {
     let found: { readonly revision: number; readonly rules: KnownRules } | null = null;
-    for (const { revision, rules } of this.#revisions.values()) {
+    for (const { revision, rules } of this.revisions.values()) {
       const known = rules[direction].get(endpointId);
       if (known?.key.startsWith(key) === true && (found === null || revision > found.revision)) found = { revision, rules: known };
     }
@@ -105,86 +105,86 @@ export class FlowDirectory {
 
   /** Of the policy in force; 0 before there is any. */
   get revision(): number {
-    return this.#snapshot?.revision ?? 0;
+    return this.snapshot?.revision ?? 0;
   }
 
   /** Null for one that was never known here. */
   endpoint(id: number): Endpoint | null {
-    return this.#endpoints.get(id) ?? null;
+    return this.endpoints.get(id) ?? null;
   }
 
   /** Of a canonical address. */
   at(address: string): AddressInfo {
-    let info = this.#addresses.get(address);
+    let info = this.addresses.get(address);
     if (info === undefined) {
-      info = this.#bookNow()?.find(address, (id) => this.endpoint(id)) ?? { endpoint: worldEndpoint(), service: undefined };
-      this.#addresses.set(address, info);
+      info = this.bookNow()?.find(address, (id) => this.endpoint(id)) ?? { endpoint: worldEndpoint(), service: undefined };
+      this.addresses.set(address, info);
     }
     return info;
   }
 
   /** The policy whose rule decided, and the ones that close the direction to the endpoint where no rule did. */
   policies({ revision, endpointId, rule, direction }: Judgement): readonly Policy[] {
-    const known = this.#revisions.get(revision);
+    const known = this.revisions.get(revision);
     if (known === undefined) return [];
     if (rule === DENY) return closing(known, endpointId, direction);
     const origin = known.rules[direction].get(endpointId)?.origins[rule >= 0 ? rule : denyingRule(rule)];
     return origin === undefined ? [] : [policyOf(origin, known.revision)];
   }
 
-  #bookNow(): Book | null {
-    if (this.#snapshot !== null) this.#book ??= new Book(this.#snapshot);
-    return this.#book;
+  private bookNow(): Book | null {
+    if (this.snapshot !== null) this.book ??= new Book(this.snapshot);
+    return this.book;
   }
 }
 
 /** The addresses of one snapshot. */
 class Book {
-  readonly #snapshot: Snapshot;
-  readonly #identityAt = new Map<string, number>();
-  readonly #endpointAt = new Map<string, EndpointRecord>();
-  readonly #serviceAt = new Map<string, { readonly service: Service; readonly backends: readonly string[] }>();
-  readonly #labels: ReadonlyMap<number, readonly string[]>;
-  readonly #prefixes: PrefixTable;
+  private readonly snapshot: Snapshot;
+  private readonly identityAt = new Map<string, number>();
+  private readonly endpointAt = new Map<string, EndpointRecord>();
+  private readonly serviceAt = new Map<string, { readonly service: Service; readonly backends: readonly string[] }>();
+  private readonly labels: ReadonlyMap<number, readonly string[]>;
+  private readonly prefixes: PrefixTable;
 
   constructor(snapshot: Snapshot) {
-    this.#snapshot = snapshot;
-    for (const { identity, addresses } of snapshot.identities) for (const address of addresses) this.#identityAt.set(address, identity);
-    for (const endpoint of snapshot.endpoints) for (const address of endpoint.addresses) this.#endpointAt.set(address, endpoint);
+    this.snapshot = snapshot;
+    for (const { identity, addresses } of snapshot.identities) for (const address of addresses) this.identityAt.set(address, identity);
+    for (const endpoint of snapshot.endpoints) for (const address of endpoint.addresses) this.endpointAt.set(address, endpoint);
     for (const { namespace, name, addresses, ports } of snapshot.services) {
       const backends = ports.flatMap((port) => port.backends.map(({ address }) => address));
-      for (const address of addresses) this.#serviceAt.set(address, { service: { namespace, name }, backends });
+      for (const address of addresses) this.serviceAt.set(address, { service: { namespace, name }, backends });
     }
-    this.#labels = new Map(snapshot.identities.map(({ identity, labels }) => [identity, labels]));
-    this.#prefixes = new PrefixTable((snapshot.cidrs ?? []).map(({ cidr }, row) => ({ prefix: parsePrefix(cidr)!, row })));
+    this.labels = new Map(snapshot.identities.map(({ identity, labels }) => [identity, labels]));
+    this.prefixes = new PrefixTable((snapshot.cidrs ?? []).map(({ cidr }, row) => ({ prefix: parsePrefix(cidr)!, row })));
   }
 
   podAt(address: string): EndpointRecord | undefined {
-    return this.#endpointAt.get(address);
+    return this.endpointAt.get(address);
   }
 
   find(address: string, endpointById: (id: number) => Endpoint | null): AddressInfo {
-    const at = this.#serviceAt.get(address);
-    const local = this.#endpointAt.get(address);
-    const endpoint = (local === undefined ? null : endpointById(local.id)) ?? this.#elsewhere(this.#standsFor(address, at?.backends ?? []));
+    const at = this.serviceAt.get(address);
+    const local = this.endpointAt.get(address);
+    const endpoint = (local === undefined ? null : endpointById(local.id)) ?? this.elsewhere(this.standsFor(address, at?.backends ?? []));
     return { endpoint, service: at?.service };
   }
 
   /** A Service's address is shown as what is behind it, where that is of one kind. */
-  #standsFor(address: string, backends: readonly string[]): string {
-    if (this.#identityAt.has(address)) return address;
-    const identities = new Set(backends.map((backend) => this.#identityAt.get(backend)));
+  private standsFor(address: string, backends: readonly string[]): string {
+    if (this.identityAt.has(address)) return address;
+    const identities = new Set(backends.map((backend) => this.identityAt.get(backend)));
     return identities.size === 1 ? backends[0] : address;
   }
 
-  #elsewhere(address: string): Endpoint {
-    const identity = this.#identityAt.get(address);
+  private elsewhere(address: string): Endpoint {
+    const identity = this.identityAt.get(address);
     if (identity !== undefined) {
-      const labels = this.#labels.get(identity) ?? [];
+      const labels = this.labels.get(identity) ?? [];
       return endpointOf({ ID: 0, identity, namespace: namespaceIn(labels), podName: '' }, labels);
     }
-    const row = this.#prefixes.find(wordsOfAddress(address), 0);
-    const cidr = row < 0 ? undefined : this.#snapshot.cidrs?.[row];
+    const row = this.prefixes.find(wordsOfAddress(address), 0);
+    const cidr = row < 0 ? undefined : this.snapshot.cidrs?.[row];
     if (cidr === undefined || cidr.identity < FIRST_CIDR_IDENTITY) return worldEndpoint();
     return endpointOf({ ID: 0, identity: cidr.identity, namespace: '', podName: '' }, [`cidr:${cidr.cidr}`, ...(cidr.labels ?? []), 'reserved:world']);
   }

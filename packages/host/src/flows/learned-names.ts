@@ -26,36 +26,36 @@ interface Known {
 }
 
 export class LearnedNames {
-  readonly #source: NameSource;
-  readonly #nowMs: () => number;
-  readonly #known = new LRUCache<string, Known>({ max: PODS_MAX });
+  private readonly source: NameSource;
+  private readonly nowMs: () => number;
+  private readonly known = new LRUCache<string, Known>({ max: PODS_MAX });
 
   constructor(source: NameSource, nowMs: () => number) {
-    this.#source = source;
-    this.#nowMs = nowMs;
+    this.source = source;
+    this.nowMs = nowMs;
   }
 
   /** Without their final dots, in the order in which they were learned; `address` is canonical. */
   namesOf(uid: string, address: string): readonly string[] {
-    const known = this.#known.get(uid);
+    const known = this.known.get(uid);
     const names = known?.names.get(address);
     if (names !== undefined) return names;
-    if (known !== undefined && (known.revision === this.#source.revision || this.#nowMs() < known.againAtMs)) return NONE;
-    return this.#look(uid).get(address) ?? NONE;
+    if (known !== undefined && (known.revision === this.source.revision || this.nowMs() < known.againAtMs)) return NONE;
+    return this.look(uid).get(address) ?? NONE;
   }
 
-  #look(uid: string): ReadonlyMap<string, readonly string[]> {
-    const { revision } = this.#source;
-    const startedMs = this.#nowMs();
+  private look(uid: string): ReadonlyMap<string, readonly string[]> {
+    const { revision } = this.source;
+    const startedMs = this.nowMs();
     const names = new Map<string, string[]>();
-    for (const { name, address } of this.#source.ofEndpoint(uid)) {
+    for (const { name, address } of this.source.ofEndpoint(uid)) {
       const known = names.get(address);
       const text = name.replace(/\.$/, '');
       if (known === undefined) names.set(address, [text]);
       else if (known.length < NAMES_MAX && !known.includes(text)) known.push(text);
     }
-    const nowMs = this.#nowMs();
-    this.#known.set(uid, { revision, names, againAtMs: nowMs + (nowMs - startedMs) * REST_FACTOR });
+    const nowMs = this.nowMs();
+    this.known.set(uid, { revision, names, againAtMs: nowMs + (nowMs - startedMs) * REST_FACTOR });
     return names;
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Role } from '@tandem/core';
 import { LRUCache } from 'lru-cache';
+import { bootTimeMs } from 'node-reuseport';
 import { type DecodeContext, decodeRecord } from './decode.js';
 import type { ObservedFlow } from './flow-log.js';
 import { FlowRecord } from './flow-record.js';
@@ -44,6 +45,7 @@ export class MemberRing {
   readonly id: string;
   /** Its member does not write it any more. */
   isEnded = false;
+  /** CLOCK_BOOTTIME. */
   readonly sinceMs: number;
   private readonly memory: RingMemory;
   private readonly reader: FlowRingReader;
@@ -60,7 +62,7 @@ export class MemberRing {
     this.packet = new PacketRecord(reader.record);
     this.id = reader.id;
     this.context = context;
-    this.sinceMs = Date.now();
+    this.sinceMs = bootTimeMs();
   }
 
   /** Null (and released) where there is no ring that can be read. */

@@ -7,6 +7,7 @@
  * ENDED_MAX times as many as a member has workers.
  */
 import type { Role } from '@tandem/core';
+import { bootTimeMs } from 'node-reuseport';
 import type { DecodeContext } from './decode.js';
 import { NO_RECORD, OVERWRITTEN } from './flow-ring.js';
 import type { FlowLog, FlowReader, LostFlows, MemberFlows, ObservedFlow } from './flow-log.js';
@@ -66,7 +67,7 @@ export class RingLog implements FlowLog {
         stored: sum((ring) => ring.stored()),
         max: sum((ring) => ring.max),
         seen: (this.seenBefore.get(role) ?? 0) + sum((ring) => ring.seen),
-        uptimeMs: Math.max(0, ...living.map(({ sinceMs }) => Date.now() - sinceMs)),
+        uptimeMs: Math.max(0, ...living.map(({ sinceMs }) => bootTimeMs() - sinceMs)),
       };
     });
   }

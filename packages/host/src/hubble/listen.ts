@@ -3,8 +3,9 @@
  *
  * Invariant: a living process's socket is not taken from it, and a file that is no socket is left alone.
  */
-import { lstatSync } from 'node:fs';
+import { accessSync, constants, lstatSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { AppError, formatSocketAddress, type Log, type Settings, type SocketAddress } from '@tandem/core';
 import { isAnswered } from '../control/http-server.js';
@@ -34,10 +35,30 @@ export async function listenHubble(settings: HubbleListenSettings, log: Log, onC
   return listenTls(at, new TlsFiles(filesOf(settings), spaced), spaced, onConnection);
 }
 
-async function listenAtPath(path: string, spaced: SpacedLog, onConnection: OnConnection): Promise<Listener> {
+/**
+ * Whether it could listen there, of what can be told without doing so; the port itself is not looked at. `isOurs`: who answers at the path
+ * lets go of it before this process listens. @throws as `listenHubble`.
+ */
+export async function checkHubble(settings: HubbleListenSettings, log: Log, isOurs: (path: string) => boolean): Promise<void> {
+  const { hubbleListen, hubbleTlsCertFile } = settings;
+  if (hubbleTlsCertFile !== null) new TlsFiles(filesOf(settings), new SpacedLog(log));
+  if (typeof hubbleListen !== 'string') return;
+  await checkPath(hubbleListen, isOurs(hubbleListen));
+  try {
+    accessSync(dirname(hubbleListen), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw unavailable(hubbleListen, REMEDY, error);
+  }
+}
+
+async function checkPath(path: string, isOurs: boolean): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found !== undefined && !found.isSocket()) throw new AppError('UNAVAILABLE', `cannot listen at ${path}: it is there and no socket; ${REMEDY}`);
-  if (found !== undefined && await isAnswered(path)) throw new AppError('UNAVAILABLE', `another process answers at ${path}; stop it or ${REMEDY}`);
+  if (found !== undefined && !isOurs && await isAnswered(path)) throw new AppError('UNAVAILABLE', `another process answers at ${path}; stop it or ${REMEDY}`);
+}
+
+async function listenAtPath(path: string, spaced: SpacedLog, onConnection: OnConnection): Promise<Listener> {
+  await checkPath(path, false);
   return listenUnix({ path, connectionsMax: CONNECTIONS_MAX, refused: REFUSED, remedy: REMEDY }, onConnection, spaced);
 }
 

@@ -53,3 +53,22 @@ for (const version of ['v1', 'v1alpha']) {
     await once(stream, 'status');
   });
 }
+
+t.test('bytes that are no message are refused, and who comes next is served', async (t) => {
+  const { channel } = await serve(t, new ListedFlows());
+  const broken = Buffer.from([0x0f]);
+  const refused = { code: status.INVALID_ARGUMENT, details: /not a message of this method/ };
+  for (const version of ['v1', 'v1alpha']) {
+    const stream = channel.makeBidiStreamRequest(`/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`, bytes, bytes);
+    stream.on('error', () => undefined);
+    const ended = new Promise((resolve) => { stream.on('status', resolve); });
+    stream.write(broken);
+    stream.write(broken);
+    t.match(await ended, refused, version);
+  }
+  const watch = channel.makeServerStreamRequest('/grpc.health.v1.Health/Watch', bytes, bytes, broken);
+  watch.on('error', () => undefined);
+  t.match(await new Promise((resolve) => { watch.on('status', resolve); }), refused);
+  t.match(await refusalOf(answerOf((callback) => channel.makeUnaryRequest('/grpc.health.v1.Health/Check', bytes, bytes, broken, callback))), refused);
+  t.equal((await check(channel, ''))?.toString('hex'), SERVING);
+});

@@ -2,7 +2,7 @@
  * `grpc.health.v1` and server reflection (v1 and v1alpha) beside the Observer. What serves them parses .proto files and takes some 10 MB, so
  * it is loaded with the first call: most members are never asked. The server knows only paths and bytes of these services.
  */
-import type { handleBidiStreamingCall, handleServerStreamingCall, handleUnaryCall, sendUnaryData, Server, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { type handleBidiStreamingCall, type handleServerStreamingCall, type handleUnaryCall, type sendUnaryData, type Server, type ServiceDefinition, status, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { PROTO_DIR } from '@tandem/proto';
 
 type Kind = 'unary' | 'server stream' | 'both stream';
@@ -25,12 +25,17 @@ export function addStandardServices(server: Server): void {
   for (const service of REFLECTION) addRaw(server, load, service, { ServerReflectionInfo: 'both stream' });
 }
 
-/** By path; loaded once. */
+/** By path; loaded once. What could not be loaded is tried again with the next call. */
 function loader(): (path: string) => Promise<Loaded> {
   let loading: Promise<ReadonlyMap<string, Loaded>> | null = null;
   return async (path) => {
-    loading ??= loadAll();
-    return (await loading).get(path)!;
+    const attempt = (loading ??= loadAll());
+    try {
+      return (await attempt).get(path)!;
+    } catch (error) {
+      if (loading === attempt) loading = null;
+      throw error;
+    }
   };
 }
 
@@ -51,6 +56,16 @@ async function loadAll(): Promise<ReadonlyMap<string, Loaded>> {
   return methods;
 }
 
+/** @throws what gRPC answers to a message that is none of the method's. */
+function decoded({ requestDeserialize }: Loaded, bytes: Buffer): unknown {
+  try {
+    return requestDeserialize(bytes);
+  } catch (error) {
+    const details = `not a message of this method: ${error instanceof Error ? error.message : String(error)}`;
+    throw Object.assign(new Error(details), { code: status.INVALID_ARGUMENT, details });
+  }
+}
+
 function addRaw(server: Server, load: (path: string) => Promise<Loaded>, service: string, kinds: Readonly<Record<string, Kind>>): void {
   const bytes = (value: Buffer): Buffer => value;
   const definition = Object.fromEntries(Object.entries(kinds).map(([name, kind]) => [name, {
@@ -67,19 +82,19 @@ function addRaw(server: Server, load: (path: string) => Promise<Loaded>, service
 
 function unary(load: (path: string) => Promise<Loaded>, path: string): handleUnaryCall<Buffer, Buffer> {
   return (call, callback) => {
-    load(path).then(({ requestDeserialize, responseSerialize, answer }) => {
-      answer({ request: requestDeserialize(call.request) }, (error, value) => callback(error, error === null ? responseSerialize(value) : null));
+    load(path).then((method) => {
+      method.answer({ request: decoded(method, call.request) }, (error, value) => callback(error, error === null ? method.responseSerialize(value) : null));
     }).catch((error: unknown) => callback(error instanceof Error ? error : new Error(String(error))));
   };
 }
 
 function serverStream(load: (path: string) => Promise<Loaded>, path: string): handleServerStreamingCall<Buffer, Buffer> {
   return (call) => {
-    load(path).then(({ requestDeserialize, responseSerialize, answer }) => {
-      answer({
-        request: requestDeserialize(call.request),
+    load(path).then((method) => {
+      method.answer({
+        request: decoded(method, call.request),
         on: (event: string, listener: () => void) => call.on(event, listener),
-        write: (value: unknown) => call.write(responseSerialize(value)),
+        write: (value: unknown) => call.write(method.responseSerialize(value)),
       });
     }).catch((error: unknown) => call.emit('error', error));
   };
@@ -88,15 +103,22 @@ function serverStream(load: (path: string) => Promise<Loaded>, path: string): ha
 /** A client that reads no answers is not read from. */
 function bothStream(load: (path: string) => Promise<Loaded>, path: string): handleBidiStreamingCall<Buffer, Buffer> {
   return (call) => {
-    load(path).then(({ requestDeserialize, responseSerialize, answer }) => {
+    load(path).then((method) => {
       call.on('drain', () => call.resume());
-      answer({
+      const receive = (bytes: Buffer, listener: (value: unknown) => void): void => {
+        try {
+          listener(decoded(method, bytes));
+        } catch (error) {
+          call.emit('error', error);
+        }
+      };
+      method.answer({
         on: (event: string, listener: (value?: unknown) => void) => {
-          if (event === 'data') call.on('data', (bytes: Buffer) => listener(requestDeserialize(bytes)));
+          if (event === 'data') call.on('data', (bytes: Buffer) => { receive(bytes, listener); });
           else call.on(event, listener);
         },
         write: (value: unknown) => {
-          if (!call.write(responseSerialize(value))) call.pause();
+          if (!call.write(method.responseSerialize(value))) call.pause();
         },
         end: () => call.end(),
       });

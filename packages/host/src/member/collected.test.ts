@@ -34,8 +34,9 @@ function mapping(change: Partial<Mapping> = {}, ttlSeconds = 30): Mapping {
   return { endpointUid: 'uid-1', name: 'a.example.', address: '192.0.2.1', ttlSeconds, expiryMs: monoMs(lookupMs + ttlSeconds * 1000), ...change, lookupMs };
 }
 
-function withoutPods({ revision }: Snapshot): Snapshot {
-  const content = { nodeName: 'node', endpoints: [], identities: [], services: [], ruleSets: [], fqdnSelectors: [], policies: [] };
+function withPods({ revision }: Snapshot, pods: number): Snapshot {
+  const endpoints = Array.from({ length: pods }, (_, i) => ({ id: i + 1, uid: `uid-${i + 1}`, namespace: 'shop', pod: `web-${i}`, identity: 256, addresses: [`127.0.0.${i + 1}`], ruleSet: null }));
+  const content = { nodeName: 'node', endpoints, identities: [], services: [], ruleSets: [], fqdnSelectors: [], policies: [] };
   return { revision, hash: snapshotHash(content), ...content };
 }
 
@@ -73,11 +74,11 @@ t.test('what a pod had learned goes when it is gone at two collections, and does
   await member.enforce(snapshotOf(1));
   const learned = mapping();
   member.mappings.teach([learned, mapping({ endpointUid: NODE_UID, name: 'node.example.' })]);
-  await member.enforce(withoutPods(snapshotOf(2)));
+  await member.enforce(withPods(snapshotOf(2), 0));
   member.mappings.collect(now());
   await member.enforce(snapshotOf(3));
   member.mappings.collect(now());
-  await member.enforce(withoutPods(snapshotOf(4)));
+  await member.enforce(withPods(snapshotOf(4), 0));
   member.mappings.collect(now());
   t.strictSame(names(member), ['a.example.', 'node.example.'], 'a pod that comes back has lost nothing');
   member.mappings.collect(now());
@@ -87,7 +88,7 @@ t.test('what a pod had learned goes when it is gone at two collections, and does
   t.match(member.cache.pastCleans(), [{ endpointUid: 'uid-1', matchPattern: null }]);
 
   const { member: proxy } = memberOf(t, 'dns-proxy');
-  await proxy.enforce(withoutPods(snapshotOf(4)));
+  await proxy.enforce(withPods(snapshotOf(4), 0));
   await proxy.mappings.merge([learned], 'peer');
   for (let i = 0; i < 3; i++) proxy.mappings.collect(now());
   t.strictSame(names(proxy), ['a.example.'], 'its snapshot may be older than what it is told');
@@ -104,7 +105,7 @@ t.test('an import of an export gives the same list', async (t) => {
   const { member: other, view: otherView } = memberOf(t, 'dns-proxy');
   await other.enforce(snapshotOf(1));
   const file = JSON.parse(JSON.stringify(view.cacheExport())) as unknown;
-  t.strictSame(otherView.cacheImport(file), { read: 4, learned: 4, known: 0, expired: 0, strangers: 0, cleaned: 0 });
+  t.strictSame(await otherView.cacheImport(file), { read: 4, learned: 4, known: 0, expired: 0, strangers: 0, cleaned: 0, evicted: 0 });
   const rows = (of: MemberView): unknown[] => of.cacheList(ALL).map((row) => [row.fqdn, row.ips, row.ttl, row['endpoint-id'], row.source]);
   t.strictSame(rows(otherView), rows(view));
   const timesOf = (of: MemberView): number[] => of.cacheList(ALL).flatMap((row) => [Date.parse(row['lookup-time']), Date.parse(row['expiration-time'])]);
@@ -119,15 +120,32 @@ t.test('an import is all or nothing, and passes over what cannot count', async (
     'fqdn': 'a.example.', 'lookup-time': new Date(Date.now() - 1000).toISOString(), 'expiration-time': new Date(Date.now() + 60_000).toISOString(), 'ttl': 61,
     'ips': ['192.0.2.1'], 'endpoint-uid': 'uid-1',
   };
-  t.throws(() => view.cacheImport([entry, { ...entry, ttl: -1 }]), { code: 'CONFIGURATION', message: /^entry 2: ttl -1/ });
+  await t.rejects(view.cacheImport([entry, { ...entry, ttl: -1 }]), { code: 'CONFIGURATION', message: /^entry 2: ttl -1/ });
   t.equal(member.cache.size, 0);
   const expired = { ...entry, 'fqdn': 'old.example.', 'expiration-time': entry['lookup-time'] };
   const stranger = { ...entry, 'endpoint-uid': 'uid-elsewhere' };
-  t.strictSame(view.cacheImport([entry, expired, stranger]), { read: 3, learned: 1, known: 0, expired: 1, strangers: 1, cleaned: 0 });
-  t.match(view.cacheImport([entry]), { learned: 0, known: 1 });
-  t.match(view.cacheImport(view.cacheExport()), { learned: 0, known: 1 }, 'what it exports itself is no news');
+  t.strictSame(await view.cacheImport([entry, expired, stranger]), { read: 3, learned: 1, known: 0, expired: 1, strangers: 1, cleaned: 0, evicted: 0 });
+  t.match(await view.cacheImport([entry]), { learned: 0, known: 1 });
+  t.match(await view.cacheImport(view.cacheExport()), { learned: 0, known: 1 }, 'what it exports itself is no news');
   view.cacheClean('a.example.');
-  t.match(view.cacheImport([entry]), { learned: 0, cleaned: 1 }, 'a clean beats what was looked up before it');
+  t.match(await view.cacheImport([entry]), { learned: 0, cleaned: 1 }, 'a clean beats what was looked up before it');
+});
+
+t.test('a large import is no fault of the disk, and what finds no room is said apart', async (t) => {
+  const { member, view, complaints } = memberOf(t);
+  const [pods, entries] = [4, 100_000];
+  await member.enforce(withPods(snapshotOf(1), pods));
+  const times = { 'lookup-time': new Date(Date.now() - 1000).toISOString(), 'expiration-time': new Date(Date.now() + 600_000).toISOString(), 'ttl': 601 };
+  const entryOf = (i: number): object => ({ ...times, fqdn: `n${i}.example.`, ips: [`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`] });
+  const ofPods = Array.from({ length: entries }, (_, i) => ({ ...entryOf(i), 'endpoint-uid': `uid-${(i % pods) + 1}` }));
+  t.strictSame(await view.cacheImport(ofPods), { read: entries, learned: entries, known: 0, expired: 0, strangers: 0, cleaned: 0, evicted: 0 });
+  t.equal(member.mappings.store.isBehind, false);
+  await member.mappings.store.durable();
+  const ofNode = Array.from({ length: 40_000 }, (_, i) => entryOf(i));
+  const { read, learned, known, evicted } = await view.cacheImport(ofNode);
+  t.equal(learned, [...member.cache.mappingsOf(NODE_UID)].length);
+  t.strictSame([read, known, learned + evicted], [ofNode.length, 0, ofNode.length]);
+  t.strictSame(complaints, []);
 });
 
 t.test('the pre-cache is taken; a bad one is complained about and left out', async (t) => {

@@ -1,19 +1,5 @@
 /** What enforces in the kernel who may connect where, as a member sees it. Host knows no datapath: the wire-up brings one. */
-import type { ConnectionSource, FqdnCache, LoggedPacket, Mapping, Snapshot } from '@tandem/core';
-
-/** What a member has for the one that enforces. */
-export interface EnforcementSeams {
-  readonly cache: FqdnCache;
-  /** Bridged pods' packets come in by this interface. */
-  readonly onDiverted: (interfaceIndex: number) => void;
-  /** All addresses of endpoints whose place is gone: who has one is a stranger, even with an interface of the same index. */
-  readonly onDisplaced: (addresses: readonly string[]) => void;
-  /** Sets were made anew: what the data plane takes for open may not be. */
-  readonly onReopened: () => void;
-  /** Denied and first allowed packets, and how many of them were lost. */
-  readonly onPackets: (packets: readonly LoggedPacket[]) => void;
-  readonly onPacketsLost: (packets: number) => void;
-}
+import type { ConnectionSource, EnforcementSeams, Mapping, Snapshot } from '@tandem/core';
 
 export interface Enforcement {
   readonly connections: ConnectionSource;
@@ -23,6 +9,8 @@ export interface Enforcement {
   readonly problems: readonly string[];
   /** For metrics: this member writes the tables (1) or its peer does (0), and how often each thing happened. */
   readonly counts: EnforcementCounts;
+  /** Whether the address is one of this node, as the kernel has it. */
+  isOwn(address: string): boolean;
   /** Called once, before all else. */
   attach(seams: EnforcementSeams): void;
   /** Resolves when the tables say it, or it is the other member's to write them, or they cannot be written now (a problem then). */
@@ -33,9 +21,11 @@ export interface Enforcement {
   taught(mappings: readonly Mapping[]): void;
   /**
    * The cache was collected or cleaned. What it lets go of is to be closed; where not (`mayClose` is false), it ends by its timeout: a peer that
-   * is not heard may have opened it again.
+   * is not heard may have opened it again. By force (`isCleaned`) at once, else not before the peer's data plane knows, too.
    */
-  shrunk(mayClose: boolean): void;
+  shrunk(mayClose: boolean, isCleaned: boolean): void;
+  /** Writes no more, for good; resolves when what is being written is, within a second. Called at the end, while the API still answers. */
+  leave(): Promise<void>;
 }
 
 export interface EnforcementCounts {

@@ -6,11 +6,14 @@
  * on disk, or the disk does not take it. It does not know links, nor how the data plane is told.
  */
 import {
-  type Clean, type EndpointRecord, type FqdnCache, type Log, type Mapping, type MonoMs, monoMs, NODE_UID, type Replica, type Settings,
+  type Clean, type EndpointRecord, type FqdnCache, type Log, type LostMapping, type Mapping, type MonoMs, monoMs, NODE_UID, type PassedOn, type Replica, type Settings,
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
 import type { MappingRecord } from '../dataplane/index.js';
 import { CacheStore } from '../state/cache-store.js';
+
+/** Mappings of a file that are taken in one go: much less than the store has room for. */
+const SLICE = 1000;
 
 export interface MappingsOptions {
   readonly settings: Settings;
@@ -23,8 +26,8 @@ export interface MappingsOptions {
   readonly onKnown?: (mappings: readonly Mapping[], isLearned: boolean) => void;
   /** The cache may hold less than before, by force (`isCleaned`) or in the course of time. */
   readonly onShrunk?: (isCleaned: boolean) => void;
-  /** Something was cleaned: what the data plane has passed on lately it is to pass on again. */
-  readonly onCleaned: () => void;
+  /** The cache has these no more though they had not expired, or something was cleaned (null): what the data plane has passed on of it it is to pass on again. */
+  readonly onGone: (mappings: readonly PassedOn[] | null) => void;
 }
 
 export class Mappings {
@@ -73,13 +76,23 @@ export class Mappings {
     this.teach(mappings, true);
   }
 
-  /** What came to be known here, by the data plane (`isLearned`) or from a file. Returns how many are news. */
-  teach(mappings: readonly Mapping[], isLearned = false): number {
+  /** What came to be known here, by the data plane (`isLearned`) or from a file. Returns what is news. */
+  teach(mappings: readonly Mapping[], isLearned = false): readonly Mapping[] {
     const news = this.options.replica.merge(mappings, null);
     this.options.onKnown?.(mappings, isLearned);
     for (const mapping of news) this.store.put(mapping);
     this.options.onNews();
-    return news.length;
+    return news;
+  }
+
+  /** The same of a file, which may have more than what can wait for the disk at a time. */
+  async teachFile(mappings: readonly Mapping[]): Promise<readonly Mapping[]> {
+    const news: Mapping[] = [];
+    for (let at = 0; at < mappings.length; at += SLICE) {
+      for (const mapping of this.teach(mappings.slice(at, at + SLICE))) news.push(mapping);
+      await this.store.room();
+    }
+    return news;
   }
 
   /**
@@ -107,7 +120,7 @@ export class Mappings {
     for (const clean of news) this.store.putClean(clean);
     if (news.length > 0) {
       this.options.onShrunk?.(true);
-      this.options.onCleaned();
+      this.options.onGone(null);
       this.options.onNews();
     }
     return removed;
@@ -118,6 +131,8 @@ export class Mappings {
     const { cache, settings } = this.options;
     this.collected += cache.collect(nowMs);
     this.options.onShrunk?.(false);
+    const lost = cache.takeLost();
+    if (lost === null || lost.length > 0) this.options.onGone(lost === null ? null : this.passedOn(lost));
     // The member with the source of policy says who is gone: the other's snapshot may be older than a mapping that comes.
     if (this.endpoints === null || (settings.role !== 'agent' && settings.ciliumAgent === null)) return;
     const present = new Set([...this.endpoints.values()].map(({ uid }) => uid));
@@ -127,5 +142,13 @@ export class Mappings {
     this.absent = new Set(absent);
     // What they learned goes, here and at the peer, and does not come back from a peer that was away.
     this.collected += this.applyCleans(gone.map((endpointUid) => ({ matchPattern: null, endpointUid, atMs: nowMs })));
+  }
+
+  private passedOn(lost: readonly LostMapping[]): PassedOn[] {
+    const ids = new Map([...(this.endpoints?.values() ?? [])].map(({ uid, id }) => [uid, id]));
+    return lost.flatMap(({ endpointUid, name, address }) => {
+      const endpointId = ids.get(endpointUid);
+      return endpointId === undefined ? [] : [{ endpointId, name, address }];
+    });
   }
 }

@@ -76,6 +76,21 @@ t.test('a member without addresses and policy says what is missing', async (t) =
   t.match(view.ready(), { ready: false }, 'policy alone is not enough');
 });
 
+t.test('a step of the wall clock changes no duration', (t) => {
+  const { member, view } = viewed(t);
+  merge(member, [{ name: 'a.example.', address: '192.0.2.1' }]);
+  const now = Date.now.bind(Date);
+  t.teardown(() => { Date.now = now; });
+  const longest = 60_000;
+  for (const stepMs of [-3_600_000, 3_600_000]) {
+    Date.now = () => now() + stepMs;
+    const { uptimeSeconds } = view.status();
+    t.ok(uptimeSeconds >= 0 && uptimeSeconds * 1000 < longest, `up for ${uptimeSeconds} s`);
+    t.ok(member.lagMs >= 0 && member.lagMs < longest, `without a peer for ${member.lagMs} ms`);
+  }
+  t.end();
+});
+
 t.test('settings are shown by their names, as flags would have them', (t) => {
   const { member, view } = viewed(t);
   const settings = view.settings();

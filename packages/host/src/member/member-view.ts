@@ -54,7 +54,7 @@ export class MemberView implements DaemonView {
       incarnation: member.incarnation,
       nodeName: settings.nodeName,
       startedAt: time(member.startedAtMs),
-      uptimeSeconds: Math.floor((Date.now() - member.startedAtMs) / MS_PER_SECOND),
+      uptimeSeconds: Math.floor((nowMs - member.startedMs) / MS_PER_SECOND),
       listen: (member.dataPlane?.addresses ?? settings.listen).map(formatSocketAddress),
       upstreams: settings.upstreams.map(formatSocketAddress),
       httpListen: formatSocketAddress(member.httpListen),
@@ -101,7 +101,7 @@ export class MemberView implements DaemonView {
     return entriesOf(this.member.cache.mappings(), wallTimes().bootedAtMs);
   }
 
-  cacheImport(entries: unknown): CacheImported {
+  async cacheImport(entries: unknown): Promise<CacheImported> {
     return bring(this.member, mappingsOf(entries, wallTimes()));
   }
 
@@ -153,7 +153,7 @@ export class MemberView implements DaemonView {
   }
 
   traceConnection(request: ConnectionRequest): ConnectionTrace {
-    return traceConnection(this.index, request);
+    return traceConnection(this.index, request, (address) => this.member.enforcement?.isOwn(address) ?? false);
   }
 
   private get index(): PolicyIndex {

@@ -1,5 +1,5 @@
 /**
- * What both daemons are: data planes, the policy that it enforces, an FQDN cache, and links to peers. What goes into the cache
+ * What both daemons are: data planes, the policy that they enforce, an FQDN cache, and links to peers. What goes into the cache
  * is in mappings.ts. The agent adds a policy source, the DNS proxy takes its policy over the pair link.
  *
  * Invariant: a snapshot is enforced whole or not at all. It is stored before it is acknowledged, unless the disk does not
@@ -13,7 +13,9 @@ import {
 } from '@tandem/core';
 import { bootTimeMs } from 'node-reuseport';
 import { DataPlanes, type MemberSockets, OWN_FLOWS, PreparedPlanes, slotsOf } from '../dataplane/index.js';
+import type { BootClock } from '../state/cache-load.js';
 import { KeptState } from '../state/kept-state.js';
+import { SourceHeard } from '../state/source-heard.js';
 import { StateFile } from '../state/state-file.js';
 import { sha256 } from '../state/sha256.js';
 import { wallTimes } from '../state/wall-times.js';
@@ -39,6 +41,7 @@ const HAND_OVER_LOOK_MS = 5;
 
 export interface PeerState {
   readonly connected: boolean;
+  /** Since when: time of day. */
   readonly sinceMs: number | null;
   readonly incarnation: string | null;
   readonly revision: number | null;
@@ -57,7 +60,6 @@ export interface Enforced {
 }
 
 interface Application {
-  readonly snapshot: Snapshot;
   readonly resolve: () => void;
   readonly reject: (error: AppError) => void;
 }
@@ -78,6 +80,8 @@ export interface MemberOptions {
   readonly fail: (error: Error) => void;
   /** A successor of this role has the sockets, and waits for this member's end. */
   readonly onSucceeded?: () => void;
+  /** By which the policy source is late; the real one, unless a test has its own. */
+  readonly clock?: BootClock;
   /** Who enforces in the kernel; absent: nobody, and zombies die as if there were no connections. */
   readonly enforcement?: Enforcement | null;
 }
@@ -90,7 +94,9 @@ export class Member {
   readonly log: Log;
   /** Random per process start. */
   readonly incarnation = randomBytes(8).toString('hex');
+  /** Time of day, and the same moment by CLOCK_BOOTTIME. */
   readonly startedAtMs = Date.now();
+  readonly startedMs = bootTimeMs();
   readonly cache: FqdnCache;
   readonly collection: Collection;
   /** The cache as peers see it. */
@@ -107,6 +113,8 @@ export class Member {
   httpListen: SocketAddress;
   /** Complaints of the policy source, one line each. */
   sourceProblems: readonly string[] = [];
+  /** When the policy source was last heard, here or by the agent. */
+  readonly heard: SourceHeard;
   /** Of a policy source that is an API server; null: there is none. */
   source: PolicySourceReadings | null = null;
   /** Addresses that are not where their pods are, one line each. */
@@ -122,6 +130,8 @@ export class Member {
   /** The newest comes last: during a rolling update there are two for a moment. */
   private readonly links = new Set<PeerLink>();
   private formerPeer = NO_PEER;
+  /** Since when there has been no link to a peer, or the last one ended: CLOCK_BOOTTIME. */
+  private aloneSinceMs = this.startedMs;
   private readonly directory = new FlowDirectory();
   private readonly store: KeptState<Snapshot>;
   private readonly kept: { readonly isBehind: boolean; readonly path: string; close(): void | Promise<void> }[] = [];
@@ -157,8 +167,8 @@ export class Member {
       maxAddressesPerName: options.settings.maxIpsPerHostname,
       maxZombies: options.settings.maxDeferredDeletes,
       idleGraceMs: options.settings.idleConnectionGraceMs,
-      hashSeed: randomInt(2 ** 32),
-      matcher: nameMatcher,
+      isShared: options.settings.grantScope === 'node',
+      hashSeed: randomInt(2 ** 32), matcher: nameMatcher,
     });
     this.enforcement = options.enforcement ?? null;
     this.enforcement?.attach({
@@ -171,7 +181,7 @@ export class Member {
         this.displaced = addresses;
         this.plane?.setDisplaced(addresses);
       },
-      onReopened: () => this.plane?.forgetMappings(),
+      onReopened: () => this.plane?.forgetMappings(null),
       onPackets: (packets) => { this.packets.logged(packets); },
       onPacketsLost: (packets) => { this.packets.lost(packets); },
     });
@@ -198,6 +208,9 @@ export class Member {
       }),
       { isSame: (a, b) => a.revision === b.revision && a.hash === b.hash },
     ));
+    this.heard = new SourceHeard({ settings: options.settings, log: options.log, clock: options.clock });
+    this.heard.onChange = () => { this.onExchange(); };
+    if (this.heard.store !== null) this.keeps(this.heard.store);
     this.mappings = new Mappings({
       settings: options.settings,
       log: options.log,
@@ -208,8 +221,8 @@ export class Member {
         if (isLearned) this.enforcement?.learned(mappings);
         else this.enforcement?.taught(mappings);
       },
-      onShrunk: (isCleaned) => this.enforcement?.shrunk(isCleaned || this.links.size > 0),
-      onCleaned: () => this.plane?.forgetMappings(),
+      onShrunk: (isCleaned) => this.enforcement?.shrunk(isCleaned || this.links.size > 0, isCleaned),
+      onGone: (mappings) => this.plane?.forgetMappings(mappings),
     });
     this.kept.push(this.mappings.store);
     this.collection = new Collection(options.settings, {
@@ -292,7 +305,7 @@ export class Member {
   /** For how long something has waited to be on the disks of both: since it was sent, or since the peer is away. */
   get lagMs(): number {
     if (this.lag === 0) return 0;
-    if (this.links.size === 0) return Date.now() - (this.formerPeer.sinceMs ?? this.startedAtMs);
+    if (this.links.size === 0) return bootTimeMs() - this.aloneSinceMs;
     const sentMs = Math.min(...[...this.links].map(({ exchange }) => exchange.unansweredSinceMs ?? Infinity));
     return sentMs === Infinity ? 0 : Math.max(0, bootTimeMs() - sentMs);
   }
@@ -306,6 +319,7 @@ export class Member {
     this.links.delete(link);
     this.linkChanges.down++;
     this.formerPeer = { ...link.peer, connected: false, sinceMs: Date.now() };
+    this.aloneSinceMs = bootTimeMs();
   }
 
   /** Has the state shown among the problems while the disk does not take it. */
@@ -346,7 +360,8 @@ export class Member {
     this.firstPolicy();
     // Before the shared addresses are bound, so that no pod's DNS goes by while there are no tables.
     if (this.plane === null) await written;
-    if (this.plane !== null) await this.apply(this.plane, snapshot, written);
+    // While it was written the data plane may have started, and a later one may have come: that one is to stay.
+    if (this.plane !== null && this.current === snapshot) await this.apply(this.plane, snapshot, written);
     this.onExchange();
     this.onEnforce();
   }
@@ -403,6 +418,7 @@ export class Member {
     for (const { reject } of this.applying.splice(0)) reject(draining());
     await plane?.stop(awaitsPeer);
     await this.handOver();
+    this.heard.close();
     for (const state of this.kept) await state.close();
   }
 
@@ -423,7 +439,7 @@ export class Member {
   /** Resolves when the data plane decides by it, and the kernel's tables (`written`). */
   private async apply(plane: DataPlanes, snapshot: Snapshot, written: Promise<void> | null): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      this.applying.push({ snapshot, resolve, reject });
+      this.applying.push({ resolve, reject });
       plane.setPolicy(snapshot);
     });
     await written;

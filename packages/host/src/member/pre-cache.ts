@@ -11,7 +11,7 @@ import type { Member } from './member.js';
 import { wallTimes } from '../state/wall-times.js';
 
 /** Those that have expired, or belong to no pod of this node, are passed over. */
-export function bring(member: Member, mappings: readonly Mapping[]): CacheImported {
+export async function bring(member: Member, mappings: readonly Mapping[]): Promise<CacheImported> {
   const nowMs = bootTimeMs();
   const { snapshot, cache } = member;
   const present = snapshot === null ? null : new Set(snapshot.endpoints.map(({ uid }) => uid));
@@ -19,11 +19,17 @@ export function bring(member: Member, mappings: readonly Mapping[]): CacheImport
   const good = mappings.filter(({ expiryMs }) => expiryMs > nowMs);
   const ours = good.filter((mapping) => !isStranger(mapping));
   const taken = ours.filter((mapping) => !cache.isCleaned(mapping));
-  const learned = member.mappings.teach(taken);
+  const news = await member.mappings.teachFile(taken);
+  const learned = count(news, (mapping) => cache.knows(mapping));
+  const evicted = count(taken, (mapping) => !cache.knows(mapping));
   return {
-    read: mappings.length, learned, known: taken.length - learned, expired: mappings.length - good.length,
-    strangers: good.length - ours.length, cleaned: ours.length - taken.length,
+    read: mappings.length, learned, known: taken.length - learned - evicted, expired: mappings.length - good.length,
+    strangers: good.length - ours.length, cleaned: ours.length - taken.length, evicted,
   };
+}
+
+function count(mappings: readonly Mapping[], isCounted: (mapping: Mapping) => boolean): number {
+  return mappings.reduce((sum, mapping) => sum + (isCounted(mapping) ? 1 : 0), 0);
 }
 
 /** Has the member begin with its pre-cache, if there is one. Resolves to the complaint about one that cannot be used, else null. */
@@ -31,7 +37,7 @@ export async function takePreCache(member: Member): Promise<string | null> {
   const path = member.settings.preCachePath ?? '';
   if (path === '') return null;
   try {
-    const result = bring(member, await readPreCache(path, wallTimes()));
+    const result = await bring(member, await readPreCache(path, wallTimes()));
     member.log.info('mappings of the pre-cache are taken', { path, ...result });
     return null;
   } catch (error) {

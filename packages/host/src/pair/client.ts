@@ -8,7 +8,7 @@ import type { Member } from '../member/member.js';
 import { KEEPALIVE } from './keepalive.js';
 import { reasonOf, Redial } from './redial.js';
 import { pairSocketPath } from './server.js';
-import { PairSession } from './session.js';
+import { OWN_END, PairSession } from './session.js';
 import { SpacedLog } from './spaced-log.js';
 import { certificateNameOf, pairTlsFiles, TlsFiles } from './tls-files.js';
 
@@ -79,13 +79,14 @@ class Dialler {
         this.spaced.say('warn', UNREACHED, reasonOf(details));
         this.options.onUnreached?.();
       }
-      session.ended(details);
+      session.ended(reasonOf(details) || 'the agent ended it');
       this.redial.again(openMs);
     });
   }
 
   close(): void {
     this.redial.close();
+    this.session?.ended(OWN_END);
     this.call?.cancel();
   }
 

@@ -219,6 +219,23 @@ t.test('after either has restarted they are linked again, and the newcomer is to
   t.equal(agent.member.peer.incarnation, proxy.member.incarnation);
 });
 
+t.test('whoever ends the link, both say why it is down', async (t) => {
+  const why = ({ log }: Side): string | undefined => {
+    const line = log.lines.find((one) => one.includes('the pair link is down'));
+    return line === undefined ? undefined : (JSON.parse(line.slice(line.indexOf('{'))) as { readonly reason: string }).reason;
+  };
+  for (const [first, itsReason, others] of [['agent', 'this member ends it', /./], ['dns-proxy', 'this member ends it', /the DNS proxy ended it/]] as const) {
+    const node = nodeOf(t);
+    const members = { 'agent': await started(t, node, 'agent', snapshotOf(1)), 'dns-proxy': await started(t, node, 'dns-proxy') };
+    await linked(members.agent, members['dns-proxy']);
+    await members[first].stop();
+    const other = members[first === 'agent' ? 'dns-proxy' : 'agent'];
+    await until('noticed', DEADLINE_MS, () => other.log.has(/is down/));
+    t.equal(why(members[first]), itsReason, first);
+    t.match(why(other), others, `the other of ${first}`);
+  }
+});
+
 t.test('while two peers are linked, the end of one link leaves the other whole', async (t) => {
   const node = nodeOf(t);
   const agent = await started(t, node, 'agent', snapshotOf(1));

@@ -1,5 +1,5 @@
 /**
- * How long two members take to hold the same again: `node packages/host/dist/pair/reconcile.bench.js`. Both run in this
+ * How long two members take to hold the same again: `npx node packages/host/dist/pair/reconcile.bench.js`. Both run in this
  * process, over a real Unix socket and with their files, so a pair of processes is faster where there are two cores.
  */
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';

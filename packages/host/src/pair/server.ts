@@ -9,7 +9,7 @@ import { pairV1, SNAPSHOT_BYTES_MAX, type WireMessage } from '@tandem/proto';
 import type { Member } from '../member/member.js';
 import { KEEPALIVE } from './keepalive.js';
 import { listenPair, listenTls } from './listeners.js';
-import { PairSession } from './session.js';
+import { OWN_END, PairSession } from './session.js';
 import { SpacedLog } from './spaced-log.js';
 import { pairTlsFiles, TlsFiles } from './tls-files.js';
 
@@ -58,6 +58,7 @@ export async function startPairServer(options: PairServerOptions): Promise<PairS
   member.onExchange = () => sessions.forEach((session) => session.pump());
   return {
     close: async () => {
+      for (const session of sessions) session.ended(OWN_END);
       injector.destroy();
       server.forceShutdown();
       await Promise.all(listeners.map((listener) => listener.close()));
@@ -82,9 +83,9 @@ function link(
     onSnapshot: options.onSnapshot,
   });
   sessions.add(session);
-  const end = (): void => {
+  const end = (reason: string): void => {
     sessions.delete(session);
-    session.ended();
+    session.ended(reason);
   };
   call.on('data', ({ message }: pairV1.LinkRequest) => {
     if (message !== undefined) session.receive(message);
@@ -92,8 +93,8 @@ function link(
   call.on('drain', () => session.resume());
   call.on('end', () => {
     call.end();
-    end();
+    end('the DNS proxy ended it');
   });
-  call.on('cancelled', end);
-  call.on('error', end);
+  call.on('cancelled', () => end('the DNS proxy ended it, or its connection broke'));
+  call.on('error', (error: Error) => end(error.message));
 }

@@ -1,12 +1,16 @@
 import t, { type Test } from 'tap';
-import type { AppError} from '@tandem/core';
-import { ACK_WITHIN_MS, MESSAGES_UNACKED_MAX, monoMs } from '@tandem/core';
-import type { WireMessage } from '@tandem/proto';
+import type { AppError, Role, Settings, Snapshot } from '@tandem/core';
+import { ACK_WITHIN_MS, MESSAGES_UNACKED_MAX, monoMs, snapshotHash } from '@tandem/core';
+import { pairV1, type WireMessage } from '@tandem/proto';
 import { DEADLINE_MS, until } from '../dataplane/testing/wait.js';
 import type { Member } from '../member/member.js';
+import { TestClock } from '../state/testing/cache-rig.js';
 import { PairSession } from './session.js';
 import { SpacedLog } from './spaced-log.js';
-import { HELLO, mappingOf, Node, type RecordingLog } from './testing/members.js';
+import { HELLO, mappingOf, Node, type RecordingLog, snapshotOf } from './testing/members.js';
+
+/** The identity of a pod of another node. */
+const FAR = 300;
 
 interface Bench {
   readonly member: Member;
@@ -14,6 +18,8 @@ interface Bench {
   readonly session: PairSession;
   readonly sent: WireMessage[];
   readonly ends: (AppError | null)[];
+  /** What the session gave to be enforced. */
+  readonly enforced: Snapshot[];
   readonly world: World;
   /** So much time passes. */
   readonly pass: (ms: number) => void;
@@ -26,11 +32,11 @@ interface World {
   alarms: { readonly atMs: number; readonly callback: () => void }[];
 }
 
-function benchOf(t: Test): Bench {
-  const node = new Node();
-  const { member, log } = node.member('agent');
+function benchOf(t: Test, role: Role = 'agent', clock = new TestClock(), node = new Node(), changes: Partial<Settings> = {}): Bench {
+  const { member, log } = node.member(role, changes, { clock });
   const sent: WireMessage[] = [];
   const ends: (AppError | null)[] = [];
+  const enforced: Snapshot[] = [];
   const world: World = { takes: true, nowMs: 1000, alarms: [] };
   const session = new PairSession({
     member,
@@ -40,7 +46,10 @@ function benchOf(t: Test): Bench {
       return world.takes;
     },
     close: (error) => ends.push(error),
-    onSnapshot: () => Promise.resolve(),
+    onSnapshot: (snapshot) => {
+      enforced.push(snapshot);
+      return Promise.resolve();
+    },
     clock: {
       nowMs: () => monoMs(world.nowMs),
       after: (delayMs, callback) => {
@@ -60,11 +69,11 @@ function benchOf(t: Test): Bench {
   };
   member.onExchange = () => session.pump();
   t.teardown(async () => {
-    session.ended();
+    session.ended('the test is over');
     await member.stop();
     node.remove();
   });
-  return { member, log, session, sent, ends, world, pass };
+  return { member, log, session, sent, ends, enforced, world, pass };
 }
 
 function changesIn({ sent }: Bench): number {
@@ -131,4 +140,85 @@ t.test('a message of changes is acknowledged when it is on disk, and cleans with
   await until('acknowledged', DEADLINE_MS, () => bench.sent.some(({ $case }) => $case === 'changesAck'));
   t.strictSame(bench.member.replica.vector(), [{ incarnation: HELLO.incarnation, revision: 7 }]);
   t.notOk(bench.sent.some((message) => message.$case === 'changes' && message.value.cleans.length > 0), 'and does not go back');
+});
+
+t.test('the DNS proxy counts from when the agent last heard its source, not from when it last heard the agent', (t) => {
+  const clock = new TestClock();
+  const { member: { heard }, session } = benchOf(t, 'dns-proxy', clock);
+  const heardMs = clock.monoMs - 5000;
+  session.receive({ $case: 'hello', value: { ...HELLO, role: 'agent', sourceHeard: { isHeard: false, heardMs } } });
+  t.match(heard, { isHeard: false, atMs: heardMs });
+  clock.pass(1000);
+  session.receive({ $case: 'sourceHeard', value: { isHeard: true, heardMs: clock.monoMs } });
+  t.ok(heard.isHeard);
+  clock.pass(1000);
+  const lostMs = clock.monoMs;
+  clock.pass(10);
+  session.receive({ $case: 'sourceHeard', value: { isHeard: false, heardMs: lostMs } });
+  clock.pass(1000);
+  session.ended('it is over');
+  t.match(heard, { isHeard: false, atMs: lostMs });
+  t.end();
+});
+
+t.test('an agent of a version that does not tell of its source counts as one that hears it, for as long as the link is there', (t) => {
+  const clock = new TestClock();
+  const { member: { heard }, session } = benchOf(t, 'dns-proxy', clock);
+  session.receive({ $case: 'hello', value: { ...HELLO, role: 'agent' } });
+  t.ok(heard.isHeard);
+  clock.pass(1000);
+  session.ended('it is over');
+  const endMs = clock.monoMs;
+  clock.pass(1000);
+  t.match(heard, { isHeard: false, atMs: endMs });
+  t.end();
+});
+
+t.test('the agent tells when its source is away and when it is back, once each', async (t) => {
+  const { member: { heard }, session, sent } = await linked(t);
+  const told = (): unknown[] => sent.flatMap((message) => (message.$case === 'sourceHeard' ? [message.value.isHeard] : []));
+  heard.heard();
+  heard.heard();
+  session.pump();
+  t.strictSame(told(), [true]);
+  heard.away();
+  heard.away();
+  t.strictSame(told(), [true, false]);
+});
+
+t.test('what is stored is enforced as it may be now: without the pods of other nodes once their source has been away for too long', async (t) => {
+  const [role, limitSeconds, far] = ['dns-proxy', 100, '10.0.9.1'] as const;
+  const content = { ...snapshotOf(1), identities: [{ identity: FAR, labels: ['k8s:app=far'], addresses: [far] }] };
+  for (const [awaySeconds, addresses] of [[limitSeconds - 1, [far]], [limitSeconds, []]] as const) {
+    const [node, clock, changes] = [new Node(), new TestClock(), { staleSourceLimitSeconds: limitSeconds }];
+    const { member: former } = node.member(role, changes, { clock });
+    former.heard.heard();
+    await former.enforce({ ...content, hash: snapshotHash(content) });
+    await former.stop();
+    clock.pass(awaySeconds * 1000);
+    const { member, session, enforced } = benchOf(t, role, clock, node, changes);
+    t.ok(member.storedSnapshot());
+    session.receive({ $case: 'hello', value: { ...HELLO, role: 'agent', sourceHeard: { isHeard: false, heardMs: undefined } } });
+    t.strictSame(enforced.map(({ identities }) => identities.find(({ identity }) => identity === FAR)?.addresses), [addresses]);
+  }
+});
+
+t.test('an agent that does not know when its source was heard takes the time from the DNS proxy', (t) => {
+  const clock = new TestClock();
+  const { member: { heard }, session } = benchOf(t, 'agent', clock);
+  heard.away();
+  t.equal(heard.atMs, null);
+  session.receive({ $case: 'hello', value: { ...HELLO, sourceHeard: { isHeard: false, heardMs: 7 } } });
+  t.equal(heard.atMs, 7);
+  t.end();
+});
+
+t.test('what tells of the source is nothing to a member that does not know it', (t) => {
+  const sourceHeard = { isHeard: true, heardMs: 5 };
+  // Field 15 stands for one that is unknown here, as this one is there.
+  const bytes = Buffer.from(pairV1.LinkResponse.encode({ message: { $case: 'sourceHeard', value: sourceHeard } }).finish());
+  t.equal(bytes[0], (8 << 3) | 2);
+  bytes[0] = (15 << 3) | 2;
+  t.equal(pairV1.LinkResponse.decode(bytes).message, undefined);
+  t.end();
 });

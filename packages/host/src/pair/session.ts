@@ -7,7 +7,7 @@
  */
 import { AppError, type ChangesMessage, Exchange, monoMs, type MonoMs, type Role, type Snapshot, validateSnapshot } from '@tandem/core';
 import {
-  checkHello, exchangeFromWire, exchangeToWire, type pairV1, seenOf, seenToWire, SNAPSHOT_BYTES_MAX, versionsToWire,
+  checkHello, exchangeFromWire, exchangeToWire, heardMsOf, type pairV1, seenOf, seenToWire, SNAPSHOT_BYTES_MAX, versionsToWire,
   type WireExchangeMessage, type WireMessage,
 } from '@tandem/proto';
 import { bootTimeMs } from 'node-reuseport';
@@ -22,6 +22,8 @@ const HELLO_TIMEOUT_MS = 2000;
 const SNAPSHOT_TIMEOUT_MS = 10_000;
 /** Of a peer's version so much is shown. */
 const VERSION_CHARACTERS_MAX = 64;
+/** Why a link is down whose member closes its end. */
+export const OWN_END = 'this member ends it';
 /** Messages of mappings encoded in one turn of the control thread; others wait for no more than these. */
 const MESSAGES_PER_TURN = 4;
 
@@ -79,6 +81,8 @@ export class PairSession {
   /** What the peer has, was sent, or has sent. */
   private peerHash = '';
   private peerRevision = 0;
+  /** Of the policy source, by its number of changes. */
+  private sourceTold: number;
 
   constructor(options: SessionOptions) {
     this.options = options;
@@ -87,6 +91,7 @@ export class PairSession {
     this.link = { exchange: new Exchange(this.member.replica), peer: this.member.peer, mismatches: [] };
     this.timer = setTimeout(() => this.fail('the peer said no Hello in time'), HELLO_TIMEOUT_MS);
     const { known } = this.member;
+    this.sourceTold = this.member.heard.changes;
     this.send({
       $case: 'hello',
       value: {
@@ -98,6 +103,7 @@ export class PairSession {
         snapshotHash: known?.hash ?? '',
         verdictSettings: { ...verdictSettings(this.member.settings) },
         seen: seenToWire(this.member.replica.vector()),
+        sourceHeard: this.sourceHeard(),
       },
     });
   }
@@ -130,6 +136,7 @@ export class PairSession {
   /** Sends what waits, as far as the peer and the transport keep up. */
   pump(): void {
     if (!this.open || this.closed) return;
+    this.offerSource();
     this.offerSnapshot();
     const { exchange } = this.link;
     let sent = 0;
@@ -142,8 +149,8 @@ export class PairSession {
     if (sent === MESSAGES_PER_TURN || exchange.isBusy) this.slice ??= setImmediate(() => this.work());
   }
 
-  /** The transport is gone; `reason` is the other side's, if it said one. */
-  ended(reason = ''): void {
+  /** The transport is gone, or about to be, for this reason. */
+  ended(reason: string): void {
     if (this.closed) return;
     this.closed = true;
     clearTimeout(this.timer);
@@ -154,6 +161,7 @@ export class PairSession {
     this.open = false;
     this.link.exchange.linkDown();
     this.member.linkDown(this.link);
+    if (this.member.settings.role === 'dns-proxy') this.member.heard.away();
     this.options.spaced.say('warn', 'the pair link is down', reason);
   }
 
@@ -174,6 +182,9 @@ export class PairSession {
         break;
       case 'snapshotResult':
         this.snapshotResult(message.value);
+        break;
+      case 'sourceHeard':
+        this.source(message.value);
         break;
     }
   }
@@ -222,6 +233,7 @@ export class PairSession {
     const expected: Role = member.settings.role === 'agent' ? 'dns-proxy' : 'agent';
     const protocol = checkHello(hello, expected);
     const seen = seenOf(hello, member.incarnation);
+    this.source(hello.sourceHeard);
     clearTimeout(this.timer);
     this.open = true;
     this.peerHash = hello.snapshotHash;
@@ -245,12 +257,34 @@ export class PairSession {
     this.pump();
   }
 
+  /** The agent knows whether its source is heard; the DNS proxy may know better than an agent that lost its state when it was. */
+  private source(said: pairV1.SourceHeard | undefined): void {
+    const { heard, settings } = this.member;
+    const atMs = said === undefined ? null : heardMsOf(said);
+    if (settings.role === 'agent') {
+      if (atMs !== null) heard.wasHeard(atMs);
+    } else if (said === undefined || said.isHeard) heard.heard();
+    else heard.away(atMs);
+  }
+
+  private sourceHeard(): pairV1.SourceHeard {
+    const { heard } = this.member;
+    return { isHeard: heard.isHeard, heardMs: heard.atMs ?? undefined };
+  }
+
+  private offerSource(): void {
+    const { heard, settings } = this.member;
+    if (settings.role !== 'agent' || this.sourceTold === heard.changes) return;
+    this.sourceTold = heard.changes;
+    this.send({ $case: 'sourceHeard', value: this.sourceHeard() });
+  }
+
   /** What is on this disk need not wait for a peer that has nothing better. */
   private enforceKnown(): void {
     const { member, peerHash, peerRevision } = this;
     const { known } = member;
     if (member.snapshot !== null || known === null || (peerHash !== known.hash && peerRevision >= known.revision)) return;
-    this.options.onSnapshot(known).catch((error: unknown) => {
+    this.options.onSnapshot(member.heard.asOfNow(known)).catch((error: unknown) => {
       member.log.warn('the stored policy was not applied', { reason: error instanceof Error ? error.message : String(error) });
     });
   }
@@ -339,7 +373,7 @@ export class PairSession {
   private end(error: AppError): void {
     if (this.closed) return;
     this.options.spaced.say(this.open ? 'warn' : 'error', 'the pair link is given up', error.message);
+    this.ended(error.message);
     this.options.close(error);
-    this.ended();
   }
 }

@@ -6,9 +6,10 @@ import t, { type Test } from 'tap';
 import { AppError, type Settings, type Snapshot, type SocketAddress } from '@tandem/core';
 import { DEADLINE_MS, until, within } from '../dataplane/testing/wait.js';
 import type { Member } from '../member/member.js';
+import { freeAddress } from '../testing/free-address.js';
 import { startPairClient } from './client.js';
 import { startPairServer } from './server.js';
-import { Certificates, freeAddress } from './testing/certificates.js';
+import { Certificates } from './testing/certificates.js';
 import { mappingOf, Node, type RecordingLog } from './testing/members.js';
 
 function closed(socket: Socket): Promise<void> {

@@ -50,6 +50,8 @@ export class CacheFolder {
   readonly dir: string;
   private readonly role: Role;
   private readonly log: Log;
+  /** The generation that was set aside, of each kind; checkpoints are read newest first. */
+  private readonly aside = { checkpoint: 0, log: 0 };
 
   constructor(dir: string, role: Role, log: Log) {
     this.dir = dir;
@@ -145,10 +147,12 @@ export class CacheFolder {
   private setAside(name: CacheFileName, reason: string): void {
     const path = this.path(name);
     const aside = join(this.dir, `${this.role}-cache.${name.kind}.corrupt`);
-    this.log.error('state cannot be used and was set aside', { path, aside, error: reason });
+    const isNewest = name.generation >= this.aside[name.kind];
+    this.log.error(`state cannot be used and was ${isNewest ? 'set aside' : 'removed: a newer one is set aside'}`, { path, aside, error: reason });
     try {
-      rmSync(aside, { recursive: true, force: true });
-      renameSync(path, aside);
+      rmSync(isNewest ? aside : path, { recursive: true, force: true });
+      if (isNewest) renameSync(path, aside);
+      this.aside[name.kind] = Math.max(name.generation, this.aside[name.kind]);
     } catch (error) {
       this.log.error('state could not be set aside', { path, error: String(error) });
     }

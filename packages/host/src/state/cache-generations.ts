@@ -81,7 +81,7 @@ export class Generations {
       if (file.kind !== 'log' || file.bytes === 0 || sizeOf(this.folder.path(file)) === file.bytes) return file;
       const read = this.folder.read(file);
       if (read === null) return file;
-      apply(read, { cache, clock, taken: { mappings: 0, cleans: 0, refused: 0 } });
+      apply([read], { cache, clock, taken: { mappings: 0, cleans: 0, refused: 0 } });
       grown.add(file.generation);
       return { ...file, bytes: read.bytes };
     });

@@ -40,6 +40,19 @@ async function setUpCheckpoints(t: Test): Promise<{ rig: CacheRig; checkpoints: 
   return { rig, checkpoints: published(), content: contentOf(opened.cache) };
 }
 
+t.test('of several files that cannot be used the newest of each kind is kept aside', async (t) => {
+  const { rig } = await setUpCheckpoints(t);
+  const newest: Record<string, number> = {};
+  for (const name of readdirSync(rig.dir)) {
+    const [, generation, kind] = name.split('.');
+    writeFileSync(join(rig.dir, name), generation);
+    newest[kind] = Math.max(newest[kind] ?? 0, Number(generation));
+  }
+  rig.look();
+  t.strictSame(readdirSync(rig.dir).sort(), ['agent-cache.checkpoint.corrupt', ASIDE]);
+  for (const kind of ['checkpoint', 'log']) t.equal(readFileSync(join(rig.dir, `agent-cache.${kind}.corrupt`), 'utf8'), String(newest[kind]), kind);
+});
+
 t.test('a log cut at any byte gives back the whole frames before the cut, and is not set aside', async (t) => {
   const { rig, path, bytes } = await setUp(t);
   const wrong: string[] = [];
@@ -183,7 +196,7 @@ t.test('after a reboot into a wrong time of day nothing lives longer than its TT
   learn(opened, rig.mapping(3, { name: 'n1.example.' }));
   await opened.store.close();
   for (const wallMs of [0, NOW.wallMs - 1, NOW.wallMs - 86_400_000]) {
-    for (const up of [10, 500, 50_000_000]) {
+    for (const up of [10, 500, 50_000]) {
       Object.assign(rig.clock, { bootId: 'boot-2', wallMs, monoMs: up });
       const { cache } = rig.look(0);
       t.strictSame(namesOf(cache), ['n1.example.', 'n2.example.']);
@@ -193,8 +206,48 @@ t.test('after a reboot into a wrong time of day nothing lives longer than its TT
       t.equal(cache.merge(rig.mapping(1, { lookupMs: monoMs(0) })), null, 'the clean is remembered');
     }
   }
+  Object.assign(rig.clock, { bootId: 'boot-2', wallMs: 0, monoMs: 50_000_000 });
+  t.equal(rig.look(0).cache.size, 0, 'it ended before this boot');
   Object.assign(rig.clock, { bootId: 'boot-2', wallMs: NOW.wallMs + 10 * 365 * 86_400_000, monoMs: 10 });
   t.equal(rig.look(0).cache.size, 0, 'a time of day far ahead: all has expired');
+});
+
+t.test('what was cleaned after a checkpoint stays cleaned after a reboot, however the time of day was set', async (t) => {
+  for (const [stepMs, wallMs] of [[0, 0], [-3_600_000, NOW.wallMs], [3_600_000, NOW.wallMs + 7_200_000]] as const) {
+    const rig = new CacheRig();
+    t.teardown(() => rig.remove());
+    const first = rig.open();
+    learn(first, rig.mapping(1, { ttlSeconds: 7200 }));
+    await first.store.close();
+    const second = rig.open({ firstCheckpointMs: 0 });
+    await until('the checkpoint', DEADLINE_MS, () => readdirSync(rig.dir).some((name) => name.endsWith('.checkpoint')));
+    rig.clock.pass(1000);
+    rig.clock.wallMs += stepMs;
+    forget(second, { matchPattern: 'n1.example.', endpointUid: null, atMs: monoMs(rig.clock.monoMs) });
+    rig.clock.pass(1000);
+    learn(second, rig.mapping(2, { ttlSeconds: 7200 }));
+    await second.store.close();
+    Object.assign(rig.clock, { bootId: 'boot-2', wallMs, monoMs: 20_000 });
+    t.notOk(namesOf(rig.look(0).cache).includes('n1.example.'), `a step of ${stepMs} ms`);
+  }
+});
+
+t.test('a clean of one boot holds for what the boot before it left, also where the time of day was behind in both', async (t) => {
+  const rig = new CacheRig();
+  t.teardown(() => rig.remove());
+  const first = rig.open();
+  learn(first, rig.mapping(1, { ttlSeconds: 7200 }));
+  await first.store.close();
+  Object.assign(rig.clock, { bootId: 'boot-2', wallMs: 0, monoMs: 20_000 });
+  // It ends before it has written a checkpoint of its own.
+  const second = rig.open({ firstCheckpointMs: 3_600_000 });
+  t.strictSame(namesOf(second.cache), ['n1.example.']);
+  forget(second, { matchPattern: 'n1.example.', endpointUid: null, atMs: monoMs(rig.clock.monoMs) });
+  rig.clock.pass(1000);
+  learn(second, rig.mapping(2, { ttlSeconds: 7200 }));
+  await second.store.close();
+  Object.assign(rig.clock, { bootId: 'boot-3', wallMs: 0, monoMs: 20_000 });
+  t.strictSame(namesOf(rig.look(0).cache), ['n2.example.']);
 });
 
 t.test('what a reboot has changed is written anew, in times of this boot', async (t) => {

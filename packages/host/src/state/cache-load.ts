@@ -2,7 +2,7 @@
  * What the files of a state folder hold, into an FQDN cache, with times as they are now.
  *
  * Invariant: no mapping is looked up later than now, none lives longer than it did when it was written, and the order of
- * look-ups and cleans stays. So whatever the time of day is after a reboot, nothing becomes eternal.
+ * look-ups and cleans stays. So whatever the time of day is after a reboot, nothing becomes eternal, and nothing cleaned comes back.
  */
 import { AppError, type Clean, EXTENSION_MAX_MS, type FqdnCache, type MonoMs, monoMs } from '@tandem/core';
 import type { CacheItem, ClockPair } from './cache-frames.js';
@@ -56,7 +56,7 @@ export function loadCache(folder: CacheFolder, cache: FqdnCache, clock: BootCloc
   for (const name of names) if (name.kind === 'log') read(name);
   files.sort((a, b) => a.header.generation - b.header.generation || (a.header.kind === 'checkpoint' ? -1 : 1));
   const taken: Taken = { mappings: 0, cleans: 0, refused: 0 };
-  for (const file of files) apply(file, { cache, clock, taken });
+  apply(files, { cache, clock, taken });
   return { ...taken, found: [...found.values()], checkpoint, isToBeWritten };
 }
 
@@ -66,13 +66,42 @@ export interface Taken {
   refused: number;
 }
 
-/** Takes a file's items over, and counts them. */
-export function apply({ header, frames }: CacheFile, to: { readonly cache: FqdnCache; readonly clock: BootClock; readonly taken: Taken }): void {
-  const { cache, clock, taken } = to;
-  if (frames.clock === null) return;
+export interface Taker {
+  readonly cache: FqdnCache;
+  readonly clock: BootClock;
+  readonly taken: Taken;
+}
+
+/** Takes over what files hold, the oldest first, and counts it. */
+export function apply(files: readonly CacheFile[], to: Taker): void {
+  const shifts = shiftsOf(files, to.clock);
+  for (const file of files) applyShifted(file, shifts.get(file) ?? 0, to);
+}
+
+/**
+ * What to add to the times of each file. Files of one boot have one clock, so all are moved as the newest of its times is: else a clean
+ * could fall behind what it removed. Of no boot anything is later than the start of the next.
+ */
+function shiftsOf(files: readonly CacheFile[], clock: BootClock): ReadonlyMap<CacheFile, number> {
+  const now = clock.now();
+  const shifts = new Map<CacheFile, number>();
+  let nextBootMs = 0;
+  // Where the kernel has no ID of the boot, each file is by itself.
+  const boots = Map.groupBy(files, (file) => (file.header.bootId === '' ? file : file.header.bootId));
+  for (const [boot, ofBoot] of [...boots].reverse()) {
+    const written = ofBoot.flatMap(({ frames }) => frames.clock ?? []).reduce<ClockPair | null>((a, b) => (a === null || b.monoMs > a.monoMs ? b : a), null);
+    if (written === null) continue;
+    const shiftMs = shiftOf(written, now, boot === clock.bootId);
+    const boundMs = boot === clock.bootId || typeof boot !== 'string' ? Infinity : nextBootMs - written.monoMs;
+    for (const file of ofBoot) shifts.set(file, Math.min(shiftMs, boundMs));
+    if (typeof boot === 'string') nextBootMs = Math.min(nextBootMs, shiftMs, boundMs);
+  }
+  return shifts;
+}
+
+function applyShifted({ header, frames }: CacheFile, shiftMs: number, { cache, clock, taken }: Taker): void {
   const now = clock.now();
   const isSameBoot = isOfBoot(header.bootId, clock);
-  const shiftMs = shiftOf(frames.clock, now, isSameBoot);
   // In one boot, connections can have outlived both members: what has expired is for collection to judge. No connection
   // outlives the kernel.
   const expiredMs = isSameBoot ? -Infinity : now.monoMs - EXTENSION_MAX_MS;
@@ -99,7 +128,7 @@ function isApplied(clean: Clean, cache: FqdnCache): boolean {
   }
 }
 
-function isOfBoot(bootId: string, clock: BootClock): boolean {
+export function isOfBoot(bootId: string, clock: BootClock): boolean {
   return bootId !== '' && bootId === clock.bootId;
 }
 

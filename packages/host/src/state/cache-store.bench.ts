@@ -1,5 +1,5 @@
 /**
- * What the cache on disk costs the control thread: `node packages/host/dist/state/cache-store.bench.js`.
+ * What the cache on disk costs the control thread: `npx node packages/host/dist/state/cache-store.bench.js`.
  * Loading at the start, a change, and a checkpoint with the longest time that it holds up others.
  */
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';

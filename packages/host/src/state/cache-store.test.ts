@@ -69,6 +69,55 @@ t.test('a log that has grown makes room for a checkpoint, and the one before is 
   t.equal(cache.size, 100);
 });
 
+t.test('what collection let go of goes from the disk, too, and nothing is written where there was nothing of the kind', async (t) => {
+  const rig = setUp(t);
+  const opened = rig.open({ sweepEveryMs: 1 });
+  const { cache, store } = opened;
+  learn(opened, rig.mapping(1, { ttlSeconds: 1 }), rig.mapping(2, { ttlSeconds: 7200 }));
+  await store.durable();
+  rig.clock.pass(60_000);
+  const now = (): ReturnType<typeof monoMs> => monoMs(rig.clock.monoMs);
+  cache.collect(now());
+  for (let pass = 0; pass < 2; pass++) {
+    rig.clock.pass(60_000);
+    cache.connectionsSeen({ startedMs: now(), live: [] });
+  }
+  t.notOk(filesOf(rig).some((name) => name.endsWith('.checkpoint')));
+  cache.collect(now());
+  await until('a checkpoint', DEADLINE_MS, () => filesOf(rig).some((name) => name.endsWith('.checkpoint')));
+  t.strictSame([...rig.look(0).cache.everything()].map(({ name }) => name), ['n2.example.']);
+  await store.close();
+});
+
+t.test('a disk that takes no checkpoint while things are buried is behind in nothing, and has one as soon as it takes it', async (t) => {
+  const rig = setUp(t);
+  let isFull = true;
+  let tries = 0;
+  const opened = rig.open({ sweepEveryMs: 1, onPoint: (point) => {
+    if (point !== 'checkpoint created') return;
+    tries++;
+    if (isFull) throw new Error('no space left');
+  } });
+  const { cache, store } = opened;
+  for (let i = 1; i <= 8; i++) {
+    learn(opened, rig.mapping(i, { ttlSeconds: 1 }));
+    await store.durable();
+    const now = (): ReturnType<typeof monoMs> => monoMs(rig.clock.monoMs);
+    for (let pass = 0; pass < 3; pass++) {
+      rig.clock.pass(60_000);
+      cache.collect(now());
+      cache.connectionsSeen({ startedMs: now(), live: [] });
+    }
+    cache.collect(now());
+    const before = tries;
+    await until('a further try', DEADLINE_MS, () => tries > before);
+    t.equal(store.isBehind, false, `burial ${i}`);
+  }
+  isFull = false;
+  await until('a checkpoint', DEADLINE_MS, () => filesOf(rig).some((name) => name.endsWith('.checkpoint')));
+  await store.close();
+});
+
 t.test('two roles in one folder have their own files', async (t) => {
   const rig = setUp(t);
   const agent = rig.open({}, 'agent');

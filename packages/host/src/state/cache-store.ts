@@ -12,12 +12,14 @@
 import { join } from 'node:path';
 import type { Clean, FqdnCache, Log, Mapping, Role } from '@tandem/core';
 import { bootClock } from './boot-clock.js';
+import { type Batch, newBatch } from './cache-batch.js';
 import { checkpointParts, fitting, TooLarge } from './cache-checkpoint.js';
 import { CacheFolder } from './cache-files.js';
 import { FrameWriter } from './cache-frames.js';
 import { Generations } from './cache-generations.js';
 import { type BootClock, type Loaded, loadCache } from './cache-load.js';
 import { CacheLog, type OnDiskPoint, writeCheckpoint } from './cache-log.js';
+import { CheckpointTimes } from './checkpoint-times.js';
 
 /** Changes of so long become durable together. */
 const COMMIT_EVERY_MS = 50;
@@ -32,8 +34,6 @@ const RETRY_EVERY_MS = 10_000;
 const LOG_BYTES_MAX = 8 * 1024 * 1024;
 /** Logs that wait for a checkpoint which the disk does not take; at the bound no more is appended. */
 const LOGS_MAX = 4;
-/** A predecessor of the same role, if there is one, has ended by then. */
-const FIRST_CHECKPOINT_MS = 60_000;
 /** With more generations than these the first checkpoint does not wait: a member that fails again and again leaves one each time. */
 const FOUND_MAX = 8;
 /** A disk that hangs does not hold up the end of the process for longer. */
@@ -50,12 +50,7 @@ export interface CacheStoreOptions {
   readonly retryEveryMs?: number;
   readonly logBytesMax?: number;
   readonly firstCheckpointMs?: number;
-}
-
-/** Changes that become durable together. */
-interface Batch {
-  readonly promise: Promise<void>;
-  readonly settle: () => void;
+  readonly sweepEveryMs?: number;
 }
 
 export class CacheStore {
@@ -86,7 +81,7 @@ export class CacheStore {
   private committedAtMs = -Infinity;
   private timer: NodeJS.Timeout | null = null;
   private timerAtMs = Infinity;
-  private firstCheckpoint: NodeJS.Timeout | null = null;
+  private readonly times: CheckpointTimes;
   private step: Promise<void> | null = null;
   private checkpointing: Promise<void> | null = null;
   private isClosing = false;
@@ -97,6 +92,10 @@ export class CacheStore {
     this.generations = new Generations(this.folder);
     this.clock = options.clock ?? bootClock();
     this.onPoint = options.onPoint ?? (() => undefined);
+    this.times = new CheckpointTimes({ cache: options.cache, firstMs: options.firstCheckpointMs, sweepEveryMs: options.sweepEveryMs, onDue: () => {
+      this.isCheckpointDue = true;
+      this.schedule(0);
+    } });
   }
 
   /** True while a restart would not bring back all that is in the cache. */
@@ -122,11 +121,7 @@ export class CacheStore {
     if (loaded.found.length === 0 && !loaded.isToBeWritten) return;
     this.sayLoaded(loaded, performance.now() - startMs);
     const generations = new Set(loaded.found.map(({ generation }) => generation));
-    const dueInMs = loaded.isToBeWritten || generations.size > FOUND_MAX ? 0 : this.options.firstCheckpointMs ?? FIRST_CHECKPOINT_MS;
-    this.firstCheckpoint = setTimeout(() => {
-      this.isCheckpointDue = true;
-      this.schedule(0);
-    }, dueInMs).unref();
+    this.times.found(loaded.isToBeWritten || generations.size > FOUND_MAX);
   }
 
   /** A mapping that the cache took as new. */
@@ -151,11 +146,17 @@ export class CacheStore {
     return (this.pending ?? this.underWay)?.promise ?? Promise.resolve();
   }
 
+  /** Resolves when so little waits that there is room for as much again; at once while the disk does not take it. */
+  async room(): Promise<void> {
+    if (this.writer.length < PENDING_BYTES_MAX / 2 || this.isLost || this.isLate || this.isClosing) return;
+    await this.pending?.promise;
+  }
+
   /** Makes durable what waits, with one last try where that has failed. */
   async close(): Promise<void> {
     this.isClosing = true;
     if (this.timer !== null) clearTimeout(this.timer);
-    if (this.firstCheckpoint !== null) clearTimeout(this.firstCheckpoint);
+    this.times.close();
     let timer: NodeJS.Timeout | null = null;
     const late = new Promise<'late'>((resolve) => {
       timer = setTimeout(() => resolve('late'), CLOSE_MS);
@@ -284,8 +285,12 @@ export class CacheStore {
     if (!this.isCheckpointDue || this.checkpointing !== null || performance.now() < this.checkpointAtMs) return;
     if (this.isClosing && !this.isOwed) return;
     const { log } = this;
+    const hasRoom = this.generations.logsWaiting < LOGS_MAX;
     if (log === null || log.generation === this.generations.checkpoint || log.bytes > this.logBytesMax) {
-      if (this.generations.logsWaiting >= LOGS_MAX) throw new Error('the log may not grow further without a checkpoint');
+      if (!hasRoom) throw new Error('the log may not grow further without a checkpoint');
+      await this.nextLog();
+    } else if (this.times.hasBuried && hasRoom && !this.isOwed) {
+      // Beside the checkpoint stands a log of its generation, which may not have what was let go of. One that is owed has a new log already.
       await this.nextLog();
     }
     this.isCheckpointDue = false;
@@ -302,6 +307,7 @@ export class CacheStore {
   /** The cache as it is now, under this generation, whose log holds what changes from now on. */
   private async writeCheckpoint(generation: number): Promise<void> {
     const { options, clock } = this;
+    this.times.begun();
     const living = this.generations.rereadGrown(options.cache, clock);
     const cleans = options.cache.pastCleans();
     // Read in slices: what changes meanwhile is in the log. Only what is too large must be looked at as a whole.
@@ -388,12 +394,4 @@ export class CacheStore {
   private get retryEveryMs(): number {
     return this.options.retryEveryMs ?? RETRY_EVERY_MS;
   }
-}
-
-function newBatch(): Batch {
-  let settle: () => void = () => undefined;
-  const promise = new Promise<void>((resolve) => {
-    settle = resolve;
-  });
-  return { promise, settle };
 }

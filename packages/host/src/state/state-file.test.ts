@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { canonicalJson, contentHash, type Log } from '@tandem/core';
+import { canonicalJson, type Log } from '@tandem/core';
 import { StateFile } from './state-file.js';
 
 const BYTES_MAX = 4096;
@@ -24,6 +25,10 @@ function setUp(t: Test, path = 'state/file.json'): { file: StateFile<Content>; d
   const log: Log = { debug: ignore, info: ignore, warn: ignore, error: (message, fields) => errors.push(`${message}: ${String(fields?.error)}`) };
   const full = join(dir, path);
   return { file: new StateFile(full, { bytesMax: BYTES_MAX, parse: contentOf, log }), dir, path: full, errors };
+}
+
+function contentHash(content: unknown): string {
+  return createHash('sha256').update(canonicalJson(content)).digest('hex');
 }
 
 function envelope(content: unknown, changes: Readonly<Record<string, unknown>> = {}): string {

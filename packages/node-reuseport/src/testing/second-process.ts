@@ -18,8 +18,8 @@ export class SecondProcess {
   readonly link: number;
   readonly process: ChildProcess;
   gone = false;
-  readonly #journal = Journal.create({ slots: 1, batch: 1 });
-  readonly #waiter = new Reactor(this.#journal);
+  private readonly journal = Journal.create({ slots: 1, batch: 1 });
+  private readonly waiter = new Reactor(this.journal);
 
   constructor(args: readonly string[]) {
     const [mine, theirs] = unixSocketPair();
@@ -32,12 +32,12 @@ export class SecondProcess {
     });
     closeFd(theirs);
     this.link = mine;
-    this.#waiter.watch(mine, 0, ReadyEvent.IN);
+    this.waiter.watch(mine, 0, ReadyEvent.IN);
   }
 
   /** Waits in the kernel for a message, or for this long. */
   pause(timeoutMs: number): void {
-    this.#waiter.step(0, timeoutMs);
+    this.waiter.step(0, timeoutMs);
   }
 
   /** Until `done`, looking again each millisecond; throws when it takes too long. */
@@ -79,8 +79,8 @@ export class SecondProcess {
 
   end(): void {
     this.process.kill('SIGKILL');
-    this.#waiter.close();
-    this.#journal.release();
+    this.waiter.close();
+    this.journal.release();
     closeFd(this.link);
   }
 }

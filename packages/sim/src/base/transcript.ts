@@ -7,7 +7,7 @@
 /** Event names, in the order of their codes. */
 export const EVENTS = [
   'start', 'serve', 'killed', 'exit', 'pause', 'resume', 'drain', 'starve', 'fed', 'query', 'ask', 'upstream', 'reply', 'client', 'lost',
-  'adopt', 'return', 'taken', 'policy', 'publish', 'link', 'cut', 'heal', 'clean', 'learned', 'disk', 'clock', 'fault', 'phase', 'opened', 'cut-off',
+  'adopt', 'return', 'taken', 'policy', 'publish', 'link', 'cut', 'heal', 'clean', 'learned', 'disk', 'fault', 'phase', 'opened', 'cut-off',
 ] as const;
 export type EventName = (typeof EVENTS)[number];
 export const EVENT = Object.fromEntries(EVENTS.map((name, code) => [name, code])) as Record<EventName, number>;

@@ -26,6 +26,8 @@ const SOURCE_MS: readonly [number, number] = [2, 30];
 const REDIAL_MS: readonly [number, number] = [50, 200];
 const INCARNATION_DIGITS = 16;
 const DISK_RETRY_MS = 500;
+/** By a planted defect. */
+const SPARED_MS = 200;
 
 export class Control {
   readonly world: World;
@@ -109,8 +111,9 @@ export class Control {
   /** A forced clean made here. */
   clean(matchPattern: string | null, endpointUid: string | null): void {
     const clean = { matchPattern, endpointUid, atMs: this.nowMs() };
-    this.world.checkers.memory.onClean(clean);
-    this.applyCleans([clean], null);
+    const { checkers, plant } = this.world;
+    checkers.memory.onClean(clean);
+    this.applyCleans([plant.sparesLatest ? { ...clean, atMs: monoMs(clean.atMs - SPARED_MS) } : clean], null);
   }
 
   /** Changes of the peer of that incarnation. */
@@ -120,7 +123,7 @@ export class Control {
   }
 
   nowMs(): MonoMs {
-    return this.world.clockOf(this.role).nowMs();
+    return this.world.clock.nowMs();
   }
 
   linkUp(session: Session): void {
@@ -159,7 +162,7 @@ export class Control {
   }
 
   collectNow(): void {
-    this.cache.collect(this.world.clockOf(this.role).nowMs());
+    this.cache.collect(this.world.clock.nowMs());
     if (this.current === null || this.role !== 'agent') return;
     const present = new Set(this.current.endpoints.map(({ uid }) => uid));
     this.bury([...this.cache.endpointUids()].filter((uid) => uid !== NODE_UID && !present.has(uid)));

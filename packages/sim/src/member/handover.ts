@@ -55,8 +55,7 @@ export class Handover {
   /** It was leaving when we were told to: its successor will come. */
   private expectsPeer = false;
   private isAcquiring = false;
-  private acquired: ((socket: SharedSocket, isInherited: boolean) => void) | null = null;
-  private isInherited = false;
+  private acquired: ((socket: SharedSocket) => void) | null = null;
 
   constructor(options: HandoverOptions) {
     this.options = options;
@@ -77,7 +76,7 @@ export class Handover {
   }
 
   /** Handed back by the peer, or a new one that the peer holds now, or a new one: `then` is told once. */
-  acquire(then: (socket: SharedSocket, isInherited: boolean) => void): void {
+  acquire(then: (socket: SharedSocket) => void): void {
     this.acquired = then;
     this.isAcquiring = true;
     const channel = this.options.dial();
@@ -243,7 +242,6 @@ export class Handover {
       this.share();
       return;
     }
-    this.isInherited = socket !== null;
     this.own = socket ?? this.options.createSocket();
     this.share();
     this.options.after(PEER_ANSWER_MS, () => {
@@ -268,7 +266,7 @@ export class Handover {
     this.isAcquiring = false;
     if (this.outgoing !== null) this.outgoing.onReady = () => this.options.wake();
     this.own ??= this.options.createSocket();
-    this.acquired!(this.own, this.isInherited);
+    this.acquired!(this.own);
   }
 
   private lose(): void {

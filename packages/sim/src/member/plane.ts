@@ -90,7 +90,7 @@ export class Plane implements AnswerReceiver {
     this.world = world;
     this.process = process;
     this.events = events;
-    this.nowMs = world.clockOf(process.role).nowMs();
+    this.nowMs = world.clock.nowMs();
     const { slots } = world.options;
     this.slotsForQueries = Math.max(1, Math.floor(slots * SPARE_SHARE * (1 - REFUSAL_SHARE)));
     this.journal = world.journals.take(process.number, slots);
@@ -144,7 +144,7 @@ export class Plane implements AnswerReceiver {
     if (snapshot !== null) this.enforce(snapshot);
     else if (this.world.plant.allowsWithoutSnapshot) this.path.setPolicy(this.memory.indexOf(this.world.policies.openToAll, null));
     this.nowMs = this.clock();
-    this.handover.acquire((socket, isInherited) => this.serve(socket, isInherited, onServing));
+    this.handover.acquire((socket) => this.serve(socket, onServing));
   }
 
   get isServing(): boolean {
@@ -198,8 +198,8 @@ export class Plane implements AnswerReceiver {
     return this.handover.heldCount > 1 ? 'members are held that are gone' : '';
   }
 
-  private serve(socket: SharedSocket, isInherited: boolean, onServing: () => void): void {
-    if (!isInherited) socket.bind();
+  private serve(socket: SharedSocket, onServing: () => void): void {
+    socket.bind();
     this.reactor.addListener(0, socket, true);
     this.isRunning = true;
     this.world.checkers.onServing(this, 0);
@@ -210,7 +210,7 @@ export class Plane implements AnswerReceiver {
   }
 
   private clock(): MonoMs {
-    return this.world.clockOf(this.process.role).nowMs();
+    return this.world.clock.nowMs();
   }
 
   private sleepUntil(timeMs: number): void {
@@ -259,7 +259,7 @@ export class Plane implements AnswerReceiver {
           message.done();
           break;
         case 'forget':
-          this.path.forgetMappings();
+          this.path.forgetMappings(null);
           break;
         case 'opened':
           this.path.onOpened(message.slot, message.answer);

@@ -56,6 +56,7 @@ export class Session {
         snapshotHash: snapshot?.hash ?? '',
         verdictSettings: {},
         seen: seenToWire(this.control.replica.vector()),
+        sourceHeard: undefined,
       },
     });
   }

@@ -41,6 +41,7 @@ export class SharedSocket {
     if (--this.descriptors === 0) this.group.remove(this);
   }
 
+  /** One that was handed back may be bound already, or not. */
   bind(): void {
     this.group.add(this);
   }

@@ -95,7 +95,7 @@ export class Checkers {
     const { query } = plane.journal.datagrams[slot]!;
     const { bytes } = plane.journal;
     if ((bytes[offset + 3] & 0x0f) !== RCODE.noError || query.name < 0) return;
-    const waitedMs = world.clockOf(plane.process.role).nowMs() - (plane.answeredMs.get(query) ?? 0);
+    const waitedMs = world.clock.nowMs() - (plane.answeredMs.get(query) ?? 0);
     if (waitedMs >= options.responseMaxDelayMs) return;
     if (scanAnswer(bytes, offset, length, this.answer) !== 0) return;
     // Who asked is told by the policy of then, which may have changed for a pod that gives way to another.
@@ -161,6 +161,8 @@ export class Checkers {
     this.sameCaches(controls.agent, controls['dns-proxy']);
     const forgotten = this.memory.forgotten(controls.agent);
     if (forgotten !== null) this.broken(`a mapping is forgotten that a client was given: ${forgotten}`);
+    const returned = this.memory.returned(controls.agent);
+    if (returned !== null) this.broken(`a mapping is there that a clean took: ${returned}`);
   }
 
   private sameCaches(a: Control, b: Control): void {

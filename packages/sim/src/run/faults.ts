@@ -1,6 +1,6 @@
 /**
  * Harm under a seed. Faults of a *member* (kill, stop, starve, restart, a query of death) come one at a time: the next not
- * before the pair is redundant again, which is what is promised. All else (link, disks, clocks, upstreams, policy, cleans)
+ * before the pair is redundant again, which is what is promised. All else (link, disks, upstreams, policy, cleans)
  * comes whenever it likes.
  */
 import type { Role } from '@tandem/core';
@@ -19,7 +19,6 @@ const SETTLE_MS = 5;
 const CHANGES_MAX = 5;
 /** In each seed, whatever becomes of its members. */
 const FAULTS_MIN = 3;
-const CLOCK_STEP_MS_MAX = 100_000_000;
 
 type MemberFault = 'kill' | 'kill-at' | 'stop' | 'stop-at' | 'stop-then-kill' | 'restart' | 'restart-both' | 'starve' | 'poison';
 const MEMBER_FAULTS: readonly MemberFault[] = ['kill', 'kill-at', 'kill-at', 'stop', 'stop-at', 'stop-at', 'stop-then-kill', 'restart', 'restart-both', 'starve', 'poison'];
@@ -249,11 +248,8 @@ export class Faults {
         this.slowDisk(role, this.random.between(100, 2000));
         break;
       case 3:
-        this.fullDisk(role, this.random.between(100, 2000));
-        break;
       case 4:
-        this.world.clockOf(role).step(this.random.between(-CLOCK_STEP_MS_MAX, CLOCK_STEP_MS_MAX));
-        this.world.note(EVENT.clock, ROLES.indexOf(role));
+        this.fullDisk(role, this.random.between(100, 2000));
         break;
       case 5:
         this.upstreams(this.random.pick([LYING, LYING, SLOW, SILENT]), this.random.between(50, 700));

@@ -1,16 +1,16 @@
 /**
  * The checker that no mapping is forgotten: what was in an answer that a client got is in the caches in the end, unless it
- * has expired, was cleaned, or its pod is gone.
+ * has expired, was cleaned, or its pod is gone; and that none comes back: what was looked up before a forced clean is in no cache.
  *
  * Excused, since no file of the cache is modelled: what a member knew by the link or from a dead peer alone, if it dies
- * before its new peer was taught it. Runs whose limit of addresses per name is low are not looked at: what the limit takes
- * is another question.
+ * before its new peer was taught it; a clean that nobody who lives has heard of. Of what is forgotten, runs whose limit of
+ * addresses per name is low are not looked at: what the limit takes is another question.
  */
-import type { Clean, LearnedMapping } from '@tandem/core';
+import type { Clean, LearnedMapping, Mapping } from '@tandem/core';
 import type { Control } from '../member/control.js';
 import type { Query } from '../models/datagram.js';
 import { CHANGING_POD, NAMES, uidOf } from './policies.js';
-import type { World } from './world.js';
+import { otherOf, type World } from './world.js';
 
 /** Below it names lose addresses to the limit. */
 const ADDRESSES_MIN = 1000;
@@ -29,9 +29,10 @@ export class GivenMappings {
   private readonly learned = new Map<number, { readonly lookupMs: number; readonly expiryMs: number }>();
   private readonly given = new Map<number, Given>();
   private readonly cleans: Clean[] = [];
-  private readonly gone: Control[] = [];
-  /** Of those that are gone; made when it is needed. */
-  private known: { readonly all: Lookups; readonly own: Lookups }[] | null = null;
+  /** Nobody knew of them any more at some time. */
+  private readonly lostCleans = new Set<Clean>();
+  /** What went with each process that is gone. */
+  private readonly lost: Map<string, LostLookups>[] = [];
 
   constructor(world: World) {
     this.world = world;
@@ -65,7 +66,18 @@ export class GivenMappings {
 
   /** A member's process has ended. */
   onGone(control: Control): void {
-    this.gone.push(control);
+    const other = this.world.member(otherOf(control.role));
+    // What it learned itself its peer reads in its journal.
+    const left = ownLookups(control);
+    if (other !== null) for (const [key, lookupMs] of [...lookups(other), ...ownLookups(other)]) note(left, key, lookupMs);
+    const lost = new Map<string, LostLookups>();
+    for (const [key, toMs] of lookups(control)) {
+      const afterMs = left.get(key) ?? -Infinity;
+      if (toMs > afterMs) lost.set(key, { afterMs, toMs });
+    }
+    this.lost.push(lost);
+    const heard = other?.cache.pastCleans() ?? [];
+    for (const clean of this.cleans) if (!heard.some((one) => isSameTarget(one, clean) && one.atMs >= clean.atMs)) this.lostCleans.add(clean);
   }
 
   /** A mapping that should be in the member's cache and is not, or null. */
@@ -75,24 +87,29 @@ export class GivenMappings {
     for (const given of this.given.values()) {
       const uid = uidOf(this.world.revision, given.pod);
       const name = NAMES[given.name].text;
-      const key = `${uid} ${name} ${given.address}`;
+      const key = textOf({ endpointUid: uid, name, address: given.address });
       if ((kept.get(key) ?? -Infinity) >= given.lookupMs) continue;
-      if (given.expiryMs <= nowMs || this.isCleaned(given, uid, name)) continue;
+      if (given.expiryMs <= nowMs || this.cleans.some((clean) => beats(clean, { endpointUid: uid, name, lookupMs: given.lookupMs }))) continue;
       if (!this.isExcused(given, key)) return `${key}, looked up at ${given.lookupMs}`;
     }
     return null;
   }
 
-  private isCleaned({ lookupMs }: Given, uid: string, name: string): boolean {
-    return this.cleans.some(({ atMs, endpointUid, matchPattern }) => (
-      atMs >= lookupMs && (endpointUid === null || endpointUid === uid) && (matchPattern === null || covers(matchPattern, name))
-    ));
+  /** A mapping in the member's cache that a clean should have kept out, or null. */
+  returned(control: Control): string | null {
+    for (const mapping of control.cache.everything()) {
+      const clean = this.cleans.find((one) => !this.lostCleans.has(one) && beats(one, mapping));
+      if (clean !== undefined) return `${textOf(mapping)}, looked up at ${mapping.lookupMs}, cleaned at ${clean.atMs}`;
+    }
+    return null;
   }
 
-  /** A member that is gone knew it, and had not learned it itself. */
+  /** It went with a member that had not learned it itself, and nobody else knew it then. */
   private isExcused({ lookupMs }: Given, key: string): boolean {
-    this.known ??= this.gone.map((control) => ({ all: lookups(control), own: ownLookups(control) }));
-    return this.known.some(({ all, own }) => (all.get(key) ?? -Infinity) >= lookupMs && (own.get(key) ?? -Infinity) < lookupMs);
+    return this.lost.some((lost) => {
+      const span = lost.get(key);
+      return span !== undefined && span.afterMs < lookupMs && lookupMs <= span.toMs;
+    });
   }
 }
 
@@ -101,18 +118,36 @@ function keyOf({ flow, name }: Query, isV6: boolean, host: number): number {
   return (((flow.pod + 1) * NAMES.length + name) * 2 + (isV6 ? 1 : 0)) * HOSTS + host;
 }
 
+function beats({ atMs, endpointUid, matchPattern }: Clean, of: { readonly endpointUid: string; readonly name: string; readonly lookupMs: number }): boolean {
+  return atMs >= of.lookupMs && (endpointUid === null || endpointUid === of.endpointUid) && (matchPattern === null || covers(matchPattern, of.name));
+}
+
+function isSameTarget(a: Clean, b: Clean): boolean {
+  return a.endpointUid === b.endpointUid && a.matchPattern === b.matchPattern;
+}
+
 /** As policies of a run and its cleans have patterns: a name, or everything under one. */
 function covers(pattern: string, name: string): boolean {
   return pattern.startsWith('*') ? name.endsWith(pattern.slice(1)) : name === pattern;
 }
 
+function textOf({ endpointUid, name, address }: Pick<Mapping, 'endpointUid' | 'name' | 'address'>): string {
+  return `${endpointUid} ${name} ${address}`;
+}
+
 /** Latest look-ups by endpoint, name and address. */
 type Lookups = Map<string, number>;
+
+/** Look-ups after the one and up to the other. */
+interface LostLookups {
+  readonly afterMs: number;
+  readonly toMs: number;
+}
 
 /** All that the member knows, or knew at its end. */
 function lookups(control: Control): Lookups {
   const latest: Lookups = new Map<string, number>();
-  for (const { endpointUid, name, address, lookupMs } of control.cache.everything()) note(latest, `${endpointUid} ${name} ${address}`, lookupMs);
+  for (const mapping of control.cache.everything()) note(latest, textOf(mapping), mapping.lookupMs);
   return latest;
 }
 

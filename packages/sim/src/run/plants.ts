@@ -6,6 +6,7 @@ export const PLANTS = {
   'no-full-sync': 'a member that may have missed changes is not compared by digests when the link comes up',
   'allow-without-snapshot': 'a member without policy lets everything pass',
   'forgotten-clean': 'forced cleans are not sent to the peer',
+  'short-clean': 'a forced clean spares what was looked up last',
   'forgotten-mapping': 'what a dead member learned last is not passed on',
   'both-leave': 'of two members that are told to end at once none waits for the other',
   'early-answer': 'an address counts as open as soon as it is learned',
@@ -18,6 +19,7 @@ export interface Plant {
   readonly skipsFullSync: boolean;
   readonly allowsWithoutSnapshot: boolean;
   readonly forgetsCleans: boolean;
+  readonly sparesLatest: boolean;
   readonly forgetsMappings: boolean;
   readonly leavesTogether: boolean;
   readonly opensNothing: boolean;
@@ -30,6 +32,7 @@ export function plantOf(name: PlantName | null): Plant {
     skipsFullSync: name === 'no-full-sync',
     allowsWithoutSnapshot: name === 'allow-without-snapshot',
     forgetsCleans: name === 'forgotten-clean',
+    sparesLatest: name === 'short-clean',
     forgetsMappings: name === 'forgotten-mapping',
     leavesTogether: name === 'both-leave',
     opensNothing: name === 'early-answer',

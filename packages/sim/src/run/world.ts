@@ -15,7 +15,7 @@ import type { Plane } from '../member/plane.js';
 import { SimProcess } from '../member/process.js';
 import type { Session } from '../member/session.js';
 import { UPSTREAMS } from '../member/upstreams.js';
-import { SimClock } from '../models/clocks.js';
+import { SimClock } from '../models/clock.js';
 import { Datapath, type DatapathMode } from '../models/datapath.js';
 import type { Datagram, Flow, Query } from '../models/datagram.js';
 import { Disk } from '../models/disk.js';
@@ -72,6 +72,7 @@ export function defaults(seed: number): WorldOptions {
 export class World {
   readonly options: WorldOptions;
   readonly queue = new EventQueue();
+  readonly clock = new SimClock(this.queue);
   readonly journals = new JournalPool();
   readonly random: RandomStream;
   readonly transcript: Transcript;
@@ -85,7 +86,6 @@ export class World {
   /** Of the agent's source. */
   revision = 1;
   isSourceThere = true;
-  private readonly clocks: Readonly<Record<Role, SimClock>>;
   private readonly disks: Readonly<Record<Role, Disk>>;
   private readonly controls = new Map<Role, Control>();
   private readonly open = new Set<Query>();
@@ -110,12 +110,7 @@ export class World {
     this.link = new LossyLink(this.queue, this.random.fork('link'));
     this.policies = compiled ??= new Policies();
     this.checkers = new Checkers(this);
-    this.clocks = { agent: new SimClock(this.queue), 'dns-proxy': new SimClock(this.queue) };
     this.disks = { agent: new Disk(this.queue), 'dns-proxy': new Disk(this.queue) };
-  }
-
-  clockOf(role: Role): SimClock {
-    return this.clocks[role];
   }
 
   diskOf(role: Role): Disk {

@@ -24,7 +24,6 @@ const FIRST_FLOW = 1000;
 const LOAD_QUERIES = 100;
 const LOAD_FLOWS = 2 * PODS;
 const LOAD_NAMES = 40;
-const HOUR_MS = 3_600_000;
 
 const MANNERS: Readonly<Record<string, Manners>> = {
   honest: HONEST,
@@ -153,9 +152,6 @@ class Teller {
         break;
       case 'disk':
         this.disk(roleOf(subject), words[2]);
-        break;
-      case 'clock':
-        world.clockOf(roleOf(subject)).step(Number(given.get('hours')) * HOUR_MS);
         break;
       case 'clean':
         world.member(roleOf(subject))!.clean(given.get('name') ?? null, null);

@@ -51,117 +51,117 @@ export class FakeApiServer {
   token: string | null = null;
   /** 410 as an event of a stream that is opened, in place of a status. */
   expiresByEvent = false;
-  readonly #objects = new Map<string, Map<string, FakeObject>>();
-  #history: Change[] = [];
-  #version = 100;
-  #compacted = 0;
-  readonly #watchers = new Set<Watcher>();
-  readonly #sockets = new Set<Socket>();
-  #server: Server | null = null;
-  #port = 0;
+  private readonly objects = new Map<string, Map<string, FakeObject>>();
+  private history: Change[] = [];
+  private version = 100;
+  private compacted = 0;
+  private readonly watchers = new Set<Watcher>();
+  private readonly sockets = new Set<Socket>();
+  private server: Server | null = null;
+  private port = 0;
 
   constructor(absent: readonly Collection[] = []) {
-    for (const [name, path] of Object.entries(COLLECTIONS)) if (!absent.includes(name as Collection)) this.#objects.set(path, new Map());
+    for (const [name, path] of Object.entries(COLLECTIONS)) if (!absent.includes(name as Collection)) this.objects.set(path, new Map());
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `http://127.0.0.1:${this.port}`;
   }
 
   get watches(): number {
-    return this.#watchers.size;
+    return this.watchers.size;
   }
 
   async start(): Promise<this> {
-    const server = createServer((request, response) => { this.#serve(request, response); });
+    const server = createServer((request, response) => { this.serve(request, response); });
     server.on('connection', (socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
+      this.sockets.add(socket);
+      socket.once('close', () => this.sockets.delete(socket));
     });
-    await new Promise<void>((resolve) => { server.listen(this.#port, '127.0.0.1', resolve); });
-    this.#port = (server.address() as AddressInfo).port;
-    this.#server = server;
+    await new Promise<void>((resolve) => { server.listen(this.port, '127.0.0.1', resolve); });
+    this.port = (server.address() as AddressInfo).port;
+    this.server = server;
     return this;
   }
 
   /** Gone, with all its connections; `start` brings it back at the same port. */
   async stop(): Promise<void> {
-    const server = this.#server;
-    this.#server = null;
+    const server = this.server;
+    this.server = null;
     const closed = new Promise<void>((resolve) => { if (server === null) resolve(); else server.close(() => { resolve(); }); });
     this.dropConnections();
     await closed;
   }
 
   dropConnections(): void {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#watchers.clear();
+    for (const socket of this.sockets) socket.destroy();
+    this.watchers.clear();
   }
 
   put(collection: Collection, object: FakeObject): void {
-    const [path, objects] = this.#collection(collection);
+    const [path, objects] = this.collection(collection);
     const key = keyOf(object);
     const before = objects.get(key) ?? null;
-    const versioned = { ...object, metadata: { ...object.metadata, resourceVersion: String(++this.#version) } };
+    const versioned = { ...object, metadata: { ...object.metadata, resourceVersion: String(++this.version) } };
     objects.set(key, versioned);
-    this.#record({ version: this.#version, path, type: before === null ? 'ADDED' : 'MODIFIED', object: versioned, before });
+    this.record({ version: this.version, path, type: before === null ? 'ADDED' : 'MODIFIED', object: versioned, before });
   }
 
   delete(collection: Collection, name: string): void {
-    const [path, objects] = this.#collection(collection);
+    const [path, objects] = this.collection(collection);
     const before = objects.get(name);
     if (before === undefined) return;
     objects.delete(name);
-    const object = { ...before, metadata: { ...before.metadata, resourceVersion: String(++this.#version) } };
-    this.#record({ version: this.#version, path, type: 'DELETED', object, before });
+    const object = { ...before, metadata: { ...before.metadata, resourceVersion: String(++this.version) } };
+    this.record({ version: this.version, path, type: 'DELETED', object, before });
   }
 
   get(collection: Collection, name: string): FakeObject | undefined {
-    return this.#collection(collection)[1].get(name);
+    return this.collection(collection)[1].get(name);
   }
 
   all(collection: Collection): FakeObject[] {
-    return [...this.#collection(collection)[1].values()];
+    return [...this.collection(collection)[1].values()];
   }
 
   /** A kind comes to be. */
   define(collection: Collection): void {
-    this.#objects.set(COLLECTIONS[collection], new Map());
+    this.objects.set(COLLECTIONS[collection], new Map());
   }
 
   /** Versions before now cannot be watched from. */
   compact(): void {
-    this.#history = [];
-    this.#compacted = this.#version;
+    this.history = [];
+    this.compacted = this.version;
   }
 
   bookmark(): void {
-    for (const { response } of this.#watchers) send(response, { type: 'BOOKMARK', object: { metadata: { resourceVersion: String(this.#version) } } });
+    for (const { response } of this.watchers) send(response, { type: 'BOOKMARK', object: { metadata: { resourceVersion: String(this.version) } } });
   }
 
   /** Text as an event of every watch. */
   sendRaw(text: string): void {
-    for (const { response } of this.#watchers) response.write(text);
+    for (const { response } of this.watchers) response.write(text);
   }
 
   endWatches(): void {
-    for (const { response } of this.#watchers) response.end();
-    this.#watchers.clear();
+    for (const { response } of this.watchers) response.end();
+    this.watchers.clear();
   }
 
-  #collection(collection: Collection): [string, Map<string, FakeObject>] {
+  private collection(collection: Collection): [string, Map<string, FakeObject>] {
     const path = COLLECTIONS[collection];
-    const objects = this.#objects.get(path);
+    const objects = this.objects.get(path);
     if (objects === undefined) throw new Error(`${collection} are absent`);
     return [path, objects];
   }
 
-  #record(change: Change): void {
-    this.#history.push(change);
-    for (const watcher of this.#watchers) tell(watcher, change);
+  private record(change: Change): void {
+    this.history.push(change);
+    for (const watcher of this.watchers) tell(watcher, change);
   }
 
-  #serve(request: IncomingMessage, response: ServerResponse): void {
+  private serve(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? '/', this.url);
     const token = request.headers.authorization?.replace('Bearer ', '') ?? null;
     this.requests.push({ method: request.method ?? '', url, token });
@@ -178,19 +178,19 @@ export class FakeApiServer {
     }
     if (this.token !== null && token !== this.token) return refuse(response, 401, 'Unauthorized');
     if (url.pathname === '/readyz') return void response.end('ok');
-    if (request.method === 'PATCH') return this.#patch(url.pathname, request, response);
+    if (request.method === 'PATCH') return this.patch(url.pathname, request, response);
     const [, root, space, plural] = /^(.*)\/namespaces\/([^/]+)\/([^/]+)$/.exec(url.pathname) ?? [];
     const path = space === undefined ? url.pathname : `${root}/${plural}`;
-    const objects = this.#objects.get(path);
+    const objects = this.objects.get(path);
     if (objects === undefined) return refuse(response, 404, 'the server could not find the requested resource');
     const selection = { path, namespace: space ?? null, labels: url.searchParams.get('labelSelector') ?? '', fields: url.searchParams.get('fieldSelector') ?? '' };
-    if (url.searchParams.get('watch') === '1') this.#watch(url, { ...selection, response });
-    else this.#list(url, [...objects.values()].filter((object) => isSelected(object, selection)), response);
+    if (url.searchParams.get('watch') === '1') this.watch(url, { ...selection, response });
+    else this.list(url, [...objects.values()].filter((object) => isSelected(object, selection)), response);
   }
 
-  #list({ searchParams: query }: URL, wanted: readonly FakeObject[], response: ServerResponse): void {
-    const [from, version] = (query.get('continue') ?? `0 ${this.#version}`).split(' ').map(Number);
-    if (version < this.#compacted) return refuse(response, 410, 'the continue token is too old');
+  private list({ searchParams: query }: URL, wanted: readonly FakeObject[], response: ServerResponse): void {
+    const [from, version] = (query.get('continue') ?? `0 ${this.version}`).split(' ').map(Number);
+    if (version < this.compacted) return refuse(response, 410, 'the continue token is too old');
     const limit = query.get('resourceVersion') === '0' ? Infinity : Number(query.get('limit') ?? Infinity);
     const page = wanted.slice(from, from + limit);
     const isWhole = from + page.length >= wanted.length;
@@ -200,10 +200,10 @@ export class FakeApiServer {
     }));
   }
 
-  #watch(url: URL, watcher: Watcher): void {
+  private watch(url: URL, watcher: Watcher): void {
     const { response } = watcher;
     const from = Number(url.searchParams.get('resourceVersion'));
-    if (from < this.#compacted) {
+    if (from < this.compacted) {
       const status = { kind: 'Status', code: 410, reason: 'Expired', message: `too old resource version: ${from}` };
       if (!this.expiresByEvent) return refuse(response, 410, status.message);
       response.writeHead(200);
@@ -212,12 +212,12 @@ export class FakeApiServer {
     }
     response.writeHead(200, { 'content-type': 'application/json' });
     response.flushHeaders();
-    for (const change of this.#history) if (change.version > from) tell(watcher, change);
-    this.#watchers.add(watcher);
-    response.once('close', () => this.#watchers.delete(watcher));
+    for (const change of this.history) if (change.version > from) tell(watcher, change);
+    this.watchers.add(watcher);
+    response.once('close', () => this.watchers.delete(watcher));
   }
 
-  #patch(path: string, request: IncomingMessage, response: ServerResponse): void {
+  private patch(path: string, request: IncomingMessage, response: ServerResponse): void {
     let text = '';
     request.on('data', (chunk: Buffer) => { text += chunk.toString('utf8'); });
     request.on('end', () => {
@@ -225,12 +225,12 @@ export class FakeApiServer {
       this.patches.push({ path, body });
       const [, root, space, plural, name] = /^(.*)\/namespaces\/([^/]+)\/([^/]+)\/([^/]+)\/status$/.exec(path) ?? [];
       const [, clusterPath, clusterName] = /^(.*)\/([^/]+)\/status$/.exec(path) ?? [];
-      const objects = this.#objects.get(space === undefined ? clusterPath : `${root}/${plural}`);
+      const objects = this.objects.get(space === undefined ? clusterPath : `${root}/${plural}`);
       const key = space === undefined ? `/${clusterName}` : `${space}/${name}`;
       const object = objects?.get(key);
       if (objects === undefined || object === undefined) return refuse(response, 404, 'not found');
       if (body.metadata?.resourceVersion !== undefined && body.metadata.resourceVersion !== object.metadata.resourceVersion) return refuse(response, 409, 'conflict');
-      const collection = (Object.keys(COLLECTIONS) as Collection[]).find((one) => this.#objects.get(COLLECTIONS[one]) === objects)!;
+      const collection = (Object.keys(COLLECTIONS) as Collection[]).find((one) => this.objects.get(COLLECTIONS[one]) === objects)!;
       this.put(collection, { ...object, status: { ...(object.status ?? {}), ...body.status } });
       response.end(JSON.stringify(objects.get(key)));
     });

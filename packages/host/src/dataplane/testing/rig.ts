@@ -1,12 +1,9 @@
 /** A data plane on loopback with an upstream in the same process, for tests. */
-import { randomInt } from 'node:crypto';
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, isIPv6 } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EndpointRecord, ruleSetKey, type Settings, type Snapshot, snapshotHash, type SocketAddress } from '@tandem/core';
+import { freeAddress } from '../../testing/free-address.js';
 import { DataPlane } from '../data-plane.js';
 import type { MappingRecord } from '../mapping-record.js';
 import { addressFor } from './messages.js';
@@ -14,10 +11,6 @@ import { TestUpstream, type Zone } from './upstream.js';
 import { until } from './wait.js';
 
 const FIRST_IDENTITY = 256;
-const TRIES = 20;
-/** Below the range that the kernel chooses from (ip_local_port_range). */
-const FIRST_PORT = 10_240;
-const PORTS = 10_000;
 const FIRST_TURN_MS = 2000;
 
 /** Endpoint 1 is 127.0.0.1, 2 is ::1, 3 is 127.0.0.3; with `denied`, 127.0.0.1 may ask nothing, else all may ask all. */
@@ -59,32 +52,6 @@ export function settingsOf(dir: string, listen: readonly SocketAddress[], upstre
   };
 }
 
-/**
- * A port of the address that is free for UDP and TCP, and that the kernel gives to nobody who asks for any: the data
- * plane itself opens many of those before it listens.
- */
-export async function freePort(address: string): Promise<SocketAddress> {
-  const family = isIPv6(address) ? 6 : 4;
-  for (let i = 1; ; i++) {
-    const port = FIRST_PORT + randomInt(PORTS);
-    const udp = createSocket({ type: family === 6 ? 'udp6' : 'udp4', ipv6Only: family === 6 });
-    const tcp = createServer();
-    try {
-      udp.bind(port, address);
-      await once(udp, 'listening');
-      tcp.listen({ port, host: address, ipv6Only: family === 6 });
-      await once(tcp, 'listening');
-      tcp.close();
-      await once(tcp, 'close');
-      return { address, family, port };
-    } catch (error) {
-      if (i === TRIES) throw error;
-    } finally {
-      udp.close();
-    }
-  }
-}
-
 export interface RigOptions {
   /** Addresses to listen at; a free port of each is taken. */
   readonly listen?: readonly string[];
@@ -123,7 +90,7 @@ export class Rig {
   static async start(options: RigOptions = {}): Promise<Rig> {
     const upstream = await TestUpstream.start(options.upstream ?? '127.0.0.1', options.zone ?? ((asked) => asked.answer(addressFor(asked.query))));
     const listen: SocketAddress[] = [];
-    for (const address of options.listen ?? ['127.0.0.1']) listen.push(await freePort(address));
+    for (const address of options.listen ?? ['127.0.0.1']) listen.push(await freeAddress(address));
     const dir = newDir();
     const seen = { mappings: [] as MappingRecord[], applied: [] as number[], crashes: [] as Error[], warnings: [] as string[], dir };
     const settings: Settings = { ...settingsOf(dir, listen, [upstream.address, ...(options.moreUpstreams ?? [])]), ...options.settings };
@@ -134,7 +101,7 @@ export class Rig {
       onCrash: (error) => seen.crashes.push(error),
     });
     // Any message makes it turn.
-    plane.forgetMappings();
+    plane.forgetMappings(null);
     await until('the first turn of the data plane', FIRST_TURN_MS, () => plane.gauges().heartbeatMs > 0);
     return new Rig(plane, upstream, seen);
   }

@@ -1,10 +1,8 @@
 /** Certificates, and a port to show them at. */
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import type { Settings, SocketAddress } from '@tandem/core';
+import type { Settings } from '@tandem/core';
 
 /** Makes certificates in a folder, each signed by the CA of that name. */
 export class Certificates {
@@ -38,13 +36,4 @@ export class Certificates {
   private openssl(...args: readonly string[]): void {
     execFileSync('openssl', args, { cwd: this.dir, stdio: 'pipe' });
   }
-}
-
-/** Free a moment ago. */
-export async function freeAddress(): Promise<SocketAddress> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return { address: '127.0.0.1', family: 4, port };
 }

@@ -8,7 +8,7 @@ import {
 import { type Log, type Mapping, monoMs, type Role, type Settings, type Snapshot, snapshotHash } from '@tandem/core';
 import { pairV1 } from '@tandem/proto';
 import { bootTimeMs } from 'node-reuseport';
-import { Member } from '../../member/member.js';
+import { Member, type MemberOptions } from '../../member/member.js';
 import { pairSocketPath } from '../server.js';
 
 const VERSION = '0.0.0';
@@ -51,12 +51,12 @@ export class RecordingLog implements Log {
 export class Node {
   readonly dir = mkdtempSync(join(tmpdir(), 'tandem-'));
 
-  member(role: Role, changes: Partial<Settings> = {}): { member: Member; log: RecordingLog } {
+  member(role: Role, changes: Partial<Settings> = {}, seams: Pick<MemberOptions, 'enforcement' | 'clock'> = {}): { member: Member; log: RecordingLog } {
     const log = new RecordingLog();
     const fail = (error: Error): never => {
       throw error;
     };
-    return { member: new Member({ settings: { ...this.settings(role), ...changes }, version: VERSION, log, fail }), log };
+    return { member: new Member({ settings: { ...this.settings(role), ...changes }, version: VERSION, log, fail, ...seams }), log };
   }
 
   remove(): void {
@@ -96,7 +96,7 @@ export function mappingOf(i: number, name = `n${i}.example.`): Mapping {
 
 export const HELLO: pairV1.Hello = {
   protocol: 1, protocolMin: 1, role: 'dns-proxy', incarnation: 'feed', version: VERSION, snapshotRevision: 0n, snapshotHash: '',
-  verdictSettings: {}, seen: [],
+  verdictSettings: {}, seen: [], sourceHeard: undefined,
 };
 
 type Call = ClientDuplexStream<pairV1.LinkRequest, pairV1.LinkResponse>;

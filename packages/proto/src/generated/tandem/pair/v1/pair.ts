@@ -34,6 +34,9 @@ export interface LinkRequest {
     /** Only to an agent that has named no revision, or a lower one. */
     { $case: "snapshot"; value: Snapshot }
     | { $case: "snapshotResult"; value: SnapshotResult }
+    | //
+    /** Today no DNS proxy says it but in Hello. */
+    { $case: "sourceHeard"; value: SourceHeard }
     | undefined;
 }
 
@@ -47,6 +50,9 @@ export interface LinkResponse {
     | { $case: "buckets"; value: Buckets }
     | { $case: "snapshot"; value: Snapshot }
     | { $case: "snapshotResult"; value: SnapshotResult }
+    | //
+    /** It is another than was said before, in Hello or by this. */
+    { $case: "sourceHeard"; value: SourceHeard }
     | undefined;
 }
 
@@ -75,11 +81,21 @@ export interface Hello {
   protocolMin: number;
   /** Revision vector: how far into other members' changes this one has come. At most 16. */
   seen: SeenRevision[];
+  /** A member without it is of a version that counts the time since it had a link. */
+  sourceHeard: SourceHeard | undefined;
 }
 
 export interface Hello_VerdictSettingsEntry {
   key: string;
   value: string;
+}
+
+/** When the agent's policy source was last heard, as far as the member knows: what --stale-source-limit counts from. */
+export interface SourceHeard {
+  /** It is heard, until the link ends or another is said. */
+  isHeard: boolean;
+  /** Milliseconds of CLOCK_BOOTTIME, negative before this boot; absent: not known. */
+  heardMs?: number | undefined;
 }
 
 /** Every change of that incarnation up to and including this revision is in the sender's cache. */
@@ -196,6 +212,9 @@ export const LinkRequest: MessageFns<LinkRequest> = {
       case "snapshotResult":
         SnapshotResult.encode(message.message.value, writer.uint32(58).fork()).join();
         break;
+      case "sourceHeard":
+        SourceHeard.encode(message.message.value, writer.uint32(66).fork()).join();
+        break;
     }
     return writer;
   },
@@ -269,6 +288,14 @@ export const LinkRequest: MessageFns<LinkRequest> = {
             message.message = { $case: "snapshotResult", value: SnapshotResult.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.message = { $case: "sourceHeard", value: SourceHeard.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -297,6 +324,8 @@ export const LinkRequest: MessageFns<LinkRequest> = {
         ? { $case: "snapshot", value: Snapshot.fromJSON(object.snapshot) }
         : isSet(object.snapshot_result)
         ? { $case: "snapshotResult", value: SnapshotResult.fromJSON(object.snapshot_result) }
+        : isSet(object.source_heard)
+        ? { $case: "sourceHeard", value: SourceHeard.fromJSON(object.source_heard) }
         : undefined,
     };
   },
@@ -317,6 +346,8 @@ export const LinkRequest: MessageFns<LinkRequest> = {
       obj.snapshot = Snapshot.toJSON(message.message.value);
     } else if (message.message?.$case === "snapshotResult") {
       obj.snapshot_result = SnapshotResult.toJSON(message.message.value);
+    } else if (message.message?.$case === "sourceHeard") {
+      obj.source_heard = SourceHeard.toJSON(message.message.value);
     }
     return obj;
   },
@@ -369,6 +400,12 @@ export const LinkRequest: MessageFns<LinkRequest> = {
         }
         break;
       }
+      case "sourceHeard": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "sourceHeard", value: SourceHeard.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -401,6 +438,9 @@ export const LinkResponse: MessageFns<LinkResponse> = {
         break;
       case "snapshotResult":
         SnapshotResult.encode(message.message.value, writer.uint32(58).fork()).join();
+        break;
+      case "sourceHeard":
+        SourceHeard.encode(message.message.value, writer.uint32(66).fork()).join();
         break;
     }
     return writer;
@@ -475,6 +515,14 @@ export const LinkResponse: MessageFns<LinkResponse> = {
             message.message = { $case: "snapshotResult", value: SnapshotResult.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.message = { $case: "sourceHeard", value: SourceHeard.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -503,6 +551,8 @@ export const LinkResponse: MessageFns<LinkResponse> = {
         ? { $case: "snapshot", value: Snapshot.fromJSON(object.snapshot) }
         : isSet(object.snapshot_result)
         ? { $case: "snapshotResult", value: SnapshotResult.fromJSON(object.snapshot_result) }
+        : isSet(object.source_heard)
+        ? { $case: "sourceHeard", value: SourceHeard.fromJSON(object.source_heard) }
         : undefined,
     };
   },
@@ -523,6 +573,8 @@ export const LinkResponse: MessageFns<LinkResponse> = {
       obj.snapshot = Snapshot.toJSON(message.message.value);
     } else if (message.message?.$case === "snapshotResult") {
       obj.snapshot_result = SnapshotResult.toJSON(message.message.value);
+    } else if (message.message?.$case === "sourceHeard") {
+      obj.source_heard = SourceHeard.toJSON(message.message.value);
     }
     return obj;
   },
@@ -575,6 +627,12 @@ export const LinkResponse: MessageFns<LinkResponse> = {
         }
         break;
       }
+      case "sourceHeard": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "sourceHeard", value: SourceHeard.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -591,6 +649,7 @@ function createBaseHello(): Hello {
     verdictSettings: {},
     protocolMin: 0,
     seen: [],
+    sourceHeard: undefined,
   };
 }
 
@@ -625,6 +684,9 @@ export const Hello: MessageFns<Hello> = {
     }
     for (const v of message.seen) {
       SeenRevision.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.sourceHeard !== undefined) {
+      SourceHeard.encode(message.sourceHeard, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -717,6 +779,14 @@ export const Hello: MessageFns<Hello> = {
             message.seen.push(SeenRevision.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.sourceHeard = SourceHeard.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -753,6 +823,7 @@ export const Hello: MessageFns<Hello> = {
         : {},
       protocolMin: isSet(object.protocol_min) ? globalThis.Number(object.protocol_min) : 0,
       seen: globalThis.Array.isArray(object?.seen) ? object.seen.map((e: any) => SeenRevision.fromJSON(e)) : [],
+      sourceHeard: isSet(object.source_heard) ? SourceHeard.fromJSON(object.source_heard) : undefined,
     };
   },
 
@@ -791,6 +862,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.seen?.length) {
       obj.seen = message.seen.map((e) => SeenRevision.toJSON(e));
     }
+    if (message.sourceHeard !== undefined) {
+      obj.source_heard = SourceHeard.toJSON(message.sourceHeard);
+    }
     return obj;
   },
 
@@ -818,6 +892,9 @@ export const Hello: MessageFns<Hello> = {
     );
     message.protocolMin = object.protocolMin ?? 0;
     message.seen = object.seen?.map((e) => SeenRevision.fromPartial(e)) || [];
+    message.sourceHeard = (object.sourceHeard !== undefined && object.sourceHeard !== null)
+      ? SourceHeard.fromPartial(object.sourceHeard)
+      : undefined;
     return message;
   },
 };
@@ -903,6 +980,91 @@ export const Hello_VerdictSettingsEntry: MessageFns<Hello_VerdictSettingsEntry> 
     const message = createBaseHello_VerdictSettingsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseSourceHeard(): SourceHeard {
+  return { isHeard: false, heardMs: undefined };
+}
+
+export const SourceHeard: MessageFns<SourceHeard> = {
+  encode(message: SourceHeard, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.isHeard !== false) {
+      writer.uint32(8).bool(message.isHeard);
+    }
+    if (message.heardMs !== undefined) {
+      writer.uint32(17).double(message.heardMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SourceHeard {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSourceHeard();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.isHeard = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.heardMs = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SourceHeard {
+    return {
+      isHeard: isSet(object.is_heard) ? globalThis.Boolean(object.is_heard) : false,
+      heardMs: isSet(object.heard_ms) ? globalThis.Number(object.heard_ms) : undefined,
+    };
+  },
+
+  toJSON(message: SourceHeard): unknown {
+    const obj: any = {};
+    if (message.isHeard !== false) {
+      obj.is_heard = message.isHeard;
+    }
+    if (message.heardMs !== undefined) {
+      obj.heard_ms = floatToJson(message.heardMs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SourceHeard>): SourceHeard {
+    return SourceHeard.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SourceHeard>): SourceHeard {
+    const message = createBaseSourceHeard();
+    message.isHeard = object.isHeard ?? false;
+    message.heardMs = object.heardMs ?? undefined;
     return message;
   },
 };
