@@ -4,7 +4,7 @@
  */
 import { type Container, type DaemonSet, isDaemonSet, type KubernetesObject, type PodSpec } from './objects.js';
 
-export const CAPABILITIES: readonly string[] = ['NET_ADMIN', 'NET_RAW', 'NET_BIND_SERVICE', 'IPC_LOCK'];
+export const CAPABILITIES: readonly string[] = ['NET_ADMIN', 'NET_RAW', 'NET_BIND_SERVICE', 'IPC_LOCK', 'SYS_NICE'];
 export const MEMBERS = ['tandem-agent', 'tandem-dns-proxy'] as const;
 /** What the drain takes: waiting for a peer, ending what is under way; in seconds. */
 export const DRAIN_SECONDS_MAX = 13;

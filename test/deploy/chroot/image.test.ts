@@ -13,8 +13,8 @@ import { assemble, type Image } from './image.js';
 const ROLES = ['agent', 'dns-proxy'] as const;
 type Role = (typeof ROLES)[number];
 const PORT: Readonly<Record<Role, number>> = { agent: 9964, 'dns-proxy': 9965 };
-/** NET_BIND_SERVICE 10, NET_ADMIN 12, NET_RAW 13, IPC_LOCK 14. */
-const CAPABILITY_MASK = (1n << 10n) | (1n << 12n) | (1n << 13n) | (1n << 14n);
+/** NET_BIND_SERVICE 10, NET_ADMIN 12, NET_RAW 13, IPC_LOCK 14, SYS_NICE 23. */
+const CAPABILITY_MASK = (1n << 10n) | (1n << 12n) | (1n << 13n) | (1n << 14n) | (1n << 23n);
 const SHELLS = ['sh', 'bash', 'dash', 'busybox'];
 
 const node = temporaryFolder('tandem-node-');

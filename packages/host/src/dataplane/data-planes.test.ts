@@ -1,5 +1,5 @@
 /** The workers of one member, in this process, without a peer. */
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import t, { type Test } from 'tap';
@@ -67,6 +67,22 @@ t.test('all workers answer at one port, and what they count and learn is the mem
   t.equal(planes.counters.latencies('answered').buckets.reduce((sum, count) => sum + count), PORTS);
   await until('all mappings', DEADLINE_MS, () => names.size === PORTS);
   t.match(planes.gauges(), { underWay: 0, redundant: 0, peerWorkers: 0 });
+});
+
+/** Niceness of this process's threads: field 19 of their stat, counted behind the name (proc_pid_stat(5)). */
+function nicenesses(): number[] {
+  return readdirSync('/proc/self/task').map((thread) => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+  });
+}
+
+t.test('data planes come before all other threads', async (t) => {
+  const others = nicenesses();
+  await start(t, await settingsFor(t, [await freeAddress()], 2));
+  const first = nicenesses().filter((niceness) => !others.includes(niceness));
+  t.equal(first.length, 2, nicenesses().join());
+  t.ok(first.every((niceness) => niceness < Math.min(...others)), first.join());
 });
 
 t.test('a policy is in force once every worker applies it, and is said once', async (t) => {
