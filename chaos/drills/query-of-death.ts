@@ -12,7 +12,7 @@ import type { Stage } from '../lib/stage.js';
 const NAME = 'death.bench.test';
 const PLANTED = { environment: { TANDEM_FAULTS: `crash-on=${NAME}.` } };
 /** The kernel chooses the reader by the source port; in so many tries it has chosen both. */
-const TRIES_MOST = 12;
+const TRIES_MOST = 24;
 
 export const queryOfDeath: Drill = {
   name: 'query-of-death',

@@ -46,7 +46,7 @@ export interface LoadPlan {
   readonly seed: number;
 }
 
-const START_DEADLINE_MS = 5_000;
+const START_DEADLINE_MS = 30_000;
 export const ANSWER_TIMEOUT_MS = 5_000;
 /** For printing. */
 const END_MARGIN_MS = 10_000;

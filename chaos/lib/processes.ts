@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { until } from '#harness/until.js';
 import { runTool } from './native.js';
 
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 30_000;
 
 /** Name of the data plane's thread in /proc, as the runtime gives it. */
 const WORKER = 'WorkerThread';

@@ -5,7 +5,7 @@ import { Child } from '#harness/child.js';
 import { until, within } from '#harness/until.js';
 import { nativeTool } from './native.js';
 
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 30_000;
 
 export interface UpstreamCounts {
   readonly asked: number;

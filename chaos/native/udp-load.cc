@@ -12,6 +12,8 @@ using bench::kBatch;
 
 // At most so many are sent before answers are read again: a generator that was not scheduled catches up in steps.
 constexpr int kBurst = 64;
+// So long is waited for a second answer to what was answered last.
+constexpr int64_t kLingerNs = 100000000;
 
 enum class State : uint8_t { Never, Open, Answered, Lost };
 
@@ -43,6 +45,8 @@ class Generator {
   void addClient(int fd, uint16_t firstId) {
     auto* entries = static_cast<Entry*>(calloc(65536, sizeof(Entry)));
     if (entries == nullptr) bench::die("calloc");
+    const int on = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) != 0) bench::die("SO_TIMESTAMPNS");
     clients_.push_back({fd, bench::portOf(fd), firstId, entries});
   }
 
@@ -56,6 +60,7 @@ class Generator {
     account_.start();
     const int64_t endNs = account_.startNs() + seconds_ * 1000000000;
     epoll_event events[kBatch];
+    int64_t restNs = account_.startNs();
     for (;;) {
       const int64_t now = bench::nowNs();
       const bool isSending = now < endNs && load::isToldToStop == 0;
@@ -64,7 +69,8 @@ class Generator {
         for (int64_t left = std::min<int64_t>(kBurst, due - account_.sentCount()); left > 0; left--) sendOne();
       }
       expire(bench::nowNs());
-      if (!isSending && open_ == 0) break;
+      if (isSending || open_ > 0) restNs = now;
+      else if (now - restNs >= kLingerNs) break;
       account_.progress(now);
       const int ready = epoll_wait(poller, events, kBatch, 1);
       for (int i = 0; i < ready; i++) receive(clients_[events[i].data.u32]);
@@ -97,11 +103,18 @@ class Generator {
 
   void receive(Client& client) {
     in_.armForReceive(false);
+    for (int i = 0; i < kBatch; i++) {
+      in_.headers[i].msg_hdr.msg_control = control_[i];
+      in_.headers[i].msg_hdr.msg_controllen = sizeof(control_[i]);
+    }
     const int count = recvmmsg(client.fd, in_.headers, kBatch, MSG_DONTWAIT, nullptr);
-    const int64_t now = bench::nowNs();
+    const int64_t readNs = bench::nowNs();
+    timespec readAt{};
+    clock_gettime(CLOCK_REALTIME, &readAt);
     for (int i = 0; i < count; i++) {
       const uint8_t* bytes = in_.bytes[i];
       const size_t length = in_.headers[i].msg_len;
+      const int64_t now = readNs - waitedNs(in_.headers[i].msg_hdr, readAt);
       if (length < bench::kHeaderBytes) {
         account_.unexpected();
         continue;
@@ -126,6 +139,17 @@ class Generator {
     }
   }
 
+  // How long the datagram lay in the socket: that this program was not scheduled is nobody's delay.
+  static int64_t waitedNs(msghdr& header, const timespec& readAt) {
+    for (cmsghdr* each = CMSG_FIRSTHDR(&header); each != nullptr; each = CMSG_NXTHDR(&header, each)) {
+      if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_TIMESTAMPNS) continue;
+      timespec came{};
+      memcpy(&came, CMSG_DATA(each), sizeof(came));
+      return std::max<int64_t>(0, (readAt.tv_sec - came.tv_sec) * 1000000000 + readAt.tv_nsec - came.tv_nsec);
+    }
+    return 0;
+  }
+
   void expire(int64_t now) {
     while (!waiting_.empty() && now - waiting_.front().sentNs >= timeoutNs_) {
       const Waiting& first = waiting_.front();
@@ -145,6 +169,7 @@ class Generator {
   std::vector<Client> clients_;
   std::deque<Waiting> waiting_;
   bench::Batch in_;
+  alignas(cmsghdr) char control_[kBatch][CMSG_SPACE(sizeof(timespec))];
   uint32_t turn_ = 0, next_ = 0;
   int64_t open_ = 0;
 };

@@ -6,13 +6,13 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { within } from './until.js';
 
-/** Still running; a test that is broken off takes them along. */
+/** Still running; a test that is broken off, or that the test runner times out (SIGALRM), takes them along. */
 const living = new Set<ChildProcess>();
 
 process.once('exit', () => {
   for (const child of living) child.kill('SIGKILL');
 });
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
+for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129], ['SIGALRM', 142]] as const) {
   process.once(signal, () => process.exit(code));
 }
 
@@ -76,7 +76,7 @@ export class Child {
       return await within(`end of process ${String(this.pid)} after ${signal}`, STOP_DEADLINE_MS, this.exited);
     } catch {
       this.process.kill('SIGKILL');
-      return this.exited;
+      return within(`end of process ${String(this.pid)} after SIGKILL`, STOP_DEADLINE_MS, this.exited);
     }
   }
 }

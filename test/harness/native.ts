@@ -12,7 +12,7 @@ import { until } from './until.js';
 const sources = join(repositoryRoot, 'test/bench/native');
 const built = join(repositoryRoot, 'test/dist/bench/native');
 const COMPILE_FLAGS = ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread'];
-const READY_DEADLINE_MS = 5_000;
+const READY_DEADLINE_MS = 30_000;
 
 export type NativeProgram = 'upstream' | 'relay' | 'generate' | 'fuzz' | 'widen';
 

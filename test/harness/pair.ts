@@ -75,6 +75,7 @@ export class Pair {
   readonly members = new Map<Role, Child>();
   private readonly options: PairOptions;
   private readonly httpAddresses = new Map<Role, Server>();
+  private isOver = false;
 
   private constructor(options: PairOptions) {
     this.options = options;
@@ -104,7 +105,9 @@ export class Pair {
     return this.listen[0];
   }
 
+  /** @throws Error once the pair was stopped: what was broken off may still go on for a while. */
   launch(role: Role, flags: readonly string[] = [], how: Launch = {}): Child {
+    if (this.isOver) throw new Error(`${role} is started after the pair was stopped`);
     const http = how.http ?? (how.sameHttp === true ? this.httpAddresses.get(role) : undefined) ?? { address: ownAddress, port: ownPort() };
     const args = [
       ...this.listen.flatMap((one) => ['--listen', formatServer(one)]),
@@ -229,6 +232,7 @@ export class Pair {
   }
 
   async stop(): Promise<Map<Role, Exit>> {
+    this.isOver = true;
     const exits = await Promise.all([...this.members].map(async ([role, child]) => [role, await child.stop('SIGINT')] as const));
     removeTemporary(this.folder);
     return new Map(exits);

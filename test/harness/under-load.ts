@@ -11,7 +11,7 @@ import type { PairOptions, Role } from './pair.js';
 import { DEADLINE_MS, until } from './until.js';
 
 /** A kill proves something only while answers are outstanding, also where the load stood still for some milliseconds just before. */
-const UPSTREAM_DELAY_MS = 20;
+const UPSTREAM_DELAY_MS = 40;
 /** Queries a second. */
 const RATE = 4_000;
 

@@ -29,7 +29,6 @@ class CodePoints {
   void hit(Point point) {
     if (armed_ != 0 && (armed_ >> static_cast<uint32_t>(point) & 1) != 0) fire(point);
   }
-  bool any() const { return armed_ != 0; }
   void armSignal(Point point, uint32_t countdown, int signal);
   void armCallback(Point point, uint32_t countdown, Napi::Function callback);
   void disarm();

@@ -187,7 +187,8 @@ Napi::Value pollStart(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value pollClose(const Napi::CallbackInfo& info) {
-  closePoller(info[0].As<PollerExternal>().Data());
+  // A thread that is being ended may have been given none.
+  if (info[0].IsExternal()) closePoller(info[0].As<PollerExternal>().Data());
   return info.Env().Undefined();
 }
 

@@ -14,8 +14,6 @@
 
 namespace reuseport {
 
-constexpr uint32_t kWriterCapacityMax = 65536;
-constexpr uint32_t kWriterBytesMax = 1 << 20;
 constexpr uint32_t kCompletionWords = 3;
 
 class NetlinkWriter {

@@ -166,8 +166,10 @@ void NetlinkExchange::readVerdict(const nlmsghdr* message) {
 uint32_t NetlinkExchange::readDatagram(size_t length) {
   uint32_t answers = 0;
   size_t offset = 0;
+  isPart_ = false;
   while (const nlmsghdr* message = messageAt(buffer_, length, offset)) {
     offset += NLMSG_ALIGN(message->nlmsg_len);
+    isPart_ = isPart_ || (message->nlmsg_flags & NLM_F_MULTI) != 0;
     if (sequences_ > 0 && message->nlmsg_seq - firstSequence_ >= sequences_) continue;
     if ((message->nlmsg_flags & NLM_F_DUMP_INTR) != 0) {
       refuse(EAGAIN, message->nlmsg_seq, "what was dumped changed meanwhile");
@@ -205,7 +207,8 @@ void NetlinkExchange::run(const uint8_t* part, size_t length, uint32_t awaited, 
       poll(&ready, 1, static_cast<int>((leftNs + kNsPerMs - 1) / kNsPerMs));
       continue;
     }
-    if (monotonicNs() >= deadlineNs) return refuse(ETIMEDOUT, 0, "the answer was not read to its end in time");
+    // What is done is told, however late; only a dump may have no end.
+    if (isPart_ && monotonicNs() >= deadlineNs) return refuse(ETIMEDOUT, 0, "the answer was not read to its end in time");
   }
 }
 

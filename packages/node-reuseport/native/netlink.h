@@ -12,9 +12,6 @@
 
 namespace reuseport {
 
-constexpr size_t kNetlinkRequestBytesMax = 16 << 20;
-constexpr size_t kNetlinkReplyBytesMax = 256 << 20;
-
 // The kernel makes a part of a dump as long as the buffer that reads it, 32 KiB at most; other answers may be longer.
 constexpr size_t kNetlinkBufferBytes = 128 << 10;
 
@@ -100,6 +97,8 @@ class NetlinkExchange {
   uint32_t firstSequence_ = 0;
   uint32_t sequences_ = 0;
   int tolerable_ = 0;
+  // The last datagram read was part of a dump.
+  bool isPart_ = false;
 };
 
 int64_t netlinkDeadline(int64_t afterMs);

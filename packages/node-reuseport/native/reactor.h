@@ -40,7 +40,6 @@ constexpr uint32_t kListenersMax = 256;
 // A member's own listeners have the numbers below this; each further block is of one member that it holds.
 constexpr uint32_t kListenersPerMember = 16;
 constexpr uint32_t kUpstreamsMax = 1024;
-constexpr uint32_t kReadyMax = 65536;
 // Kinds of transmit rows.
 constexpr uint32_t kAskRow = 0;
 constexpr uint32_t kReplyRow = 1;

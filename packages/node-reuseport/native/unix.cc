@@ -159,6 +159,11 @@ Napi::Value receiveWithFds(const Napi::CallbackInfo& info) {
   collectFds(message, maxFds, &fds, &lost);
   Napi::Object o = Napi::Object::New(env);
   Napi::Uint8Array bytes = Napi::Uint8Array::New(env, static_cast<size_t>(got));
+  // A thread that is being ended is given nothing to write to.
+  if (got > 0 && (bytes.IsEmpty() || bytes.Data() == nullptr)) {
+    for (const int fd : fds) close(fd);
+    return number(info, -ECANCELED);
+  }
   if (got > 0) memcpy(bytes.Data(), data.data(), static_cast<size_t>(got));
   Napi::Array list = Napi::Array::New(env, fds.size());
   for (uint32_t i = 0; i < fds.size(); i++) list.Set(i, Napi::Number::New(env, fds[i]));

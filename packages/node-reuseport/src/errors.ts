@@ -16,7 +16,8 @@ const remedies: Readonly<Record<string, string>> = {
   EADDRINUSE:
     'another socket holds the address; to share it every socket needs reusePort before its bind, and the same effective user',
   EACCES: 'a port below net.ipv4.ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE; a path needs its permissions',
-  EPERM: 'transparent and mark need CAP_NET_ADMIN (or CAP_NET_RAW); run with that capability or leave the option out',
+  'setsockopt EPERM': 'transparent and mark need CAP_NET_ADMIN (or CAP_NET_RAW); run with that capability or leave the option out',
+  'socket EPERM': 'a raw socket needs CAP_NET_RAW, a group of netlink CAP_NET_ADMIN',
   EADDRNOTAVAIL: 'no interface of this host has the address: assign it, or choose another',
   'connect EADDRNOTAVAIL':
     'this host has no address to send from, or every local port towards there is taken (net.ipv4.ip_local_port_range)',

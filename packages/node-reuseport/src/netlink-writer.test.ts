@@ -130,9 +130,23 @@ t.test('requests and options that make no sense are refused', (t) => {
   t.end();
 });
 
+const GONE_MS = 5_000;
 const threads = (): readonly string[] =>
-  readdirSync('/proc/self/task').map((task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim());
-const writers = (): number => threads().filter((name) => name === 'netlink-writer').length;
+  readdirSync('/proc/self/task').flatMap((task) => {
+    try {
+      return [readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim()];
+    } catch {
+      // It has ended meanwhile.
+      return [];
+    }
+  });
+/** How many are left; a thread that has been joined stays in the list for a moment. */
+function writers(): number {
+  const count = (): number => threads().filter((name) => name === 'netlink-writer').length;
+  const deadlineMs = performance.now() + GONE_MS;
+  while (count() > 0 && performance.now() < deadlineMs) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+  return count();
+}
 const descriptors = (): number => readdirSync('/proc/self/fd').length;
 
 t.test('closing in the midst of work ends the thread and frees its descriptors', (t) => {

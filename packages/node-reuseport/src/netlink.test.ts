@@ -79,6 +79,12 @@ t.test('a thousand acknowledgements at once are all read', async (t) => {
     .nftables.find(({ set }) => set !== undefined)?.set?.elem.length, 1000);
 });
 
+t.test('what the kernel has done is told, also where it took longer than the deadline', async (t) => {
+  nft('add table inet late; add set inet late s { type ipv4_addr; }');
+  const each = Array.from({ length: 3000 }, (_, i) => setElements('add', i + 1, { table: 'late', set: 's' }, [i + 1]));
+  t.match(await netlinkExchange({ ...netfilter, deadlineMs: 1, request: batch(...each) }), { errno: 0, message: '' });
+});
+
 t.test('a reply larger than allowed is refused, not cut', async (t) => {
   t.match(await netlinkExchange({ ...route, bytesMax: 1000, request: dumpLinks(1) }), { errno: EMSGSIZE, message: /larger than allowed/ });
 });

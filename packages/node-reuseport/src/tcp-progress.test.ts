@@ -45,6 +45,7 @@ t.test('what was written stays the same while the client acknowledges it', async
 
 t.test('what was consumed stays the same while more comes', async (t) => {
   const { server } = await clientOf(t, "const piece = Buffer.alloc(1000); (function go() { while (socket.write(piece)); socket.once('drain', go); })(); socket.on('error', () => {})");
+  while (tcpProgress(server).received === 0) await new Promise((resolve) => { setImmediate(resolve); });
   let consumed = 0;
   let wrong = 0;
   for (let i = 0; i < LOOKS; i++) {

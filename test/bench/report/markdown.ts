@@ -11,6 +11,7 @@ all contestants of a case get the same load one after the other, in the other di
 ratio of two contestants in one round does not; a goal is judged by the median of these ratios. Queries are \`h0\` to \`h9999\` under one name, each for A and
 AAAA, in random order; every answer is checked.
 
+- Whoever is measured has had 5 seconds of full load before, and 5 at the case's rate where it has one: what counts is steady operation, not code that is still being compiled.
 - Each measurement follows a second of full load and half a second of rest: all names were asked for a moment ago, as under steady load.
 - **Queries per core**: what is measured, with all its threads, is pinned to one core; generator and upstream to another. \`cores\` says how much of it was used.
 - **CPU µs/query**: what the scheduler has accounted to all threads, by answers.

@@ -7,7 +7,7 @@ import { run } from '../../harness/child.js';
 import { until } from '../../harness/until.js';
 
 const SCRIPT_DEADLINE_MS = 30_000;
-const KILL_DEADLINE_MS = 5_000;
+const KILL_DEADLINE_MS = 30_000;
 /** Where `ip netns` keeps names, and what it lays over /etc in `ip netns exec`. */
 const NAMES_DIR = '/run/netns';
 const ETC_DIR = '/etc/netns';

@@ -118,10 +118,9 @@ export class Giver {
     if (this.outgoing === null && nowMs >= this.redialAtMs) this.redial(nowMs);
   }
 
-  /** Asks the peer, which holds our sockets, to read them: we leave. */
+  /** Asks the peer, which holds our sockets, to read them: we leave. To be called again where its queue is full just now: `drain` is 'no' then. */
   askToDrain(): void {
-    this.drainState = 'asked';
-    this.send(this.outgoing!, { kind: 'drain' });
+    if (sendHandover(this.outgoing!, { kind: 'drain' })) this.drainState = 'asked';
   }
 
   /**
@@ -205,7 +204,11 @@ export class Giver {
           this.redialAtMs = bootTimeMs() + REDIAL_OTHER_LAYOUT_MS;
           return;
         }
-        this.share(fd);
+        if (!this.share(fd)) {
+          // Whom nothing reaches now may be reached later.
+          this.lose(fd);
+          return;
+        }
       } else if (message.kind === 'taken') {
         this.isTaken = true;
         this.shareConnections();
@@ -244,9 +247,9 @@ export class Giver {
     return sendHandover(this.outgoing, { kind: 'connection', ...record }, [fd]) ? 'shared' : 'later';
   }
 
-  private share(fd: number): void {
+  private share(fd: number): boolean {
     const listen = this.own.map(({ address }) => formatSocketAddress(address));
-    this.send(fd, { kind: 'share', listen }, [this.options.journal.fd, ...this.own.flatMap(({ udp, tcp }) => [udp, tcp])]);
+    return this.send(fd, { kind: 'share', listen }, [this.options.journal.fd, ...this.own.flatMap(({ udp, tcp }) => [udp, tcp])]);
   }
 
   private giveUp(fd: number, message: string): void {
@@ -254,8 +257,10 @@ export class Giver {
     closeFd(fd);
   }
 
-  private send(fd: number, message: HandoverMessage, fds: readonly number[] = []): void {
-    if (!sendHandover(fd, message, fds)) this.options.warn(`the peer takes no handover messages (${message.kind})`);
+  private send(fd: number, message: HandoverMessage, fds: readonly number[] = []): boolean {
+    const isSent = sendHandover(fd, message, fds);
+    if (!isSent) this.options.warn(`the peer takes no handover messages (${message.kind})`);
+    return isSent;
   }
 
   private receive(fd: number): ReturnType<typeof receiveHandover> {

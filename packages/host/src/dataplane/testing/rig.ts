@@ -8,10 +8,10 @@ import { DataPlane } from '../data-plane.js';
 import type { MappingRecord } from '../mapping-record.js';
 import { addressFor } from './messages.js';
 import { TestUpstream, type Zone } from './upstream.js';
-import { until } from './wait.js';
+import { DEADLINE_MS, until } from './wait.js';
 
 const FIRST_IDENTITY = 256;
-const FIRST_TURN_MS = 2000;
+const FIRST_TURN_MS = DEADLINE_MS;
 
 /** Endpoint 1 is 127.0.0.1, 2 is ::1, 3 is 127.0.0.3; with `denied`, 127.0.0.1 may ask nothing, else all may ask all. */
 export function snapshotOf(revision: number, options: { readonly denied?: boolean } = {}): Snapshot {
