@@ -16,7 +16,7 @@ export async function underKill(stage: Stage, role: Role, how?: Launch): Promise
 
 const KILLS_MOST = 3;
 
-/** Killed once; again only if the member happened to have nothing under way, which would prove nothing: in the control run, where nothing is taken, nobody knows. */
+/** Killed once; again only if the member happened to have nothing under way, which would prove nothing. In the control run nothing is ever taken, so that cannot be told: it kills as often as it may. */
 export async function underTellingKill(stage: Stage, role: Role): Promise<void> {
   const isUntold = (): boolean => stage.taken === 0 || stage.options.isControl;
   for (let kills = 0; kills === 0 || (isUntold() && kills < KILLS_MOST); kills++) await underKill(stage, role);

@@ -62,7 +62,7 @@ const OF_CONTAINER: readonly Rule<Container>[] = [
 ];
 
 const OF_MEMBER: readonly Rule<Container>[] = [
-  ['has not the four capabilities', ({ securityContext: { capabilities } }) => [...(capabilities.add ?? [])].sort().join() === [...CAPABILITIES].sort().join()],
+  ['has other capabilities than it needs', ({ securityContext: { capabilities } }) => [...(capabilities.add ?? [])].sort().join() === [...CAPABILITIES].sort().join()],
   ['is not root, as its peer is', ({ securityContext }) => securityContext.runAsUser === 0],
   ['does not know its node', ({ env = [] }) => env.some(({ name, valueFrom }) => name === 'TANDEM_NODE_NAME' && valueFrom?.fieldRef?.fieldPath === 'spec.nodeName')],
   ['is given no configuration file', ({ args = [] }) => args.join(' ') === '--config /etc/tandem/tandem.yaml'],

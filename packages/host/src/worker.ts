@@ -6,7 +6,7 @@
  * Invariant: nothing here waits but `Reactor.step`. An error that escapes ends the thread, and with it the process.
  */
 import { once } from 'node:events';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { setThreadSlice } from 'node-reuseport';
 import { DataPlaneLoop } from './dataplane/loop.js';
@@ -23,14 +23,19 @@ const SLICE_NS = 100_000;
  * A thread that has had more than its share gets the core no sooner than that is made up for, and nothing looks for it before a tick (4 ms) or the end
  * of what runs. Twice the share of a thread of niceness 0 halves what is to be made up for, and with it the waits of more than 0.3 ms
  * (docs/performance.md).
+ * Relative to what the process was started with.
  */
 const NICENESS = -3;
+const NICENESS_MIN = -20;
 
-/** Of this thread alone: to Linux, process 0 is the calling thread (setpriority(2)). Without CAP_SYS_NICE all remains as it is. */
+/**
+ * Of this thread, and of those that it starts (the netlink writer, which answers wait for): to Linux, process 0 is the calling thread (setpriority(2)).
+ * Without CAP_SYS_NICE its niceness remains as it is.
+ */
 function comeFirst(): void {
   setThreadSlice(SLICE_NS);
   try {
-    setPriority(0, NICENESS);
+    setPriority(0, Math.max(NICENESS_MIN, getPriority(0) + NICENESS));
   } catch {
     // What follows is slower at times, not wrong.
   }

@@ -208,7 +208,7 @@ void NetlinkExchange::run(const uint8_t* part, size_t length, uint32_t awaited, 
       continue;
     }
     // What is done is told, however late; only a dump may have no end.
-    if (isPart_ && monotonicNs() >= deadlineNs) return refuse(ETIMEDOUT, 0, "the answer was not read to its end in time");
+    if ((received < 0 || isPart_) && monotonicNs() >= deadlineNs) return refuse(ETIMEDOUT, 0, "the answer was not read to its end in time");
   }
 }
 

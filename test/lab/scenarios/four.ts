@@ -82,7 +82,7 @@ async function sourceIsBack(stage: Stage): Promise<void> {
   await mayCall(stage, 'client-v2', 'v2');
 }
 
-/** Seconds since `started` until the last lookup of its own server left the pod that was not answered: dig's own start and end count for nobody. */
+/** Seconds since `started` until the pod sent its last lookup of its own server that was refused, or until dig said that there was no answer; dig's start-up does not count. */
 async function judgedAs(stage: Stage, pod: string, version: Version, started: number): Promise<number> {
   let status = '';
   let refusedMs = started;
@@ -90,7 +90,7 @@ async function judgedAs(stage: Stage, pod: string, version: Version, started: nu
     const askedMs = performance.now();
     status = (await stage.lookUp(pod, nameOf(version))).status;
     if (status === 'NOERROR') return (refusedMs - started) / 1_000;
-    refusedMs = askedMs;
+    refusedMs = status === 'REFUSED' ? askedMs : performance.now();
   }
   throw new Error(`${pod} was not judged as client-${version} within ${String(SETTLED_MS)} ms: its lookup is answered ${status}`);
 }

@@ -2,6 +2,8 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { getPriority } from 'node:os';
+import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import type { Settings, SocketAddress } from '@tandem/core';
 import type { Gauges } from './data-plane.js';
@@ -82,13 +84,20 @@ function nicenesses(): number[] {
   });
 }
 
-t.test('data planes come before all other threads', async (t) => {
+/** Whether a thread here may have a niceness below 0 (CAP_SYS_NICE). */
+async function mayComeFirst(): Promise<boolean> {
+  const worker = new Worker("const { setPriority } = require('node:os'); setPriority(0, -1);", { eval: true });
+  return new Promise((resolve) => { worker.once('error', () => { resolve(false); }).once('exit', () => { resolve(true); }); });
+}
+
+t.test('data planes come before all other threads, where they may', async (t) => {
+  const expected = await mayComeFirst() ? 2 : 0;
   // One that has been joined stays in the list for a moment.
-  await until('the data planes of earlier tests to be gone', DEADLINE_MS, () => nicenesses().every((niceness) => niceness >= 0));
+  await until('the data planes of earlier tests to be gone', DEADLINE_MS, () => nicenesses().every((niceness) => niceness >= getPriority()));
   const others = nicenesses();
   await start(t, await settingsFor(t, [await freeAddress()], 2));
   const first = nicenesses().filter((niceness) => !others.includes(niceness));
-  t.equal(first.length, 2, nicenesses().join());
+  t.equal(first.length, expected, nicenesses().join());
   t.ok(first.every((niceness) => niceness < Math.min(...others)), first.join());
 });
 

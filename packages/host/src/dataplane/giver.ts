@@ -20,8 +20,8 @@ import { closeListener, createListener, fits, lackingOf, type Listener, wantedOf
 import type { Watcher } from './tokens.js';
 
 const REDIAL_MS = 100;
-/** A peer that cannot read our journal is asked again this often: it may have been replaced. */
-const REDIAL_OTHER_LAYOUT_MS = 10_000;
+/** A peer that cannot read our journal, or cannot be given it, is asked again this often: it may have been replaced. */
+const REDIAL_LATER_MS = 10_000;
 
 export class Giver {
   private readonly options: HandoverOptions;
@@ -87,7 +87,7 @@ export class Giver {
     this.own = [...inherited, ...lacking.map((address) => createListener(address, this.options.isTransparent))];
     if (fd !== null && !canHold) {
       closeFd(fd);
-      this.redialAtMs = bootTimeMs() + REDIAL_OTHER_LAYOUT_MS;
+      this.redialAtMs = bootTimeMs() + REDIAL_LATER_MS;
     } else if (fd !== null) {
       this.share(fd);
       this.isTaken = this.await(fd, 'taken', serve) !== null;
@@ -201,12 +201,13 @@ export class Giver {
       if (message.kind === 'welcome') {
         if (!this.canHold(message.layout)) {
           this.lose(fd);
-          this.redialAtMs = bootTimeMs() + REDIAL_OTHER_LAYOUT_MS;
+          this.redialAtMs = bootTimeMs() + REDIAL_LATER_MS;
           return;
         }
         if (!this.share(fd)) {
           // Whom nothing reaches now may be reached later.
           this.lose(fd);
+          this.redialAtMs = bootTimeMs() + REDIAL_LATER_MS;
           return;
         }
       } else if (message.kind === 'taken') {

@@ -33,9 +33,11 @@ function openDescriptors(): string[] {
 
 /** Without bound UDP sockets: of those to the upstream the data plane replaces one each second. */
 function lastingDescriptors(): string[] {
+  const bound = (): string[] => readFileSync('/proc/self/net/udp', 'utf8').split('\n').slice(1).map((line) => `socket:[${line.trim().split(/\s+/)[9]}]`);
+  const before = bound();
   const open = openDescriptors();
-  const bound = new Set(readFileSync('/proc/self/net/udp', 'utf8').split('\n').slice(1).map((line) => `socket:[${line.trim().split(/\s+/)[9]}]`));
-  return open.filter((name) => !bound.has(name));
+  const replaced = new Set([...before, ...bound()]);
+  return open.filter((name) => !replaced.has(name));
 }
 
 /** The next message of this kind; others, with their descriptors, are dropped. */
