@@ -24,7 +24,7 @@ spec:
 `;
 const POD = String.raw`lab/net1:\d+ \(ID:\d+\)`;
 const ALLOWED = new RegExp(String.raw`${POD} -> echo\.k8s\.intra:80 \(world\) policy-verdict:L3-L4 EGRESS ALLOWED \(TCP Flags: SYN\)$`);
-const SOON_MS = 30_000;
+const SOON_MS = 5_000;
 
 const lab = await Lab.held({ name: NAME, wiring: 'veth', nfCall: 1, nodes: [1], family: 4, scenarios: ['1'] });
 t.teardown(() => Lab.down(NAME));

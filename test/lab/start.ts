@@ -8,13 +8,9 @@ import { ownAddress } from '../harness/address.js';
 import { startNative } from '../harness/native.js';
 import { Pair, ROLES } from '../harness/pair.js';
 import type { PairOptions, Role } from '../harness/pair.js';
-import { until } from '../harness/until.js';
 
 /** MB (10^6 bytes) that each may take. */
 const RESIDENT_MB_MAX: Readonly<Record<Role, number>> = { agent: 200, 'dns-proxy': 160 };
-
-/** So long may garbage stay after a load. */
-const GARBAGE_MS = 10_000;
 
 export async function startLoaded(t: Test, options: Pick<PairOptions, 'manifests'> & Partial<PairOptions>): Promise<Pair> {
   const upstream = await startNative('upstream', ['--listen', `${ownAddress}:0`]);
@@ -31,16 +27,12 @@ export async function startLoaded(t: Test, options: Pick<PairOptions, 'manifests
 }
 
 /** Both live, and neither has grown beyond its bound. */
-export async function checkAlive(t: Test, pair: Pair, after: string): Promise<void> {
+export function checkAlive(t: Test, pair: Pair, after: string): void {
   for (const role of ROLES) {
     const child = pair.member(role);
     t.equal(child.exit, null, `${role} lives after ${after}`);
     if (child.exit !== null) continue;
-    // Garbage that is due goes within seconds; what stays is too much.
-    const mb = await until('garbage to go', GARBAGE_MS, () => {
-      const now = residentMb(child.pid);
-      return now <= RESIDENT_MB_MAX[role] ? now : null;
-    }).catch(() => residentMb(child.pid));
+    const mb = residentMb(child.pid);
     t.comment(`${role} after ${after}: ${mb.toFixed(0)} MB resident`);
     t.ok(mb <= RESIDENT_MB_MAX[role], `${role} within ${String(RESIDENT_MB_MAX[role])} MB`);
   }

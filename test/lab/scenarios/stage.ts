@@ -7,7 +7,7 @@ import type { Both } from '../topology/plan.js';
 import type { Tandem } from '../topology/tandem.js';
 import type { Finding, Telling } from './telling.js';
 
-export const SOON_MS = 30_000;
+export const SOON_MS = 5_000;
 const CURL_SECONDS = 4;
 /** curl's own: the name has no address, nobody there or refused, no answer in time. */
 const CURL_NO_NAME = 6;
